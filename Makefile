@@ -1,0 +1,38 @@
+# Every target makes its own .venv on first use: a fresh clone needs Python 3.10 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install quickstart test test-slow check bench
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed ## the package and its tools in .venv
+
+quickstart: install ## the three phases on a small made world, offline
+	$(BIN)/hf-stilts quickstart
+
+test: install    ## the tests, under 8 minutes on 2 cores
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: install   ## style, types, contracts, doctests, generated tables
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/typos
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --doctest-modules --quiet hf_stilts metrics dataset_scripts
+	$(BIN)/python -m hf_stilts.readme --check README.md
+
+bench: install   ## benchmarks against peers; ratios printed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

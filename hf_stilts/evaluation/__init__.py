@@ -1,0 +1,1 @@
+"""Zero-shot evaluation: one model, every language of a task, one tidy table."""

@@ -1,0 +1,65 @@
+"""A kind is behaviour: how rows of one shape become features, which head they need, and how outputs are decoded and scored."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+class Kind(Protocol):
+    """What every kind with a head offers; a module `hf_stilts/kinds/<name>.py` holds one instance named `KIND`.
+
+    `features` are plain rows of integers (`input_ids`, `attention_mask`, labels) without padding; `collator` pads them.
+    `reduce` shrinks a batch of model outputs on the device to what decoding needs (class ids instead of logits), so that
+    evaluation holds little memory; `outputs[i]` is that of feature `i`. `decode` gives one prediction per row.
+    """
+
+    name: str
+    max_length: int
+
+    def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
+        """Stock transformers class with this kind's head for this architecture."""
+
+    def head_config(self, task: Task) -> dict[str, Any]:
+        """Configuration of a fresh head: `num_labels`, `id2label`, `label2id`, by the task's names."""
+
+    def features(
+        self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
+    ) -> Dataset:
+        """Rows to features; one row may give several (windows), each with the row's number in column `row`."""
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
+        """Features to a padded batch; ignores columns that no model reads."""
+
+    def reduce(self, logits: Any, labels: Any = None) -> Any:
+        """Model outputs of one batch to what `decode` reads; also the Trainer's `preprocess_logits_for_metrics`."""
+
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[Any]:
+        """One prediction per row, in the order of the rows."""
+
+    def score(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> dict[str, float]:
+        """Metrics as percentages; `task.metric` is one of the keys."""
+
+
+class RetrievalKind(Protocol):
+    """A kind without training data or head: the encoder is used as it is."""
+
+    name: str
+
+    def evaluate(
+        self, task: Task, rows: Dataset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **options: Any
+    ) -> dict[str, float]:
+        """Encode, search and score one language; metrics as percentages, `task.metric` is one of the keys."""
+
+
+def load_kind(name: str) -> Any:
+    """Kind by its Hugging Face task name: `"text-classification"` is `hf_stilts.kinds.text_classification.KIND`."""
+    return importlib.import_module(f"hf_stilts.kinds.{name.replace('-', '_')}").KIND

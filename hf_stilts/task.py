@@ -1,0 +1,190 @@
+"""A task is data: where its rows are, what its columns mean, in which languages it exists, and how it is scored."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from hf_stilts.languages import LANGUAGES
+
+# What a problem's rows must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
+KINDS: dict[str, tuple[str, ...]] = {
+    "text-classification": ("text", "text_pair", "label"),
+    "multiple-choice": ("context", "question", "choices", "label"),
+    "token-classification": ("tokens", "tags"),
+    "question-answering": ("id", "question", "context", "answers"),
+    "fill-mask": ("text",),
+    "bitext-retrieval": ("source", "target"),
+    "bitext-mining": ("source_ids", "source", "target_ids", "target", "gold"),
+}
+OPTIONAL_COLUMNS = {"text_pair", "question"}
+ENTRY_POINTS = "hf_stilts.tasks"
+
+
+class StiltsError(ValueError):
+    """A mistake that the user can mend: says what was found, what was expected and what to type next."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to train and evaluate on.
+
+    Args:
+        kind: one of `KINDS`; decides features, head, decoding and score.
+        dataset: id of the data set's repository on the Hub.
+        config: configuration name; may hold `{language}` (`de`), `{iso3}` (`deu`) or `{name}` (`German`).
+        revision: a commit of that repository, never a branch. `None` says that no commit is pinned yet:
+            the newest is taken and its sha recorded with every result.
+        columns: canonical column -> column of the data set, or a list of columns gathered into one list.
+            Columns that already have their canonical name need not be named.
+        labels: class names in the order of their integer ids (classification and tagging).
+        aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
+        languages: two-letter codes in which there are rows to evaluate on.
+        splits: canonical split (train, validation, test) -> split of the data set.
+        train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
+        prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
+            returns `None` to drop the row.
+        metric: the main score that selection and averages use.
+        license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
+        name: the file's name; filled in by `load_task`.
+    """
+
+    kind: str
+    dataset: str
+    config: str | None = None
+    revision: str | None = None
+    columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    languages: tuple[str, ...] = ("en",)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    train: tuple[str, ...] = ()
+    prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+    metric: str = "accuracy"
+    license: str = "unknown"
+    paper: str = ""
+    description: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a task that no kind could ever read."""
+        if self.kind not in KINDS:
+            raise StiltsError(f"A task has kind {self.kind!r}, {_nearest(self.kind, KINDS)} Set kind= in its file.")
+        unknown = [column for column in self.columns if column not in KINDS[self.kind]]
+        if unknown:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} maps column {unknown[0]!r}; {self.kind} reads {', '.join(KINDS[self.kind])}. "
+                "Put the canonical name on the left of columns=."
+            )
+        strangers = [code for code in self.languages if code not in LANGUAGES]
+        if strangers:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} names language {strangers[0]!r}, {_nearest(strangers[0], LANGUAGES)}"
+            )
+        stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
+        if stray:
+            raise StiltsError(f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}.")
+
+    def config_for(self, language: str) -> str | None:
+        """Name of the configuration that holds `language`.
+
+        >>> Task(kind="bitext-retrieval", dataset="x/y", config="tatoeba.{iso3}", languages=("de",)).config_for("de")
+        'tatoeba.deu'
+        """
+        if self.config is None:
+            return None
+        known = LANGUAGES[language]
+        return self.config.format(language=language, iso3=known.iso3, name=known.name)
+
+    def split_for(self, split: str) -> str:
+        """Name of a canonical split in the data set itself."""
+        return self.splits.get(split, split)
+
+    def label_id(self, label: str | int) -> int:
+        """Integer id of a label given by name, alias or id; -1 (no gold label) stays -1.
+
+        >>> nli = Task(kind="text-classification", dataset="x/y", labels=("entailment", "contradiction"),
+        ...            aliases={"contradictory": "contradiction"})
+        >>> nli.label_id("contradictory"), nli.label_id(0), nli.label_id(-1)
+        (1, 0, -1)
+        """
+        if isinstance(label, str) and label in self.aliases:
+            label = self.aliases[label]
+        if isinstance(label, str) and label in self.labels:
+            return self.labels.index(label)
+        if isinstance(label, str) and label.lstrip("-").isdigit():
+            label = int(label)
+        if isinstance(label, int) and -1 <= label < len(self.labels):
+            return label
+        raise StiltsError(
+            f"Task {self.name} met label {label!r}; it knows {', '.join(self.labels)}. "
+            f"Add an alias to hf_stilts/tasks/{self.name}.py or correct the row."
+        )
+
+
+def list_tasks() -> list[str]:
+    """Names of all tasks, sorted: one per file in `hf_stilts/tasks`, one per entry point of group `hf_stilts.tasks`.
+
+    >>> "mnli" in list_tasks()
+    True
+    """
+    return sorted({*_own_tasks(), *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def load_task(name: str | Task) -> Task:
+    """Task by file name, entry point, or path of a Python file that defines `TASK`.
+
+    Args:
+        name: `"mnli"`, `"my_task"` from an installed package, or `"path/to/my_task.py"`. A `Task` is handed back.
+
+    Raises:
+        StiltsError: no such task; the nearest names and the command that lists all are in the message.
+    """
+    if isinstance(name, Task):
+        return name
+    if name.endswith(".py"):
+        return _from_file(Path(name))
+    if name in _own_tasks():
+        return _named(importlib.import_module(f"hf_stilts.tasks.{name}"), name)
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            loaded = point.load()
+            return replace(loaded, name=name) if isinstance(loaded, Task) else _named(loaded, name)
+    raise StiltsError(f"No task {name!r}, {_nearest(name, list_tasks())} Run: hf-stilts tasks")
+
+
+def _own_tasks() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "tasks")])]
+
+
+def _from_file(path: Path) -> Task:
+    if not path.is_file():
+        raise FileNotFoundError(f"No task file at {path}. Give the path of a Python file that defines TASK = Task(...).")
+    spec = importlib.util.spec_from_file_location(f"hf_stilts_task_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise StiltsError(f"{path} cannot be read as Python. Give the path of a Python file that defines TASK = Task(...).")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return _named(module, path.stem)
+
+
+def _named(module: Any, name: str) -> Task:
+    task = vars(module).get("TASK")
+    if not isinstance(task, Task):
+        raise StiltsError(f"{module.__file__} has no TASK = Task(...). Define it; its file name is the task's name.")
+    summary = (module.__doc__ or "").strip().split("\n")[0]
+    return replace(task, name=name, description=task.description or summary)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "which is not known."
+    return f"{hint} Known: {', '.join(known)}."
