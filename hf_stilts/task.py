@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
@@ -26,6 +27,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 OPTIONAL_COLUMNS = {"text_pair", "question"}
 ENTRY_POINTS = "hf_stilts.tasks"
+# ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
+LOCAL_USE = re.compile("q[a-t][a-z]")
 
 
 class StiltsError(ValueError):
@@ -46,7 +49,7 @@ class Task:
             Columns that already have their canonical name need not be named.
         labels: class names in the order of their integer ids (classification and tagging).
         aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
-        languages: two-letter codes in which there are rows to evaluate on.
+        languages: codes in which there are rows to evaluate on: two letters, or `qaa` to `qtz` for a made-up language.
         splits: canonical split (train, validation, test) -> split of the data set.
         train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
@@ -83,7 +86,7 @@ class Task:
                 f"Task {self.name or self.dataset} maps column {unknown[0]!r}; {self.kind} reads {', '.join(KINDS[self.kind])}. "
                 "Put the canonical name on the left of columns=."
             )
-        strangers = [code for code in self.languages if code not in LANGUAGES]
+        strangers = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
         if strangers:
             raise StiltsError(
                 f"Task {self.name or self.dataset} names language {strangers[0]!r}, {_nearest(strangers[0], LANGUAGES)}"
@@ -100,6 +103,8 @@ class Task:
         """
         if self.config is None:
             return None
+        if LOCAL_USE.fullmatch(language):
+            return self.config.format(language=language, iso3=language, name=language)
         known = LANGUAGES[language]
         return self.config.format(language=language, iso3=known.iso3, name=known.name)
 
