@@ -1,247 +1,270 @@
-"""A small made-up world: scenes that seven made-up languages tell, so that every kind of data comes for free and offline.
-
-A grammar of concepts draws scenes (who does what to which thing, where, when); each language puts the same scene in its
-own words, order, affixes and script. So the translations, parts of speech, answer spans and entailments of a sentence
-are known without anybody having labelled them. What the languages share is what related and borrowing languages share:
-names, digits, punctuation, a few loans, and the world they speak of; from these multilinguality can emerge in a masked
-LM that never sees a translation (Dufter and Schuetze 2020, arXiv 2005.00396; K et al. 2020, arXiv 1912.07840).
-"""
+"""The made-up world as data sets, tasks and a tokenizer: all that the three phases need without a network."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import accumulate
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_stilts.scenes import TAGS, TONGUES, Scene, Word, World, join
+from hf_stilts.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+DATASET = "stilts/world"
+ENGLISH = "en"
+OTHERS = tuple(code for code in TONGUES if code != ENGLISH)
+NLI_LABELS = ("entailment", "neutral", "contradiction")
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # ids 0-4, the first four as in XLM-R
+
+# Rows of each split. Training rows are in English alone; text, test and bitext rows in every language.
+ROWS = {
+    "text": {"train": 1500, "validation": 100},
+    "nli": {"train": 4000, "validation": 300, "test": 300},
+    "qa": {"train": 3000, "validation": 200, "test": 200},
+    "pos": {"train": 600, "validation": 100, "test": 200},
+    "bitext": {"test": 250},
+}
+MINING = {"validation": (200, 300, 60), "test": (300, 450, 90)}  # sentences, English sentences, hidden pairs
+
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Tongue:
-    """How one made-up language sounds and puts a scene in order.
+def tasks() -> dict[str, Task]:
+    """The world's tasks by name: one of each kind that the quickstart shows.
 
-    Attributes:
-        code: `en` for the language that has training data, else a local-use code (`qaa` to `qtz`).
-        order: order of subject, verb and object.
-        onsets, vowels, codas: what syllables are made of; letters are separated by spaces.
-        adjective_last: the adjective follows its noun.
-        postposition: the adposition follows its noun phrase.
-        article: common nouns without a number carry an article.
-        plural, accusative, past: endings of counted nouns, of objects and of verbs.
-        time_first: the adverb of time opens the sentence instead of closing it.
-        fronts_questions: question words open the question instead of standing where the answer would.
-        loans: share of the international words that this language uses.
+    >>> tasks()["world_nli"].config_for("qaa")
+    'nli.qaa'
     """
 
-    code: str
-    order: str
-    onsets: str
-    vowels: str
-    codas: str
-    adjective_last: bool = False
-    postposition: bool = False
-    article: bool = False
-    plural: str = ""
-    accusative: str = ""
-    past: str = ""
-    time_first: bool = False
-    fronts_questions: bool = False
-    loans: float = 0.5
-
-
-TONGUES = {
-    tongue.code: tongue
-    for tongue in (
-        Tongue("en", "SVO", "b d f g l m n p r s t w", "a e i o u", "n r t l", article=True, plural="s"),
-        Tongue("qaa", "SVO", "b d f g h k l m r s t v", "a e i o u", "n r s t", article=True, plural="en", loans=0.8),
-        Tongue("qab", "SVO", "c d f l m n p r s t v", "a e i o u", "", adjective_last=True, article=True, plural="s"),
-        Tongue("qac", "SOV", "b ch d g k m n r s t y z", "a e i o u", "k m n r", postposition=True, accusative="yu", past="di"),
-        Tongue("qad", "VSO", "f h k l m n p t w ng", "a e i o u", "", adjective_last=True, time_first=True),
-        Tongue("qae", "SVO", "б в г д ж к л м н п р с т х", "а е и о у", "л н р т", plural="ы", accusative="у", loans=0.3),
-        Tongue("qaf", "SOV", "ბ გ დ ვ თ კ ლ მ ნ რ ს ტ", "ა ე ი ო უ", "ბ ნ რ ს", postposition=True, plural="ები", loans=0.3),
-    )
-}  # fmt: skip
-
-# Concepts by class: how many there are and which tag they get. Digits and punctuation are the same in all languages.
-CLASSES = {
-    "person": (32, "PROPN"), "worker": (20, "NOUN"), "action": (20, "VERB"), "thing": (40, "NOUN"), "kind": (8, "NOUN"),
-    "place": (16, "NOUN"), "colour": (8, "ADJ"), "quality": (8, "ADJ"), "time": (8, "ADV"),
-}  # fmt: skip
-PARTICLES = {"the": "PART", "not": "PART", "in": "ADP", "near": "ADP", "who": "PART", "what": "PART", "where": "PART"}
-TAGS = ("ADJ", "ADP", "ADV", "NOUN", "NUM", "PART", "PROPN", "PUNCT", "VERB")
-INTERNATIONAL = 0.25  # share of things, places and qualities for which an international word exists
-PER_KIND = 5  # things of a kind, as apple, pear, ... are fruit
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One meaning: somebody acts on something; what is `None` or 0 is left unsaid. Values are concepts (`"thing7"`)."""
-
-    agent: str
-    action: str
-    thing: str
-    agent_quality: str | None = None
-    thing_colour: str | None = None
-    number: int = 0
-    place: str | None = None
-    adposition: str = "in"
-    time: str | None = None
-    negated: bool = False
-
-
-@dataclass(frozen=True)
-class Word:
-    """One word of a sentence: its form, its tag, and the part of the scene that it tells."""
-
-    form: str
-    tag: str
-    role: str = ""
-
-
-def join(words: list[Word]) -> str:
-    """Text of a sentence; punctuation clings to the word before it.
-
-    >>> join([Word("Tam", "PROPN"), Word("runs", "VERB"), Word(".", "PUNCT")])
-    'Tam runs.'
-    """
-    return "".join(word.form if word.tag == "PUNCT" else f" {word.form}" for word in words).lstrip()
-
-
-class World:
-    """Concepts, what goes with what, and the seven lexicons, all from one seed.
-
-    >>> world = World(seed=0)
-    >>> scene = world.scene(random.Random(1))
-    >>> [word.tag for word in world.tell(scene, "en")][-1]
-    'PUNCT'
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-        self.concepts = {name: [f"{name}{i}" for i in range(count)] for name, (count, _) in CLASSES.items()}
-        self.agents = self.concepts["person"] + self.concepts["worker"]
-        rng = random.Random(f"{seed} affinities")
-        self._agent_weights = _tendencies(rng, self.agents, sharp=1)
-        self._likes = {
-            (given, name): {concept: _tendencies(rng, self.concepts[name], sharp) for concept in givens}
-            for given, givens, name, sharp in (
-                ("agent", self.agents, "action", 6),
-                ("action", self.concepts["action"], "thing", 8),
-                ("agent", self.agents, "place", 8),
-                ("thing", self.concepts["thing"], "colour", 6),
-                ("agent", self.agents, "quality", 6),
-                ("place", self.concepts["place"], "time", 6),
-            )
-        }
-
-    @cached_property
-    def lexicons(self) -> dict[str, dict[str, str]]:
-        """Language -> concept -> word. No two languages share a word that is not a name or a loan."""
-        rng = random.Random(f"{self.seed} words")
-        taken: set[str] = set()
-        sound = Tongue("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
-        names = {person: _word(rng, sound, 2, taken).capitalize() for person in self.concepts["person"]}
-        loans = {
-            concept: _word(rng, sound, 3, taken)
-            for name in ("thing", "place", "quality", "kind", "worker")
-            for concept in self.concepts[name]
-            if rng.random() < INTERNATIONAL
-        }
-        lexicons = {}
-        for code, tongue in TONGUES.items():
-            lexicon = dict(names)
-            for concept in PARTICLES:
-                lexicon[concept] = _word(rng, tongue, 1, taken)
-            for name in CLASSES.keys() - {"person"} if False else [key for key in CLASSES if key != "person"]:
-                for concept in self.concepts[name]:
-                    borrowed = concept in loans and rng.random() < tongue.loans
-                    lexicon[concept] = loans[concept] if borrowed else _word(rng, tongue, 2, taken)
-            lexicons[code] = lexicon
-        return lexicons
-
-    def like(self, rng: random.Random, given: str, concept: str, name: str) -> str:
-        """A concept of class `name` that tends to go with `concept`."""
-        return rng.choices(self.concepts[name], cum_weights=self._likes[given, name][concept])[0]
-
-    def scene(self, rng: random.Random, agent: str | None = None, detail: float = 0.5) -> Scene:
-        """Draw a scene, of `agent` if given; each modifier is told with probability `detail`."""
-        agent = agent or rng.choices(self.agents, cum_weights=self._agent_weights)[0]
-        action = self.like(rng, "agent", agent, "action")
-        thing = self.like(rng, "action", action, "thing")
-        place = self.like(rng, "agent", agent, "place") if rng.random() < detail else None
-        told = [rng.random() < detail for _ in range(4)]
-        return Scene(
-            agent, action, thing,
-            agent_quality=self.like(rng, "agent", agent, "quality") if told[0] and agent in self.concepts["worker"] else None,
-            thing_colour=self.like(rng, "thing", thing, "colour") if told[1] else None,
-            number=rng.randint(2, 9) if told[2] else 0,
-            place=place,
-            adposition=rng.choice(("in", "near")),
-            time=self.like(rng, "place", place or "place0", "time") if told[3] else None,
-            negated=rng.random() < 0.1,
+    def task(name: str, kind: str, description: str, languages: tuple[str, ...], metric: str, **fields: Any) -> Task:
+        return Task(
+            kind, DATASET, f"{name}.{{language}}", name=f"world_{name}", description=description,
+            languages=languages, metric=metric, license="apache-2.0", **fields,
         )  # fmt: skip
 
-    def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
-        """Words of the sentence that tells `scene`, or that asks for its `agent`, `thing` or `place`."""
-        tongue, lexicon = TONGUES[language], self.lexicons[language]
-
-        def phrase(noun: str, role: str, adjective: str | None, number: int = 0, ending: str = "") -> list[Word]:
-            if ask == role:
-                return [Word(lexicon[{"agent": "who", "thing": "what", "place": "where"}[role]], "PART", "question")]
-            common = noun not in self.concepts["person"]
-            form = lexicon[noun] + (tongue.plural if number else "") + (ending if common else "")
-            core = [Word(form, "NOUN" if common else "PROPN", role)]
-            if adjective:
-                core.insert(len(core) if tongue.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))
-            if number:
-                core.insert(0, Word(str(number), "NUM", role))
-            elif common and tongue.article:
-                core.insert(0, Word(lexicon["the"], "PART"))
-            return core
-
-        verb = [Word(lexicon[scene.action] + tongue.past, "VERB", "action")]
-        if scene.negated:
-            verb.insert(0, Word(lexicon["not"], "PART"))
-        parts = {
-            "S": phrase(scene.agent, "agent", scene.agent_quality),
-            "V": verb,
-            "O": phrase(scene.thing, "thing", scene.thing_colour, scene.number, tongue.accusative),
-        }
-        place = phrase(scene.place, "place", None) if scene.place else []
-        if place and ask != "place":
-            place.insert(len(place) if tongue.postposition else 0, Word(lexicon[scene.adposition], "ADP"))
-        time = [Word(lexicon[scene.time], "ADV", "time")] if scene.time else []
-        ordered = [parts[letter] for letter in tongue.order]
-        ordered.insert(1 if tongue.order.endswith("V") else 3, place)
-        ordered.insert(0 if tongue.time_first else len(ordered), time)
-        words = [word for part in ordered for word in part]
-        if ask and tongue.fronts_questions:
-            words.sort(key=lambda word: word.role != "question")
-        return [*words, Word("?" if ask else ".", "PUNCT")]
-
-    def story(self, rng: random.Random) -> Iterator[tuple[Scene, str]]:
-        """Two to four scenes of one or two agents, sometimes with a question and its answer: (scene, what is asked)."""
-        agents = rng.choices(self.agents, cum_weights=self._agent_weights, k=2)
-        scenes = [self.scene(rng, rng.choice(agents)) for _ in range(rng.randint(2, 3))]
-        for scene in scenes:
-            yield scene, ""
-        if rng.random() < 0.5:
-            scene = rng.choice(scenes)
-            yield scene, rng.choice(("agent", "thing"))
-            yield replace(scene, agent_quality=None, place=None, time=None), ""
+    everywhere = (ENGLISH, *OTHERS)
+    found = (
+        task("text", "fill-mask", "Stories in each language.", everywhere, "perplexity"),
+        task("nli", "text-classification", "Does a sentence follow?", everywhere, "accuracy", labels=NLI_LABELS),
+        task("qa", "question-answering", "Who, what or where, in a story.", everywhere, "f1"),
+        task("pos", "token-classification", "Parts of speech.", everywhere, "accuracy", labels=TAGS),
+        task("bitext", "bitext-retrieval", "Find the English translation.", OTHERS, "accuracy"),
+        task("mining", "bitext-mining", "Find the hidden translations.", OTHERS, "f1"),
+    )
+    return {task.name: task for task in found}
 
 
-def _tendencies(rng: random.Random, concepts: list[str], sharp: int) -> list[float]:
-    """Cumulative weights over `concepts`; the sharper, the fewer of them get nearly all."""
-    return list(accumulate(rng.random() ** sharp for _ in concepts))
+def build(out: str | Path, seed: int = 0) -> Path:
+    """Write the world as a mirror of a data repository, `<out>/stilts/world/<config>/<split>-00000-of-00001.parquet`.
+
+    The same seed writes the same rows. An earlier world at the same place is replaced when the new one is complete.
+
+    Args:
+        out: folder of mirrors, what `--data-dir` or `HF_STILTS_DATA` names.
+        seed: of the words, of what goes with what, and of all rows.
+
+    Returns:
+        The folder of the data set.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    final = Path(out) / DATASET
+    final.parent.mkdir(parents=True, exist_ok=True)
+    world = World(seed)
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix=".world-") as folder:
+        splits: dict[str, list[str]] = {}
+        for config, split, rows in _rows(world):
+            path = Path(folder) / "world" / config / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(rows), path)
+            splits.setdefault(config, []).append(split)
+        (Path(folder) / "world" / "README.md").write_text(_card(splits, seed), encoding="utf-8")
+        if final.exists():
+            final.rename(Path(folder) / "before")
+        (Path(folder) / "world").rename(final)
+    return final
 
 
-def _word(rng: random.Random, tongue: Tongue, syllables: int, taken: set[str]) -> str:
-    """A word of this tongue's sound that no concept has yet, in any language."""
-    onsets, vowels, codas = tongue.onsets.split(), tongue.vowels.split(), ["", *tongue.codas.split()]
-    while True:
-        word = "".join(rng.choice(onsets) + rng.choice(vowels) for _ in range(syllables)) + rng.choice(codas)
-        if word not in taken:
-            taken.add(word)
-            return word
-        syllables += rng.random() < 0.1  # short words run out
+def tokenizer(data: str | Path, vocab_size: int = 2500) -> PreTrainedTokenizerFast:
+    """Train a subword tokenizer on the world's text, with XLM-R's special tokens and pair format.
+
+    A punctuation mark is a token of its own, so that the same words get the same tokens in running text and as a
+    list of words.
+
+    Args:
+        data: what `build` was given.
+        vocab_size: at most so many tokens.
+
+    Raises:
+        FileNotFoundError: there is no world at `data`.
+    """
+    import pyarrow.parquet as pq
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    files = sorted((Path(data) / DATASET).glob("text.*/train-*.parquet"))
+    if not files:
+        raise FileNotFoundError(
+            f"No made-up world under {data}: expected {DATASET}/text.*. Run: world.build({str(data)!r})"
+        )
+    texts = [text for file in files for text in pq.read_table(file)["text"].to_pylist()]
+    fast = Tokenizer(models.BPE(unk_token="<unk>"))
+    fast.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Metaspace()])
+    fast.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=list(SPECIALS), show_progress=False)
+    fast.train_from_iterator(texts, trainer)
+    fast.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=fast, bos_token="<s>", eos_token="</s>", sep_token="</s>", cls_token="<s>",
+        unk_token="<unk>", pad_token="<pad>", mask_token="<mask>", model_max_length=128,
+    )  # fmt: skip
+
+
+def _rows(world: World) -> Iterator[tuple[str, str, list[Row]]]:
+    """Every (config, split, rows) of the data set; each draws from its own seed, so none depends on another."""
+    makers: dict[str, Callable[[World, str, random.Random], Row]] = {
+        "text": _text_row, "nli": _nli_row, "qa": _qa_row, "pos": _pos_row,
+    }  # fmt: skip
+    for language in TONGUES:
+        for name, make in makers.items():
+            for split, count in ROWS[name].items():
+                if split == "test" or name == "text" or language == ENGLISH:
+                    rng = random.Random(f"{world.seed} {name} {split} {language}")
+                    yield f"{name}.{language}", split, [make(world, language, rng) for _ in range(count)]
+    for language in OTHERS:
+        for split, count in ROWS["bitext"].items():
+            scenes = _distinct(world, random.Random(f"{world.seed} bitext {split}"), count)
+            told = [
+                {"source": _tell(world, scene, language), "target": _tell(world, scene, ENGLISH)} for scene in scenes
+            ]
+            yield f"bitext.{language}", split, told
+        for split, sizes in MINING.items():
+            rng = random.Random(f"{world.seed} mining {split} {language}")
+            yield f"mining.{language}", split, [_mining_row(world, language, rng, *sizes)]
+
+
+def _text_row(world: World, language: str, rng: random.Random) -> Row:
+    return {"text": " ".join(join(world.tell(scene, language, ask)) for scene, ask in world.story(rng))}
+
+
+def _nli_row(world: World, language: str, rng: random.Random) -> Row:
+    """Two sentences: less said is entailed, more or something else said is neutral, changed is contradicted."""
+    premise = replace(world.scene(rng, detail=0.7), negated=False)
+    told = [name for name in ("agent_quality", "thing_colour", "number", "place", "time") if getattr(premise, name)]
+    kept = [name for name in told if rng.random() < 0.5]
+    other = world.scene(rng, detail=1.0)
+    label = rng.choice(NLI_LABELS)
+    changes: dict[str, Any] = {}
+    if label == "contradiction":
+        mutable = [name for name in ("thing_colour", "number", "place") if name in told]
+        name = rng.choice([*mutable, "negated"])
+        while name != "negated" and getattr(other, name) == getattr(premise, name):
+            other = world.scene(rng, detail=1.0)
+        changes[name] = True if name == "negated" else getattr(other, name)
+    elif label == "neutral":
+        unsaid = [name for name in ("thing_colour", "number", "place", "time") if name not in told]
+        name = rng.choice([*unsaid, "agent", "action", "thing"])
+        while getattr(other, name) == getattr(premise, name):
+            other = world.scene(rng, detail=1.0)
+        changes[name] = getattr(other, name)
+        if name == "agent":
+            kept = [name for name in kept if name != "agent_quality"]
+    dropped: dict[str, Any] = {
+        name: 0 if name == "number" else None for name in told if name not in kept and name not in changes
+    }
+    hypothesis = replace(premise, **dropped, **changes)
+    if "thing" not in changes and rng.random() < 0.2:
+        hypothesis = hypothesis.general()
+    return {
+        "text": _tell(world, premise, language),
+        "text_pair": _tell(world, hypothesis, language),
+        "label": label,
+    }
+
+
+def _qa_row(world: World, language: str, rng: random.Random) -> Row:
+    """A story of scenes that no question confuses, a question, and the answer with its place in the story."""
+    scenes: list[Scene] = []
+    while len(scenes) < rng.choice((2, 3, 4)) or len(scenes) < 2:
+        scene = replace(world.scene(rng), negated=False)
+        if all(scene.agent != other.agent and scene.thing != other.thing for other in scenes):
+            scenes.append(scene)
+    at = rng.randrange(len(scenes))
+    role = rng.choice(("agent", "thing", "place") if scenes[at].place else ("agent", "thing"))
+    sentences = [world.tell(scene, language) for scene in scenes]
+    start, text = _answer(sentences[at], role)
+    before = sum(len(join(sentence)) + 1 for sentence in sentences[:at])
+    asked = replace(scenes[at], time=None, place=scenes[at].place if role == "place" else None)
+    return {
+        "id": f"{language}-{rng.getrandbits(48):012x}",
+        "question": join(world.tell(asked, language, ask=role)),
+        "context": " ".join(join(sentence) for sentence in sentences),
+        "answers": {"text": [text], "answer_start": [before + start]},
+    }
+
+
+def _answer(sentence: list[Word], role: str) -> tuple[int, str]:
+    """Start and text of the words that tell `role`, which stand together in every language."""
+    places = [place for place, word in enumerate(sentence) if word.role == role]
+    text = join(sentence[places[0] : places[-1] + 1])
+    prefix = join(sentence[: places[0]])
+    return len(prefix) + bool(prefix), text
+
+
+def _pos_row(world: World, language: str, rng: random.Random) -> Row:
+    scene = world.scene(rng)
+    words = world.tell(scene, language, ask=rng.choice(("agent", "thing")) if rng.random() < 0.2 else "")
+    return {"tokens": [word.form for word in words], "tags": [word.tag for word in words]}
+
+
+def _mining_row(world: World, language: str, rng: random.Random, ours: int, english: int, hidden: int) -> Row:
+    """Two comparable corpora as one row: `hidden` scenes are told in both, all others in one."""
+    scenes = _distinct(world, rng, ours + english - hidden)
+    source, target = scenes[:ours], scenes[ours - hidden :]
+    rng.shuffle(source)
+    rng.shuffle(target)
+    source_ids = [f"{language}-{number:06d}" for number in range(1, ours + 1)]
+    target_ids = [f"{ENGLISH}-{number:06d}" for number in range(1, english + 1)]
+    where = {scene: place for place, scene in enumerate(target)}
+    return {
+        "source_ids": source_ids,
+        "source": [_tell(world, scene, language) for scene in source],
+        "target_ids": target_ids,
+        "target": [_tell(world, scene, ENGLISH) for scene in target],
+        "gold": [[source_ids[i], target_ids[where[scene]]] for i, scene in enumerate(source) if scene in where],
+    }
+
+
+def _distinct(world: World, rng: random.Random, count: int) -> list[Scene]:
+    scenes: dict[Scene, None] = {}
+    while len(scenes) < count:
+        scene = world.scene(rng)
+        scenes[scene if scene.place else replace(scene, adposition="in")] = None
+    return list(scenes)
+
+
+def _tell(world: World, scene: Scene, language: str) -> str:
+    return join(world.tell(scene, language))
+
+
+def _card(splits: dict[str, list[str]], seed: int) -> str:
+    """The data card: its YAML is what the Hub, `datasets` and our own loader read."""
+    lines = ["---", "pretty_name: A made-up world", "license: apache-2.0", "configs:"]
+    for config, names in splits.items():
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for split in names:
+            lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
+    words = ", ".join(f"`{code}` ({tongue.order})" for code, tongue in TONGUES.items())
+    return "\n".join([
+        *lines, "---", "", "# A made-up world", "",
+        f"Generated by `hf_stilts.world.build(seed={seed})`. No language here is spoken by anybody: {words}; codes",
+        "`qaa` to `qtz` are those that ISO 639-2 reserves for local use, and `en` is the one that has training rows.",
+    ]) + "\n"  # fmt: skip

@@ -1,0 +1,260 @@
+"""Scenes of a small made-up world, and the seven made-up languages that tell them.
+
+A grammar of concepts draws scenes (who does what to which thing, where, when); each language puts the same scene in its
+own words, order, affixes and script. So the translations, parts of speech, answer spans and entailments of a sentence
+are known without anybody having labelled them. What the languages share is what related and borrowing languages share:
+names, digits, punctuation, a few loans, and the world they speak of; from these multilinguality can emerge in a masked
+LM that never sees a translation (Dufter and Schuetze 2020, arXiv 2005.00396; K et al. 2020, arXiv 1912.07840).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+
+
+@dataclass(frozen=True)
+class Tongue:
+    """How one made-up language sounds and puts a scene in order.
+
+    Attributes:
+        code: `en` for the language that has training data, else a local-use code (`qaa` to `qtz`).
+        order: order of subject, verb and object.
+        onsets, vowels, codas: what syllables are made of; letters are separated by spaces.
+        adjective_last: the adjective follows its noun.
+        postposition: the adposition follows its noun phrase.
+        article: common nouns without a number carry an article.
+        plural, accusative, past: endings of counted nouns, of objects and of verbs.
+        time_first: the adverb of time opens the sentence instead of closing it.
+        fronts_questions: question words open the question instead of standing where the answer would.
+        loans: share of the international words that this language uses.
+    """
+
+    code: str
+    order: str
+    onsets: str
+    vowels: str
+    codas: str
+    adjective_last: bool = False
+    postposition: bool = False
+    article: bool = False
+    plural: str = ""
+    accusative: str = ""
+    past: str = ""
+    time_first: bool = False
+    fronts_questions: bool = False
+    loans: float = 0.5
+
+
+TONGUES = {
+    tongue.code: tongue
+    for tongue in (
+        Tongue("en", "SVO", "b d f g l m n p r s t w", "a e i o u", "n r t l", article=True, plural="s"),
+        Tongue("qaa", "SVO", "b d f g h k l m r s t v", "a e i o u", "n r s t", article=True, plural="en", loans=0.8),
+        Tongue("qab", "SVO", "c d f l m n p r s t v", "a e i o u", "", adjective_last=True, article=True, plural="s"),
+        Tongue("qac", "SOV", "b ch d g k m n r s t y z", "a e i o u", "k m n r", postposition=True,
+               accusative="yu", past="di"),
+        Tongue("qad", "VSO", "f h k l m n p t w ng", "a e i o u", "", adjective_last=True, time_first=True),
+        Tongue("qae", "SVO", "б в г д ж к л м н п р с т х", "а е и о у", "л н р т", plural="ы", accusative="у",
+               loans=0.3),
+        Tongue("qaf", "SOV", "ბ გ დ ვ თ კ ლ მ ნ რ ს ტ", "ა ე ი ო უ", "ბ ნ რ ს", postposition=True,
+               plural="ები", loans=0.3),
+    )
+}  # fmt: skip
+
+# Concepts by class: how many there are and which tag they get. Digits and punctuation are the same in all languages.
+CLASSES = {
+    "person": (32, "PROPN"), "worker": (20, "NOUN"), "action": (20, "VERB"), "thing": (40, "NOUN"), "kind": (8, "NOUN"),
+    "place": (16, "NOUN"), "colour": (8, "ADJ"), "quality": (8, "ADJ"), "time": (8, "ADV"),
+}  # fmt: skip
+PARTICLES = {"the": "PART", "not": "PART", "in": "ADP", "near": "ADP", "who": "PART", "what": "PART", "where": "PART"}
+TAGS = ("ADJ", "ADP", "ADV", "NOUN", "NUM", "PART", "PROPN", "PUNCT", "VERB")
+INTERNATIONAL = 0.25  # share of things, places and qualities for which an international word exists
+THINGS_OF_A_KIND = 5  # as apple, pear, ... are fruit
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One meaning: somebody acts on something; what is `None` or 0 is left unsaid. Values are concepts (`"thing7"`)."""
+
+    agent: str
+    action: str
+    thing: str
+    agent_quality: str | None = None
+    thing_colour: str | None = None
+    number: int = 0
+    place: str | None = None
+    adposition: str = "in"
+    time: str | None = None
+    negated: bool = False
+
+    def general(self) -> Scene:
+        """The same of the kind that the thing is of: who eats an apple eats fruit.
+
+        >>> Scene("person1", "action2", "thing7").general().thing
+        'kind1'
+        """
+        return replace(self, thing=f"kind{int(self.thing.removeprefix('thing')) // THINGS_OF_A_KIND}")
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a sentence: its form, its tag, and the part of the scene that it tells."""
+
+    form: str
+    tag: str
+    role: str = ""
+
+
+def join(words: list[Word]) -> str:
+    """Text of a sentence; punctuation clings to the word before it.
+
+    >>> join([Word("Tam", "PROPN"), Word("runs", "VERB"), Word(".", "PUNCT")])
+    'Tam runs.'
+    """
+    return "".join(word.form if word.tag == "PUNCT" else f" {word.form}" for word in words).lstrip()
+
+
+class World:
+    """Concepts, what goes with what, and the seven lexicons, all from one seed.
+
+    >>> world = World(seed=0)
+    >>> scene = world.scene(random.Random(1))
+    >>> [word.tag for word in world.tell(scene, "en")][-1]
+    'PUNCT'
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.concepts = {name: [f"{name}{i}" for i in range(count)] for name, (count, _) in CLASSES.items()}
+        self.agents = self.concepts["person"] + self.concepts["worker"]
+        rng = random.Random(f"{seed} affinities")
+        self._agent_weights = _tendencies(rng, self.agents, sharp=1)
+        self._likes = {
+            (given, name): {concept: _tendencies(rng, self.concepts[name], sharp) for concept in givens}
+            for given, givens, name, sharp in (
+                ("agent", self.agents, "action", 6),
+                ("action", self.concepts["action"], "thing", 8),
+                ("agent", self.agents, "place", 8),
+                ("thing", self.concepts["thing"], "colour", 6),
+                ("agent", self.agents, "quality", 6),
+                ("place", self.concepts["place"], "time", 6),
+            )
+        }
+
+    @cached_property
+    def lexicons(self) -> dict[str, dict[str, str]]:
+        """Language -> concept -> word. No two languages share a word that is not a name or a loan."""
+        rng = random.Random(f"{self.seed} words")
+        taken: set[str] = set()
+        sound = Tongue("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
+        names = {person: _word(rng, sound, 2, taken).capitalize() for person in self.concepts["person"]}
+        loans = {
+            concept: _word(rng, sound, 3, taken)
+            for name in ("thing", "place", "quality", "kind", "worker")
+            for concept in self.concepts[name]
+            if rng.random() < INTERNATIONAL
+        }
+        lexicons = {}
+        for code, tongue in TONGUES.items():
+            lexicon = dict(names)
+            for concept in PARTICLES:
+                lexicon[concept] = _word(rng, tongue, 1, taken)
+            for name in CLASSES:
+                for concept in self.concepts[name] if name != "person" else []:
+                    borrowed = concept in loans and rng.random() < tongue.loans
+                    lexicon[concept] = loans[concept] if borrowed else _word(rng, tongue, 2, taken)
+            lexicons[code] = lexicon
+        return lexicons
+
+    def like(self, rng: random.Random, given: str, concept: str, name: str) -> str:
+        """A concept of class `name` that tends to go with `concept`."""
+        return rng.choices(self.concepts[name], cum_weights=self._likes[given, name][concept])[0]
+
+    def scene(self, rng: random.Random, agent: str | None = None, detail: float = 0.5) -> Scene:
+        """Draw a scene, of `agent` if given; each modifier is told with probability `detail`."""
+        agent = agent or rng.choices(self.agents, cum_weights=self._agent_weights)[0]
+        action = self.like(rng, "agent", agent, "action")
+        thing = self.like(rng, "action", action, "thing")
+        place = self.like(rng, "agent", agent, "place") if rng.random() < detail else None
+        told = [rng.random() < detail for _ in range(4)]
+        quality = self.like(rng, "agent", agent, "quality")
+        return Scene(
+            agent, action, thing,
+            agent_quality=quality if told[0] and agent in self.concepts["worker"] else None,
+            thing_colour=self.like(rng, "thing", thing, "colour") if told[1] else None,
+            number=rng.randint(2, 9) if told[2] else 0,
+            place=place,
+            adposition=rng.choice(("in", "near")),
+            time=self.like(rng, "place", place or "place0", "time") if told[3] else None,
+            negated=rng.random() < 0.1,
+        )  # fmt: skip
+
+    def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
+        """Words of the sentence that tells `scene`, or that asks for its `agent`, `thing` or `place`."""
+        tongue, lexicon = TONGUES[language], self.lexicons[language]
+
+        def phrase(noun: str, role: str, adjective: str | None, number: int = 0, ending: str = "") -> list[Word]:
+            if ask == role:
+                return [Word(lexicon[{"agent": "who", "thing": "what", "place": "where"}[role]], "PART", "question")]
+            common = noun not in self.concepts["person"]
+            form = lexicon[noun] + (tongue.plural if number else "") + (ending if common else "")
+            core = [Word(form, "NOUN" if common else "PROPN", role)]
+            if adjective:
+                core.insert(len(core) if tongue.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))
+            if number:
+                core.insert(0, Word(str(number), "NUM", role))
+            elif common and tongue.article:
+                core.insert(0, Word(lexicon["the"], "PART"))
+            return core
+
+        verb = [Word(lexicon[scene.action] + tongue.past, "VERB", "action")]
+        if scene.negated:
+            verb.insert(0, Word(lexicon["not"], "PART"))
+        parts = {
+            "S": phrase(scene.agent, "agent", scene.agent_quality),
+            "V": verb,
+            "O": phrase(scene.thing, "thing", scene.thing_colour, scene.number, tongue.accusative),
+        }
+        place = phrase(scene.place, "place", None) if scene.place else []
+        if place and ask != "place":
+            place.insert(len(place) if tongue.postposition else 0, Word(lexicon[scene.adposition], "ADP"))
+        time = [Word(lexicon[scene.time], "ADV", "time")] if scene.time else []
+        ordered = [parts[letter] for letter in tongue.order]
+        ordered.insert(1 if tongue.order.endswith("V") else 3, place)
+        ordered.insert(0 if tongue.time_first else len(ordered), time)
+        words = [word for part in ordered for word in part]
+        if ask and tongue.fronts_questions:
+            words.sort(key=lambda word: word.role != "question")
+        return [*words, Word("?" if ask else ".", "PUNCT")]
+
+    def story(self, rng: random.Random) -> Iterator[tuple[Scene, str]]:
+        """Two or three scenes of one or two agents, often with a question and its answer: (scene, what is asked)."""
+        agents = rng.choices(self.agents, cum_weights=self._agent_weights, k=2)
+        scenes = [self.scene(rng, rng.choice(agents)) for _ in range(rng.randint(2, 3))]
+        for scene in scenes:
+            yield scene, ""
+        if rng.random() < 0.5:
+            scene = rng.choice(scenes)
+            yield scene, rng.choice(("agent", "thing", "place") if scene.place else ("agent", "thing"))
+            short = replace(scene, agent_quality=None, time=None)
+            yield short.general() if rng.random() < 0.3 else short, ""
+
+
+def _tendencies(rng: random.Random, concepts: list[str], sharp: int) -> list[float]:
+    """Cumulative weights over `concepts`; the sharper, the fewer of them get nearly all."""
+    return list(accumulate(rng.random() ** sharp for _ in concepts))
+
+
+def _word(rng: random.Random, tongue: Tongue, syllables: int, taken: set[str]) -> str:
+    """A word of this tongue's sound that no concept has yet, in any language."""
+    onsets, vowels, codas = tongue.onsets.split(), tongue.vowels.split(), ["", *tongue.codas.split()]
+    while True:
+        word = "".join(rng.choice(onsets) + rng.choice(vowels) for _ in range(syllables)) + rng.choice(codas)
+        if word not in taken:
+            taken.add(word)
+            return word
+        syllables += rng.random() < 0.1  # short words run out
