@@ -1,0 +1,237 @@
+"""Turns the rows of any data set into the columns that a kind reads: renamed, gathered, labelled by name, typed."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
+
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task
+
+Row: TypeAlias = dict[str, Any]
+Mapping: TypeAlias = dict[str, str | tuple[str, ...]]
+
+_STRING, _STRINGS = Value("string"), List(Value("string"))
+# The type of each canonical column in one row. `label` and `tags` are typed by the task's labels.
+COLUMNS: dict[str, Any] = {
+    "id": _STRING,
+    "text": _STRING,
+    "text_pair": _STRING,
+    "context": _STRING,
+    "question": _STRING,
+    "choices": _STRINGS,
+    "tokens": _STRINGS,
+    "answers": {"text": _STRINGS, "answer_start": List(Value("int32"))},
+    "source": _STRING,
+    "target": _STRING,
+    "source_ids": _STRING,
+    "target_ids": _STRING,
+    "gold": _STRINGS,
+}
+_LABELS = ("label", "tags")
+_UNLABELLED = -1
+
+
+def types(task: Task) -> dict[str, Any]:
+    """Feature type of every column that `task` may offer, `id` included.
+
+    >>> types(Task(kind="bitext-mining", dataset="x/y"))["gold"]
+    List(List(Value('string')))
+    """
+    label = ClassLabel(names=list(task.labels)) if task.labels else Value("int64")
+    known = {**COLUMNS, "label": label, "tags": List(label)}
+    columns = dict.fromkeys(["id", *KINDS[task.kind]])
+    if task.kind == "bitext-mining":  # one row is a whole corpus, so each column holds a list
+        return {column: List(known[column]) for column in columns if column != "id"}
+    return {column: known[column] for column in columns}
+
+
+def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None = None) -> Dataset:
+    """Rows with the canonical columns of the task's kind, and no others but `id`.
+
+    Columns are renamed by `task.columns` (a tuple of columns becomes one list), then `task.prepare` runs on each row,
+    which also sees the data set's other columns, and class names where the data set has a `ClassLabel`. Last, every
+    label becomes the id that `task.labels` gives its *name*: data sets order their label names differently.
+
+    Args:
+        rows: one split as it is stored; a stream is read only as far as `limit` asks.
+        task: what the columns mean.
+        limit: at most so many rows, counted after `task.prepare` has dropped its own.
+
+    Returns:
+        A `Dataset` typed by `types(task)`.
+
+    Raises:
+        StiltsError: a mapped or required column is missing, a label is unknown, or no row is left.
+    """
+    stored, rows = _stored_features(rows)
+    mapping = _mapping(task, list(stored))
+    names = {column: _class_names(stored, mapping[column]) for column in _LABELS if column in mapping}
+    if isinstance(rows, Dataset) and limit is None and _only_renames(task, mapping, names):
+        return _rename(rows, mapping, types(task))
+
+    convert = _converter(task, mapping, names)
+    first = next((row for row in _converted(rows, convert) if row is not None), None)
+    if first is None:
+        raise StiltsError(
+            f"{_whose(task)} has no row left: prepare dropped them all, or the split is empty. Choose another split."
+        )
+    features = Features({column: kind for column, kind in types(task).items() if column in first})
+    _require(task, first)
+
+    if limit is not None:
+        kept = (row for row in _converted(rows, convert) if row is not None)
+        return Dataset.from_list(list(itertools.islice(kept, limit)), features=features)
+    return rows.map(
+        _batch,
+        batched=True,
+        with_indices=True,
+        fn_kwargs={"task": task, "mapping": mapping, "names": names, "columns": list(features), "code": _code(task)},
+        remove_columns=rows.column_names,
+        features=features,
+        desc=f"{task.name or task.dataset}: canonical columns",
+    )
+
+
+def _stored_features(rows: Dataset | IterableDataset) -> tuple[dict[str, Any], Dataset | IterableDataset]:
+    if rows.features is not None:
+        return dict(rows.features), rows
+    return dict.fromkeys(next(iter(rows), {})), rows  # a stream of JSON lines has no types before it is read
+
+
+def _mapping(task: Task, present: list[str]) -> Mapping:
+    """Canonical column -> stored column(s), for every canonical column that the data set can fill."""
+    used = {column for columns in task.columns.values() for column in _as_tuple(columns)}
+    missing = sorted(used - set(present))
+    if missing:
+        raise StiltsError(
+            f"{_whose(task)} maps column {missing[0]!r}, which the data set does not have. "
+            f"It has: {', '.join(present)}. Correct columns= in {_file(task)}, or the files."
+        )
+    # A column that was mapped elsewhere does not also stand for itself: CommonsenseQA's `question` is the `context`.
+    own = {column: column for column in types(task) if column in present and column not in used | set(task.columns)}
+    mapping: Mapping = {**own, **task.columns}
+    if task.prepare is None:
+        _require(task, mapping, present)
+    return mapping
+
+
+def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> None:
+    missing = [column for column in KINDS[task.kind] if column not in OPTIONAL_COLUMNS and column not in set(found)]
+    if missing:
+        raise StiltsError(
+            f"{_whose(task)} has no column {missing[0]!r}, which {task.kind} reads. "
+            f"There are: {', '.join(present or found)}. Map it with columns= or make it in prepare= in {_file(task)}."
+        )
+
+
+def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[str] | None:
+    feature = stored.get(column) if isinstance(column, str) else None
+    feature = getattr(feature, "feature", feature)
+    return feature.names if isinstance(feature, ClassLabel) else None
+
+
+def _only_renames(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
+    gathered = any(not isinstance(columns, str) for columns in mapping.values())
+    relabelled = any(tuple(names[column] or ()) != task.labels for column in names)
+    return task.prepare is None and not gathered and not relabelled and len({*mapping.values()}) == len(mapping)
+
+
+def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
+    renamed = rows.select_columns([str(stored) for stored in mapping.values()])
+    renamed = renamed.rename_columns({str(stored): column for column, stored in mapping.items()})
+    features = Features({column: known[column] for column in mapping})
+    return renamed if renamed.features == features else renamed.cast(features)
+
+
+def _converter(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> Callable[[Row], Row | None]:
+    """One stored row -> one canonical row, or None where `task.prepare` drops it."""
+    used = {column for columns in mapping.values() for column in _as_tuple(columns)}
+    known = types(task)
+
+    def convert(row: Row) -> Row | None:
+        new = {
+            column: row[stored] if isinstance(stored, str) else [row[each] for each in stored]
+            for column, stored in mapping.items()
+        }
+        for column, labels in names.items():
+            if labels:
+                new[column] = _each(new[column], partial(_name, labels))
+        if task.prepare is not None:
+            rest = {column: value for column, value in row.items() if column not in used and column not in mapping}
+            prepared = task.prepare({**rest, **new})
+            if prepared is None:
+                return None
+            new = {**{column: new[column] for column in ("id",) if column in new}, **prepared}
+        for column in _LABELS:
+            if column in new:
+                new[column] = _each(new[column], partial(_label_id, task))
+        return {column: new[column] for column in known if column in new}
+
+    return convert
+
+
+def _converted(
+    rows: Iterable[Row], convert: Callable[[Row], Row | None], numbers: Iterable[int] | None = None
+) -> Iterator[Row | None]:
+    for number, row in zip(itertools.count() if numbers is None else numbers, rows, strict=False):
+        try:
+            yield convert(row)
+        except StiltsError as error:
+            raise StiltsError(f"Row {number} (the first is 0): {error}") from error
+
+
+def _batch(
+    batch: dict[str, list[Any]],
+    indices: list[int],
+    *,
+    task: Task,
+    mapping: Mapping,
+    names: dict[str, list[str] | None],
+    columns: list[str],
+    code: str,
+) -> dict[str, list[Any]]:
+    """Convert a batch; `code` is not read: it makes the cache of `Dataset.map` notice an edited `prepare`."""
+    rows = (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
+    kept = [row for row in _converted(rows, _converter(task, mapping, names), indices) if row is not None]
+    return {column: [row[column] for row in kept] for column in columns}
+
+
+def _code(task: Task) -> str:
+    # `datasets` hashes an imported function by its name alone, and would hand out the rows of an older version of it.
+    own = inspect.getsource(sys.modules[__name__])
+    try:
+        return own + (inspect.getsource(inspect.getmodule(task.prepare) or task.prepare) if task.prepare else "")
+    except (OSError, TypeError):  # typed into an interpreter: then it is hashed by value
+        return own
+
+
+def _name(labels: list[str], label: Any) -> Any:
+    return labels[label] if isinstance(label, int) and 0 <= label < len(labels) else label
+
+
+def _label_id(task: Task, label: Any) -> Any:
+    if label is None:
+        return _UNLABELLED
+    return task.label_id(label) if task.labels else label
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    return [change(one) for one in value] if isinstance(value, list) else change(value)
+
+
+def _as_tuple(columns: str | Iterable[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _whose(task: Task) -> str:
+    return f"Task {task.name or '(without a name)'} ({task.dataset})"
+
+
+def _file(task: Task) -> str:
+    return inspect.getfile(task.prepare) if inspect.isfunction(task.prepare) else f"{task.name or 'the task'}.py"
