@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bitext-retrieval": ("source", "target"),
     "bitext-mining": ("source_ids", "source", "target_ids", "target", "gold"),
 }
+HEADLESS = {"bitext-retrieval", "bitext-mining"}  # no training data, no head: the encoder is used as it is
 OPTIONAL_COLUMNS = {"text_pair", "question"}
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
@@ -95,6 +96,11 @@ class Task:
         if stray:
             raise StiltsError(f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}.")
 
+    @property
+    def has_head(self) -> bool:
+        """Whether a head is trained for it; retrieval uses the encoder as it is."""
+        return self.kind not in HEADLESS
+
     def config_for(self, language: str) -> str | None:
         """Name of the configuration that holds `language`.
 
@@ -163,6 +169,24 @@ def load_task(name: str | Task) -> Task:
             loaded = point.load()
             return replace(loaded, name=name) if isinstance(loaded, Task) else _named(loaded, name)
     raise StiltsError(f"No task {name!r}, {_nearest(name, list_tasks())} Run: hf-stilts tasks")
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What people and tables are told of a task, field by field."""
+    return {
+        "name": task.name,
+        "kind": task.kind,
+        "description": task.description,
+        "dataset": task.dataset,
+        "config": task.config,
+        "revision": task.revision,
+        "languages": task.languages,
+        "trained on": (task.train or (task.name,)) if task.has_head else (),
+        "labels": task.labels,
+        "metric": task.metric,
+        "license": task.license,
+        "paper": task.paper and f"https://arxiv.org/abs/{task.paper}",
+    }
 
 
 def _own_tasks() -> list[str]:

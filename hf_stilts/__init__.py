@@ -1,0 +1,10 @@
+"""Intermediate-task training (STILTs) across languages on the stock Hugging Face stack.
+
+Importing this package imports neither torch nor transformers: each public name, listed in `__init__.pyi`,
+is loaded from its module when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__version__ = "0.1.0"

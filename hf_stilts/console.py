@@ -1,0 +1,83 @@
+"""How commands answer: a table for people, JSON for machines, and errors that say what to type next."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
+    """Print rows of equal keys.
+
+    Args:
+        rows: what to print; the keys of the first row are the columns.
+        as_json: one JSON list on standard output, nothing else.
+        title: a line above the table.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps([dict(row) for row in rows], ensure_ascii=False, default=str) + "\n")
+        return
+    if not rows:
+        out.print(f"{title}: nothing." if title else "Nothing.")
+        return
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for key, value in rows[0].items():
+        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    # A table that a program reads must not be folded at an imagined terminal's width.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def show_scores(table: pd.DataFrame) -> None:
+    """Print a zero-shot table: a line a task with its mean, below it the score of each language."""
+    from hf_stilts.evaluation.zero_shot import summary
+
+    for task, row in summary(table).iterrows():
+        first = table[table["task"] == task].iloc[0]
+        metric = table[(table["task"] == task) & table["main"]].iloc[0]["metric"]
+        scores = row.drop("mean").dropna()
+        out.print(f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}")
+        out.print(Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True))
+
+
+def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a training run came to, and what to type next."""
+    if as_json:
+        show([result], as_json=True)
+        return
+    show([{"": key, " ": value} for key, value in result.items()], as_json=False)
+    out.print(f"\nNext: hf-stilts {'target TASK --from' if result['phase'] == 'intermediate' else 'evaluate TASK --model'} "
+              f"{result['folder']}")
+
+
+def say(line: str, *, as_json: bool = False) -> None:
+    """One line for a person: on standard error when standard output carries JSON."""
+    (err if as_json else out).print(line)
+
+
+def fail(message: str) -> None:
+    """One error for a person, on standard error."""
+    err.print(f"[bold red]Error:[/] {message}", markup=True)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,228 @@
+"""Hands an encoder from one phase to the next: the body comes along, the head is new, and it says which is which."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import transformers
+from transformers import AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.kinds import load_kind
+from hf_stilts.task import StiltsError, Task, load_task
+
+logger = logging.getLogger(__name__)
+
+# Classes whose pooler was trained as a part of the head: nothing above their last layer travels.
+_HEADED = ("SequenceClassification", "MultipleChoice", "TokenClassification", "QuestionAnswering")
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """What one hand-over carried.
+
+    Attributes:
+        source: repository id or folder that the body comes from.
+        revision: commit of that repository; `None` for a folder.
+        carried: number of tensors that came along.
+        fresh: names of the parameters that start anew.
+    """
+
+    source: str
+    revision: str | None
+    carried: int
+    fresh: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        at = f"@{self.revision[:8]}" if self.revision else ""
+        return f"{self.carried} tensors of the body come from {self.source}{at}; new: {', '.join(_modules(self.fresh))}."
+
+
+def load_intermediate(
+    name: str,
+    task: str | Task | None = None,
+    *,
+    base: str | None = None,
+    namespace: str | None = None,
+    seed: int | None = None,
+) -> PreTrainedModel:
+    """Encoder of a published intermediate checkpoint, by name.
+
+    Args:
+        name: `"mnli"`, `"mnli@step-2000"`, a repository id (`"org/model"`, `"org/model@revision"`) or a folder.
+        task: `None` gives the body alone, as `AutoModel` does; a target task gives the stock model class of its kind
+            with this body and a fresh head whose labels bear the task's names.
+        base: public model that the checkpoint must descend from, where `name` is a task's.
+        namespace: user or organisation that published it; default: `HF_STILTS_NAMESPACE`, then yourself.
+        seed: the run's seed, where several were published.
+
+    Returns:
+        A stock transformers model in float32, in evaluation mode; `model.config._name_or_path` names its source,
+        so `AutoTokenizer.from_pretrained(model.config._name_or_path)` gives its tokenizer.
+
+    Raises:
+        StiltsError: nothing of that name; the message lists what there is and the nearest.
+    """
+    found = resolve(name, base=base, namespace=namespace, seed=seed)
+    if task is None:
+        return load_body(found.repo_id, found.commit)[0]
+    model, handover = with_fresh_head(found.repo_id, load_task(task), revision=found.commit)
+    logger.info("%s", handover)
+    return model
+
+
+def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel, set[str]]:
+    """Body of any checkpoint, and the names of its parameters that the checkpoint did not hold.
+
+    Args:
+        source: repository id or folder.
+        revision: commit, tag or branch.
+    """
+    with _quiet():  # stock loading warns of the dropped head, which is the point here
+        model, info = AutoModel.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
+    return model.eval(), set(info["missing_keys"])
+
+
+def load_tokenizer(source: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Tokenizer that lies beside a checkpoint.
+
+    Raises:
+        StiltsError: the checkpoint came without its tokenizer.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(source, revision=revision)
+    except (OSError, ValueError) as error:
+        raise StiltsError(
+            f"{source} holds no tokenizer that transformers can read ({error}). Save one beside the model "
+            "(tokenizer.save_pretrained), or pass processing_class=."
+        ) from error
+
+
+def with_fresh_head(source: str, task: Task, *, revision: str | None = None) -> tuple[PreTrainedModel, HandOver]:
+    """Stock model for `task` whose body comes from `source` and whose head is new.
+
+    The only door between two phases. A pooler that was trained under a task's head counts as part of that head; the
+    pooler of a public pre-trained model travels. A masked-LM head is kept where `task` is masked language modelling,
+    because that continues the same objective (Phang et al. 2020, section 2, "continuing MLM").
+
+    Args:
+        source: repository id or folder of a checkpoint with any head or none.
+        task: what the head is for; its labels name the classes in the model's configuration.
+        revision: commit of `source`.
+
+    Returns:
+        The model in float32 and what came along. The head is drawn from torch's generator: seed it before.
+    """
+    kind = load_kind(task.kind)
+    body, missing = load_body(source, revision)
+    config = copy.deepcopy(body.config)
+    trained_as = (config.architectures or [""])[0]
+    config.update(kind.head_config(task))
+    if task.kind == "fill-mask":
+        return _continue_masked_lm(source, revision, config, kind)
+    model = kind.model_class(config)(config)
+    body_state = {
+        name: tensor
+        for name, tensor in body.state_dict().items()
+        if name not in missing and not (trained_as.endswith(_HEADED) and "pooler" in name.split("."))
+    }
+    target = model.base_model
+    result = target.load_state_dict(body_state, strict=False)
+    misfits = [name for name in result.unexpected_keys if "pooler" not in name.split(".") and "decoder" not in name]
+    if misfits:
+        raise StiltsError(
+            f"{source} is a {type(body).__name__} whose {misfits[0]} has no place in {type(model).__name__}. "
+            "Nothing was handed over. Use a checkpoint of the same architecture."
+        )
+    carried = {name for name in target.state_dict() if name in body_state}
+    prefix = f"{model.base_model_prefix}."
+    fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
+    return model.eval(), HandOver(source, revision, len(carried), fresh)
+
+
+def load_trained(
+    source: str | PreTrainedModel, task: Task, *, revision: str | None = None
+) -> tuple[PreTrainedModel, list[int] | None]:
+    """Model with the head that it was trained with, and how its classes map onto the task's.
+
+    Returns:
+        The model, and for each of the task's labels the index of the same label in the model's outputs
+        (`None` where the order is already the task's, or the kind has no labels).
+
+    Raises:
+        StiltsError: the checkpoint has no trained head for this kind, or labels that the task does not know.
+    """
+    kind = load_kind(task.kind)
+    if isinstance(source, PreTrainedModel):
+        return source, label_order(source.config, task)
+    config = transformers.AutoConfig.from_pretrained(source, revision=revision)
+    wanted = kind.model_class(config)
+    with _quiet():
+        model, info = wanted.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
+    untrained = sorted(name for name in info["missing_keys"] if "pooler" not in name or "MultipleChoice" in wanted.__name__)
+    if untrained:
+        raise StiltsError(
+            f"{source} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be random); "
+            f"expected a {wanted.__name__}. Train one first: hf-stilts target {task.name} --from {source}"
+        )
+    return model.eval(), label_order(model.config, task)
+
+
+def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
+    """Index in the model's outputs of each of the task's labels, matched by name or alias.
+
+    >>> nli = Task(kind="text-classification", dataset="x/y", labels=("entailment", "contradiction"),
+    ...            aliases={"contradictory": "contradiction"})
+    >>> label_order(PretrainedConfig(id2label={0: "contradictory", 1: "entailment"}), nli)
+    [1, 0]
+
+    Raises:
+        StiltsError: the model's labels have no names (`LABEL_0`), or other names.
+    """
+    if not task.labels:
+        return None
+    names = [config.id2label[index] for index in range(config.num_labels)]
+    if tuple(names) == task.labels:
+        return None
+    folded = {label.lower(): label for label in task.labels} | {alias.lower(): label for alias, label in task.aliases.items()}
+    named = [folded.get(name.lower()) for name in names]
+    if None in named or sorted(map(str, named)) != sorted(task.labels):
+        raise StiltsError(
+            f"The checkpoint was trained with labels ({', '.join(names)}); task {task.name} has ({', '.join(task.labels)}). "
+            "Nothing was scored. Add aliases= to the task's file, or train a head: "
+            f"hf-stilts target {task.name} --from <checkpoint>"
+        )
+    return [named.index(label) for label in task.labels]
+
+
+def _continue_masked_lm(
+    source: str, revision: str | None, config: PretrainedConfig, kind: Any
+) -> tuple[PreTrainedModel, HandOver]:
+    with _quiet():
+        model, info = kind.model_class(config).from_pretrained(
+            source, revision=revision, dtype="float32", output_loading_info=True
+        )
+    fresh = tuple(sorted(info["missing_keys"]))
+    return model.eval(), HandOver(source, revision, len(model.state_dict()) - len(fresh), fresh)
+
+
+def _modules(parameters: tuple[str, ...]) -> list[str]:
+    """Modules of these parameters, each once: `classifier.dense.weight` and `.bias` are `classifier.dense`."""
+    return list(dict.fromkeys(name.rsplit(".", 1)[0] for name in parameters)) or ["nothing"]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(before)
+

@@ -1,0 +1,134 @@
+"""Hyper-parameter profiles of the papers and their scripts, each figure with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hf_stilts.task import StiltsError, Task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train on one task.
+
+    Attributes:
+        learning_rate: peak of a linear schedule that ends at 0.
+        batch_size: examples per optimizer step over all devices and accumulation steps.
+        epochs: passes over the training rows.
+        max_length: tokens per window, special tokens included.
+        warmup: share of the steps below 1, number of steps from 1 on.
+        weight_decay: of AdamW; none on biases and layer norms.
+        eval_steps: steps between evaluations on the English dev rows.
+        eval_limit: the first rows of dev that are used for selection.
+        patience: evaluations without improvement before it stops; 0: never.
+        source: where the figures come from.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    max_length: int
+    warmup: float
+    weight_decay: float
+    source: str
+    eval_steps: int = 1000
+    eval_limit: int | None = None
+    patience: int = 0
+
+    def arguments(self, *, device_batch_size: int | None = None) -> dict[str, Any]:
+        """Keyword arguments for `transformers.TrainingArguments` on one device.
+
+        >>> recipe("jiant", Task(kind="question-answering", dataset="x/y", metric="f1")).arguments(device_batch_size=4)[
+        ...     "gradient_accumulation_steps"]
+        4
+        """
+        per_device = min(device_batch_size or self.batch_size, self.batch_size)
+        return {
+            "learning_rate": self.learning_rate,
+            "per_device_train_batch_size": per_device,
+            "gradient_accumulation_steps": max(1, self.batch_size // per_device),
+            "num_train_epochs": self.epochs,
+            "warmup_steps": self.warmup,
+            "weight_decay": self.weight_decay,
+            "max_grad_norm": 1.0,
+            "adam_epsilon": 1e-8,
+            "lr_scheduler_type": "linear",
+        }
+
+
+# jiant's guide of the authors (guides/benchmarks/xtreme.md and its run scripts): learning rate, warm-up, 500 dev rows
+# every 1000 steps, patience 30, batch x accumulation; weight decay is the toolkit's default.
+_JIANT = Recipe(1e-5, 32, 3, 256, 0.1, 0.01, "jiant, XTREME guide", eval_limit=500, patience=30)
+# google-research/xtreme, scripts/train_*.sh as of 2020: linear decay without warm-up, none on QA's selection.
+_XTREME = Recipe(2e-5, 32, 5, 128, 0, 0.0, "google-research/xtreme, scripts of 2020", eval_steps=500)
+
+PROFILES: Mapping[str, Mapping[str, Recipe]] = {
+    "jiant": {
+        "": _JIANT,
+        "question-answering": replace(_JIANT, batch_size=16, epochs=2, max_length=384),
+        "token-classification": replace(_JIANT, epochs=10),
+        "xnli": replace(_JIANT, epochs=2),
+        "pawsx": replace(_JIANT, epochs=5),
+    },
+    "xtreme-2020": {
+        "": _XTREME,
+        "token-classification": replace(_XTREME, epochs=10),
+        "pawsx": replace(_XTREME, eval_steps=200),
+        "question-answering": replace(
+            _XTREME, learning_rate=3e-5, batch_size=16, epochs=2, max_length=384, warmup=500, weight_decay=1e-4
+        ),
+    },
+    "xtreme-r-2021": {
+        "": replace(_XTREME, source="google-research/xtreme, scripts since August 2021"),
+        "token-classification": replace(_XTREME, epochs=10, source="google-research/xtreme, scripts since August 2021"),
+        "xnli": replace(_XTREME, learning_rate=3e-5, source="google-research/xtreme since August 2021, XLM-R large"),
+        "question-answering": replace(
+            _XTREME,
+            learning_rate=3e-5,
+            epochs=3,
+            max_length=384,
+            warmup=500,
+            weight_decay=1e-4,
+            source="google-research/xtreme, scripts since August 2021",
+        ),
+    },
+    # Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory
+    # of the paper, not from its text: a default to start from, not a reference value.
+    "paper": {
+        "": replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)"),
+        "mnli": replace(_JIANT, batch_size=24, epochs=2, source="Phang et al. 2020 (remembered)"),
+        "commonsenseqa": replace(_JIANT, batch_size=4, epochs=10, source="Phang et al. 2020 (remembered)"),
+        "question-answering": replace(
+            _JIANT, batch_size=8, epochs=3, max_length=384, source="Phang et al. 2020 (remembered)"
+        ),
+        "target": replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)"),
+        "target:question-answering": replace(
+            _JIANT, learning_rate=3e-6, batch_size=16, epochs=2, max_length=384, source="Phang et al. 2020 (remembered)"
+        ),
+        "target:token-classification": replace(
+            _JIANT, learning_rate=3e-6, epochs=10, source="Phang et al. 2020 (remembered)"
+        ),
+    },
+}
+
+
+def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
+    """Hyper-parameters of `profile` for a task: by task name, else by kind, else the profile's own default.
+
+    Args:
+        profile: a key of `PROFILES`.
+        task: its name and kind choose the row.
+        phase: `"intermediate"` or `"target"`; rows that are for the target phase alone are prefixed `target`.
+
+    Raises:
+        StiltsError: no such profile.
+    """
+    if profile not in PROFILES:
+        raise StiltsError(f"No recipe {profile!r}; there are {', '.join(PROFILES)}. Pass one of them as --recipe.")
+    rows = PROFILES[profile]
+    keys = [task.name, task.kind, ""]
+    if phase == "target":
+        keys = [f"target:{task.name}", f"target:{task.kind}", *keys[:1], "target", *keys[1:]]
+    return next(rows[key] for key in keys if key in rows)

@@ -1,0 +1,115 @@
+"""One phase as one call: arguments from a recipe and the stock flags, training, publishing, and what came of it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
+
+from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.training.recipes import Recipe
+from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
+
+TRAINERS: dict[str, type[StiltsTrainer]] = {trainer.phase: trainer for trainer in (IntermediateTrainer, TargetTrainer)}
+
+
+def run_phase(
+    phase: str,
+    task: str | Task,
+    flags: Sequence[str] = (),
+    *,
+    recipe: str = "jiant",
+    publish: PublishCheckpoints | None = None,
+    resume: bool = False,
+    **trainer_arguments: Any,
+) -> dict[str, Any]:
+    """Train one phase from the command line's words.
+
+    Args:
+        phase: `"intermediate"` or `"target"`.
+        task: what to train on.
+        flags: any stock `TrainingArguments` flags, e.g. `["--learning_rate", "3e-5"]`; they win over the recipe.
+        recipe: hyper-parameter profile.
+        publish: sends the checkpoints that are saved.
+        resume: go on from the newest checkpoint in the output folder.
+        trainer_arguments: passed to the phase's Trainer.
+
+    Returns:
+        Task, folder, steps, seconds, the score on English dev and where the body came from. The final model and its
+        tokenizer lie in the folder.
+    """
+    trainer_class = TRAINERS[phase]
+    task = load_task(task)
+    trained = trainer_class.training_task(task)
+    figures = load_recipe(recipe, trained, phase)
+    args = arguments(figures, ["--output_dir", f"runs/{phase}-{task.name}", *flags])
+    trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
+    evaluate_within(trainer, figures, [flag.lstrip("-").replace("-", "_") for flag in flags])
+    if publish is not None:
+        trainer.add_callback(publish)
+    result = trainer.train(resume_from_checkpoint=resume or None)
+    trainer.save_model(args.output_dir)
+    metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
+    return {
+        "phase": phase,
+        "task": task.name,
+        "folder": args.output_dir,
+        "steps": trainer.state.global_step,
+        "seconds": round(result.metrics["train_runtime"], 1),
+        trained.metric: metrics.get(f"eval_{trained.metric}"),
+        "body": str(trainer.handover) if trainer.handover else None,
+    }
+
+
+def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
+    """Stock training arguments: the recipe's, overridden by stock flags.
+
+    >>> figures = load_recipe("jiant", load_task("mnli"))
+    >>> arguments(figures, ["--output_dir", "runs/x", "--max-steps", "5"]).max_steps
+    5
+
+    Raises:
+        StiltsError: a flag that `TrainingArguments` does not have; the nearest is named.
+    """
+    defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
+    given = [f"--{flag[2:].replace('-', '_')}" if flag.startswith("--") else flag for flag in flags]
+    parsed, unknown = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(
+        [*defaults, *given], return_remaining_strings=True
+    )
+    if unknown:
+        known = [f"--{field.name}" for field in fields(TrainingArguments)]
+        near = difflib.get_close_matches(unknown[0], known, n=2)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise StiltsError(
+            f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
+        )
+    return parsed
+
+
+def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> None:
+    """Evaluate and save at the recipe's pace, at least once in a short run, and stop early where the recipe does.
+
+    What was given as a flag stays as it is.
+    """
+    args = trainer.args
+    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    total = args.max_steps if args.max_steps > 0 else math.ceil(
+        len(trainer.train_dataset) / batch * args.num_train_epochs
+    )  # fmt: skip
+    pace = min(figures.eval_steps, max(1, total))
+    for name, value in {"eval_strategy": "steps", "eval_steps": pace, "save_steps": pace}.items():
+        if name not in given:
+            setattr(args, name, value)
+    args.__post_init__()
+    if figures.patience and "load_best_model_at_end" not in given and args.save_steps % args.eval_steps == 0:
+        args.load_best_model_at_end = True
+        args.metric_for_best_model = trainer.task.metric
+        args.greater_is_better = True
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=figures.patience))
+
