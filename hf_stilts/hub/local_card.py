@@ -1,0 +1,122 @@
+"""What the head of a README says: the metadata that the embedded Hub checks, shows and filters by."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+_HEAD = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_NODES = 100_000  # a card has hundreds; aliases of aliases could otherwise unfold into more than fits in memory
+
+# Fields of a card that become `field:value` tags, per kind of repository, as the public Hub names them.
+_PREFIXED = {
+    "models": {"datasets": "dataset", "license": "license"},
+    "datasets": {
+        field: field.removesuffix("s") if field == "licenses" else field
+        for field in ("task_categories", "task_ids", "language", "size_categories", "multilinguality", "license")
+    },
+    "spaces": {"license": "license"},
+}
+_PLAIN = {
+    "models": ("library_name", "pipeline_tag", "tags", "language"),
+    "datasets": ("tags",),
+    "spaces": ("sdk", "tags"),
+}
+_TEXTS = ("license", "library_name", "pipeline_tag", "base_model_relation", "title", "sdk", "pretty_name")
+_LISTS = ("tags", "language", "datasets", "metrics", "base_model", "task_categories", "task_ids", "size_categories")
+
+
+@lru_cache(maxsize=512)
+def read_card(readme: str) -> dict[str, Any]:
+    """The metadata as plain JSON values; empty if the README has none.
+
+    Raises:
+        ValueError: a head is there, but it is no YAML mapping.
+
+    >>> read_card("---\\nlicense: mit\\ntags: [stilts]\\n---\\n# A model")
+    {'license': 'mit', 'tags': ['stilts']}
+    """
+    match = _HEAD.match(readme)
+    if match is None:
+        return {}
+    try:
+        card = yaml.safe_load(match[1])
+        if card is not None and not isinstance(card, dict):
+            raise ValueError(f"expected `key: value` lines, found a {type(card).__name__}")
+        return dict(_plain(card or {}, iter(range(_NODES))))
+    except (yaml.YAMLError, RecursionError, StopIteration, ValueError, OverflowError) as error:
+        raise ValueError(f"the metadata is no YAML mapping: {error}") from None
+
+
+def problems(card: dict[str, Any]) -> Iterator[str]:
+    """What the public Hub would refuse in this metadata, one sentence each."""
+    for field in _TEXTS:
+        if not isinstance(card.get(field), str | list | None):
+            yield f'"{field}" must be a string'
+    for field in _LISTS:
+        value = card.get(field)
+        if value is not None and not all(isinstance(each, str) for each in _as_list(value)):
+            yield f'"{field}" must be a string or a list of strings'
+    results = card.get("model-index")
+    if results is not None and not isinstance(results, list):
+        yield '"model-index" must be a list'
+    for model in results if isinstance(results, list) else ():
+        yield from _model_problems(model)
+
+
+def tags(kind: str, card: dict[str, Any]) -> list[str]:
+    """What ``filter=`` matches, in the public Hub's spelling.
+
+    >>> tags("models", {"license": "mit", "base_model": "org/base", "language": ["en", "sw"]})
+    ['en', 'sw', 'license:mit', 'base_model:org/base', 'base_model:finetune:org/base']
+    """
+    found = [each for field in _PLAIN[kind] for each in _texts(card.get(field))]
+    found += [f"{prefix}:{each}" for field, prefix in _PREFIXED[kind].items() for each in _texts(card.get(field))]
+    relation = next(iter(_texts(card.get("base_model_relation"))), "finetune")
+    for base in _texts(card.get("base_model")) if kind == "models" else ():
+        found += [f"base_model:{base}", f"base_model:{relation}:{base}"]
+    return list(dict.fromkeys(found))
+
+
+def _model_problems(model: object) -> Iterator[str]:
+    if not isinstance(model, dict) or not isinstance(model.get("results"), list):
+        yield '"model-index[].results" must be a list'
+        return
+    if not isinstance(model.get("name"), str):
+        yield '"model-index[].name" is required'
+    for result in model["results"]:
+        for part, fields in {"task": ("type",), "dataset": ("type", "name")}.items():
+            value = result.get(part) if isinstance(result, dict) else None
+            if part == "dataset" or value is not None:
+                for field in fields:
+                    if not isinstance(value, dict) or not isinstance(value.get(field), str):
+                        yield f'"model-index[].results[].{part}.{field}" must be a string'
+        metrics = result.get("metrics") if isinstance(result, dict) else None
+        if not isinstance(metrics, list):
+            yield '"model-index[].results[].metrics" must be a list'
+        elif not all(isinstance(m, dict) and isinstance(m.get("type"), str) and "value" in m for m in metrics):
+            yield '"model-index[].results[].metrics[]" needs a type and a value'
+
+
+def _plain(value: Any, budget: Iterator[int]) -> Any:
+    next(budget)
+    if isinstance(value, dict):
+        return {str(key): _plain(each, budget) for key, each in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(each, budget) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in _as_list(value) if isinstance(each, str)]
