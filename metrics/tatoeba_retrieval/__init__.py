@@ -1,0 +1,1 @@
+"""Sentence retrieval as in Tatoeba: accuracy of the nearest neighbour; an `evaluate` module and its numpy."""
