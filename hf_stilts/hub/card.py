@@ -1,0 +1,134 @@
+"""The model card of a published checkpoint: a pure function of its `stilts.json`, so that it can say nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from hf_stilts.hub.lineage import Record, TaskSource
+from hf_stilts.hub.naming import search_tags
+from hf_stilts.languages import LANGUAGES
+
+TEMPLATE = Path(__file__).with_name("card.md")
+
+# What a licence asks of whoever passes the weights on, from little to much; the first pattern that matches counts.
+# Ours, not the Hub's, which orders nothing: read it as help to be careful, not as legal advice.
+_DEMANDS = (
+    (0, r"cc0|unlicense|pddl|public-domain"),
+    (1, r"mit|apache|bsd|isc|wtfpl|afl|artistic|zlib|postgresql|ecl|ncsa"),
+    (4, r"cc-by-nc-sa|cc-by-nc-nd"),
+    (3.5, r"cc-by-nc"),
+    (3, r"cc-by-nd"),
+    (2.5, r"cc-by-sa|gfdl|gpl|agpl|lgpl|odbl|osl|eupl|mpl|epl|openrail|bigscience|llama|gemma"),
+    (2, r"cc-by|odc-by|cdla"),
+)
+UNKNOWN = "unknown"
+_UNKNOWN_DEMANDS = 5.0
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The licence of the weights: the strictest among those of the data and of the parent, and whose it is."""
+
+    id: str
+    because_of: tuple[str, ...]
+
+
+def strictest(sources: Iterable[tuple[str, str | None]]) -> Licence:
+    """Choose the strictest of several licences; one that is not known is stricter than any that is.
+
+    `sources` are pairs of a name (a data set, the parent model) and its licence.
+
+    >>> strictest([("nyu-mll/multi_nli", "cc-by-3.0"), ("FacebookAI/xlm-roberta-base", "mit")])
+    Licence(id='cc-by-3.0', because_of=('nyu-mll/multi_nli',))
+    >>> strictest([("my-data", None), ("FacebookAI/xlm-roberta-base", "mit")])
+    Licence(id='unknown', because_of=('my-data',))
+    """
+    known = [(name, (licence or UNKNOWN).lower()) for name, licence in sources]
+    if not known:
+        return Licence(UNKNOWN, ())
+    chosen = max((licence for _, licence in known), key=_demands)
+    return Licence(chosen, tuple(name for name, licence in known if licence == chosen))
+
+
+def _demands(licence: str) -> float:
+    return next((rank for rank, pattern in _DEMANDS if re.match(pattern, licence)), _UNKNOWN_DEMANDS)
+
+
+def licence_of(record: Record) -> Licence:
+    """Derive the licence of a checkpoint from its data and its parent."""
+    parents = [(record.parent.id, record.parent.license)] if record.parent else []
+    return strictest([*((task.dataset or task.name, task.license) for task in record.tasks), *parents])
+
+
+def render(record: Record, repo_id: str, tag: str, notes: Sequence[str] = ()) -> str:
+    """Write the README.md of a checkpoint: front matter by the Hub's rules, then what a reader needs to trust it.
+
+    `repo_id` and `tag` say where it is published; `notes` are remarks to the reader, one sentence each.
+    """
+    card = ModelCard.from_template(
+        card_data(record, repo_id),
+        template_path=str(TEMPLATE),
+        record=record,
+        repo_id=repo_id,
+        tag=tag,
+        notes=notes,
+        licence=licence_of(record),
+        language_names={code: LANGUAGES[code].name for code in record.languages if code in LANGUAGES},
+        metric_columns=sorted({name for scores in record.metrics_by_language.values() for name in scores}),
+    )
+    return str(card).rstrip("\n") + "\n"
+
+
+def card_data(record: Record, repo_id: str) -> ModelCardData:
+    """Build the card's front matter. Every score is a plain float: a numpy scalar would corrupt the YAML."""
+    task_names = [task.name for task in record.tasks]
+    parent = record.parent if record.parent and record.parent.published else None
+    results = list(_results(record))
+    return ModelCardData(
+        library_name=record.library,
+        base_model=parent.id if parent else None,
+        base_model_relation=("adapter" if record.library == "peft" else "finetune") if parent else None,
+        datasets=sorted({task.dataset for task in record.tasks if task.dataset}) or None,
+        language=list(record.languages) or None,
+        license=licence_of(record).id,
+        metrics=sorted(_metric_ids(record)) or None,
+        pipeline_tag=record.pipeline_tag,
+        tags=search_tags(record.phase, task_names),
+        model_name=repo_id.rsplit("/", 1)[-1] if results else None,
+        eval_results=results or None,
+    )
+
+
+def _metric_ids(record: Record) -> set[str]:
+    return {name for _, name, _ in _scores(record)}
+
+
+def _results(record: Record) -> Iterable[EvalResult]:
+    for task, name, value in _scores(record):
+        if task.dataset:
+            yield EvalResult(
+                task_type=record.pipeline_tag or "other",
+                dataset_type=task.dataset,
+                dataset_name=task.name,
+                dataset_config=task.config,
+                dataset_revision=task.revision,
+                metric_type=name,
+                metric_value=float(value),
+            )
+
+
+def _scores(record: Record) -> Iterable[tuple[TaskSource, str, float]]:
+    """Pair each score with its task. In a mixture the Trainer puts the data set's name before the metric's."""
+    for key, value in record.metrics.items():
+        owners = [task for task in record.tasks if key.startswith(f"{task.name}_")]
+        if not owners and len(record.tasks) == 1:
+            owners = list(record.tasks)
+        for task in owners[:1]:
+            name = key.removeprefix(f"{task.name}_")
+            if name != "loss":
+                yield task, name, value

@@ -1,0 +1,259 @@
+"""Find published checkpoints by name, list them, walk their lineage, and check that they are still unchanged."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import ModelInfo, RepoFile
+
+from hf_stilts.hub.delivery import sha256_of
+from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
+from hf_stilts.hub.naming import DEFAULT_SEED, repo_id, search_tags, step_of
+from hf_stilts.task import StiltsError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One published checkpoint, or a local folder: `from_pretrained(repo_id, revision=commit)` loads it.
+
+    Args:
+        repo_id: repository on the Hub, or the path of a local folder.
+        revision: the tag, branch or commit that was asked for; None for `main` or a folder.
+        commit: what that was when it was looked up; None for a folder.
+        record: its `stilts.json`; None where it has none.
+    """
+
+    repo_id: str
+    revision: str | None = None
+    commit: str | None = None
+    record: Record | None = None
+
+    def row(self) -> dict[str, str | int | None]:
+        """Return what a table of checkpoints shows."""
+        record = self.record or Record()
+        return {
+            "name": self.repo_id,
+            "tasks": ", ".join(task.name for task in record.tasks) or None,
+            "phase": record.phase if self.record else None,
+            "base": record.parent.id if record.parent else None,
+            "languages": ", ".join(record.languages) or None,
+            "step": record.step if self.record else None,
+            "commit": self.commit[:12] if self.commit else None,
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found: files alike, files that differ or are gone, and whether there was anything to compare."""
+
+    checkpoint: Checkpoint
+    alike: tuple[str, ...]
+    different: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file that was published is there, unchanged."""
+        return bool(self.alike) and not self.different and not self.missing
+
+
+def resolve(
+    name: str,
+    base: str | None = None,
+    namespace: str | None = None,
+    seed: int | None = None,
+    api: HfApi | None = None,
+) -> Checkpoint:
+    """Turn a name into one checkpoint, pinned to a commit.
+
+    Args:
+        name: a task (`mnli`), a task at a step (`mnli@step-2000`), a repository with or without a revision
+            (`org/model@main`), or a local folder.
+        base: model that it was trained from; needed where several were trained on the same task.
+        namespace: whose. Default: the environment's HF_STILTS_NAMESPACE, else the user's own.
+        seed: the run's seed. Default: 42, or the only one there is.
+        api: client of the Hub.
+
+    Raises StiltsError, naming what exists and what is nearest, where there is no such checkpoint.
+    """
+    if Path(name).is_dir():
+        return _local(Path(name))
+    api = api or HfApi()
+    name, _, revision = name.partition("@")
+    if "/" not in name:
+        name = _by_task(api, name, base, namespace or default_namespace(api), seed)
+    try:
+        info = api.model_info(name, revision=revision or None)
+    except RevisionNotFoundError as error:
+        raise StiltsError(_unknown_revision(api, name, revision)) from error
+    except RepositoryNotFoundError as error:
+        raise StiltsError(_unknown_repository(api, name)) from error
+    return Checkpoint(name, revision or None, info.sha, read_record(api, name, info))
+
+
+def default_namespace(api: HfApi) -> str:
+    """Return HF_STILTS_NAMESPACE from the environment, else the user whose token is used."""
+    return os.environ.get("HF_STILTS_NAMESPACE") or str(api.whoami()["name"])
+
+
+def list_checkpoints(
+    base: str | None = None,
+    task: str | None = None,
+    language: str | None = None,
+    phase: str | None = None,
+    namespace: str | None = None,
+    api: HfApi | None = None,
+) -> list[Checkpoint]:
+    """List what is published, one entry a repository at `main`, newest first; the Hub's own tags are the index.
+
+    Args:
+        base: id of the model they were trained from (`FacebookAI/xlm-roberta-base`).
+        task: task they were trained on.
+        language: code of a language they were trained in.
+        phase: `pretraining`, `intermediate` or `target`.
+        namespace: whose; None asks for everybody's.
+        api: client of the Hub.
+    """
+    api = api or HfApi()
+    tags = search_tags(phase, [task] if task else [])
+    tags += [f"base_model:{base}"] if base else []
+    tags += [language] if language else []
+    found = api.list_models(filter=tags, author=namespace, sort="last_modified", full=True)
+    return [Checkpoint(info.id, None, info.sha, read_record(api, info.id, info)) for info in found]
+
+
+def lineage(name: str, api: HfApi | None = None) -> list[Checkpoint | ParentModel]:
+    """Walk from a checkpoint back to the public model: each parent at the commit that was loaded.
+
+    The list begins with the checkpoint itself; it ends with a model that has no `stilts.json`, as a `ParentModel`.
+    """
+    api = api or HfApi()
+    walk: list[Checkpoint | ParentModel] = [resolve(name, api=api)]
+    while isinstance(last := walk[-1], Checkpoint) and last.record and (parent := last.record.parent):
+        seen = [step.repo_id for step in walk if isinstance(step, Checkpoint)]
+        if parent.published and parent.id not in seen and (step := _published(api, parent)):
+            walk.append(step)
+        else:
+            walk.append(parent)
+    return walk
+
+
+def verify(name: str, api: HfApi | None = None) -> Verification:
+    """Compare what the Hub holds now with the sha256 that `stilts.json` recorded when it was published.
+
+    The Hub states the sha256 of large files; small ones are downloaded and read.
+    """
+    api = api or HfApi()
+    checkpoint = resolve(name, api=api)
+    if checkpoint.record is None or not checkpoint.record.files:
+        raise StiltsError(f"{name} has no {RECORD_FILE} with checksums. Pass a checkpoint that hf_stilts published.")
+    there = _sha256_there(checkpoint, api)
+    expected = checkpoint.record.files
+    return Verification(
+        checkpoint,
+        alike=tuple(file for file, sha256 in expected.items() if there.get(file) == sha256),
+        different=tuple(file for file, sha256 in expected.items() if there.get(file, sha256) != sha256),
+        missing=tuple(file for file in expected if file not in there),
+    )
+
+
+def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
+    """Read the `stilts.json` of a repository at the commit of `info`; None where it has none."""
+    if info.siblings is not None and all(file.rfilename != RECORD_FILE for file in info.siblings):
+        return None
+    try:
+        path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
+    except EntryNotFoundError:
+        return None
+    return Record.from_json(Path(path).read_bytes())
+
+
+def _sha256_there(checkpoint: Checkpoint, api: HfApi) -> dict[str, str]:
+    files = list(checkpoint.record.files) if checkpoint.record else []
+    if checkpoint.commit is None:
+        folder = Path(checkpoint.repo_id)
+        return {name: sha256_of(folder / name) for name in files if (folder / name).is_file()}
+    there = {}
+    for item in api.get_paths_info(checkpoint.repo_id, files, revision=checkpoint.commit):
+        if isinstance(item, RepoFile):
+            path = None if item.lfs else api.hf_hub_download(checkpoint.repo_id, item.path, revision=checkpoint.commit)
+            there[item.path] = item.lfs.sha256 if item.lfs else sha256_of(Path(str(path)))
+    return there
+
+
+def _local(folder: Path) -> Checkpoint:
+    record = folder / RECORD_FILE
+    return Checkpoint(str(folder), record=Record.from_json(record.read_bytes()) if record.is_file() else None)
+
+
+def _published(api: HfApi, parent: ParentModel) -> Checkpoint | None:
+    try:
+        info = api.model_info(parent.id, revision=parent.commit)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return None
+    record = read_record(api, parent.id, info)
+    return Checkpoint(parent.id, parent.commit, info.sha, record) if record else None
+
+
+def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int | None) -> str:
+    """Find the one repository of `namespace` that was trained on `task` alone, or say what there is."""
+    if base is not None:
+        wanted = repo_id(namespace, base, [task], seed)
+        if api.repo_exists(wanted):
+            return wanted
+    ending = f"-stilts-{task}" + (f"-seed{seed}" if seed not in (None, DEFAULT_SEED) else "")
+    everything = [info.id for info in api.list_models(filter=search_tags(), author=namespace)]
+    found = [name for name in everything if name.endswith(ending)]
+    if base is not None or len(found) > 1:
+        there = ", ".join(found) or "nothing"
+        raise StiltsError(
+            f"{namespace} has {there} trained on {task}; one was expected"
+            + (f" that was trained from {base}" if base else "")
+            + f". Pass base= one of the base models, or the whole name: resolve('{namespace}/...')."
+        )
+    return found[0] if found else _only_other_seed(task, namespace, everything)
+
+
+def _only_other_seed(task: str, namespace: str, everything: list[str]) -> str:
+    seeds = [name for name in everything if f"-stilts-{task}-seed" in name]
+    if len(seeds) == 1:
+        return seeds[0]
+    raise StiltsError(
+        f"{namespace} has no checkpoint for the task {task!r}. {_nearest(task, everything)} "
+        "Pass namespace=, or a whole repository id. To see all: hf-stilts checkpoints"
+    )
+
+
+def _nearest(wanted: str, names: list[str]) -> str:
+    if not names:
+        return "It has none at all."
+    tasks = {name.rpartition("-stilts-")[2]: name for name in names}
+    near = difflib.get_close_matches(wanted, tasks, n=1, cutoff=0.4)
+    return (f"The nearest is {tasks[near[0]]}. " if near else "") + f"There is: {', '.join(sorted(names))}."
+
+
+def _unknown_repository(api: HfApi, name: str) -> str:
+    namespace = name.partition("/")[0]
+    names = [info.id for info in api.list_models(author=namespace)]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    there = f"The nearest is {near[0]}." if near else f"{namespace} has {', '.join(names) or 'none that you can see'}."
+    return f"There is no model {name} on the Hub, or your token cannot see it. {there} To log in: hf auth login"
+
+
+def _unknown_revision(api: HfApi, name: str, revision: str) -> str:
+    refs = api.list_repo_refs(name)
+    names = [ref.name for ref in (*refs.branches, *refs.tags)]
+    names.sort(key=lambda ref: (step_of(ref) is None, step_of(ref) or 0, ref))
+    step = step_of(revision)
+    steps = {value: ref for ref in names if (value := step_of(ref)) is not None}
+    if step is not None and steps:
+        near = [steps[min(steps, key=lambda value: abs(value - step))]]
+    else:
+        near = difflib.get_close_matches(revision, names, n=1)
+    hint = f" Nearest: {name}@{near[0]}." if near else ""
+    return f"{name} has no revision {revision!r}. It has {', '.join(names)}.{hint}"

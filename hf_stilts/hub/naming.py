@@ -1,0 +1,81 @@
+"""Names on the Hub: the repository, tag and search tags of a checkpoint, so that a task's name finds it again."""
+
+import re
+from collections.abc import Sequence
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from hf_stilts.task import StiltsError
+
+DEFAULT_SEED = 42
+"""The seed of stock `transformers.TrainingArguments`: a run with it gets no seed in its name."""
+
+SEARCH_TAG = "stilts"
+PHASES = ("pretraining", "intermediate", "target")
+
+
+def repo_id(namespace: str | None, base: str, tasks: Sequence[str], seed: int | None = None) -> str:
+    """Name the repository of a model trained from `base` on `tasks`: `<namespace>/<base>-stilts-<task>`.
+
+    `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
+    Hub, and "-" or "_" would be lost among those inside task names. A seed other than the default 42 is appended as
+    `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
+
+    Raises StiltsError where the result is no legal Hub name.
+
+    >>> repo_id("org", "FacebookAI/xlm-roberta-base", ["mnli"])
+    'org/xlm-roberta-base-stilts-mnli'
+    >>> repo_id("org", "xlm-roberta-base", ["mnli", "squad_v1"], seed=2)
+    'org/xlm-roberta-base-stilts-mnli.squad_v1-seed2'
+    >>> repo_id(None, "xlm-roberta-base", ["mnli"])
+    'xlm-roberta-base-stilts-mnli'
+    """
+    if not tasks:
+        raise StiltsError("No task was given. A published name ends in its tasks. Pass tasks=['mnli'] or a repo_id.")
+    name = f"{base.rstrip('/').rsplit('/', 1)[-1]}-stilts-{'.'.join(tasks)}"
+    if seed is not None and seed != DEFAULT_SEED:
+        name += f"-seed{seed}"
+    return check_repo_id(f"{namespace}/{name}" if namespace else name)
+
+
+def check_repo_id(repo_id: str) -> str:
+    """Return `repo_id` if the Hub allows it, a name with or without a namespace; raise StiltsError otherwise.
+
+    >>> check_repo_id("me/my-model")
+    'me/my-model'
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise StiltsError(f"{repo_id!r} is no name the Hub allows. {error} Pass another repo_id.") from error
+    return repo_id
+
+
+def step_tag(step: int) -> str:
+    """Name the tag of the checkpoint saved after `step` optimizer steps.
+
+    >>> step_tag(2000)
+    'step-2000'
+    """
+    return f"step-{step}"
+
+
+def step_of(tag: str) -> int | None:
+    """Read the step out of a tag, or None where the tag is another one.
+
+    >>> step_of("step-2000"), step_of("v1.0")
+    (2000, None)
+    """
+    match = re.fullmatch(r"step-(\d+)", tag)
+    return int(match[1]) if match else None
+
+
+def search_tags(phase: str | None = None, tasks: Sequence[str] = ()) -> list[str]:
+    """List the Hub tags that a card carries and `list_models(filter=...)` finds it by.
+
+    >>> search_tags("intermediate", ["mnli"])
+    ['stilts', 'stilts-phase-intermediate', 'stilts-task-mnli']
+    """
+    phases = [f"stilts-phase-{phase}"] if phase else []
+    return [SEARCH_TAG, *phases, *(f"stilts-task-{task}" for task in tasks)]

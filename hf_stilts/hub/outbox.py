@@ -1,0 +1,291 @@
+"""The outbox: what a training run hands over to be published, and what became of it.
+
+    <output_dir>/outbox/
+        run.json                    where this run publishes, and what its checkpoints have in common
+        step-200-1f0c9a7e/          one parcel a checkpoint (see parcel.py)
+        choice-5d2e8b10.json        which checkpoint `main` shall be
+        lock, courier.log           the one process that delivers, and what it saw
+
+Everything is on disk before it counts, so any process can be killed at any time and another one can go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, get_token
+
+from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.parcel import Parcel, new_parcel, note_unpacked, pack, read_parcels, write_json
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "outbox"
+# At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
+_SLOWEST_BYTES_PER_SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How patient the courier is; all in seconds.
+
+    Args:
+        first_wait: before the second try; doubled with each failure up to `longest_wait`.
+        timeout: without a byte from the Hub, before a connection is given up.
+        patience: without any success after the last checkpoint, before the rest is left for later.
+    """
+
+    first_wait: float = 1.0
+    longest_wait: float = 300.0
+    timeout: float = 120.0
+    patience: float = 300.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the checkpoints of a run have in common; `since` is when it began, in seconds since 1970."""
+
+    repo_id: str
+    private: bool
+    record: Record
+    since: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The wish that `main` be the checkpoint of `step`; `commit` once it is, `reason` where that failed."""
+
+    path: Path
+    parcel: str
+    step: int
+    why: str
+    commit: str | None = None
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "path"}
+
+
+@dataclass(frozen=True)
+class OutboxStatus:
+    """What became of the checkpoints of an output folder; `str()` gives the report for people."""
+
+    output_dir: Path
+    parcels: tuple[Parcel, ...]
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def sent(self) -> tuple[Parcel, ...]:
+        """Those on the Hub, every file confirmed."""
+        return tuple(parcel for parcel in self.parcels if parcel.state == "sent")
+
+    @property
+    def waiting(self) -> tuple[Parcel, ...]:
+        """Those that still lie in the outbox and will be tried again."""
+        return tuple(parcel for parcel in self.parcels if parcel.state == "waiting")
+
+    @property
+    def failed(self) -> tuple[Parcel, ...]:
+        """Those that need the user; each says why in `reason`."""
+        return tuple(parcel for parcel in self.parcels if parcel.state == "failed")
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is on the Hub and `main` is what was chosen."""
+        return len(self.sent) == len(self.parcels) and all(choice.commit for choice in self.choices)
+
+    @property
+    def command(self) -> str | None:
+        """What to type to send the rest; None when there is no rest."""
+        return None if self.ok else f"hf-stilts publish --retry {self.output_dir}"
+
+    def rows(self) -> list[dict[str, str | int | None]]:
+        """Return what a table of the outbox shows, a checkpoint a row."""
+        return [
+            {
+                "checkpoint": parcel.tag,
+                "state": parcel.state,
+                "repository": parcel.repo_id,
+                "commit": parcel.commit[:12] if parcel.commit else None,
+                "bytes": sum(file.size for file in parcel.files.values()),
+                "tries": parcel.attempts,
+                "reason": parcel.reason,
+            }
+            for parcel in self.parcels
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.sent)} of {len(self.parcels)} checkpoints are on the Hub."]
+        for parcel in (*self.waiting, *self.failed):
+            lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
+        lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
+        lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
+        if self.command:
+            lines.append(f"Nothing is lost. To send the rest: {self.command}")
+        return "\n".join(lines)
+
+
+class Outbox:
+    """The training's side: put checkpoints in, and at the end wait for the courier.
+
+    Args:
+        output_dir: the run's folder; the outbox is made inside.
+        repo_id: destination, with or without a namespace.
+        private: make the repository private and refuse a public one.
+        record: what all checkpoints of the run have in common.
+        token: access token; default: the one that `hf auth login` stored.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        repo_id: str,
+        *,
+        private: bool,
+        record: Record,
+        pace: Pace | None = None,
+        token: str | None = None,
+    ) -> None:
+        self.folder = Path(output_dir) / FOLDER
+        self.pace = pace or Pace()
+        self.token = token
+        self.packed: dict[int, Parcel] = {}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        earlier = read_run(self.folder)
+        since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
+        self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
+        write_json(self.folder / "run.json", dataclasses.asdict(self.run))
+        self.courier = start_courier(self.folder, self.pace, token)
+
+    def add(self, checkpoint: Path, record: Record) -> None:
+        """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
+        parcel = new_parcel(record, self.run.repo_id, self.run.private)
+        try:
+            self.packed[record.step] = pack(checkpoint, self.folder, parcel)
+        except (OSError, ValueError) as error:
+            logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
+            note_unpacked(self.folder, parcel, str(error))
+        self._ring()
+
+    def choose(self, step: int, why: str) -> None:
+        """Ask that `main` be the checkpoint of `step` once all are sent."""
+        path = self.folder / f"choice-{uuid.uuid4().hex[:8]}.json"
+        write_json(path, Choice(path, parcel=self.packed[step].id, step=step, why=why).to_dict())
+
+    def close(self) -> OutboxStatus:
+        """Say that no more will come, wait for the courier, and report."""
+        wait_for(self.courier, self.folder, self.pace)
+        return outbox_status(self.folder.parent)
+
+    def _ring(self) -> None:
+        try:
+            if self.courier.poll() is not None:  # it was killed: its work is on disk, another one goes on
+                self.courier = start_courier(self.folder, self.pace, self.token)
+            assert self.courier.stdin is not None
+            self.courier.stdin.write(b"\n")
+            self.courier.stdin.flush()
+        except OSError as error:
+            logger.warning("The courier cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
+
+
+def outbox_status(output_dir: str | Path) -> OutboxStatus:
+    """Report what was sent, waits or failed in the outbox of `output_dir`; raise FileNotFoundError if it has none."""
+    folder = _outbox_of(output_dir)
+    parcels = tuple(parcel for _, parcel in read_parcels(folder))
+    return OutboxStatus(folder.parent, parcels, tuple(read_choices(folder)))
+
+
+def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:
+    """Send what waits or failed in the outbox of `output_dir` and report; raise FileNotFoundError if it has none.
+
+    With `watch`, stay and deliver what a training running elsewhere puts in, until interrupted (Ctrl-C).
+    """
+    folder, pace = _outbox_of(output_dir), pace or Pace()
+    courier = start_courier(folder, pace)
+    try:
+        if watch:
+            courier.wait()
+    except KeyboardInterrupt:
+        logger.info("No longer watching; sending what is there.")
+    wait_for(courier, folder, pace)
+    return outbox_status(output_dir)
+
+
+def start_courier(folder: Path, pace: Pace, token: str | None = None) -> subprocess.Popen[bytes]:
+    """Start the process that delivers; it lives until its standard input is closed and nothing is left to do."""
+    root = str(Path(__file__).parents[2])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+        "HF_ENDPOINT": constants.ENDPOINT,
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    if token := token or get_token():
+        environment["HF_TOKEN"] = token  # by environment: arguments can be read by every user of the machine
+    with (folder / "courier.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "hf_stilts.hub.courier", str(folder.absolute()), json.dumps(vars(pace))],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,  # Ctrl-C ends the training, and the courier sends what is there
+        )
+
+
+def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None:
+    """Wait until the courier is done; it is ended when it makes no progress for longer than the files can need."""
+    if courier.stdin is not None:
+        courier.stdin.close()
+    unsent, deadline = -1, 0.0
+    while courier.poll() is None:
+        waiting = [parcel for _, parcel in read_parcels(folder) if parcel.state == "waiting"]
+        if len(waiting) != unsent:
+            unsent = len(waiting)
+            size = sum(file.size for parcel in waiting for file in parcel.files.values())
+            deadline = time.monotonic() + pace.patience + pace.timeout + size / _SLOWEST_BYTES_PER_SECOND
+            if unsent:
+                logger.info("Waiting for %d checkpoints to reach the Hub; nothing is lost if you interrupt.", unsent)
+        if time.monotonic() > deadline:
+            courier.kill()
+        try:
+            courier.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def read_run(folder: Path) -> Run | None:
+    """Read where the run publishes; None where no run has been begun."""
+    try:
+        data = json.loads((folder / "run.json").read_text())
+        return Run(**{**data, "record": Record.from_json(json.dumps(data["record"]))})
+    except FileNotFoundError:
+        return None
+
+
+def read_choices(folder: Path) -> list[Choice]:
+    """Read which checkpoints `main` shall be, oldest wish first."""
+    paths = sorted(folder.glob("choice-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [Choice(path=path, **json.loads(path.read_text())) for path in paths]
+
+
+def _outbox_of(output_dir: str | Path) -> Path:
+    folder = Path(output_dir)
+    folder = folder if folder.name == FOLDER else folder / FOLDER
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no outbox in {output_dir}. An output folder of a training with PublishCheckpoints is expected: "
+            "hf-stilts publish --status OUTPUT_DIR"
+        )
+    return folder

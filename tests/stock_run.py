@@ -1,0 +1,89 @@
+"""A stock Trainer on a tiny random classifier, to be run in a process of its own by the publishing tests.
+
+`python stock_run.py OUTPUT_DIR '{"steps": 6, "save_steps": 2, "publish": {"repo_id": "me/tiny"}, "args": {}}'` prints the
+report as JSON. HF_ENDPOINT is read when Hugging Face is first imported, hence the process.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import tiny
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
+
+from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
+from hf_stilts.hub.outbox import Pace
+from hf_stilts.training.publish import PublishCheckpoints
+
+IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=5.0, patience=3.0)
+
+
+class KillAt(TrainerCallback):
+    """SIGKILL this process at the end of a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def classifier(seed=0):
+    return tiny.with_head(AutoModelForSequenceClassification, seed=seed, num_labels=2)
+
+
+def data(tokenizer, rows=8):
+    texts = ["the cat reads", "a dog sings"] * (rows // 2)
+    return Dataset.from_dict({**tokenizer(texts, padding="max_length", max_length=8), "labels": [0, 1] * (rows // 2)})
+
+
+def record():
+    return Record(
+        tasks=(TaskSource("mnli", "nyu-mll/multi_nli", revision="a" * 40, rows=8, license="cc-by-3.0"),),
+        parent=ParentModel("FacebookAI/xlm-roberta-base", "b" * 40, "mit"),
+        languages=("en",),
+    )
+
+
+def run(output_dir, steps=6, save_steps=2, publish=None, args=None, seed=0, tokenizer=True, kill_at=None, model=None):
+    torch.set_num_threads(1)
+    words = tiny.tokenizer()
+    publish = dict(publish or {"repo_id": "me/tiny"})
+    if publish.pop("with_record", False):
+        publish["record"] = record()
+    publish["pace"] = Pace(**{**vars(IMPATIENT), **publish.get("pace", {})})
+    callback = PublishCheckpoints(**publish)
+    trainer = Trainer(
+        AutoModelForSequenceClassification.from_pretrained(model) if model else classifier(seed),
+        TrainingArguments(
+            str(output_dir),
+            max_steps=steps,
+            save_steps=save_steps,
+            per_device_train_batch_size=2,
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+            **(args or {}),
+        ),
+        train_dataset=data(words),
+        eval_dataset=data(words),
+        processing_class=words if tokenizer else None,
+        compute_metrics=lambda output: {"accuracy": float((output.predictions.argmax(-1) == output.label_ids).mean())},
+        callbacks=[callback, *([KillAt(kill_at)] if kill_at else [])],
+    )
+    trainer.train()
+    return trainer, callback.report
+
+
+if __name__ == "__main__":
+    trainer, report = run(Path(sys.argv[1]), **json.loads(sys.argv[2]))
+    rows = [
+        {"tag": p.tag, "state": p.state, "reason": p.reason, "commit": p.commit, "notes": p.notes}
+        for p in report.parcels
+    ]
+    print(json.dumps({"ok": report.ok, "text": str(report), "parcels": rows, "log": trainer.state.log_history}))
