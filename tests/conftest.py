@@ -1,10 +1,19 @@
 """Fixtures that more than one test file uses."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from hub_fixture import Client, Faults
+# Before anything of Hugging Face is imported: tests neither read nor fill the caches and tokens of whoever runs them.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf_stilts_tests_")
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
+
+import pytest  # noqa: E402
+from hub_fixture import Client, Faults  # noqa: E402
 
 
 @pytest.fixture
@@ -24,5 +33,5 @@ def hub(tmp_path: Path, faults: Faults) -> Iterator:
 
 @pytest.fixture
 def client(hub, tmp_path: Path) -> Client:
-    """Stock clients in new processes, set to the `hub` fixture: `client.python(code)`, `client.hf("auth", "whoami")`."""
+    """Stock clients in new processes, set to the `hub` fixture: `client.python(code)`, `client.hf("repos", "ls")`."""
     return Client(hub.environment(), tmp_path / "hf_home")

@@ -9,7 +9,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SERVE = "import sys; from hf_stilts.hub.local import serve; serve({root!r}, port={port}, token={token!r}, announce=lambda u: print(u, flush=True))"
+SERVE = """
+import sys
+from hf_stilts.hub.local import serve
+serve({root!r}, port={port}, token={token!r}, announce=lambda url: print(url, flush=True))
+"""
 
 
 class Client:

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hf_stilts.hub import local_collections, local_files, local_repos
+from hf_stilts.hub import local_collections, local_files, local_repos, local_xet
 from hf_stilts.hub.local_http import Call, plain, refuse
 from hf_stilts.hub.local_objects import HubError
 from hf_stilts.hub.store import Store
@@ -44,7 +44,13 @@ def application(store: Store, token: str | None = None) -> ASGIApp:
         store: where the repositories lie.
         token: what callers must present to write and to see private repositories; None lets any token pass.
     """
-    routes = [Route("/", plain(_welcome)), *local_collections.ROUTES, *local_repos.ROUTES, *local_files.ROUTES]
+    routes = [
+        Route("/", plain(_welcome)),
+        *local_collections.ROUTES,
+        *local_repos.ROUTES,
+        *local_files.ROUTES,
+        *local_xet.ROUTES,
+    ]
     failures = (HubError, HTTPException, ClientDisconnect, OSError)
     app = Starlette(routes=routes, exception_handlers={each: refuse for each in failures})
     app.router.redirect_slashes = False
@@ -189,4 +195,4 @@ class LocalHub:
 
     def environment(self) -> dict[str, str]:
         """What a process needs in its environment so that stock clients in it talk to this Hub."""
-        return {"HF_ENDPOINT": self.url, "HF_TOKEN": self._token or "local", "HF_HUB_DISABLE_XET": "1"}
+        return {"HF_ENDPOINT": self.url, "HF_TOKEN": self._token or "local"}

@@ -33,12 +33,12 @@ _LISTS = ("tags", "language", "datasets", "metrics", "base_model", "task_categor
 
 @lru_cache(maxsize=512)
 def read_card(readme: str) -> dict[str, Any]:
-    """The metadata as plain JSON values; empty if the README has none.
+    r"""The metadata as plain JSON values; empty if the README has none.
 
     Raises:
         ValueError: a head is there, but it is no YAML mapping.
 
-    >>> read_card("---\\nlicense: mit\\ntags: [stilts]\\n---\\n# A model")
+    >>> read_card("---\nlicense: mit\ntags: [stilts]\n---\n# A model")
     {'license': 'mit', 'tags': ['stilts']}
     """
     match = _HEAD.match(readme)

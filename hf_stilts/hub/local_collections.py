@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import threading
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hf_stilts.hub.local_http import Call, field, optional, plain
-from hf_stilts.hub.local_objects import HubError
+from hf_stilts.hub.local_objects import HubError, write_whole
 from hf_stilts.hub.local_repos import iso
 from hf_stilts.hub.store import check_id
 
@@ -31,13 +30,7 @@ def _folder(call: Call) -> Path:
 def _save(call: Call, collection: dict[str, Any]) -> None:
     collection["lastUpdated"] = iso(datetime.now(timezone.utc))
     path = _folder(call) / f"{collection['slug']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(collection, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(path, json.dumps(collection).encode(), call.store.objects.incoming)
 
 
 def _visible(call: Call) -> Iterator[dict[str, Any]]:

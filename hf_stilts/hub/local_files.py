@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hf_stilts.hub.local_http import Call, blocks, field, optional, parse_json, plain
-from hf_stilts.hub.local_objects import BLOCK, HubError, check_sha256
+from hf_stilts.hub.local_http import Call, blocks, field, gathered, optional, parse_json, plain, store_body
+from hf_stilts.hub.local_objects import HubError, check_sha256
 from hf_stilts.hub.local_repos import address, stamp
 from hf_stilts.hub.local_repository import LARGE_FILE, Change, Entry, HubRepository, check_path
 
@@ -29,7 +29,7 @@ _LARGEST = 1 << 40  # bytes of one object
 _UPLOAD_HOURS = 24
 
 
-# --- listing -----------------------------------------------------------------------------------------------------------
+# --- listing ---
 
 
 def _row(entry: Entry, last: dict[str, pygit2.Commit]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def paths_info(call: Call) -> Response:
     return JSONResponse([_row(entry, last) for entry in entries])
 
 
-# --- download ----------------------------------------------------------------------------------------------------------
+# --- download ---
 
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -136,7 +136,7 @@ def resolve(call: Call) -> Response:
     return StreamingResponse(repository.read(entry, start, stop), 206 if span else 200, headers, media_type=kind)
 
 
-# --- upload ------------------------------------------------------------------------------------------------------------
+# --- upload ---
 
 
 def preupload(call: Call) -> Response:
@@ -205,34 +205,11 @@ async def receive(request: Request) -> Response:
         _seal(state.key, oid, size, until).encode(), query.get("seal", "").encode(errors="replace")
     ):
         raise HubError(403, "this upload address is not or no longer valid: ask for a new one")
-    incoming = state.store.objects.receive(oid, size)
-    await run_in_threadpool(incoming.__enter__)
-    error: BaseException | None = None
-    try:
-        async for block in _gathered(blocks(request, size)):
-            await run_in_threadpool(incoming.write, block)
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        await run_in_threadpool(incoming.__exit__, type(error) if error else None, error, None)
+    await store_body(request, state.store.objects.receive(oid, size), limit=size)
     return Response(status_code=200)
 
 
-async def _gathered(arriving: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in larger blocks: a hop to a worker thread costs as much as hashing some 100 kB."""
-    held: list[bytes] = []
-    length = 0
-    async for block in arriving:
-        held.append(block)
-        length += len(block)
-        if length >= BLOCK:
-            yield b"".join(held)
-            held, length = [], 0
-    yield b"".join(held)
-
-
-# --- commit ------------------------------------------------------------------------------------------------------------
+# --- commit ---
 
 
 def _change(repository: HubRepository, line: dict[str, Any]) -> Change:
@@ -290,7 +267,7 @@ async def commit(request: Request) -> Response:
 
 async def _each_line(request: Request, take: Callable[[bytes], None]) -> None:
     rest = bytearray()
-    async for block in _gathered(blocks(request, _COMMIT_LIMIT)):
+    async for block in gathered(blocks(request, _COMMIT_LIMIT)):
         *lines, last = block.split(b"\n")
         if lines:
             rest += lines[0]

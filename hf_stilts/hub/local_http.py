@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from hf_stilts.hub.local_objects import HubError
+from hf_stilts.hub.local_objects import BLOCK, HubError, Incoming
 from hf_stilts.hub.local_repository import HubRepository
 from hf_stilts.hub.store import KINDS
 
@@ -147,6 +147,33 @@ async def blocks(request: Request, limit: int) -> AsyncIterator[bytes]:
         if length > limit:
             raise HubError(413, f"the body has more than {limit} bytes")
         yield block
+
+
+async def gathered(arriving: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in larger blocks: a hop to a worker thread costs as much as hashing some 100 kB."""
+    held: list[bytes] = []
+    length = 0
+    async for block in arriving:
+        held.append(block)
+        length += len(block)
+        if length >= BLOCK:
+            yield b"".join(held)
+            held, length = [], 0
+    yield b"".join(held)
+
+
+async def store_body(request: Request, incoming: Incoming, limit: int) -> None:
+    """Write the body to `incoming` as it arrives, and keep it once it is whole."""
+    await run_in_threadpool(incoming.__enter__)
+    error: BaseException | None = None
+    try:
+        async for block in gathered(blocks(request, limit)):
+            await run_in_threadpool(incoming.write, block)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        await run_in_threadpool(incoming.__exit__, type(error) if error else None, error, None)
 
 
 def plain(handler: Callable[[Call], Response]) -> Callable[[Request], Awaitable[Response]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+
+from hf_stilts.hub.local_xorbs import Term, XetFile, read_chunks
 
 BLOCK = 1 << 20  # bytes read or written at a time, so that memory stays flat whatever a file weighs
 
@@ -57,64 +62,132 @@ def check_sha256(oid: object) -> str:
     return oid
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut; a no-op where folders cannot be opened (Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 class ObjectStore:
-    """Files by content under `folder`: an object is either whole and verified, or absent."""
+    """Large files by content under `root`: one is either whole and verified, or absent.
 
-    def __init__(self, folder: Path, incoming: Path) -> None:
-        self.folder, self.incoming = folder, incoming
-        folder.mkdir(parents=True, exist_ok=True)
+    What arrives through git-lfs lies in ``objects`` as it is. What arrives through xet lies in ``xorbs`` in packed
+    chunks, of which files that resemble each other share most, and in ``objects`` as the list of its chunks.
+    """
 
-    def path(self, oid: str) -> Path:
-        """Where the object lies, or would lie."""
-        return self.folder / oid[:2] / oid[2:4] / oid
+    def __init__(self, root: Path, incoming: Path) -> None:
+        self._objects, self._xorbs, self.incoming = root / "objects", root / "xorbs", incoming
+
+    def _path(self, oid: str, suffix: str = "") -> Path:
+        return self._objects / oid[:2] / oid[2:4] / f"{oid}{suffix}"
 
     def size(self, oid: str) -> int | None:
         """Bytes of the object, None if it is not here."""
-        try:
-            return self.path(oid).stat().st_size
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            return self._path(oid).stat().st_size
+        with suppress(FileNotFoundError):
+            return _read_terms(self._path(oid, ".xet")).size
+        return None
 
     def read(self, oid: str, start: int, stop: int) -> Iterator[bytes]:
         """The bytes ``start <= i < stop`` in blocks."""
-        with self.path(oid).open("rb") as file:
+        try:
+            file = self._path(oid).open("rb")
+        except FileNotFoundError:
+            yield from self._unpacked(_read_terms(self._path(oid, ".xet")), start, stop)
+            return
+        with file:
             file.seek(start)
             while start < stop and (block := file.read(min(BLOCK, stop - start))):
                 start += len(block)
                 yield block
 
     def receive(self, oid: str, size: int) -> Incoming:
-        """A writer for the object; leaving its ``with`` block without an error verifies and keeps it."""
-        return Incoming(self, oid, size)
+        """A writer for an object sent as it is, to be kept only if its length and sha256 are what was announced."""
+        return Incoming(self._path(oid), self.incoming, (oid, size))
+
+    def receive_xorb(self, xorb: str) -> Incoming | None:
+        """A writer for a xorb that no file uses yet; None if one that a verified file uses is here already."""
+        return None if self._xorb(xorb).exists() else Incoming(self._xorb(xorb, ".new"), self.incoming, None)
+
+    def keep_file(self, file: XetFile) -> None:
+        """Store a file made of chunks that are here; HubError 400 if one is not, or the bytes are not its own."""
+        if self.size(file.sha256) == file.size:
+            return
+        digest, length = hashlib.sha256(), 0
+        try:
+            for block in self._unpacked(file, 0, file.size):
+                digest.update(block)
+                length += len(block)
+        except (OSError, ValueError) as error:
+            raise HubError(400, f"object {file.sha256} cannot be put together: {error}. Upload it again") from None
+        if (length, digest.hexdigest()) != (file.size, file.sha256):
+            raise HubError(400, f"the chunks make {length} bytes of sha256 {digest.hexdigest()}, not {file.sha256}")
+        for xorb in {term.xorb for term in file.terms}:
+            with suppress(FileNotFoundError):  # proven good already
+                os.replace(self._xorb(xorb, ".new"), self._xorb(xorb))
+        write_whole(self._path(file.sha256, ".xet"), json.dumps(file.terms).encode(), self.incoming)
+
+    def _xorb(self, xorb: str, suffix: str = "") -> Path:
+        return self._xorbs / xorb[:2] / f"{xorb}{suffix}"
+
+    def _unpacked(self, file: XetFile, start: int, stop: int) -> Iterator[bytes]:
+        position = 0
+        for term in file.terms:
+            if position + term.size <= start or position >= stop:
+                position += term.size
+                continue
+            proven = self._xorb(term.xorb)
+            for chunk in read_chunks(
+                proven if proven.exists() else self._xorb(term.xorb, ".new"), term.first, term.last
+            ):
+                if part := chunk[max(start - position, 0) : max(stop - position, 0)]:
+                    yield part
+                position += len(chunk)
+
+
+@lru_cache(maxsize=1024)
+def _read_terms(path: Path) -> XetFile:
+    terms = json.loads(path.read_bytes())
+    return XetFile(path.stem, tuple(Term(*term) for term in terms))
+
+
+def write_whole(path: Path, content: bytes, incoming: Path) -> None:
+    """Write `path` so that it is there with all of `content`, also after a power cut, or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=incoming)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        _settle(Path(name), path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _settle(part: Path, path: Path) -> None:
+    descriptor = os.open(part, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(part, path)
+    if os.name == "posix":  # elsewhere folders cannot be opened
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class Incoming:
-    """A large file on its way in: kept only if its length and its sha256 are what was announced."""
+    """A large file on its way in; leaving the ``with`` block without an error checks and keeps it."""
 
-    def __init__(self, store: ObjectStore, oid: str, size: int) -> None:
-        self._store, self._oid, self._size = store, oid, size
+    def __init__(self, target: Path, folder: Path, expected: tuple[str, int] | None) -> None:
+        self._target, self._folder, self._expected = target, folder, expected
         self._hash, self._length = hashlib.sha256(), 0
 
     def __enter__(self) -> Incoming:
-        descriptor, name = tempfile.mkstemp(dir=self._store.incoming)
+        descriptor, name = tempfile.mkstemp(dir=self._folder)
         self._file, self._path = os.fdopen(descriptor, "wb"), Path(name)
         return self
 
     def write(self, block: bytes) -> None:
-        """Append `block`; refuses more bytes than announced."""
+        """Append `block`."""
         self._length += len(block)
-        if self._length > self._size:
-            raise HubError(413, f"more than the announced {self._size} bytes arrived for {self._oid}")
         self._hash.update(block)
         self._file.write(block)
 
@@ -122,20 +195,16 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
-                self._keep()
-        finally:
             self._file.close()
+            if kind is None:
+                self._check()
+                _settle(self._path, self._target)
+        finally:
             self._path.unlink(missing_ok=True)
 
-    def _keep(self) -> None:
-        if self._length != self._size:
-            raise HubError(400, f"{self._length} bytes arrived for {self._oid}, expected {self._size}: send it again")
-        if (found := self._hash.hexdigest()) != self._oid:
-            raise HubError(400, f"the bytes that arrived have sha256 {found}, expected {self._oid}: send them again")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        target = self._store.path(self._oid)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self._path, target)
-        sync_folder(target.parent)
+    def _check(self) -> None:
+        found = (self._hash.hexdigest(), self._length)
+        if self._expected not in (None, found):
+            raise HubError(
+                400, f"{found[1]} bytes with sha256 {found[0]} arrived, expected {self._expected}: try again"
+            )

@@ -79,7 +79,7 @@ def _only(info: dict[str, Any], names: list[str]) -> dict[str, Any]:
     return {name: value for name, value in info.items() if name in ("_id", "id", *names)} if names else info
 
 
-# --- repositories ------------------------------------------------------------------------------------------------------
+# --- repositories ---
 
 
 def whoami(call: Call) -> Response:
@@ -208,7 +208,7 @@ def validate_yaml(call: Call) -> Response:
     return JSONResponse(answer, 400 if errors else 200)
 
 
-# --- branches, tags, history -------------------------------------------------------------------------------------------
+# --- branches, tags, history ---
 
 
 def refs(call: Call) -> Response:

@@ -95,7 +95,7 @@ class HubRepository:
             for stale in folder.rglob("*.lock") if folder.name == "refs" else folder.glob("*.lock"):
                 stale.unlink(missing_ok=True)
 
-    # --- revisions -------------------------------------------------------------------------------------------------
+    # --- revisions ---
 
     def at(self, revision: str) -> pygit2.Commit:
         """The commit that a branch, a tag, a full reference name or a (shortened) sha names; HubError 404."""
@@ -150,7 +150,7 @@ class HubRepository:
             if taken == name or taken.startswith(f"{name}/") or name.startswith(f"{taken}/"):
                 raise HubError(409, f"{taken} exists already in {self.id}: choose another name")
 
-    # --- files -----------------------------------------------------------------------------------------------------
+    # --- files ---
 
     def entry(self, commit: pygit2.Commit, path: str) -> Entry | None:
         """What lies at `path` in `commit`, None if nothing does."""
@@ -206,7 +206,7 @@ class HubRepository:
         flags = AttrCheck.INDEX_ONLY | AttrCheck.NO_SYSTEM | AttrCheck.INCLUDE_COMMIT
         return bool(self.git.get_attr(path, "filter", flags, commit.id) == "lfs")
 
-    # --- commits ---------------------------------------------------------------------------------------------------
+    # --- commits ---
 
     def add_file(self, path: object, content: bytes) -> Change:
         """Stage an ordinary file; nothing refers to it before `commit`."""

@@ -17,7 +17,7 @@ import pygit2
 from filelock import FileLock, Timeout
 from pygit2.enums import FileMode
 
-from hf_stilts.hub.local_objects import HubError, ObjectStore
+from hf_stilts.hub.local_objects import HubError, ObjectStore, write_whole
 from hf_stilts.hub.local_repository import HubRepository, signature
 
 KINDS = ("models", "datasets", "spaces")
@@ -67,7 +67,10 @@ class Store:
         self._incoming = root / "incoming"
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir()
-        self.objects = ObjectStore(root / "objects", self._incoming)
+        self.objects = ObjectStore(root, self._incoming)
+        if not (root / "hub.id").exists():
+            write_whole(root / "hub.id", secrets.token_hex(8).encode(), self._incoming)
+        self.id = (root / "hub.id").read_text()
         self._locks: dict[Path, threading.RLock] = {}
         for repository in self.all():
             repository.recover()

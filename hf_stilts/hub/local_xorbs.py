@@ -1,0 +1,108 @@
+"""The two formats in which `hf-xet` uploads large files: xorbs hold compressed chunks, shards say which make a file.
+
+Both are specified in public: https://huggingface.co/docs/xet/xorb and https://huggingface.co/docs/xet/shard.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow
+
+_RECORD = 48  # bytes; everything in a shard is a multiple
+_BOOKEND = b"\xff" * 32
+_WITH_VERIFICATION, _WITH_SHA256 = 1 << 31, 1 << 30
+
+
+class Term(NamedTuple):
+    """A run of chunks ``first <= i < last`` of a xorb that unpack to `size` bytes of a file."""
+
+    xorb: str
+    first: int
+    last: int
+    size: int
+
+
+@dataclass(frozen=True)
+class XetFile:
+    """A file as a shard describes it: its terms in order, and the sha256 that their bytes must have."""
+
+    sha256: str
+    terms: tuple[Term, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return sum(term.size for term in self.terms)
+
+
+def hash_text(raw: bytes) -> str:
+    """A 32-byte hash in the spelling of xet: four little-endian numbers, 16 hexadecimal digits each.
+
+    >>> hash_text(bytes(range(32)))[:16]
+    '0706050403020100'
+    """
+    return "".join(f"{word:016x}" for word in struct.unpack("<4Q", raw))
+
+
+def files_in_shard(shard: bytes) -> Iterator[XetFile]:
+    """The files that an uploaded shard describes. ValueError where the bytes are no such shard."""
+    records = (shard[at : at + _RECORD] for at in range(_RECORD, len(shard), _RECORD))  # the first is the header
+    try:
+        while (header := next(records))[:32] != _BOOKEND:
+            flags, count = struct.unpack_from("<2I", header, 32)
+            terms = []
+            for _ in range(count):
+                record = next(records)
+                size, first, last = struct.unpack_from("<3I", record, 36)
+                terms.append(Term(hash_text(record[:32]), first, last, size))
+            for _ in range(count if flags & _WITH_VERIFICATION else 0):
+                next(records)
+            if not flags & _WITH_SHA256:
+                raise ValueError("a file in the shard has no sha256")
+            yield XetFile(hash_text(next(records)[:32]), tuple(terms))
+    except (StopIteration, struct.error):
+        raise ValueError("the shard ends before its list of files does") from None
+
+
+def read_chunks(xorb: Path, first: int, last: int) -> Iterator[bytes]:
+    """The unpacked chunks ``first <= i < last`` of a xorb on disk. ValueError where they cannot be read."""
+    with xorb.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = 0
+        for index in range(last):
+            if at + 8 > len(data):
+                raise ValueError(f"xorb {xorb.name} has no chunk {index}")
+            packed = int.from_bytes(data[at + 1 : at + 4], "little")
+            scheme, size = data[at + 4], int.from_bytes(data[at + 5 : at + 8], "little")
+            if index >= first:
+                yield _unpack(data[at + 8 : at + 8 + packed], scheme, size)
+            at += 8 + packed
+
+
+def _unpack(packed: bytes, scheme: int, size: int) -> bytes:
+    if scheme == 0:
+        chunk = packed
+    elif scheme in (1, 2):
+        chunk = bytes(pyarrow.decompress(packed, decompressed_size=size, codec="lz4", asbytes=True))
+    else:
+        raise ValueError(f"a chunk is packed by the unknown scheme {scheme}")
+    if len(chunk) != size:
+        raise ValueError(f"a chunk has {len(chunk)} bytes and says {size}")
+    return _ungroup(chunk) if scheme == 2 else chunk
+
+
+def _ungroup(grouped: bytes) -> bytes:
+    """Undo "byte grouping": all first bytes of the 4-byte words, then all second ones, and so on."""
+    source, target = np.frombuffer(grouped, np.uint8), np.empty(len(grouped), np.uint8)
+    start = 0
+    for position in range(4):
+        stop = start + len(target[position::4])
+        target[position::4] = source[start:stop]
+        start = stop
+    return target.tobytes()
