@@ -1,4 +1,4 @@
-"""A kind is behaviour: how rows of one shape become features, which head they need, and how outputs are decoded and scored."""
+"""A kind is behaviour: how rows of one shape become features, which head reads them, how outputs are scored."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class Kind(Protocol):
     """What every kind with a head offers; a module `hf_stilts/kinds/<name>.py` holds one instance named `KIND`.
 
-    `features` are plain rows of integers (`input_ids`, `attention_mask`, labels) without padding; `collator` pads them.
-    `reduce` shrinks a batch of model outputs on the device to what decoding needs (class ids instead of logits), so that
-    evaluation holds little memory; `outputs[i]` is that of feature `i`. `decode` gives one prediction per row.
+    `features` are plain rows of integers (`input_ids`, `attention_mask`, labels) without padding; `collator` pads them,
+    on the right. `reduce` shrinks a batch of model outputs on the device to what decoding needs (class ids instead of
+    logits), so that evaluation holds little memory; `outputs[i]` is that of feature `i`. `decode` gives one prediction
+    per row. Settings beyond these (doc stride, share of masked tokens) are fields of the instance:
+    `dataclasses.replace(KIND, doc_stride=64)`.
     """
 
     name: str
@@ -40,7 +42,11 @@ class Kind(Protocol):
         """Features to a padded batch; ignores columns that no model reads."""
 
     def reduce(self, logits: Any, labels: Any = None) -> Any:
-        """Model outputs of one batch to what `decode` reads; also the Trainer's `preprocess_logits_for_metrics`."""
+        """Model outputs of one batch to what `decode` reads; also the Trainer's `preprocess_logits_for_metrics`.
+
+        `logits` is what the Trainer hands over (a tensor, or a tuple where the model gives several), or the model's
+        output object itself when it was called without labels. Only fill-mask reads `labels`, those of the batch.
+        """
 
     def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[Any]:
         """One prediction per row, in the order of the rows."""

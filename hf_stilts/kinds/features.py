@@ -1,0 +1,171 @@
+"""From rows to features and from features to batches: the work that is the same in every kind with a head."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+Batch = dict[str, list[Any]]
+# What models read beside the tokenizer's own columns; -100 is the class that torch's cross entropy leaves out.
+TARGETS = ("labels", "start_positions", "end_positions")
+IGNORED = -100
+
+
+def map_rows(
+    make: Callable[[Batch, list[int]], Batch],
+    task: Task,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    keep: list[int],
+    **settings: Any,
+) -> Dataset:
+    """Features of the rows to `keep`; `make` turns a batch (columns, row numbers) into as many features as it takes.
+
+    They are cached where `datasets` caches the rows themselves, in memory if the rows have no file. The name of the
+    cache depends on the rows, on the kind's source and `settings`, on the labels and on the tokenizer: nothing that
+    differs between two processes, and nothing too little.
+
+    Raises:
+        StiltsError: no row is left to make a feature of.
+    """
+    kept = rows if len(keep) == len(rows) else rows.select(keep)
+    recipe = (task.kind, task.labels, sorted(task.aliases.items()), sorted(settings.items()), kept._fingerprint)
+    parts = (repr(recipe), _source(make), _tokenizer_state(tokenizer))
+    fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    features = kept.map(
+        lambda batch, numbers: make(batch, [keep[number] for number in numbers]),
+        batched=True,
+        with_indices=True,
+        remove_columns=rows.column_names,
+        new_fingerprint=fingerprint,
+        desc=f"{task.name or task.kind}: rows to features",
+    )
+    if not len(features):
+        raise StiltsError(
+            f"Task {task.name}: none of {len(rows)} rows gives a feature; expected text, and in training a label. "
+            "Look at the rows: hf_stilts.data.load.load(task, split, language)"
+        )
+    return features
+
+
+def pad(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+    """A batch as int64 tensors (batch, longest): padded on the right, so that positions in a feature stay true.
+
+    Labels are padded with -100. Columns that no model reads (row numbers, offsets) are left out.
+
+    Raises:
+        StiltsError: the tokenizer has no padding token.
+    """
+    if tokenizer.pad_token_id is None:
+        raise StiltsError(
+            f"{type(tokenizer).__name__} has no padding token, which batches of unequal length need. "
+            "Set one, e.g. tokenizer.pad_token = tokenizer.eos_token"
+        )
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, "labels": IGNORED}
+    batch = {}
+    for name in (*tokenizer.model_input_names, *TARGETS):
+        if name in features[0]:
+            values = [torch.as_tensor(feature[name], dtype=torch.long) for feature in features]
+            one_each = values[0].ndim == 0
+            batch[name] = torch.stack(values) if one_each else pad_sequence(values, True, fill.get(name, 0))
+    return batch
+
+
+def head_class(mapping: Any, config: PretrainedConfig, kind: str) -> type[PreTrainedModel]:
+    """Stock class with a kind's head, from one of transformers' `MODEL_FOR_..._MAPPING`.
+
+    Raises:
+        StiltsError: transformers has none for this architecture.
+    """
+    if type(config) not in mapping:
+        raise StiltsError(
+            f"transformers has no {kind} class for {config.model_type}; XLM-R, BERT, DeBERTa and others have one. "
+            "Choose such a base model with --model, or another kind of task."
+        )
+    found = mapping[type(config)]
+    stock: type[PreTrainedModel] = found[0] if isinstance(found, (list, tuple)) else found
+    return stock
+
+
+def named_labels(names: Sequence[str]) -> dict[str, Any]:
+    """What a configuration says of a head's outputs, so that no earlier task's names stay behind.
+
+    >>> named_labels(["start", "end"])
+    {'num_labels': 2, 'id2label': {0: 'start', 1: 'end'}, 'label2id': {'start': 0, 'end': 1}}
+    """
+    by_id = dict(enumerate(names))
+    return {"num_labels": len(by_id), "id2label": by_id, "label2id": {name: index for index, name in by_id.items()}}
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[list[int], list[int], int]:
+    """Ids that a tokenizer puts before and after a single text, and how many tokens of the text fit between them.
+
+    Raises:
+        StiltsError: none fits.
+    """
+    probe = tokenizer("a", return_special_tokens_mask=True)
+    text = [place for place, special in enumerate(probe["special_tokens_mask"]) if not special]
+    before, after = probe["input_ids"][: text[0]], probe["input_ids"][text[-1] + 1 :]
+    room = max_length - len(before) - len(after)
+    if room < 1:
+        raise StiltsError(
+            f"A window of {max_length} tokens has no room beside the {len(before) + len(after)} special tokens of "
+            f"{type(tokenizer).__name__}; expected at least {max_length - room + 1}. Pass a larger max_length."
+        )
+    return before, after, room
+
+
+def first_output(outputs: Any) -> torch.Tensor:
+    """The head's logits: encoder-decoders return further tensors behind them."""
+    logits: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    return logits
+
+
+def column(rows: Dataset, name: str, missing: Any) -> list[Any]:
+    """A column's values, or `missing` for each row where the data set does not have it (an unlabelled test split)."""
+    return rows[name][:] if name in rows.column_names else [missing] * len(rows)
+
+
+def all_labelled(task: Task, unlabelled: list[int], rows: int) -> bool:
+    """Whether rows can be scored; none of them labelled is a test split whose gold labels are not published.
+
+    Raises:
+        StiltsError: some rows have a gold label and some have none.
+    """
+    if len(unlabelled) == rows:
+        return False
+    if not unlabelled:
+        return True
+    raise StiltsError(
+        f"Task {task.name}: {len(unlabelled)} of {rows} rows have no gold label, first row {unlabelled[0]}; "
+        "a score needs all or none. Drop them in the task's prepare=, or score another split."
+    )
+
+
+def _source(make: Callable[..., Any]) -> str:
+    """Source of all that makes the features, so that an edited kind never meets features of its old self."""
+    files = (str(sys.modules[module].__file__) for module in (make.__module__, __name__))
+    return "".join(Path(file).read_text(encoding="utf-8") for file in files)
+
+
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
+    """All that decides how a tokenizer cuts text; truncation and padding do not, being set anew in every call."""
+    if not tokenizer.is_fast:
+        return repr((type(tokenizer).__name__, tokenizer.init_kwargs, sorted(tokenizer.get_vocab().items())))
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return str(tokenizer.backend_tokenizer.to_str())

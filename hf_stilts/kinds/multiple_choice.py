@@ -1,0 +1,156 @@
+"""Choose one of several continuations or answers: each is read with the context, the one that scores highest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+from transformers.modeling_outputs import MultipleChoiceModelOutput
+
+from hf_stilts.kinds.features import (
+    IGNORED,
+    Batch,
+    all_labelled,
+    column,
+    first_output,
+    head_class,
+    map_rows,
+    named_labels,
+    pad,
+)
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+@dataclass(frozen=True)
+class MultipleChoice:
+    """One logit for each choice, softmax over the choices (jiant; XTREME-R's XCOPA). A prediction is a choice's number.
+
+    `max_length` 128 is that of XTREME-R's XCOPA script.
+    """
+
+    name: str = "multiple-choice"
+    max_length: int = 128
+
+    def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
+        """`AutoModelForMultipleChoice`'s class; for an architecture without one, its sequence classifier.
+
+        That classifier (mT5's, say) then has one label and reads batches of shape (batch, choices, length) as the stock
+        multiple-choice classes do. It is saved under its stock name and loads with
+        `AutoModelForSequenceClassification`.
+        """
+        if type(config) in MODEL_FOR_MULTIPLE_CHOICE_MAPPING:
+            return head_class(MODEL_FOR_MULTIPLE_CHOICE_MAPPING, config, self.name)
+        classifier: Any = head_class(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, config, self.name)
+        return _over_choices(classifier)
+
+    def head_config(self, task: Task) -> dict[str, Any]:
+        """One logit for each choice."""
+        return named_labels(["choice"])
+
+    def features(
+        self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
+    ) -> Dataset:
+        """One feature per row: as many token lists as choices, each "context question" paired with a choice.
+
+        In training, rows without label (-1) are dropped.
+
+        Raises:
+            StiltsError: rows with unequal numbers of choices, or a label that is not the number of a choice.
+        """
+        labels = _labels(rows)
+        width = len(rows[0]["choices"]) if len(rows) else 0
+        keep = [row for row, label in enumerate(labels) if label >= 0 or not train]
+
+        def make(batch: Batch, numbers: list[int]) -> Batch:
+            for row, choices in zip(numbers, batch["choices"], strict=True):
+                _check(task, row, choices, labels[row], width)
+            questions = batch.get("question", [None] * len(numbers))
+            prompts = [" ".join(filter(None, parts)) for parts in zip(batch["context"], questions, strict=True)]
+            firsts = [prompt for prompt in prompts for _ in range(width)]
+            encoded = tokenizer(firsts, list(chain(*batch["choices"])), truncation=True, max_length=max_length)
+            starts = range(0, len(firsts), width)
+            nested = {name: [flat[start : start + width] for start in starts] for name, flat in encoded.items()}
+            targets = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
+            return {**nested, "labels": targets, "row": numbers}
+
+        return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
+        """Pads all choices of a batch alike: (batch, choices, longest)."""
+        return partial(_pad_choices, tokenizer=tokenizer)
+
+    def reduce(self, logits: Any, labels: Any = None) -> torch.Tensor:
+        """Number of the best choice, int64 (batch,), from logits (batch, choices)."""
+        return first_output(logits).argmax(dim=-1)
+
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[int]:
+        """Numbers of the choices, from 0."""
+        return [int(output) for output in outputs]
+
+    def score(self, task: Task, predictions: Sequence[int], rows: Dataset) -> dict[str, float]:
+        """`accuracy`; nothing where no row has a gold label.
+
+        Raises:
+            StiltsError: only some rows have one.
+        """
+        gold = _labels(rows)
+        if not all_labelled(task, [row for row, label in enumerate(gold) if label < 0], len(gold)):
+            return {}
+        return {"accuracy": 100.0 * sum(map(int.__eq__, predictions, gold)) / len(gold)}
+
+
+def _labels(rows: Dataset) -> list[int]:
+    return [-1 if label is None else int(label) for label in column(rows, "label", -1)]
+
+
+def _check(task: Task, number: int, choices: list[str], label: int, width: int) -> None:
+    if len(choices) != width:
+        raise StiltsError(
+            f"Task {task.name}: row {number} has {len(choices)} choices, row 0 has {width}; a batch needs equal "
+            "numbers. Make them equal in the task's prepare=."
+        )
+    if not -1 <= label < width:
+        raise StiltsError(
+            f"Task {task.name}: row {number} has label {label}; expected the number of a choice, 0 to {width - 1}, "
+            "or -1 for none. Correct it in the task's prepare=."
+        )
+
+
+def _pad_choices(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+    width = len(features[0]["input_ids"])
+    read = [name for name in tokenizer.model_input_names if name in features[0]]
+    flat = pad([{name: row[name][i] for name in read} for row in features for i in range(width)], tokenizer)
+    batch = {name: values.view(len(features), width, -1) for name, values in flat.items()}
+    return {**batch, "labels": torch.tensor([row["labels"] for row in features])}
+
+
+@cache
+def _over_choices(stock: Any) -> type[PreTrainedModel]:
+    """A sequence classifier that scores the choices one by one and compares them."""
+
+    class OverChoices(stock):  # type: ignore[misc]
+        def forward(
+            self, input_ids: torch.Tensor, labels: torch.Tensor | None = None, **inputs: Any
+        ) -> MultipleChoiceModelOutput:
+            flat = {k: v.flatten(0, 1) if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
+            logits = super().forward(input_ids.flatten(0, 1), **flat)[0].view(input_ids.shape[:2])
+            loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+            return MultipleChoiceModelOutput(loss=loss, logits=logits)
+
+    # config.json names the class that a checkpoint loads with, and that is the stock one.
+    OverChoices.__name__ = OverChoices.__qualname__ = stock.__name__
+    return OverChoices
+
+
+KIND = MultipleChoice()

@@ -1,0 +1,282 @@
+"""Find the answer to a question in a text: extractive question answering, with or without unanswerable questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
+
+from hf_stilts.kinds.answers import answer_scores
+from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+# Features that are searched at a time; bounds the memory of decoding.
+FEATURES_AT_A_TIME = 512
+
+
+class Spans(NamedTuple):
+    """The best span of each window: `score` float32 (n,), -inf where there is none, and its first and last token."""
+
+    score: NDArray[np.float32]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class QuestionAnswering:
+    """Start and end logits over the tokens of question and context. A prediction is a substring of the context, or "".
+
+    The defaults are those of jiant and of the SQuAD scripts that XTREME uses. The null answer is the score of the token
+    that stands for "not here": `[CLS]` or `<s>`; in a tokenizer without one (T5), the first special token, which
+    closes the question; without any special token, the first token.
+
+    Args:
+        max_length: tokens per window, question and special tokens included.
+        doc_stride: tokens that consecutive windows of a long context share, as in `run_qa.py`. (The scripts of 2020
+            moved each window on by this number instead.)
+        max_query: longer questions are cut to so many tokens.
+        n_best: how many starts and how many ends are combined.
+        max_answer: longest answer in tokens.
+        null_threshold: the null answer is given if it beats the best span by more than this.
+        nulls: whether questions may have no answer; None finds out from the rows: some have no gold answer, not all.
+    """
+
+    name: str = "question-answering"
+    max_length: int = 384
+    doc_stride: int = 128
+    max_query: int = 64
+    n_best: int = 20
+    max_answer: int = 30
+    null_threshold: float = 0.0
+    nulls: bool | None = None
+
+    def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
+        """`AutoModelForQuestionAnswering`'s class."""
+        return head_class(MODEL_FOR_QUESTION_ANSWERING_MAPPING, config, self.name)
+
+    def head_config(self, task: Task) -> dict[str, Any]:
+        """A start and an end logit for each token."""
+        return named_labels(["start", "end"])
+
+    def features(
+        self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
+    ) -> Dataset:
+        """One feature per window of a context, at least one per row.
+
+        `start_positions` and `end_positions` are the tokens of the first gold answer, or twice the null position where
+        the window does not hold all of it. In evaluation there are also `starts` and `ends`, the characters of the
+        context that each token covers (-1 for all other tokens), and `null`, the null position.
+
+        Raises:
+            StiltsError: a tokenizer without offsets, a window without room, or a gold answer that does not stand in
+                its context where it says.
+        """
+        max_query, overlap = self._window(tokenizer, max_length)
+
+        def make(batch: Batch, numbers: list[int]) -> Batch:
+            answers = batch.get("answers", [None] * len(numbers))
+            golds = [_gold_span(task, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
+            encoded = tokenizer(
+                _shortened(batch["question"], tokenizer, max_query),
+                batch["context"],
+                truncation="only_second",
+                max_length=max_length,
+                stride=overlap,
+                return_overflowing_tokens=True,
+                return_offsets_mapping=True,
+            )
+            samples = encoded.pop("overflow_to_sample_mapping")
+            offsets = encoded.pop("offset_mapping")
+            made: Batch = {**encoded, "row": [numbers[sample] for sample in samples]}
+            made |= {name: [] for name in ("start_positions", "end_positions", "starts", "ends", "null")}
+            for place, sample in enumerate(samples):
+                sequence = encoded.sequence_ids(place)
+                starts, ends = _context_offsets(offsets[place], sequence)
+                null = _null_position(encoded["input_ids"][place], sequence, tokenizer)
+                begins = place == 0 or samples[place - 1] != sample
+                closes = place == len(samples) - 1 or samples[place + 1] != sample
+                first, last = _gold_tokens(golds[sample], starts, ends, begins, closes) or (null, null)
+                for name, value in zip(
+                    list(made)[-5:], (first, last, starts.tolist(), ends.tolist(), null), strict=True
+                ):
+                    made[name].append(value)
+            return {name: values for name, values in made.items() if not (train and name in ("starts", "ends", "null"))}
+
+        keep = list(range(len(rows)))
+        return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def _window(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[int, int]:
+        """Tokens left to a question and shared by windows; short windows give at most half of what there is to each."""
+        if not tokenizer.is_fast:
+            raise StiltsError(
+                f"{type(tokenizer).__name__} does not say which characters a token covers; question answering needs a "
+                "fast tokenizer. Load it with AutoTokenizer.from_pretrained, or choose another base model."
+            )
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+        if room < 8:
+            raise StiltsError(
+                f"A window of {max_length} tokens leaves {max(room, 0)} to question and context; expected at least 8. "
+                "Pass a larger max_length, e.g. 384."
+            )
+        max_query = min(self.max_query, room // 2)
+        return max_query, min(self.doc_stride, (room - max_query) // 2)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
+        """Pads to the longest of a batch."""
+        return partial(pad, tokenizer=tokenizer)
+
+    def reduce(self, logits: Any, labels: Any = None) -> torch.Tensor:
+        """Float32 (batch, length, 2) from start and end logits, each (batch, length)."""
+        return torch.stack((logits[0], logits[1]), dim=-1).float()
+
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[str]:
+        """The best span over all windows of a row, as it stands in the context, without outer blanks.
+
+        With unanswerable questions it is "" where the lowest null score of the windows wins (SQuAD 2.0).
+        """
+        best = np.full(len(rows), -np.inf)
+        null = np.full(len(rows), np.inf)
+        span = np.zeros((len(rows), 2), dtype=np.int64)
+        for begin in range(0, len(features), FEATURES_AT_A_TIME):
+            part = features[begin : begin + FEATURES_AT_A_TIME]
+            starts, ends = (_matrix(part[name], -1) for name in ("starts", "ends"))
+            logits = np.full((*starts.shape, 2), -np.inf, dtype=np.float32)
+            for place, output in enumerate(outputs[begin : begin + FEATURES_AT_A_TIME]):
+                length = len(part["starts"][place])
+                logits[place, :length] = output[:length]
+            found = best_spans(logits, starts >= 0, self.n_best, self.max_answer)
+            for place, row in enumerate(part["row"]):
+                null[row] = min(null[row], logits[place, part["null"][place]].sum())
+                if found.score[place] > best[row]:
+                    best[row] = found.score[place]
+                    span[row] = starts[place, found.first[place]], ends[place, found.last[place]]
+        silent = (null - best > self.null_threshold) & self._may_be_silent(rows)
+        return [
+            "" if quiet else context[first:last].strip()
+            for context, (first, last), quiet in zip(rows["context"], span.tolist(), silent.tolist(), strict=True)
+        ]
+
+    def score(self, task: Task, predictions: Sequence[str], rows: Dataset) -> dict[str, float]:
+        """`exact_match` and `f1`, SQuAD 1.1's; with unanswerable questions SQuAD 2.0's and both halves apart.
+
+        Nothing where no row has an answer, unless `nulls` says that this is meant.
+        """
+        golds = _gold_texts(rows)
+        unanswerable = self._may_be_silent(rows)
+        return answer_scores(predictions, golds, unanswerable) if unanswerable or any(golds) else {}
+
+    def _may_be_silent(self, rows: Dataset) -> bool:
+        if self.nulls is not None:
+            return self.nulls
+        golds = _gold_texts(rows)
+        return any(golds) and not all(golds)
+
+
+def best_spans(logits: NDArray[np.float32], allowed: NDArray[np.bool_], n_best: int, max_answer: int) -> Spans:
+    """Best span of each window: the highest sum of a start and an end logit among the `n_best` of each.
+
+    Args:
+        logits: (n, length, 2).
+        allowed: (n, length); the tokens that a span may begin or end with.
+        n_best: how many starts and ends are combined.
+        max_answer: longest span in tokens.
+
+    Returns:
+        Among equal scores the earlier start, then the earlier end.
+    """
+    scores = np.where(allowed[..., None], logits, -np.inf).transpose(2, 0, 1)
+    # A stable sort: equal logits, as an untrained head may give, must not depend on the batch.
+    top = np.argsort(-scores, axis=-1, kind="stable")[..., :n_best]
+    top.sort(axis=-1)
+    starts, ends = np.take_along_axis(scores, top, axis=-1)
+    length = top[1][:, None, :] - top[0][:, :, None] + 1
+    sums = np.where((length >= 1) & (length <= max_answer), starts[:, :, None] + ends[:, None, :], -np.inf)
+    flat = sums.reshape(len(sums), -1)
+    best = flat.argmax(axis=-1)
+    rows, width = np.arange(len(sums)), sums.shape[2]
+    return Spans(flat[rows, best], top[0][rows, best // width], top[1][rows, best % width])
+
+
+def _matrix(lists: list[list[int]], fill: int) -> NDArray[np.int64]:
+    matrix = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
+    for row, values in enumerate(lists):
+        matrix[row, : len(values)] = values
+    return matrix
+
+
+def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_query: int) -> list[str]:
+    """Questions cut after so many tokens; leading blanks go: some questions of SQuAD are mostly blanks."""
+    questions = [question.lstrip() for question in questions]
+    cut = tokenizer(
+        questions, add_special_tokens=False, truncation=True, max_length=max_query, return_offsets_mapping=True
+    )
+    lasts = [offsets[-1][1] if len(offsets) == max_query else None for offsets in cut["offset_mapping"]]
+    return [question[:last] for question, last in zip(questions, lasts, strict=True)]
+
+
+def _context_offsets(
+    offsets: list[tuple[int, int]], sequence: list[int | None]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last character (exclusive) of each token of the context; -1 for tokens that cover none of it."""
+    starts, ends = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+    outside = (np.array([-1 if part is None else part for part in sequence]) != 1) | (starts >= ends)
+    return np.where(outside, -1, starts), np.where(outside, -1, ends)
+
+
+def _null_position(ids: list[int], sequence: list[int | None], tokenizer: PreTrainedTokenizerBase) -> int:
+    if tokenizer.cls_token_id in ids:
+        return ids.index(tokenizer.cls_token_id)
+    return sequence.index(None) if None in sequence else 0
+
+
+def _gold_texts(rows: Dataset) -> list[list[str]]:
+    """Gold answers of each row; XTREME's test files carry none, and say so with an empty text."""
+    return [
+        [text for text in (given or {"text": []})["text"] if text.strip()] for given in column(rows, "answers", None)
+    ]
+
+
+def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]] | None) -> tuple[int, int] | None:
+    """Characters of the first gold answer without its outer blanks, which no token stands for."""
+    if not answers or not answers["text"] or not answers["text"][0].strip():
+        return None
+    text, start = answers["text"][0], answers["answer_start"][0]
+    if context[start : start + len(text)] != text:
+        raise StiltsError(
+            f"Task {task.name}: row {row} has the answer {text!r} at character {start}, where its context reads "
+            f"{context[start : start + len(text)]!r}; expected the same text. Correct answer_start (counted in "
+            "characters, not bytes), or drop the row in the task's prepare=."
+        )
+    return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
+
+
+def _gold_tokens(
+    gold: tuple[int, int] | None, starts: NDArray[np.int64], ends: NDArray[np.int64], begins: bool, closes: bool
+) -> tuple[int, int] | None:
+    """First and last token of the answer, if this window holds all of it.
+
+    The first window of a context also holds what stands before its first token, the last one what follows its last.
+    """
+    inside = np.flatnonzero(starts >= 0)
+    if gold is None or not len(inside):
+        return None
+    first, last = gold
+    if (first < starts[inside[0]] and not begins) or (last > ends[inside[-1]] and not closes):
+        return None
+    touched = inside[(ends[inside] > first) & (starts[inside] < last)]
+    return (int(touched[0]), int(touched[-1])) if len(touched) else None
+
+
+KIND = QuestionAnswering()

@@ -1,0 +1,103 @@
+"""One class for a text or a pair of texts: natural language inference, paraphrase, sentiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+from hf_stilts.kinds.features import (
+    IGNORED,
+    Batch,
+    all_labelled,
+    column,
+    first_output,
+    head_class,
+    map_rows,
+    named_labels,
+    pad,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+@dataclass(frozen=True)
+class TextClassification:
+    """Head on the pooled output. A prediction is a label's name.
+
+    `max_length` 128 is that of XTREME's and jiant's scripts for XNLI and PAWS-X.
+    """
+
+    name: str = "text-classification"
+    max_length: int = 128
+
+    def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
+        """`AutoModelForSequenceClassification`'s class."""
+        return head_class(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, config, self.name)
+
+    def head_config(self, task: Task) -> dict[str, Any]:
+        """Labels by name; the kind of loss too, which a checkpoint of a regression task would hand down."""
+        return {**named_labels(task.labels), "problem_type": "single_label_classification"}
+
+    def features(
+        self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
+    ) -> Dataset:
+        """One feature per row, the longer text cut first. In training, rows without label (-1) are dropped."""
+        labels = _labels(task, rows)
+        keep = [row for row, label in enumerate(labels) if label >= 0 or not train]
+
+        def make(batch: Batch, numbers: list[int]) -> Batch:
+            pair = batch.get("text_pair", [None])
+            encoded = tokenizer(
+                batch["text"], pair if pair[0] is not None else None, truncation=True, max_length=max_length
+            )
+            targets = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
+            return {**encoded, "labels": targets, "row": numbers}
+
+        return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
+        """Pads to the longest of a batch."""
+        return partial(pad, tokenizer=tokenizer)
+
+    def reduce(self, logits: Any, labels: Any = None) -> torch.Tensor:
+        """Class ids int64 (batch,) from logits (batch, labels)."""
+        return first_output(logits).argmax(dim=-1)
+
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[str]:
+        """Names of the classes."""
+        return [task.labels[int(output)] for output in outputs]
+
+    def score(self, task: Task, predictions: Sequence[str], rows: Dataset) -> dict[str, float]:
+        """`accuracy`; with two labels also `f1` of the second one and `acc_and_f1`, their mean (GLUE: QQP, MRPC).
+
+        Nothing where no row has a gold label.
+
+        Raises:
+            StiltsError: only some rows have one.
+        """
+        gold = _labels(task, rows)
+        if not all_labelled(task, [row for row, label in enumerate(gold) if label < 0], len(gold)):
+            return {}
+        found = [task.label_id(prediction) for prediction in predictions]
+        scores = {"accuracy": 100.0 * sum(map(int.__eq__, found, gold)) / len(gold)}
+        if len(task.labels) == 2:
+            hits = sum(a & b for a, b in zip(found, gold, strict=True))
+            scores["f1"] = 200.0 * hits / (sum(found) + sum(gold)) if hits else 0.0
+            scores["acc_and_f1"] = (scores["accuracy"] + scores["f1"]) / 2
+        return scores
+
+
+def _labels(task: Task, rows: Dataset) -> list[int]:
+    return [-1 if label is None else task.label_id(label) for label in column(rows, "label", -1)]
+
+
+KIND = TextClassification()

@@ -1,0 +1,195 @@
+"""One tag for each word: parts of speech, named entities, supertags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
+
+from hf_stilts.kinds.chunks import chunk_scores
+from hf_stilts.kinds.features import (
+    IGNORED,
+    Batch,
+    all_labelled,
+    column,
+    first_output,
+    head_class,
+    map_rows,
+    named_labels,
+    pad,
+    special_tokens,
+)
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """Linear head on a word's first sub-token (XTREME, jiant). A prediction is a row's list of tag names, one per word.
+
+    `max_length` 128 is that of XTREME's tagging scripts. A sentence that is longer is cut between words into windows,
+    as there, and its predictions are joined again. A word that is longer than a window by itself keeps all its
+    sub-tokens, where XTREME replaces it by the unknown token: it is tagged in the window that it opens, and what does
+    not fit stands before the next words. A word without any sub-token (a zero-width space) becomes the unknown token,
+    as there.
+    """
+
+    name: str = "token-classification"
+    max_length: int = 128
+
+    def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
+        """`AutoModelForTokenClassification`'s class."""
+        return head_class(MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, config, self.name)
+
+    def head_config(self, task: Task) -> dict[str, Any]:
+        """Tags by name."""
+        return named_labels(task.labels)
+
+    def features(
+        self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
+    ) -> Dataset:
+        """One feature per window; column `starts` holds the positions of its words' first sub-tokens.
+
+        Sub-tokens that are not the first are labelled -100. In training, rows without tags are dropped.
+
+        Raises:
+            StiltsError: a row with unequal numbers of words and tags, an unknown tag, or a window without room.
+        """
+        gold = _gold(task, rows)
+        keep = [row for row, tags in enumerate(gold) if not train or any(tag >= 0 for tag in tags)]
+        before, after, room = special_tokens(tokenizer, max_length)
+
+        def make(batch: Batch, numbers: list[int]) -> Batch:
+            made: Batch = {name: [] for name in ("input_ids", "attention_mask", "labels", "starts", "row")}
+            pieces = _pieces({word for words in batch["tokens"] for word in words}, tokenizer)
+            for words, row in zip(batch["tokens"], numbers, strict=True):
+                tags = iter(gold[row])
+                for ids, starts in _windows([pieces[word] for word in words], room):
+                    framed = [*before, *ids, *after]
+                    labels = [IGNORED] * len(framed)
+                    starts = [len(before) + start for start in starts]
+                    for start, tag in zip(starts, tags, strict=False):
+                        labels[start] = tag if tag >= 0 else IGNORED
+                    feature = (framed, [1] * len(framed), labels, starts, row)
+                    for name, value in zip(made, feature, strict=True):
+                        made[name].append(value)
+            return made
+
+        return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
+        """Pads to the longest of a batch, labels with -100."""
+        return partial(pad, tokenizer=tokenizer)
+
+    def reduce(self, logits: Any, labels: Any = None) -> torch.Tensor:
+        """Tag ids int64 (batch, length) from logits (batch, length, tags)."""
+        return first_output(logits).argmax(dim=-1)
+
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[str]]:
+        """Names of the tags: exactly one for each word, windows joined."""
+        tags: list[list[str]] = [[] for _ in range(len(rows))]
+        for row, starts, output in zip(features["row"], features["starts"], outputs, strict=True):
+            tags[row] += [task.labels[tag] for tag in np.asarray(output)[starts].tolist()]
+        return tags
+
+    def score(self, task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -> dict[str, float]:
+        """`f1`, `precision` and `recall` of chunks by XTREME's rule (`chunks.py`), and `accuracy` over words.
+
+        With BIO tags the chunks are entities; parts of speech are scored by the same rule, which is why the published
+        POS "F1" is not accuracy. Words without a gold tag do not count. Nothing where no row has tags.
+
+        Raises:
+            StiltsError: only some rows have tags, or a prediction has not one tag for each word.
+        """
+        gold = _gold(task, rows)
+        unlabelled = [row for row, tags in enumerate(gold) if tags and max(tags) < 0]
+        if not all_labelled(task, unlabelled, sum(map(bool, gold))):
+            return {}
+        expected, found = [], []
+        for row, (tags, prediction) in enumerate(zip(gold, predictions, strict=True)):
+            if len(tags) != len(prediction):
+                raise StiltsError(
+                    f"Task {task.name}: row {row} has {len(tags)} words and {len(prediction)} predicted tags; expected "
+                    "one for each word. Pass the list that decode() gave for these very rows."
+                )
+            counted = [place for place, tag in enumerate(tags) if tag >= 0]
+            expected.append([task.labels[tags[place]] for place in counted])
+            found.append([prediction[place] for place in counted])
+        words = sum(map(len, expected))
+        right = sum(a == b for pair in zip(expected, found, strict=True) for a, b in zip(*pair, strict=True))
+        return {**chunk_scores(expected, found), "accuracy": 100.0 * right / max(words, 1)}
+
+
+def _gold(task: Task, rows: Dataset) -> list[list[int]]:
+    """Tag ids of every row, -1 for a word without one."""
+    known: dict[Any, int] = {None: -1}
+    gold = []
+    for row, (words, tags) in enumerate(zip(rows["tokens"], column(rows, "tags", None), strict=True)):
+        tags = [-1] * len(words) if tags is None or (words and not tags) else tags
+        if len(tags) != len(words):
+            raise StiltsError(
+                f"Task {task.name}: row {row} has {len(words)} words and {len(tags)} tags; expected one tag for each "
+                "word. Correct the row, or drop it in the task's prepare=."
+            )
+        for tag in tags:
+            if tag not in known:
+                known[tag] = task.label_id(tag)
+        gold.append([known[tag] for tag in tags])
+    return gold
+
+
+def _pieces(words: set[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """Sub-token ids of each distinct word; the unknown token where there are none."""
+    ordered = sorted(words)
+    if not ordered:
+        return {}
+    blank = _blank(tokenizer)
+    ids = tokenizer([blank + word for word in ordered], add_special_tokens=False, verbose=False)["input_ids"]
+    marks = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.eos_token_id)
+    unknown = next(mark for mark in (*marks, 0) if mark is not None)
+    return {word: list(found) or [unknown] for word, found in zip(ordered, ids, strict=True)}
+
+
+def _blank(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A blank where it makes another sub-token of the word behind it, as in byte-level vocabularies ("Ġa" for "a")."""
+    bare, after_blank = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a"))
+    return " " if bare != after_blank and len(bare) == len(after_blank) else ""
+
+
+def _windows(pieces: list[list[int]], room: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Sub-tokens cut greedily between words, with the places of the words' first sub-tokens.
+
+    >>> list(_windows([[1, 1], [2, 2], [3, 3, 3, 3, 3, 3], [4]], 4))
+    [([1, 1, 2, 2], [0, 2]), ([3, 3, 3, 3], [0]), ([3, 3, 4], [2])]
+    """
+    ids: list[int] = []
+    starts: list[int] = []
+    for piece in pieces:
+        if len(ids) + len(piece) > room:
+            if starts:
+                yield ids, starts
+                ids = []
+            # What is left of a long word gives way to a word that only fits alone.
+            ids = ids if len(ids) + min(len(piece), room) <= room else []
+            starts = []
+        starts.append(len(ids))
+        ids = ids + piece
+        if len(ids) > room:
+            yield ids[:room], starts
+            over = (len(ids) - 1) // room * room
+            ids, starts = ids[over:], []
+    if starts:
+        yield ids, starts
+
+
+KIND = TokenClassification()
