@@ -42,19 +42,19 @@ def neighbours(x: Any, y: Any, k: int = 4) -> Neighbours:
     return inner_neighbours(unit_rows(x, "x"), unit_rows(y, "y"), k)
 
 
-def inner_neighbours(x: NDArray[np.float32], y: NDArray[np.float32], k: int) -> Neighbours:
-    """The same by inner product of the rows as they are."""
+def inner_neighbours(x: NDArray[np.float32], y: NDArray[np.float32], k: int, block: int = BLOCK) -> Neighbours:
+    """The same by inner product of the rows as they are; `block` rows of either side at a time."""
     if k < 1:
         raise ValueError(f"k is {k}. Expected at least 1 neighbour; BUCC uses k=4.")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"The vectors have widths {x.shape[1]} and {y.shape[1]}. Expected one width; use one encoder.")
     rows, columns = torch.from_numpy(x), torch.from_numpy(y)
     forward, backward = _Best(len(x), min(k, len(y))), _Best(len(y), min(k, len(x)))
-    for top in range(0, len(x), BLOCK):
-        for left in range(0, len(y), BLOCK):
-            block = rows[top : top + BLOCK] @ columns[left : left + BLOCK].T
-            forward.update(top, block, left)
-            backward.update(left, block.T, top)
+    for top in range(0, len(x), block):
+        for left in range(0, len(y), block):
+            product = rows[top : top + block] @ columns[left : left + block].T
+            forward.update(top, product, left)
+            backward.update(left, product.T, top)
     return Neighbours(forward.result(), backward.result())
 
 
