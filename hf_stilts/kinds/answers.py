@@ -32,7 +32,9 @@ def overlap(found: str, gold: str) -> float:
 
 
 def answer_scores(predictions: Sequence[str], golds: Sequence[Sequence[str]], unanswerable: bool) -> dict[str, float]:
-    """`exact_match` and `f1` in percent, the best over each question's gold answers.
+    """`exact_match`, `f1` and their mean `em_and_f1` in percent, the best over each question's gold answers.
+
+    XTREME's averages over tasks use the mean.
 
     Args:
         predictions: an answer for each question; "" says that there is none.
@@ -51,7 +53,7 @@ def answer_scores(predictions: Sequence[str], golds: Sequence[Sequence[str]], un
             f1.append(exact[-1])
         else:
             f1.append(100.0 * max((overlap(found, text) for text in expected), default=0.0))
-    scores = {"exact_match": fmean(exact), "f1": fmean(f1)}
+    scores = {"exact_match": fmean(exact), "f1": fmean(f1), "em_and_f1": fmean([*exact, *f1])}
     if unanswerable:
         for name, wanted in (("HasAns", True), ("NoAns", False)):
             of_name = [place for place, gold in enumerate(golds) if bool(gold) is wanted]

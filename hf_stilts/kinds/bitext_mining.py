@@ -1,0 +1,119 @@
+"""Find the translations hidden in two piles of sentences, with an encoder as it is (BUCC 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_stilts.kinds.bitext_retrieval import default_layer
+from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
+from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+@dataclass(frozen=True)
+class BitextMining:
+    """Ratio margin over the k nearest neighbours, one-to-one, cut at a threshold (XTREME, jiant, Phang et al. 2020).
+
+    Args:
+        k: neighbours of either side.
+        margin: "ratio", "distance" or "absolute".
+    """
+
+    name: str = "bitext-mining"
+    k: int = 4
+    margin: Any = "ratio"
+
+    def evaluate(
+        self,
+        task: Task,
+        rows: Dataset,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        layer: int | None = None,
+        pooling: Any = "mean",
+        precision: Any = "auto",
+        threshold: float | None = None,
+        tune_on: Dataset | None = None,
+        **encoding: Any,
+    ) -> dict[str, float]:
+        """F1 of the mined pairs against gold, in percent.
+
+        Args:
+            task: only its name is read, for messages.
+            rows: one row, with both sides' sentences and their ids, and the gold as pairs of ids.
+            model: any encoder, with or without a head.
+            tokenizer: the model's.
+            layer: k means `hidden_states[k]`. None takes the published one, see `bitext_retrieval.default_layer`.
+            pooling: as in `hf_stilts.encode`.
+            precision: as in `hf_stilts.encode`.
+            threshold: keep pairs that score at least this.
+            tune_on: rows of another split, where the threshold with the best F1 is taken from; the protocol of BUCC.
+            encoding: further arguments of `hf_stilts.encode`.
+
+        Returns:
+            `f1`, `precision`, `recall`; `layer`; and the threshold under a name that says where it is from:
+            `threshold_given`, `threshold_tuned_elsewhere`, or `threshold_tuned_here`, on the very rows that are scored,
+            which flatters the score.
+
+        Raises:
+            StiltsError: not one row, no gold, or a gold id that no sentence has.
+        """
+        layer = default_layer(model) if layer is None else layer
+        settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
+        pairs, gold = self._mine(task, rows, model, tokenizer, settings)
+        source = "given"
+        if threshold is None and tune_on is not None:
+            source = "tuned_elsewhere"
+            threshold = fit_threshold(*self._mine(task, tune_on, model, tokenizer, settings)).value
+        elif threshold is None:
+            source = "tuned_here"
+            threshold = fit_threshold(pairs, gold).value
+        cut = cut_at(threshold, pairs.score, is_gold(pairs.source, pairs.target, gold), len(gold))
+        shares = {"f1": 100.0 * cut.f1, "precision": 100.0 * cut.precision, "recall": 100.0 * cut.recall}
+        return {**shares, f"threshold_{source}": float(threshold), "layer": float(layer)}
+
+    def _mine(
+        self,
+        task: Task,
+        rows: Dataset,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: dict[str, Any],
+    ) -> tuple[BitextPairs, NDArray[np.int64]]:
+        """Scored pairs of rows, best first, and the distinct gold pairs as rows, int64 (g, 2)."""
+        if len(rows) != 1:
+            raise StiltsError(
+                f"Task {task.name} has {len(rows)} rows here; expected one that holds all sentences of both sides. "
+                "Gather them into lists in the task's prepare=."
+            )
+        row = rows[0]
+        gold = _gold_rows(task, row)
+        sides = row["source"], row["target"]
+        source, target = (encode(model, tokenizer, sentences, **settings) for sentences in sides)
+        return mine_bitext(source, target, k=self.k, margin=self.margin, sentences=sides), gold
+
+
+def _gold_rows(task: Task, row: dict[str, Any]) -> NDArray[np.int64]:
+    places = [{name: place for place, name in enumerate(row[ids])} for ids in ("source_ids", "target_ids")]
+    pairs = sorted({tuple(pair) for pair in row["gold"]})
+    missing = [name for pair in pairs for name, known in zip(pair, places, strict=True) if name not in known]
+    if missing or not pairs:
+        raise StiltsError(
+            f"Task {task.name}: {len(pairs)} gold pairs, {len(missing)} of their ids unknown ({missing[:1]}); expected "
+            "at least one pair, of ids in source_ids and target_ids. Correct the gold in the task's prepare=."
+        )
+    return np.array([[places[0][source], places[1][target]] for source, target in pairs], dtype=np.int64)
+
+
+KIND = BitextMining()
