@@ -1,6 +1,9 @@
 """An embedded Hub for tests, stock clients that talk to it from processes of their own, and faults made on purpose."""
 
 import asyncio
+import base64
+import http.client
+import json
 import os
 import re
 import signal
@@ -27,7 +30,8 @@ class Client:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
         single = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "NO_COLOR": "1"}
-        self.environment = kept | quiet | single | {"HF_HOME": str(home)} | environment
+        here = {"HF_HOME": str(home), "PYTHONPATH": str(Path(__file__).parent)}  # so that code can `import tiny`
+        self.environment = kept | quiet | single | here | environment
 
     def python(self, code: str, **more: str) -> str:
         """Run `code`; what it printed. A failure shows what it wrote to stderr."""
@@ -41,6 +45,42 @@ class Client:
         done = subprocess.run(command, env=self.environment | more, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+
+@dataclass
+class Answer:
+    """What came back over HTTP: status, headers (lower case) and body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def ask(url: str, method: str, path: str, body=None, *, token: str | None = "local", timeout=20, **headers) -> Answer:
+    """One request, written as given, without any client's good manners. A dict is sent as JSON, a list as NDJSON."""
+    if isinstance(body, dict):
+        body = json.dumps(body).encode()
+    elif isinstance(body, list):
+        body = b"".join(json.dumps(line).encode() + b"\n" for line in body)
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def commit_lines(files: dict[str, bytes], summary: str = "a commit", parent: str | None = None) -> list[dict]:
+    """The body of a commit that adds `files` by the regular road."""
+    header = {"summary": summary} | ({"parentCommit": parent} if parent else {})
+    lines = [{"path": path, "content": base64.b64encode(c).decode(), "encoding": "base64"} for path, c in files.items()]
+    return [{"key": "header", "value": header}, *({"key": "file", "value": line} for line in lines)]
 
 
 class HubProcess:
