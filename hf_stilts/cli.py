@@ -25,9 +25,7 @@ app.add_typer(hub, name="hub")
 app.add_typer(checkpoints, name="checkpoints")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Local mirror of the data sets; else HF_STILTS_DATA, else the Hub.")
-]
+DataDir = Annotated[Path | None, typer.Option(help="Local mirror of the data sets; else HF_STILTS_DATA, else the Hub.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Use at most so many rows.")]
 Namespace = Annotated[
     str | None, typer.Option(help="User or organisation on the Hub; else HF_STILTS_NAMESPACE, else you.")

@@ -50,7 +50,9 @@ def show_scores(table: pd.DataFrame) -> None:
         metric = table[(table["task"] == task) & table["main"]].iloc[0]["metric"]
         scores = row.drop("mean").dropna()
         out.print(f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}")
-        out.print(Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True))
+        out.print(
+            Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True)
+        )
 
 
 def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:
@@ -59,8 +61,10 @@ def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:
         show([result], as_json=True)
         return
     show([{"": key, " ": value} for key, value in result.items()], as_json=False)
-    out.print(f"\nNext: hf-stilts {'target TASK --from' if result['phase'] == 'intermediate' else 'evaluate TASK --model'} "
-              f"{result['folder']}")
+    out.print(
+        f"\nNext: hf-stilts {'target TASK --from' if result['phase'] == 'intermediate' else 'evaluate TASK --model'} "
+        f"{result['folder']}"
+    )
 
 
 def say(line: str, *, as_json: bool = False) -> None:

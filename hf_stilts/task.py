@@ -15,7 +15,7 @@ from typing import Any
 
 from hf_stilts.languages import LANGUAGES
 
-# What a problem's rows must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
+# What a row must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
 KINDS: dict[str, tuple[str, ...]] = {
     "text-classification": ("text", "text_pair", "label"),
     "multiple-choice": ("context", "question", "choices", "label"),
@@ -84,8 +84,8 @@ class Task:
         unknown = [column for column in self.columns if column not in KINDS[self.kind]]
         if unknown:
             raise StiltsError(
-                f"Task {self.name or self.dataset} maps column {unknown[0]!r}; {self.kind} reads {', '.join(KINDS[self.kind])}. "
-                "Put the canonical name on the left of columns=."
+                f"Task {self.name or self.dataset} maps column {unknown[0]!r}; a {self.kind} task reads "
+                f"{', '.join(KINDS[self.kind])}. Put the canonical name on the left of columns=."
             )
         strangers = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
         if strangers:
@@ -94,7 +94,9 @@ class Task:
             )
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
         if stray:
-            raise StiltsError(f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}.")
+            raise StiltsError(
+                f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}."
+            )
 
     @property
     def has_head(self) -> bool:
@@ -195,10 +197,14 @@ def _own_tasks() -> list[str]:
 
 def _from_file(path: Path) -> Task:
     if not path.is_file():
-        raise FileNotFoundError(f"No task file at {path}. Give the path of a Python file that defines TASK = Task(...).")
+        raise FileNotFoundError(
+            f"No task file at {path}. Give the path of a Python file that defines TASK = Task(...)."
+        )
     spec = importlib.util.spec_from_file_location(f"hf_stilts_task_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise StiltsError(f"{path} cannot be read as Python. Give the path of a Python file that defines TASK = Task(...).")
+        raise StiltsError(
+            f"{path} cannot be read as Python. Give the path of a Python file that defines TASK = Task(...)."
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return _named(module, path.stem)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from pathlib import Path
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -32,7 +33,7 @@ def zero_shot(
     split: str = "test",
     limit: int | None = None,
     max_length: int | None = None,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     **retrieval: Any,
 ) -> pd.DataFrame:
     """Score one model in all languages of a task.
@@ -77,9 +78,7 @@ def zero_shot(
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
         progress = f"{task.name} {language}"
         if task.has_head:
-            predictions = predict(
-                model, task, rows, tokenizer, max_length=window, label_order=order, progress=progress
-            )
+            predictions = predict(model, task, rows, tokenizer, max_length=window, label_order=order, progress=progress)
             scores = kind.score(task, predictions, rows)
         else:
             scores = kind.evaluate(task, rows, model, tokenizer, **retrieval)

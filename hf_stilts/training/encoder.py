@@ -41,7 +41,9 @@ class HandOver:
     def __str__(self) -> str:
         """Say it in one line."""
         at = f"@{self.revision[:8]}" if self.revision else ""
-        return f"{self.carried} tensors of the body come from {self.source}{at}; new: {', '.join(_modules(self.fresh))}."
+        return (
+            f"{self.carried} tensors of the body come from {self.source}{at}; new: {', '.join(_modules(self.fresh))}."
+        )
 
 
 def load_intermediate(
@@ -165,7 +167,9 @@ def load_trained(
     wanted = kind.model_class(config)
     with _quiet():
         model, info = wanted.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
-    untrained = sorted(name for name in info["missing_keys"] if "pooler" not in name or "MultipleChoice" in wanted.__name__)
+    untrained = sorted(
+        name for name in info["missing_keys"] if "pooler" not in name or "MultipleChoice" in wanted.__name__
+    )
     if untrained:
         raise StiltsError(
             f"{source} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be random); "
@@ -190,12 +194,14 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
     names = [config.id2label[index] for index in range(config.num_labels)]
     if tuple(names) == task.labels:
         return None
-    folded = {label.lower(): label for label in task.labels} | {alias.lower(): label for alias, label in task.aliases.items()}
+    folded = {label.lower(): label for label in task.labels} | {
+        alias.lower(): label for alias, label in task.aliases.items()
+    }
     named = [folded.get(name.lower()) for name in names]
     if None in named or sorted(map(str, named)) != sorted(task.labels):
         raise StiltsError(
-            f"The checkpoint was trained with labels ({', '.join(names)}); task {task.name} has ({', '.join(task.labels)}). "
-            "Nothing was scored. Add aliases= to the task's file, or train a head: "
+            f"The checkpoint was trained with labels ({', '.join(names)}); task {task.name} has "
+            f"({', '.join(task.labels)}). Nothing was scored. Add aliases= to the task's file, or train a head: "
             f"hf-stilts target {task.name} --from <checkpoint>"
         )
     return [named.index(label) for label in task.labels]
@@ -225,4 +231,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         transformers.logging.set_verbosity(before)
-

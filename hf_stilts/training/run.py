@@ -112,4 +112,3 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
         args.metric_for_best_model = trainer.task.metric
         args.greater_is_better = True
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=figures.patience))
-

@@ -1,11 +1,10 @@
-"""The two phases as real `transformers.Trainer` subclasses: one trains the intermediate encoder, one the target task."""
+"""The two phases as real `transformers.Trainer` subclasses: one for the intermediate task, one for the target task."""
 
 from __future__ import annotations
 
 import logging
-import time
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.encoder import HandOver, load_tokenizer, with_fresh_head
+from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import recipe as load_recipe
 
 logger = logging.getLogger(__name__)
@@ -62,26 +62,26 @@ class StiltsTrainer(Trainer):
         args: TrainingArguments | None = None,
         data_collator: Callable[..., Any] | None = None,
         train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | None = None,
+        eval_dataset: Dataset | dict[str, Dataset] | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         *,
         task: str | Task,
         recipe: str = "jiant",
         limit: int | None = None,
         max_length: int | None = None,
-        data_dir: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
         self.task = self.training_task(load_task(task))
-        self.kind = load_kind(self.task.kind)
         if not self.task.has_head:
             raise StiltsError(
                 f"{self.task.name} is a {self.task.kind} task: it has no training data and no head. "
                 f"Evaluate an encoder on it as it is: hf-stilts evaluate {self.task.name} --model NAME"
             )
+        self.kind = load_kind(self.task.kind)
         self.recipe = load_recipe(recipe, self.task, self.phase)
         self.data_dir = data_dir
         self.handover: HandOver | None = None
@@ -95,22 +95,31 @@ class StiltsTrainer(Trainer):
             logger.info("%s", self.handover)
             processing_class = processing_class or load_tokenizer(source, revision)
         if processing_class is None:
-            raise StiltsError("A model object came without its tokenizer. Pass processing_class=, or the model by name.")
+            raise StiltsError(
+                "A model object came without its tokenizer. Pass processing_class=, or the model by name."
+            )
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
         self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
-        self.train_rows: Dataset | None = None
-        self.eval_rows: Dataset | None = None
-        train_dataset = self._featurise(train_dataset, "train", limit, processing_class)
-        eval_dataset = self._featurise(eval_dataset, "validation", self.recipe.eval_limit, processing_class)
+        self.tokenizer_for_rows = processing_class
+        if train_dataset is None:
+            train_dataset = load(self.task, "train", "en", limit=limit, data_dir=data_dir)
+        if eval_dataset is None:
+            eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
+        train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
+        several = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
+        # Features of each evaluation set with the rows that they came from: decoding and scoring read both.
+        self.scored = {name: self._featurise(data, train=False) for name, data in several.items()}
+        features = {name: features for name, (features, _) in self.scored.items()}
+        self.scoring = self.scored.get("", (None, None))
         super().__init__(
             model,
             args,
             data_collator or self.kind.collator(processing_class),
             train_dataset,
-            eval_dataset,
+            features if isinstance(eval_dataset, dict) else features[""],
             processing_class,
-            compute_metrics=compute_metrics or (self._score if self.eval_rows is not None else None),
+            compute_metrics=compute_metrics or self._score,
             preprocess_logits_for_metrics=stock.pop("preprocess_logits_for_metrics", self.kind.reduce),
             callbacks=list(callbacks or []),
             **stock,
@@ -119,14 +128,21 @@ class StiltsTrainer(Trainer):
         # items in the effective batch; the encoder heads ignore that number, so the loss would be multiplied by the
         # accumulation steps and by the process count.
         self.model_accepts_loss_kwargs = False
-        self.started = time.time()
 
-    def training_task(self, task: Task) -> Task:
+    @classmethod
+    def training_task(cls, task: Task) -> Task:
         """Task whose rows and head are trained."""
         return task
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method; publishing callbacks learn what this run is."""
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, PublishCheckpoints) and callback.record is None:
+                callback.record = self.record
+        return super().train(*args, **kwargs)
+
     def record(self) -> Record:
-        """What a published checkpoint of this run says of its origin (`stilts.json`); `PublishCheckpoints` asks for it."""
+        """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
         own_data = self.train_rows is None
         source = TaskSource(
             name=self.task.name,
@@ -140,39 +156,53 @@ class StiltsTrainer(Trainer):
         return Record(
             phase=self.phase,
             tasks=(source,),
-            parent=self.handover and parent_of(self.handover),
+            parent=parent_of(self.handover) if self.handover else None,
             languages=("en",),
             pipeline_tag=self.task.kind,
             recipe={"profile": self.recipe.source, "max_length": self.max_length},
         )
 
-    def _featurise(
-        self, given: Dataset | None, split: str, limit: int | None, tokenizer: PreTrainedTokenizerBase
-    ) -> Dataset | None:
-        """Features of a split, keeping its rows for scoring; a data set that is already features passes through."""
-        if given is None:
-            given = load(self.task, split, "en", limit=limit, data_dir=self.data_dir)
-        elif "input_ids" in given.column_names:
-            return given
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
+        return super().evaluate(self._scoring(eval_dataset), *args, **kwargs)
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
+        return super().predict(self._scoring(test_dataset), *args, **kwargs)
+
+    def _scoring(self, data: Any) -> Any:
+        """What the stock loop runs over, noting the rows that its outputs will be scored against."""
+        if isinstance(data, Dataset):
+            self.scoring = self._featurise(data, train=False)
+            return self.scoring[0]
+        self.scoring = self.scored.get(data or "", (None, None))  # None is the default set, a string one of several
+        return data
+
+    def _score(self, output: EvalPrediction) -> dict[str, float]:
+        features, rows = self.scoring
+        if rows is None:  # features from elsewhere: there is nothing to score them against
+            return {}
+        scores: dict[str, float] = self.kind.score(
+            self.task, self.kind.decode(self.task, rows, features, output.predictions), rows
+        )
+        return scores
+
+    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Dataset, Dataset | None]:
+        """Features, and the rows that they came from; a data set that is already features has none."""
+        if "input_ids" in given.column_names:
+            return given, None
         needed = [column for column in KINDS[self.task.kind] if column not in OPTIONAL_COLUMNS]
         missing = [column for column in needed if column not in given.column_names]
         if missing:
             raise StiltsError(
-                f"{split} data has columns {', '.join(given.column_names)}; a {self.task.kind} task reads "
-                f"{', '.join(needed)}, or features with input_ids. Rename the column that holds {missing[0]}."
+                f"The {'train' if train else 'evaluation'} data has columns {', '.join(given.column_names)}; a "
+                f"{self.task.kind} task reads {', '.join(needed)}, or features with input_ids. "
+                f"Rename the column that holds {missing[0]}."
             )
-        if split == "train":
-            self.train_rows = given
-        else:
-            self.eval_rows = given
-        return self.kind.features(self.task, given, tokenizer, max_length=self.max_length, train=split == "train")
+        tokenizer = self.tokenizer_for_rows
+        return self.kind.features(self.task, given, tokenizer, max_length=self.max_length, train=train), given
 
-    def _score(self, output: EvalPrediction) -> dict[str, float]:
-        outputs = output.predictions
-        predictions = self.kind.decode(self.task, self.eval_rows, self.eval_dataset, outputs)
-        return self.kind.score(self.task, predictions, self.eval_rows)
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler | None:
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[Any] | None:
         """Evaluate in the order of the rows: the stock sampler shuffles them by length under `group_by_length`."""
         strategy = self.args.train_sampling_strategy
         self.args.train_sampling_strategy = "sequential"
@@ -221,7 +251,8 @@ class TargetTrainer(StiltsTrainer):
             model, revision = found.repo_id, found.commit
         super().__init__(model, args, revision=revision, **rest)
 
-    def training_task(self, task: Task) -> Task:
+    @classmethod
+    def training_task(cls, task: Task) -> Task:
         """Task that supplies the English rows: XQuAD has none and is trained on SQuAD."""
         if len(task.train) > 1:
             first, *_, last = task.train
@@ -229,8 +260,7 @@ class TargetTrainer(StiltsTrainer):
                 f"{task.name} trains on {', '.join(task.train)} one after another. Train {first} first, then "
                 f"TargetTrainer(task='{last}', init=<its output folder>)."
             )
-        source = load_task(task.train[0]) if task.train else task
-        return replace(source, name=source.name)
+        return load_task(task.train[0]) if task.train else task
 
 
 def parent_of(handover: HandOver) -> ParentModel:
@@ -243,5 +273,7 @@ def parent_of(handover: HandOver) -> ParentModel:
 def readable_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Longest window that both the position embeddings and the tokenizer allow."""
     positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    offset = 2 if model.config.model_type in ("xlm-roberta", "roberta", "camembert") else 0  # padding_idx + 1 is skipped
+    offset = (
+        2 if model.config.model_type in ("xlm-roberta", "roberta", "camembert") else 0
+    )  # padding_idx + 1 is skipped
     return int(min(positions - offset, tokenizer.model_max_length))

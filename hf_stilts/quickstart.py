@@ -1,0 +1,286 @@
+"""The whole of X-STILTs offline: three phases on a made-up world, published to a Hub on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_stilts.console import out
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import Trainer
+
+NAMESPACE = "local"
+BASE = f"{NAMESPACE}/world-mini"
+INTERMEDIATE = ("world_nli", "world_qa")
+TARGETS = ("world_pos", "world_bitext", "world_mining")
+DIRECT = "no intermediate"
+STEPS = 300  # of each intermediate training
+CHANCE = 100 / 250  # of guessing one among the English sentences
+NEXT = """
+Next, on real data (each command says what it lacks; --help lists the rest):
+  [bold]hf-stilts intermediate mnli --model FacebookAI/xlm-roberta-base --namespace YOU[/]
+  [bold]hf-stilts target udpos --from mnli --namespace YOU --output_dir runs/udpos[/]
+  [bold]hf-stilts evaluate udpos --model runs/udpos[/]"""
+
+
+def run(folder: Path, seed: int = 0) -> None:
+    """Make the world, start the Hub, run the two processes and show what came out.
+
+    Args:
+        folder: data, Hub, runs, `results.jsonl` and two pictures are written here; what an earlier quickstart wrote
+            there is replaced.
+        seed: of the world and of every training.
+    """
+    from hf_stilts import world
+    from hf_stilts.hub.local import LocalHub
+
+    started = time.monotonic()
+    _clear(folder)
+    out.print("[bold]hf_stilts quickstart[/]: the three phases of X-STILTs, offline, on a made-up world")
+    with _step("0  A world: one made-up English, and other languages with words, orders and scripts of their own"):
+        world.build(folder / "data", seed)
+    with LocalHub(folder / "hub") as hub:
+        out.print(f"   The embedded Hub answers at {hub.url}")
+        environment = {**os.environ, **hub.environment(), "HF_HOME": str(folder / "cache")}
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        for part in (
+            "train",
+            "evaluate",
+        ):  # two processes: the second knows the first one's work by its Hub names alone
+            command = [sys.executable, "-m", "hf_stilts.quickstart", part, str(folder), str(seed)]
+            subprocess.run(command, env=environment, check=True)
+    out.print(f"\nDone in {time.monotonic() - started:.0f} seconds. In {folder}: results.jsonl, gains.png, layers.png.")
+    out.print(f"Look around the Hub: [bold]hf-stilts hub serve {folder / 'hub'}[/]")
+    out.print(NEXT)
+
+
+def train(folder: Path, seed: int) -> None:
+    """Phases one and two: a small masked LM in all languages, and two intermediate models from it, all published."""
+    from hf_stilts import world
+    from hf_stilts.training.publish import PublishCheckpoints
+    from hf_stilts.training.trainer import IntermediateTrainer
+
+    tasks = world.tasks()
+    with _step("1  Pre-training a small masked LM on text in all languages, no parallel data"):
+        pretrain(folder, seed)
+    for name in INTERMEDIATE:
+        with _step(f"2  Intermediate training in English: {name}") as report:
+            publish = PublishCheckpoints(namespace=NAMESPACE)
+            trainer = IntermediateTrainer(
+                BASE,
+                _arguments(
+                    folder / "runs" / name, seed, steps=STEPS, save_steps=100, eval_steps=100, batch=32, rate=5e-4
+                ),
+                task=tasks[name],
+                data_dir=str(folder / "data"),
+                callbacks=[publish],
+            )
+            _hush(trainer)
+            trainer.train()
+            metric = tasks[name].metric
+            score = trainer.evaluate()[f"eval_{metric}"]
+            report.append(f"English dev {metric} {score:.1f}; {publish.report}")
+
+
+def pretrain(folder: Path, seed: int) -> None:
+    """Train the world's masked LM and publish it as the public model that everything starts from."""
+    from datasets import concatenate_datasets
+    from huggingface_hub import HfApi
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    from hf_stilts import world
+    from hf_stilts.data.load import load
+    from hf_stilts.training.trainer import IntermediateTrainer
+
+    data = folder / "data"
+    text = world.tasks()["world_text"]
+    tokenizer = world.tokenizer(data)
+    rows = concatenate_datasets([load(text, "train", language, data_dir=data) for language in text.languages])
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=96, num_hidden_layers=4, num_attention_heads=4, intermediate_size=384,
+        max_position_embeddings=130,
+    )  # fmt: skip
+    trainer = IntermediateTrainer(
+        XLMRobertaForMaskedLM(config),
+        _arguments(folder / "runs" / "pretraining", seed, steps=1200, batch=128, rate=1e-3),
+        processing_class=tokenizer,
+        task=text,
+        train_dataset=rows,
+        data_dir=str(data),
+    )
+    _hush(trainer)
+    trainer.train()
+    trainer.save_model(str(folder / "runs" / "world-mini"))
+    api = HfApi()
+    api.create_repo(BASE, exist_ok=True)
+    api.upload_folder(
+        repo_id=BASE, folder_path=folder / "runs" / "world-mini", ignore_patterns=["*.bin"],
+        commit_message="Masked LM of the made-up world",
+    )  # fmt: skip
+
+
+def evaluate(folder: Path, seed: int) -> None:
+    """Phase three, in a process of its own: load by name, fine-tune, score all languages, find translations."""
+    import pandas as pd
+
+    from hf_stilts.evaluation.zero_shot import append_jsonl
+
+    tables = []
+    encoders = {DIRECT: BASE} | {name: name for name in INTERMEDIATE}
+    for label, name in encoders.items():
+        with _step(f"3  From {label}: fine-tune a tagger in English, score every language, search for translations"):
+            tables.append(evaluate_encoder(folder, seed, label, name))
+    table = pd.concat(tables)
+    append_jsonl(table, folder / "results.jsonl")
+    show(table)
+    draw(table, folder)
+
+
+def evaluate_encoder(folder: Path, seed: int, label: str, name: str) -> pd.DataFrame:
+    """All targets from one encoder, loaded by name: a tagger trained in English, and retrieval with no training."""
+    import pandas as pd
+    from transformers import AutoModel
+
+    from hf_stilts import TargetTrainer, load_intermediate, world, zero_shot
+    from hf_stilts.hub.checkpoints import resolve
+
+    tasks, data = world.tasks(), str(folder / "data")
+    found = resolve(name, base=BASE, namespace=NAMESPACE)
+    stock = AutoModel.from_pretrained(found.repo_id, revision=None if label == DIRECT else f"step-{STEPS}")
+    encoder = stock if label == DIRECT else load_intermediate(name, base=BASE, namespace=NAMESPACE)
+    trainer = TargetTrainer(
+        found.repo_id,
+        _arguments(folder / "runs" / f"pos-from-{label.replace(' ', '-')}", seed, steps=120, batch=32, rate=5e-4),
+        task=tasks["world_pos"],
+        data_dir=data,
+    )
+    _hush(trainer)
+    trainer.train()
+    results = [zero_shot(trainer.model, tasks["world_pos"], tokenizer=trainer.processing_class, data_dir=data)]
+    for retrieval in TARGETS[1:]:
+        results.append(zero_shot(encoder, tasks[retrieval], tokenizer=trainer.processing_class, data_dir=data))
+    curve = layer_accuracies(encoder, trainer.processing_class, data)
+    layers = [
+        {
+            "task": "world_bitext",
+            "metric": f"accuracy at layer {layer}",
+            "score": score,
+            "main": False,
+            "language": "mean",
+        }
+        for layer, score in enumerate(curve)
+    ]
+    table = pd.concat([*results, pd.DataFrame(layers)], ignore_index=True)
+    return table.assign(encoder=label, model=found.repo_id, model_revision=found.commit, seed=seed)
+
+
+def layer_accuracies(encoder: Any, tokenizer: Any, data: str) -> list[float]:
+    """Mean accuracy over languages of finding the English translation, for each hidden state, from one forward pass."""
+    import numpy as np
+
+    from hf_stilts import encode, match_translations, world
+    from hf_stilts.data.load import load
+
+    task = world.tasks()["world_bitext"]
+    right = []
+    for language in task.languages:
+        rows = load(task, "test", language, data_dir=data)
+        source, target = (encode(encoder, tokenizer, list(rows[side]), layers="all") for side in ("source", "target"))
+        gold = np.arange(len(rows))
+        right.append([np.mean(match_translations(x, y)[0] == gold) for x, y in zip(source, target, strict=True)])
+    return [100 * float(value) for value in np.mean(right, axis=0)]
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print the comparison: a line an encoder, a column a target, means over languages, gains in colour."""
+    from rich.table import Table
+
+    scores = comparison(table)
+    printed = Table(title="\nMean over languages, percent (gain over no intermediate)", title_justify="left", box=None)
+    printed.add_column("intermediate task")
+    for column in scores.columns:
+        printed.add_column(column, justify="right")
+    for label, row in scores.iterrows():
+        cells = []
+        for column, score in row.items():
+            gain = score - scores.loc[DIRECT, column]
+            colour = "green" if gain > 0 else "red" if gain < 0 else "default"
+            cells.append(f"{score:.1f}" + ("" if label == DIRECT else f" [{colour}]({gain:+.1f})[/]"))
+        printed.add_row(str(label), *cells)
+    out.print(printed)
+
+
+def comparison(table: pd.DataFrame) -> pd.DataFrame:
+    """Main scores: rows = encoders, the baseline first; columns = targets, mean over languages, and the mean of all."""
+    main = table[table["main"]]
+    scores = main.pivot_table(index="encoder", columns="task", values="score", aggfunc="mean")
+    scores = scores.loc[[DIRECT, *INTERMEDIATE], list(TARGETS)]
+    return scores.assign(mean=scores.mean(axis=1))
+
+
+def draw(table: pd.DataFrame, folder: Path) -> None:
+    """Write `gains.png` (encoders x targets and languages) and `layers.png` (retrieval accuracy per hidden state)."""
+    from hf_stilts.evaluation.pictures import heat_map, layer_curve
+
+    main = table[table["main"]].copy()
+    main["column"] = main["task"].str.removeprefix("world_") + " " + main["language"]
+    scores = main.pivot_table(index="encoder", columns="column", values="score", sort=False)
+    heat_map(scores.loc[[DIRECT, *INTERMEDIATE]], folder / "gains.png", title="Zero-shot scores, coloured by the gain")
+    layers = table[table["language"] == "mean"]
+    curves = {label: layers[layers["encoder"] == label]["score"].tolist() for label in (DIRECT, *INTERMEDIATE)}
+    layer_curve(curves, folder / "layers.png", title="Finding the English translation, by layer", chance=CHANCE)
+
+
+def _arguments(folder: Path, seed: int, *, steps: int, batch: int, rate: float, **more: Any) -> Any:
+    from transformers import TrainingArguments
+
+    saving: dict[str, Any] = {"save_strategy": "steps", "eval_strategy": "steps"} if more else {"save_strategy": "no"}
+    return TrainingArguments(
+        str(folder), seed=seed, max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
+        warmup_steps=0.1, logging_strategy="no", use_cpu=True, **saving, **more,
+    )  # fmt: skip
+
+
+def _hush(trainer: Trainer) -> None:
+    """Keep the progress bar and drop the log lines: the quickstart prints its own."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    class Bar(ProgressCallback):
+        def on_log(self, *args: Any, **kwargs: Any) -> None:
+            """Print nothing."""
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if sys.stderr.isatty():
+        trainer.add_callback(Bar())
+
+
+@contextmanager
+def _step(text: str) -> Iterator[list[str]]:
+    """Print a heading, and what was reported inside with the seconds it took."""
+    out.print(text)
+    started, report = time.monotonic(), list[str]()
+    yield report
+    out.print(f"   [dim]{'; '.join([*report, f'{time.monotonic() - started:.0f} s'])}[/]")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier quickstart wrote, and nothing else."""
+    for name in ("data", "hub", "runs", "cache"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("results.jsonl", "gains.png", "layers.png"):
+        (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+if __name__ == "__main__":
+    {"train": train, "evaluate": evaluate}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,64 @@
+"""Writes the README's tables from the code, so that they cannot go stale: `python -m hf_stilts.readme README.md`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hf_stilts.kinds import load_kind
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, list_tasks, load_task
+
+
+def tasks_table() -> str:
+    """One line per task."""
+    lines = [
+        "| task | kind | languages | English training data | metric | data on the Hub |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in list_tasks():
+        task = load_task(name)
+        trained = ", ".join(f"`{each}`" for each in task.train) or ("its own" if task.has_head else "none needed")
+        pin = f" @ `{task.revision[:8]}`" if task.revision else ""
+        lines.append(
+            f"| `{name}` | {task.kind} | {len(task.languages)} | {trained} | {task.metric} | `{task.dataset}`{pin} |"
+        )
+    return "\n".join(lines)
+
+
+def kinds_table() -> str:
+    """One line per kind, with the columns that its rows have."""
+    lines = ["| kind | columns of a row | what it does |", "|---|---|---|"]
+    for name, columns in KINDS.items():
+        named = ", ".join(f"`{column}`" + (" (optional)" if column in OPTIONAL_COLUMNS else "") for column in columns)
+        module = sys.modules[type(load_kind(name)).__module__]
+        lines.append(f"| {name} | {named} | {(module.__doc__ or '').strip().splitlines()[0]} |")
+    return "\n".join(lines)
+
+
+TABLES = {"tasks": tasks_table, "kinds": kinds_table}
+
+
+def render(text: str) -> str:
+    """The same text with the table between each pair of markers `<!-- tasks -->` and `<!-- /tasks -->` made anew."""
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+        before, _, rest = text.partition(start)
+        text = before + start + table() + end + rest.partition(end)[2]
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the file, or with `--check` say whether it is stale."""
+    check, path = "--check" in arguments, Path(next(word for word in arguments if not word.startswith("-")))
+    before = path.read_text(encoding="utf-8")
+    after = render(before)
+    if check and before != after:
+        sys.stderr.write(f"{path} is stale. Run: python -m hf_stilts.readme {path}\n")
+        return 1
+    if not check:
+        path.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

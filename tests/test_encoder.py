@@ -1,0 +1,120 @@
+"""Hand-over between phases: the body comes along, no head weight does, labels go by name."""
+
+import itertools
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from hf_stilts.task import StiltsError, Task
+from hf_stilts.training.encoder import label_order, load_trained, with_fresh_head
+
+LABELS = ("a", "b", "c")
+TASKS = {
+    kind: Task(kind=kind, dataset="x/y", labels=LABELS if "classification" in kind else (), name=kind)
+    for kind in ("text-classification", "multiple-choice", "token-classification", "question-answering", "fill-mask")
+}
+ARCHITECTURES = ("xlm-roberta", "bert", "mt5")
+
+
+PAIRS = [
+    (before, after, arch)
+    for before, after, arch in itertools.product(TASKS, TASKS, ARCHITECTURES)
+    if not (arch == "mt5" and "fill-mask" in (before, after))  # mT5 has no masked-LM head
+]
+
+
+def without_prefix(model, name: str) -> str:
+    return name.removeprefix(f"{model.base_model_prefix}.")
+
+
+def body_names(model) -> set[str]:
+    """Parameters that the bare `AutoModel` has too, poolers apart: those are trained under a head."""
+    bare = set(AutoModel.from_config(model.config).state_dict())
+    every = model.named_parameters(remove_duplicate=False)
+    names = {name for name, _ in every if without_prefix(model, name) in bare}
+    return {name for name in names if "pooler" not in name}
+
+
+@pytest.mark.parametrize(("before", "after", "arch"), PAIRS)
+def test_no_head_weight_travels(before, after, arch, tmp_path):
+    """All that is not body is poisoned with 7.0; after the hand-over no parameter is 7.0 and the body is the same."""
+    old, _ = with_fresh_head(tiny.save(tmp_path / "public", arch), TASKS[before])
+    body = body_names(old)
+    with torch.no_grad():
+        shared = {id(old.get_parameter(name)) for name in body}  # a masked-LM head is tied to the body's embeddings
+        for parameter in old.parameters():
+            if id(parameter) not in shared:
+                parameter.fill_(7.0)
+    old.save_pretrained(tmp_path / "old")
+    tiny.tokenizer(arch).save_pretrained(tmp_path / "old")
+    new, handover = with_fresh_head(str(tmp_path / "old"), TASKS[after])
+    if before == after == "fill-mask":  # continuing the same objective keeps its head, on purpose
+        assert not handover.fresh
+        return
+    for name, parameter in new.named_parameters():
+        assert not (parameter == 7.0).any(), f"{name} came along from the {before} head"
+    kept = {without_prefix(new, name): parameter for name, parameter in new.named_parameters()}
+    came = [name for name in body if without_prefix(old, name) in kept]
+    assert came
+    for name in came:
+        parameter = old.get_parameter(name)
+        assert torch.equal(parameter, kept[without_prefix(old, name)]), f"{name} of the body did not come along"
+
+
+def test_the_hand_over_says_what_is_new(tmp_path):
+    _, handover = with_fresh_head(tiny.save(tmp_path / "public"), TASKS["token-classification"])
+    assert handover.fresh == ("classifier.weight", "classifier.bias")
+    assert str(handover).endswith(f"{tmp_path / 'public'}; new: classifier.")
+
+
+def test_a_public_models_pooler_travels_and_a_heads_pooler_does_not(tmp_path):
+    """BERT's pooler is pre-trained by next-sentence prediction; after MNLI it belongs to the NLI head."""
+    public = tiny.save(tmp_path / "public", "bert")
+    pooler = AutoModel.from_pretrained(public).pooler.dense.weight
+    first, _ = with_fresh_head(public, TASKS["text-classification"])
+    assert torch.equal(first.bert.pooler.dense.weight, pooler)
+    first.save_pretrained(tmp_path / "mnli")
+    second, handover = with_fresh_head(str(tmp_path / "mnli"), TASKS["multiple-choice"])
+    assert not torch.equal(second.bert.pooler.dense.weight, pooler)
+    assert "bert.pooler.dense.weight" in handover.fresh
+
+
+def test_labels_bear_the_tasks_names(tmp_path):
+    model, _ = with_fresh_head(tiny.save(tmp_path / "public"), TASKS["text-classification"])
+    assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.config.label2id == {label: index for index, label in enumerate(LABELS)}
+
+
+def test_a_seed_decides_the_head(tmp_path):
+    public = tiny.save(tmp_path / "public")
+    heads = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        heads.append(with_fresh_head(public, TASKS["token-classification"])[0].classifier.weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_an_untrained_head_is_never_scored(tmp_path):
+    public = tiny.save(tmp_path / "public")
+    with pytest.raises(StiltsError, match="no trained head.*classifier.*hf-stilts target"):
+        load_trained(public, TASKS["token-classification"])
+
+
+def test_labels_in_another_order_are_matched_by_name(tmp_path):
+    nli = Task(
+        kind="text-classification", dataset="x/y", name="nli", labels=("entailment", "neutral", "contradiction"),
+        aliases={"contradictory": "contradiction"},
+    )  # fmt: skip
+    folder = tiny.save(
+        tmp_path / "m", model_class=AutoModelForSequenceClassification, num_labels=3,
+        id2label={0: "Contradictory", 1: "Neutral", 2: "Entailment"},
+    )  # fmt: skip
+    assert load_trained(folder, nli)[1] == [2, 1, 0]
+
+
+def test_nameless_labels_are_refused():
+    with pytest.raises(StiltsError, match=r"LABEL_0.*Add aliases="):
+        label_order(tiny.config(num_labels=3), TASKS["text-classification"])
