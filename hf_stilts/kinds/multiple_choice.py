@@ -143,7 +143,10 @@ def _over_choices(stock: Any) -> type[PreTrainedModel]:
         def forward(
             self, input_ids: torch.Tensor, labels: torch.Tensor | None = None, **inputs: Any
         ) -> MultipleChoiceModelOutput:
-            flat = {k: v.flatten(0, 1) if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
+            def flatten(value: Any) -> Any:
+                return value.flatten(0, 1) if isinstance(value, torch.Tensor) and value.ndim == 3 else value
+
+            flat = {name: flatten(value) for name, value in inputs.items()}
             logits = super().forward(input_ids.flatten(0, 1), **flat)[0].view(input_ids.shape[:2])
             loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
             return MultipleChoiceModelOutput(loss=loss, logits=logits)
