@@ -1,0 +1,212 @@
+"""Converters from the publishers' raw files to Parquet that tasks read like the Hub's: `build("udpos", raw, out)`.
+
+One module a source, named as the task that reads it. A converter offers `FILES`, `SOURCE`, `CITATION` and
+`convert(raw, language)`; everything else (checksums, Parquet, cards, the Hub) is done here, the same for all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from datasets import Dataset
+
+from hf_stilts.data.mirror import CARD, read_card
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.dataset_scripts.repository import (
+    Config,
+    replace_folders,
+    send,
+    update_card,
+    write_card,
+    write_parquet,
+)
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import StiltsError, Task, list_tasks, load_task
+
+
+class Converter(Protocol):
+    """What a converter's module offers.
+
+    Attributes:
+        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config`.
+        SOURCE: where the publisher has them.
+        CITATION: whom to cite.
+    """
+
+    FILES: str
+    SOURCE: str
+    CITATION: str
+    __doc__: str
+
+    def convert(self, raw: Raw, language: str, **options: Any) -> dict[str, Dataset]:
+        """Splits of one language, with the names, columns and types of the Hub's data set."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Rows written of one configuration and split."""
+
+    config: str
+    language: str
+    split: str
+    rows: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What `build` wrote: the repository's folder, its parts, the raw files read, and what it pushed, if anything.
+
+    Attributes:
+        raw: raw file -> its sha256.
+        absent: languages of the task without any raw file.
+        pushed: repository id and commit on the Hub.
+    """
+
+    folder: Path
+    parts: tuple[Built, ...]
+    raw: Mapping[str, str]
+    absent: tuple[str, ...] = ()
+    pushed: tuple[str, str] | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a configuration and split, for tables."""
+        return [vars(part) | {"file": str(part.file)} for part in self.parts]
+
+
+def list_converters() -> list[str]:
+    """Names of all converters, sorted: the modules here that are named as a task.
+
+    >>> "udpos" in list_converters()
+    True
+    """
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} & set(list_tasks()))
+
+
+def build(
+    name: str,
+    raw: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    languages: Iterable[str] | None = None,
+    push: str | None = None,
+    private: bool = True,
+    checksum: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> BuildReport:
+    """Convert raw files into the repository that the task `name` reads, all of them or nothing.
+
+    Args:
+        name: one of `list_converters()`.
+        raw: folder with the publisher's files, at any depth.
+        out: a mirror; the repository becomes `<out>/<owner>/<name>/`, beside what is there already.
+        languages: two-letter codes; those with raw files when None.
+        push: also send what was built to `<push>/<name>` on the Hub. Load it from there with
+            `dataclasses.replace(load_task(name), dataset=f"{push}/{name}", revision=None)`.
+        private: whether a repository that `push` makes is private.
+        checksum: refuse files that differ from the published ones, as far as their sha256 is known.
+        options: keyword arguments of the converter (`{"fused": False}` for `udpos`).
+
+    Raises:
+        StiltsError: a file is not as published or not of its format; file, line and what was expected are in the message.
+        FileNotFoundError: a raw file is missing.
+        ConnectionError: the Hub cannot be reached. What was built stays in `out`.
+    """
+    converter, task = _converter(name), load_task(name)
+    options = _checked_options(name, converter, options or {})
+    files = Raw(Path(raw).expanduser(), name, checksum=checksum)
+    wanted = _languages(task, converter, files, languages)
+    folder = Path(out).expanduser() / task.dataset
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        configs = [_convert(converter, task, files, language, options) for language in wanted]
+        for config in configs:
+            write_parquet(config, unfinished)
+        card, body = read_card(folder / CARD), _body(name, converter, task)
+        update_card(card, configs, unfinished, task.license, body)
+        replace_folders(unfinished, folder, configs)
+        write_card(card, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    pushed = None
+    if push:
+        repo_id = f"{push}/{name}"
+        pushed = repo_id, send(folder, configs, repo_id, task.license, body, private=private)
+    parts = tuple(
+        Built(config.title, config.language, split, len(config.splits[split]), folder / file)
+        for config in configs
+        for split, file in config.files().items()
+    )
+    absent = tuple(language for language in task.languages if language not in wanted) if languages is None else ()
+    read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
+    return BuildReport(folder, parts, read, absent, pushed)
+
+
+def _convert(converter: Converter, task: Task, raw: Raw, language: str, options: Mapping[str, Any]) -> Config:
+    raw.read.clear()
+    splits = converter.convert(raw, language, **options)
+    record = {"converter": task.name, "source": converter.SOURCE, "raw": dict(raw.read)}
+    return Config(task.config_for(language), splits, language, record | ({"options": dict(options)} if options else {}))
+
+
+def _converter(name: str) -> Converter:
+    if name not in list_converters():
+        raise StiltsError(f"No converter {name!r}. There are: {', '.join(list_converters())}. Choose one of them.")
+    return cast(Converter, importlib.import_module(f"{__name__}.{name}"))
+
+
+def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = [
+        each.name
+        for each in inspect.signature(converter.convert).parameters.values()
+        if each.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    stray = [option for option in options if option not in known]
+    if stray:
+        raise StiltsError(
+            f"Converter {name} has no option {stray[0]!r}. It has: {', '.join(known) or 'none'}. Drop it."
+        )
+    return dict(options)
+
+
+def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[str] | None) -> list[str]:
+    patterns = {
+        language: converter.FILES.format(language=language, iso3=LANGUAGES[language].iso3)
+        for language in task.languages
+    }
+    wanted = [language for language, pattern in patterns.items() if raw.find(pattern)]
+    if languages is not None:
+        there, wanted = wanted, list(dict.fromkeys(languages))
+        stray = [language for language in wanted if language not in patterns]
+        if stray:
+            raise StiltsError(f"Task {task.name} has no language {stray[0]!r}. Give some of: {', '.join(patterns)}.")
+        absent = [language for language in wanted if language not in there]
+        if absent:
+            raise FileNotFoundError(
+                f"No {patterns[absent[0]]} below {raw.folder}. Expected the raw files of {absent[0]!r}. Fetch them "
+                f"from {converter.SOURCE}, or give only languages that are there: {', '.join(there) or 'none'}."
+            )
+    if not wanted:
+        raise FileNotFoundError(
+            f"No {next(iter(patterns.values()))} or the like below {raw.folder}. Expected the publisher's files. Fetch "
+            f"them from {converter.SOURCE}, or correct --raw."
+        )
+    return wanted
+
+
+def _body(name: str, converter: Converter, task: Task) -> str:
+    summary = converter.__doc__.strip().split("\n")[0]
+    return (
+        f"# {task.dataset.split('/')[-1]}: {name}\n\n{summary}\n\nConverted by `hf-stilts data build {name}` from the "
+        f"publisher's files ({converter.SOURCE}).\n\nCite: {converter.CITATION}\n"
+    )

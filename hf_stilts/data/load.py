@@ -1,24 +1,59 @@
-"""Rows of a task, from the Hub at its pinned revision or from a local mirror of the same layout."""
+"""Rows of a task, from the Hub at its pinned revision or from a mirror of the same layout on this machine."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub import DatasetCard, HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from hf_stilts.data.canonical import canonical
-from hf_stilts.data.mirror import digest
+from hf_stilts.data.mirror import CARD, describe, digest, read_card, write
 from hf_stilts.task import StiltsError, Task, load_task
 
 MIRROR = "HF_STILTS_DATA"
+# The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
+_UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
+
+
+@dataclass(frozen=True)
+class Prefetched:
+    """What `prefetch` copied for one task: from which repository and commit, into which folder, how many bytes."""
+
+    task: str
+    dataset: str
+    revision: str
+    folder: Path
+    files: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class PrefetchReport:
+    """What `prefetch` copied into a mirror: for the task itself, then for the tasks that train it."""
+
+    mirror: Path
+    parts: tuple[Prefetched, ...]
+
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary a task, for tables."""
+        return [vars(part) | {"folder": str(part.folder), "files": len(part.files)} for part in self.parts]
+
+    def __str__(self) -> str:
+        return str(self.mirror)
 
 
 def load(
@@ -35,13 +70,13 @@ def load(
         task: a task or its name.
         split: `train`, `validation` or `test`; the task knows what the data set calls it.
         language: two-letter code, one of `task.languages`.
-        limit: at most so many rows, the first ones; no more is read, and from the Hub no more is downloaded, than they need.
-        data_dir: a mirror: `<data_dir>/<owner>/<name>/` is what a clone of that data set's repository would be. Without it the
-            environment variable `HF_STILTS_DATA` names the mirror, and without that the rows come from the Hub.
+        limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need.
+        data_dir: a mirror: `<data_dir>/<owner>/<name>/` is what a clone of that data set's repository would be. Without
+            it the environment variable `HF_STILTS_DATA` names the mirror; without that the rows come from the Hub.
 
     Returns:
-        The columns of `hf_stilts.task.KINDS[task.kind]`, and `id` where there is one. Labels and tags are ids into `task.labels`
-        (`ClassLabel`); -1 says that a row has no gold label.
+        The columns of `hf_stilts.task.KINDS[task.kind]`, and `id` where there is one. Labels and tags are ids into
+        `task.labels` (`ClassLabel`); -1 says that a row has no gold label.
 
     Raises:
         StiltsError: the task does not have this language or split, or its rows do not have the form that it declares.
@@ -56,23 +91,33 @@ def load(
         stored = _stored_split(task, split, language, builder)
         if limit is not None:
             return canonical(builder.as_streaming_dataset(stored), task, limit=limit)
-        builder.download_and_prepare()
+        # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
+        builder.download_and_prepare(verification_mode="no_checks")
     return canonical(builder.as_dataset(stored), task)
 
 
 def data_revision(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> str:
-    """What identifies the rows that `load` gives: a commit sha on the Hub, or `mirror:` and 12 hex digits of the files' content.
+    """What identifies the rows that `load` gives: a commit of the Hub, or `mirror:` and 12 hex digits of content.
 
     Raises:
-        As `load`.
+        StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
     task = load_task(task)
     if mirror_folder(task, data_dir) is not None:
         return str(_builder(task, language, data_dir).config.description)
-    if task.revision is not None and re.fullmatch("[0-9a-f]{40}", task.revision):
-        return task.revision
+    return _commit(task)
+
+
+def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Which of train, validation and test `load` can give in a language.
+
+    Raises:
+        StiltsError, FileNotFoundError, ConnectionError: as `load`.
+    """
+    task = load_task(task)
     with _reaching(task):
-        return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
+        present = _splits(_builder(task, language, data_dir))
+    return tuple(split for split in ("train", "validation", "test") if task.split_for(split) in present)
 
 
 def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
@@ -81,55 +126,123 @@ def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) ->
     return Path(root).expanduser() / task.dataset if root else None
 
 
-def _builder(task: Task, language: str, data_dir: str | os.PathLike[str] | None) -> datasets.DatasetBuilder:
+def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[str] | None = None) -> PrefetchReport:
+    """Copy what a task reads, and the tasks that train it, from the Hub into a mirror, at the pinned commits.
+
+    Args:
+        task: a task or its name.
+        out: the mirror; what it already holds of other tasks stays.
+        languages: two-letter codes; all of the task's when None.
+
+    Returns:
+        What was copied, task by task.
+
+    Raises:
+        StiltsError, ConnectionError: as `load`. Files that have come stay, and a second call goes on from there; the
+            card, which makes them visible to `load`, is written last.
+    """
+    task, mirror = load_task(task), Path(out).expanduser()
+    own = _prefetch(task, mirror, tuple(languages or task.languages))
+    trained_on = (_prefetch(load_task(name), mirror, ("en",)) for name in task.train)
+    return PrefetchReport(mirror, (own, *trained_on))
+
+
+def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
+    revision, folder = _commit(task), out / task.dataset
+    root = f"hf://datasets/{task.dataset}@{revision}/"
+    files, infos = {}, {}
+    with _reaching(task):
+        for config in dict.fromkeys(_config(task, language) for language in languages):
+            builder = _hub_builder(replace(task, revision=revision), config)
+            if not builder.config.data_files:
+                raise ConnectionError("only the cache of an earlier load was found, which is no copy of its files")
+            name = config or builder.config.name
+            files[name] = {
+                split: [path.removeprefix(root) for path in paths] for split, paths in builder.config.data_files.items()
+            }
+            infos[name] = builder.info
+        paths = sorted({path for splits in files.values() for paths in splits.values() for path in paths})
+        snapshot_download(task.dataset, repo_type="dataset", revision=revision, allow_patterns=paths, local_dir=folder)
+        card = read_card(folder / CARD) if (folder / CARD).is_file() else _foreign_card(task, revision)
+    describe(card, files, infos)
+    write(folder / CARD, str(card))
+    size = sum((folder / path).stat().st_size for path in paths)
+    return Prefetched(task.name, task.dataset, revision, folder, tuple(paths), size)
+
+
+def _foreign_card(task: Task, revision: str) -> DatasetCard:
+    """The repository's own card, without the configurations: it names files that a mirror of a part does not have."""
+    try:
+        card = read_card(Path(hf_hub_download(task.dataset, CARD, repo_type="dataset", revision=revision)))
+    except EntryNotFoundError:
+        return read_card(None)
+    card.data.pop("configs", None)
+    card.data.pop("dataset_info", None)
+    return card
+
+
+def _commit(task: Task) -> str:
+    if task.revision is not None and re.fullmatch("[0-9a-f]{40}", task.revision):
+        return task.revision
+    with _reaching(task):
+        return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
+
+
+def _config(task: Task, language: str) -> str | None:
     if language not in task.languages:
-        raise StiltsError(f"Task {task.name} has no language {language!r}. It has: {', '.join(task.languages)}.")
-    config, folder = task.config_for(language), mirror_folder(task, data_dir)
+        raise StiltsError(
+            f"Task {task.name} has no language {language!r}. Give one that it has: {', '.join(task.languages)}."
+        )
+    return task.config_for(language)
+
+
+def _builder(task: Task, language: str, data_dir: str | os.PathLike[str] | None) -> datasets.DatasetBuilder:
+    config, folder = _config(task, language), mirror_folder(task, data_dir)
     if folder is None:
         return _hub_builder(task, config)
-    if not (folder / "README.md").is_file():
-        raise FileNotFoundError(
-            f"The mirror has no {task.dataset}: there is no {folder / 'README.md'}. {_how_to_build(task)}"
-        )
+    if not (folder / CARD).is_file():
+        raise FileNotFoundError(f"No {folder / CARD}: the mirror lacks {task.dataset}. {_how_to_get(task)}.")
     try:
         files = datasets.load_dataset_builder(str(folder), config).config.data_files
     except (ValueError, FileNotFoundError) as error:
-        raise FileNotFoundError(
-            f"{folder} does not hold configuration {config!r}: {error} {_how_to_build(task)}"
-        ) from error
-    # `datasets` keys its cache for such a folder by the folder's name and card alone, so an edited file, or a second mirror, would
-    # give the old rows. The description goes into the key: it names the content.
+        missing = f"{folder} does not hold configuration {config!r}: {error}"
+        raise FileNotFoundError(f"{missing}. {_how_to_get(task)}.") from error
+    # `datasets` keys its cache for such a folder by the folder's name and card alone, so an edited file, or a second
+    # mirror, would give the old rows. The description goes into the key: it names the content.
     content = digest(folder, [Path(file) for split in files.values() for file in split])
     return datasets.load_dataset_builder(str(folder), config, description=f"mirror:{content}")
 
 
 def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
     try:
-        # hf://, because a folder google/xquad below the working directory would otherwise be taken for the repository
+        # hf://, because a folder google/xquad below the working directory would be taken for the repository otherwise
         builder = datasets.load_dataset_builder(f"hf://datasets/{task.dataset}", config, revision=task.revision)
     except ValueError as error:
         raise StiltsError(
-            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error} "
+            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
             f"Correct config= or revision= of task {task.name}."
         ) from error
-    # Without a network `datasets` falls back to any revision that is in its cache.
+    # Out of reach of the Hub, `datasets` falls back to any revision that is in its cache.
     if task.revision is not None and builder.hash != task.revision:
-        raise ConnectionError(f"the cache holds {task.dataset} at {builder.hash}, not at the pinned {task.revision}")
+        raise ConnectionError(f"the cache holds it at {builder.hash}, not at the pinned {task.revision}")
     return builder
 
 
+def _splits(builder: datasets.DatasetBuilder) -> list[str]:
+    return [str(split) for split in builder.config.data_files or builder.info.splits or ()]
+
+
 def _stored_split(task: Task, split: str, language: str, builder: datasets.DatasetBuilder) -> str:
-    stored = task.split_for(split)
-    present = list(builder.config.data_files or builder.info.splits or {})
+    stored, present = task.split_for(split), _splits(builder)
     if stored in present:
         return stored
     called = "" if stored == split else f" (called {stored!r} there)"
     train = (
-        f" Its English training rows are those of: {', '.join(task.train)}." if task.train and split == "train" else ""
+        f" Its English training rows are those of {', '.join(task.train)}." if split == "train" and task.train else ""
     )
     raise StiltsError(
-        f"Task {task.name} has no split {split!r}{called} in language {language!r}. It has: {', '.join(present)}.{train} "
-        f"Ask for one of these."
+        f"Task {task.name} has no split {split!r}{called} in language {language!r}.{train} "
+        f"Ask for one that is there: {', '.join(present)}."
     )
 
 
@@ -140,17 +253,17 @@ def _reaching(task: Task) -> Iterator[None]:
         yield
     except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise StiltsError(
-            f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set repository that you "
+            f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
             "may read. Correct dataset= and revision=, or run: hf auth login"
         ) from error
-    except (ConnectionError, HTTPError, LocalEntryNotFoundError) as error:
+    except _UNREACHABLE as error:
         raise ConnectionError(
-            f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected a network, or "
-            f"a mirror on this machine. {_how_to_build(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
+            f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
         ) from error
 
 
-def _how_to_build(task: Task) -> str:
+def _how_to_get(task: Task) -> str:
     prefetch = f"Run: hf-stilts data prefetch {task.name} --out DIR (where there is a network)"
     if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{task.name}") is None:
         return prefetch

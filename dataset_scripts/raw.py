@@ -1,0 +1,140 @@
+"""The publisher's files: found by name below a folder, checked against known sha256 sums, read without losing a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from hf_stilts.data.mirror import sha256
+from hf_stilts.task import StiltsError
+
+SUMS = "SHA256SUMS"
+PUBLISHED = Path(__file__).with_name(SUMS)
+
+
+class Raw:
+    """A folder of raw files.
+
+    Args:
+        folder: where the files are, at any depth: a publisher's archive as it unpacks, or a clone of its repository.
+        name: the converter's name; the sums of `dataset_scripts/SHA256SUMS` below it are those of the published files.
+        checksum: refuse a file whose sum differs from the published one, or from the folder's own `SHA256SUMS`.
+
+    Attributes:
+        read: file -> sha256 of every file read so far, by its path below the folder.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        StiltsError: its `SHA256SUMS` cannot be read.
+    """
+
+    def __init__(self, folder: Path, name: str, *, checksum: bool = True) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"No folder {folder}. Expected the publisher's files there. Correct --raw.")
+        self.folder = folder
+        self.read: dict[str, str] = {}
+        self._files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        self._known: list[tuple[str, dict[str, str]]] = []
+        if checksum:
+            published = {
+                Path(file).name: digest for file, digest in read_sums(PUBLISHED).items() if file.startswith(f"{name}/")
+            }
+            here = {file: published[Path(file).name] for file in self._files if Path(file).name in published}
+            self._known.append((f"the published files ({PUBLISHED.name})", here))
+            if (folder / SUMS).is_file():
+                self._known.append((f"{folder / SUMS}", read_sums(folder / SUMS)))
+
+    def find(self, pattern: str) -> list[str]:
+        """Files whose name (without folders) matches a shell pattern, sorted by that name."""
+        found = (file for file in self._files if fnmatchcase(Path(file).name, pattern))
+        return sorted(found, key=lambda file: (Path(file).name, file))
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        r"""Numbered lines of the one file of this name, from 1; only "\n" ends a line (U+2028 and U+0085 do not)."""
+        text = self._text(name)
+        for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
+            yield number, line.removesuffix("\r")
+
+    def table(self, name: str, columns: int) -> Iterator[tuple[int, list[str]]]:
+        """Numbered lines, split at tabs; quotes mean nothing.
+
+        Raises:
+            StiltsError: a line has another number of columns.
+        """
+        for number, line in self.lines(name):
+            cells = line.split("\t")
+            if len(cells) != columns:
+                raise self.error(name, number, f"{len(cells)} columns", f"{columns}, separated by tabs")
+            yield number, cells
+
+    def json(self, name: str) -> Any:
+        """Content of a JSON file."""
+        return self._parse(name, self._text(name), 1)
+
+    def json_lines(self, name: str) -> Iterator[tuple[int, Any]]:
+        """Numbered objects of a file with one JSON object a line."""
+        for number, line in self.lines(name):
+            yield number, self._parse(name, line, number)
+
+    def error(self, name: str, line: int | str, found: str, expected: str) -> StiltsError:
+        """What to raise for a fault in a file; `line` is a number, or says otherwise where."""
+        where = f"line {line}" if isinstance(line, int) else line
+        return StiltsError(
+            f"{self._path(name)}, {where}: found {found}; expected {expected}. "
+            "Fetch the file again, or correct it there."
+        )
+
+    def _path(self, name: str) -> Path:
+        found = [name] if name in self._files else [file for file in self._files if Path(file).name == name]
+        if not found:
+            raise FileNotFoundError(
+                f"No {name} below {self.folder}. Expected the publisher's file. Fetch it, or correct --raw."
+            )
+        if len(found) > 1:
+            raise StiltsError(
+                f"{name} is there {len(found)} times: {', '.join(found)}. Expected it once. Narrow --raw."
+            )
+        return self.folder / found[0]
+
+    def _text(self, name: str) -> str:
+        path = self._path(name)
+        file = path.relative_to(self.folder).as_posix()
+        self.read[file] = found = sha256(path)
+        for source, known in self._known:
+            expected = known.get(file, found)
+            if found != expected:
+                raise StiltsError(
+                    f"{path} has sha256 {found}; expected {expected}, as in {source}. Fetch the file again, or go on with "
+                    "--no-checksum."
+                )
+        content = path.read_bytes()
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise self.error(name, line, f"byte {content[error.start]:#04x}", "UTF-8") from error
+
+    def _parse(self, name: str, text: str, line: int) -> Any:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise self.error(name, line + error.lineno - 1, f"broken JSON ({error.msg})", "JSON") from error
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """File -> sha256, from a list as `sha256sum` writes it.
+
+    Raises:
+        StiltsError: a line is not of that form.
+    """
+    sums = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        digest, _, file = line.partition(" ")
+        if line and (len(digest) != 64 or not file[1:]):
+            raise StiltsError(f"{path}, line {number}: found {line!r}; expected 64 hex digits and a file. Correct it.")
+        if line:
+            sums[file[1:].removeprefix("./")] = digest.lower()
+    return sums

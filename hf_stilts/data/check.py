@@ -1,0 +1,110 @@
+"""Looks at the first rows of every language and split of a task, and names what is wrong before training does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from datasets.exceptions import DatasetsError
+
+from hf_stilts.data.load import load, splits
+from hf_stilts.task import StiltsError, Task, load_task
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Rows of one language and split that `check` looked at, and the first fault in them, if any."""
+
+    language: str
+    split: str
+    rows: int
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found for a task: one `Checked` for every language and split that the data set has."""
+
+    task: str
+    checked: tuple[Checked, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No fault anywhere."""
+        return not any(each.fault for each in self.checked)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a language and split, for tables."""
+        return [dict(vars(each)) for each in self.checked]
+
+
+def check(
+    task: Task | str,
+    languages: Iterable[str] | None = None,
+    *,
+    limit: int | None = 8,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> CheckReport:
+    """Load the first rows of every language and split; look for faults in columns, labels, offsets and gold pairs.
+
+    Args:
+        task: a task or its name.
+        languages: two-letter codes; all of the task's when None.
+        limit: rows of each split; None for all.
+        data_dir: as for `hf_stilts.data.load.load`.
+
+    Raises:
+        ConnectionError: the Hub cannot be reached. Every other fault is in the report.
+    """
+    task = load_task(task)
+    found = (each for language in languages or task.languages for each in _language(task, language, limit, data_dir))
+    return CheckReport(task.name, tuple(found))
+
+
+def fault(row: dict[str, Any]) -> str:
+    """What is wrong with a canonical row, beyond the types of its columns; empty if nothing is.
+
+    >>> fault({"tokens": ["a", "b"], "tags": [0]})
+    '2 tokens with 1 tags; expected as many, and one at least'
+    """
+    if "tokens" in row and not 0 < len(row["tokens"]) == len(row["tags"]):
+        return f"{len(row['tokens'])} tokens with {len(row['tags'])} tags; expected as many, and one at least"
+    if "choices" in row and row["label"] not in range(-1, len(row["choices"])):
+        return f"label {row['label']} of {len(row['choices'])} choices; expected 0 to {len(row['choices']) - 1}"
+    if "answers" in row:
+        return _answer_fault(row["context"], **row["answers"])
+    return _mining_fault(row) if "gold" in row else ""
+
+
+def _language(
+    task: Task, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None
+) -> Iterator[Checked]:
+    split = ""
+    try:
+        for split in splits(task, language, data_dir):
+            rows = load(task, split, language, limit=limit, data_dir=data_dir)
+            faults = ((number, fault(row)) for number, row in enumerate(rows))
+            first = next((f"row {number} (the first is 0): {found}" for number, found in faults if found), "")
+            yield Checked(language, split, len(rows), first)
+    except (StiltsError, FileNotFoundError, DatasetsError) as error:
+        yield Checked(language, split, 0, str(error))
+
+
+def _answer_fault(context: str, text: list[str], answer_start: list[int]) -> str:
+    for answer, start in zip(text, answer_start, strict=True):
+        if not context.startswith(answer, start):
+            there = context[start : start + len(answer)]
+            return f"at offset {start} the context says {there!r}; expected the answer {answer!r}"
+    return ""
+
+
+def _mining_fault(row: dict[str, Any]) -> str:
+    for side in ("source", "target"):
+        ids = row[f"{side}_ids"]
+        if len(ids) != len(row[side]) or len(set(ids)) != len(ids):
+            return f"{len(row[side])} {side} sentences with {len(set(ids))} different ids; expected as many"
+    sources, targets = set(row["source_ids"]), set(row["target_ids"])
+    stray = next((pair for pair in row["gold"] if pair[0] not in sources or pair[1] not in targets), None)
+    return f"gold pair {stray} names a sentence that is not there; expected ids of both sides" if stray else ""
