@@ -1,0 +1,305 @@
+"""Question answering: windows, gold positions, the search for the best span, null answers, SQuAD's scores."""
+
+from dataclasses import replace
+
+import kind_cases
+import numpy as np
+import pytest
+import tiny
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import normalizers
+
+from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.answers import answer_scores, normalise
+from hf_stilts.kinds.question_answering import best_spans
+from hf_stilts.task import StiltsError
+
+ANSWER = load_kind("question-answering")
+QA = kind_cases.TASKS["question-answering"]
+TOKENIZERS = {arch: tiny.tokenizer(arch) for arch in tiny.ARCHITECTURES}
+
+
+def rows_of(*cases):
+    """Rows from (context, answer, where it starts) or (context,), which has no answer."""
+    answers = [{"text": list(case[1:2]), "answer_start": list(case[2:3])} for case in cases]
+    return Dataset.from_dict(
+        {
+            "id": [str(number) for number in range(len(cases))],
+            "question": ["who sings ?"] * len(cases),
+            "context": [case[0] for case in cases],
+            "answers": answers,
+        }
+    )
+
+
+def features_of(rows, arch="bert", max_length=32, train=False, kind=ANSWER):
+    return kind.features(QA, rows, TOKENIZERS[arch], max_length=max_length, train=train)
+
+
+def gold_logits(features, height=1.0):
+    """What a model gives that knows the gold positions: `height` there, 0 elsewhere."""
+    outputs = []
+    for feature in features:
+        logits = np.zeros((len(feature["input_ids"]), 2), dtype=np.float32)
+        logits[feature["start_positions"], 0] = logits[feature["end_positions"], 1] = height
+        outputs.append(logits)
+    return outputs
+
+
+def test_positions_of_an_answer_by_hand():
+    rows = rows_of(("the cat is in the city", "the city", 14))
+    feature = features_of(rows)[0]
+    # [CLS] who s ##i.. : find the tokens by their characters instead of counting them.
+    assert [feature["starts"][feature["start_positions"]], feature["ends"][feature["end_positions"]]] == [14, 22]
+    assert feature["starts"][0] == -1
+    assert feature["input_ids"][feature["null"]] == TOKENIZERS["bert"].cls_token_id
+
+
+def test_windows_overlap_and_only_those_that_hold_the_whole_answer_are_labelled():
+    context = "one two three " * 12 + "green house city river " + "small big red old " * 10
+    start = context.index("house")
+    features = features_of(rows_of((context, "house city", start)), max_length=24)
+    assert set(features["row"]) == {0} and len(features) > 3
+    whole, part, none = 0, 0, 0
+    for feature, following in zip(features, [*features][1:] + [None], strict=True):
+        covered = {(a, b) for a, b in zip(feature["starts"], feature["ends"], strict=True) if a >= 0}
+        has_house, has_city = ((start, start + 5) in covered), ((start + 6, start + 10) in covered)
+        at_null = feature["start_positions"] == feature["end_positions"] == feature["null"]
+        whole, part, none = whole + (has_house and has_city), part + (has_house != has_city), none + at_null
+        assert at_null is not (has_house and has_city)
+        if following:
+            assert covered & {(a, b) for a, b in zip(following["starts"], following["ends"], strict=True)}
+    assert whole >= 1 and none == len(features) - whole
+
+
+def test_an_answer_cut_by_every_window_is_labelled_as_absent():
+    context = "one two three four green house city river old book doctor teacher small big red because"
+    rows = rows_of((context, context[:70], 0))
+    features = features_of(rows, max_length=16)
+    assert features["start_positions"][:] == features["end_positions"][:] == features["null"][:]
+
+
+def test_outer_blanks_belong_to_no_answer():
+    rows = rows_of(("  the cat  sings ", " cat  ", 5))
+    for arch in tiny.ARCHITECTURES:
+        features = features_of(rows, arch)
+        assert ANSWER.decode(QA, rows, features, gold_logits(features)) == ["cat"], arch
+
+
+def test_characters_that_make_no_token_do_not_hide_an_answer():
+    tokenizer = tiny.tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", " ")  # as XLM-R's own normaliser does
+    rows = rows_of(("\u200bthe cat\u200b", "\u200bthe cat\u200b", 0))
+    features = ANSWER.features(QA, rows, tokenizer, max_length=32, train=False)
+    assert ANSWER.decode(QA, rows, features, gold_logits(features)) == ["the cat"]
+
+
+def test_an_answer_that_is_not_where_it_says_is_an_error():
+    with pytest.raises(StiltsError, match="row 1 has the answer 'dog' at character 4, where its context reads 'cat'"):
+        features_of(rows_of(("the dog", "dog", 4), ("the cat", "dog", 4)))
+
+
+def test_long_questions_are_cut_and_short_windows_still_have_room():
+    rows = rows_of(("the cat sings", "cat", 4))
+    rows = rows.remove_columns("question").add_column("question", ["   " + "where is the house " * 30])
+    feature = features_of(rows, max_length=20, train=True)[0]
+    # 20 - 3 special tokens leave 17; at most half of them, 8, go to the question.
+    assert (
+        TOKENIZERS["bert"]
+        .decode(feature["input_ids"])
+        .startswith("[CLS] where is the house where is the house [SEP] the")
+    )
+    assert features_of(rows, max_length=200)[0]["input_ids"].index(TOKENIZERS["bert"].sep_token_id) == 65
+
+
+def test_a_window_without_room_and_a_slow_tokenizer_say_what_to_do():
+    with pytest.raises(StiltsError, match="window of 10 tokens leaves 7.*at least 8.*larger max_length"):
+        features_of(rows_of(("a", "a", 0)), max_length=10)
+    slow = type("SlowTokenizer", (), {"is_fast": False})()
+    with pytest.raises(StiltsError, match="SlowTokenizer does not say which characters"):
+        ANSWER.features(QA, rows_of(("a", "a", 0)), slow, max_length=32, train=True)
+
+
+@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+def test_the_null_position_is_cls_or_else_the_first_special_token(arch):
+    tokenizer, feature = TOKENIZERS[arch], features_of(rows_of(("the cat",)), arch)[0]
+    assert feature["input_ids"][feature["null"]] in (tokenizer.cls_token_id, tokenizer.eos_token_id)
+    assert (feature["null"] == 0) is (arch != "mt5")
+
+
+def test_training_features_hold_nothing_that_only_decoding_reads():
+    features = features_of(rows_of(("the cat", "cat", 4)), train=True)
+    assert {"starts", "ends", "null"}.isdisjoint(features.column_names)
+
+
+# Spans: logits are (window, token, start or end).
+
+
+def spans_of(starts, ends, allowed=None, n_best=20, max_answer=30):
+    logits = np.array([list(zip(starts, ends, strict=True))], dtype=np.float32)
+    allowed = np.ones(logits.shape[:2], dtype=bool) if allowed is None else np.array([allowed], dtype=bool)
+    found = best_spans(logits, allowed, n_best, max_answer)
+    return float(found.score[0]), int(found.first[0]), int(found.last[0])
+
+
+def test_best_span_by_hand():
+    # Best start 2 (5.0) and best end 0 (6.0) do not make a span. 2-3: 5 + 2 = 7; 0-0: 1 + 6 = 7, and it is earlier.
+    assert spans_of([1, 0, 5, 0], [6, 0, 0, 2]) == (7.0, 0, 0)
+    assert spans_of([1, 0, 5, 0], [6, 0, 0, 3]) == (8.0, 2, 3)
+
+
+def test_spans_keep_to_the_context_to_the_longest_answer_and_to_the_n_best():
+    assert spans_of([9, 1, 0], [0, 0, 9], allowed=[False, True, True]) == (10.0, 1, 2)
+    assert spans_of([9, 0, 0], [0, 1, 9], max_answer=2) == (10.0, 0, 1)
+    # Of one start (2) and one end (0) each no span can be made.
+    assert spans_of([1, 0, 5], [6, 0, 2], n_best=1)[0] == -np.inf
+    assert spans_of([3, 3], [1, 1], allowed=[False, False])[0] == -np.inf
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 10**6))
+def test_best_span_equals_trying_all(length, max_answer, seed):
+    rng = np.random.default_rng(seed)
+    logits, allowed = rng.normal(size=(2, length, 2)).astype(np.float32), rng.random((2, length)) < 0.7
+    found = best_spans(logits, allowed, length, max_answer)
+    for window in range(2):
+        sums = [
+            logits[window, first, 0] + logits[window, last, 1]
+            for first in range(length)
+            for last in range(first, min(first + max_answer, length))
+            if allowed[window, first] and allowed[window, last]
+        ]
+        assert found.score[window] == max(sums, default=-np.inf)
+
+
+def test_the_best_window_wins_and_padding_never_does():
+    context = "one two three " * 20
+    rows = rows_of((context, "one", 0), ("the cat", "the", 0))
+    features = features_of(rows, max_length=24)
+    outputs = [np.full((40, 2), -100.0, dtype=np.float32) for _ in features]  # as a Trainer pads them
+    for place, feature in enumerate(features):
+        length = len(feature["input_ids"])
+        outputs[place][:length] = 0.0
+        outputs[place][length:] = 50.0
+    second = features[1]
+    at = second["starts"].index(max(second["starts"]))
+    outputs[1][at] = 7.0
+    found = ANSWER.decode(QA, rows, features, outputs)
+    assert found[0] == context[second["starts"][at] : second["ends"][at]]
+    assert found[1] == "the"
+
+
+def test_null_answers_only_where_some_questions_have_none():
+    answerable, silent = ("the cat sings", "cat", 4), ("a dog",)
+    mixed, plain = rows_of(answerable, silent), rows_of(answerable, answerable)
+    features = features_of(mixed)
+    outputs = gold_logits(features)  # the second row's gold is the null position
+    assert ANSWER.decode(QA, mixed, features, outputs) == ["cat", ""]
+    features = features_of(plain)
+    nulls = [np.zeros_like(output) for output in gold_logits(features)]
+    for output, feature in zip(nulls, features, strict=True):
+        output[feature["null"]] = 9.0
+    assert all(ANSWER.decode(QA, plain, features, nulls))
+    assert ANSWER.score(QA, ["", ""], rows_of(silent, silent)) == {}
+    assert replace(ANSWER, nulls=True).score(QA, ["", "dog"], rows_of(silent, silent))["exact_match"] == 50.0
+
+
+def test_the_null_threshold_moves_the_border():
+    mixed = rows_of(("the cat sings", "cat", 4), ("a dog",))
+    features = features_of(mixed)
+    outputs = gold_logits(features)
+    outputs[1][:] = 0.0
+    outputs[1][features[1]["null"]] = 0.5  # null 0.5 + 0.5 = 1, best span 0 + 0 = 0, so they differ by 1
+    assert ANSWER.decode(QA, mixed, features, outputs)[1] == ""
+    assert replace(ANSWER, null_threshold=1.0).decode(QA, mixed, features, outputs)[1] != ""
+
+
+def test_the_lowest_null_score_of_the_windows_counts():
+    mixed = rows_of(("one two three " * 20, "two", 4), ("a dog",))
+    features = features_of(mixed, max_length=24)
+    outputs = gold_logits(features)  # all windows but the first point at their null position
+    assert features["row"][:].count(0) > 2
+    assert ANSWER.decode(QA, mixed, features, outputs)[0] == "two"
+
+
+alphabet = "abcxyz ,.-北京猫กขพानी한국어العربية😀👍🏽👩\u0301\u0308\u200dßéΩЖ\u00a0"
+gaps = st.sampled_from([" ", "  ", ", ", "", "\n", "\u00a0", "("])
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.tuples(st.text(alphabet, min_size=1, max_size=8), gaps), min_size=1, max_size=12),
+    st.data(),
+    st.sampled_from(tiny.ARCHITECTURES),
+)
+def test_gold_positions_decode_to_exactly_the_gold_answer(parts, data, arch):
+    context = "".join(word + gap for word, gap in parts)
+    first = data.draw(st.integers(0, len(context) - 1))
+    last = data.draw(st.integers(first + 1, min(len(context), first + 12)))
+    answer = context[first:last]
+    rows = rows_of((context, answer, first))
+    kind = replace(ANSWER, max_answer=500, n_best=500)
+    feature = (features := features_of(rows, arch, max_length=300, kind=kind))[0]
+    found = kind.decode(QA, rows, features, gold_logits(features))[0]
+    tokens = [pair for pair in zip(feature["starts"], feature["ends"], strict=True) if pair[0] >= 0]
+    # Blanks have no token, nor have the format characters that BERT's normaliser drops.
+    read = [place for place in range(first, last) if any(place in range(*token) for token in tokens)]
+    if not read:
+        assert feature["start_positions"] == feature["end_positions"] == feature["null"]
+    elif any(a < read[0] < b or a <= read[-1] < b - 1 for a, b in tokens):
+        assert context[read[0] : read[-1] + 1] in found  # a whole English word is one token: the answer splits it
+    else:
+        assert found == context[read[0] : read[-1] + 1].strip()
+        if arch in ("roberta", "xlm-roberta", "mt5") and not answer[:1].isspace() and not answer[-1:].isspace():
+            assert found == answer
+
+
+# Scores.
+
+
+def test_normalisation_is_english_and_ascii_only():
+    assert normalise("The  Cat's (an) a-dog!") == "cats adog"
+    assert normalise("«Der» Hund。") == "«der» hund。"
+
+
+def test_scores_by_hand():
+    golds = [["the green house"], ["Berlin", "in Berlin"], ["北京"]]
+    scores = answer_scores(["green house!", "in the Berlin", "北京市"], golds, unanswerable=False)
+    # 1: equal after normalisation. 2: "in berlin" equals the second gold. 3: not equal, no shared word, 0.
+    assert scores == pytest.approx({"exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3})
+    # "old green house" against "green house": 2 shared, P = 2/3, R = 1, F1 = 4/5.
+    assert answer_scores(["old green house"], [["green house"]], False) == pytest.approx(
+        {"exact_match": 0.0, "f1": 80.0, "em_and_f1": 40.0}
+    )
+    # Words count as often as they occur: "a b b" loses its article; 1 of "b b" is shared with "b": P = 1/2, R = 1.
+    assert answer_scores(["a b b"], [["b"]], False)["f1"] == pytest.approx(200 / 3)
+
+
+def test_answers_that_normalise_to_nothing():
+    # SQuAD 1.1: equal, so exact; but no word is shared.
+    assert answer_scores(["%"], [["%"]], False) == {"exact_match": 100.0, "f1": 0.0, "em_and_f1": 50.0}
+    # SQuAD 2.0: nothing is the right answer to nothing.
+    assert answer_scores(["%"], [["%"]], True)["f1"] == 100.0
+
+
+def test_scores_with_unanswerable_questions_by_hand():
+    golds = [["cat"], [], []]
+    scores = answer_scores(["the cat", "", "dog"], golds, unanswerable=True)
+    assert scores == pytest.approx(
+        {
+            "exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3, "HasAns_exact": 100.0, "HasAns_f1": 100.0,
+            "NoAns_exact": 50.0, "NoAns_f1": 50.0,
+        }
+    )  # fmt: skip
+    assert answer_scores([""], [["cat"]], True)["f1"] == 0.0
+
+
+def test_blanked_answers_of_a_test_file_are_not_scored():
+    rows = rows_of(("the cat", "", 0), ("a dog", "", 0))
+    features = features_of(rows)
+    assert features["start_positions"][:] == features["null"][:]
+    assert all(ANSWER.decode(QA, rows, features, gold_logits(features)))
+    assert ANSWER.score(QA, ["x", "y"], rows) == {}
+    assert ANSWER.score(QA, ["x", "y"], rows.remove_columns("answers")) == {}
