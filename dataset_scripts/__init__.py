@@ -117,7 +117,7 @@ def build(
         options: keyword arguments of the converter (`{"fused": False}` for `udpos`).
 
     Raises:
-        StiltsError: a file is not as published or not of its format; file, line and what was expected are in the message.
+        StiltsError: a file is not as published, or not of its format: file, line and what was expected.
         FileNotFoundError: a raw file is missing.
         ConnectionError: the Hub cannot be reached. What was built stays in `out`.
     """

@@ -1,4 +1,4 @@
-"""The publisher's files: found by name below a folder, checked against known sha256 sums, read without losing a line."""
+"""The publisher's files: found by name below a folder, checked against known sha256 sums, read line by line."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class Raw:
             expected = known.get(file, found)
             if found != expected:
                 raise StiltsError(
-                    f"{path} has sha256 {found}; expected {expected}, as in {source}. Fetch the file again, or go on with "
-                    "--no-checksum."
+                    f"{path} has sha256 {found}; expected {expected}, as in {source}. "
+                    "Fetch the file again, or go on with --no-checksum."
                 )
         content = path.read_bytes()
         try:

@@ -26,7 +26,8 @@ PRECEDENCE = {
     "it": ("VERB", "AUX", "ADV", "PRON", "ADP", "DET", "INTJ"),
 }
 DEFAULT_PRECEDENCE = (
-    "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ", "AUX", "ADP", "DET", "PART", "CCONJ", "SCONJ", "X", "PUNCT",
+    "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ",
+    "AUX", "ADP", "DET", "PART", "CCONJ", "SCONJ", "X", "PUNCT",
 )  # fmt: skip
 
 

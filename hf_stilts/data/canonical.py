@@ -6,10 +6,13 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
+from datasets.table import CastError
 
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task
 
@@ -69,39 +72,46 @@ def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None 
     Raises:
         StiltsError: a mapped or required column is missing, a label is unknown, or no row is left.
     """
-    stored, rows = _stored_features(rows)
+    stored = dict(rows.features or dict.fromkeys(next(iter(rows), {})))  # a stream of JSON lines has no types yet
     mapping = _mapping(task, list(stored))
     names = {column: _class_names(stored, mapping[column]) for column in _LABELS if column in mapping}
     if isinstance(rows, Dataset) and limit is None and _only_renames(task, mapping, names):
-        return _rename(rows, mapping, types(task))
+        with _typed(task, stored, TypeError):
+            return _rename(rows, mapping, types(task))
 
-    convert = _converter(task, mapping, names)
-    first = next((row for row in _converted(rows, convert) if row is not None), None)
-    if first is None:
+    kept = (row for row in _converted(rows, _converter(task, mapping, names)) if row is not None)
+    first = list(itertools.islice(kept, limit or 1))
+    if not first:
         raise StiltsError(
             f"{_whose(task)} has no row left: prepare dropped them all, or the split is empty. Choose another split."
         )
-    features = Features({column: kind for column, kind in types(task).items() if column in first})
-    _require(task, first)
+    features = Features({column: kind for column, kind in types(task).items() if column in first[0]})
+    _require(task, features)
+    known = {"task": task, "mapping": mapping, "names": names, "columns": list(features), "code": _code(task)}
+    with _typed(task, stored):
+        if limit is not None:
+            return Dataset.from_list(first, features=features)
+        return rows.map(
+            _batch,
+            batched=True,
+            with_indices=True,
+            fn_kwargs=known,
+            remove_columns=rows.column_names,
+            features=features,
+            desc=f"{task.name or task.dataset}: canonical columns",
+        )
 
-    if limit is not None:
-        kept = (row for row in _converted(rows, convert) if row is not None)
-        return Dataset.from_list(list(itertools.islice(kept, limit)), features=features)
-    return rows.map(
-        _batch,
-        batched=True,
-        with_indices=True,
-        fn_kwargs={"task": task, "mapping": mapping, "names": names, "columns": list(features), "code": _code(task)},
-        remove_columns=rows.column_names,
-        features=features,
-        desc=f"{task.name or task.dataset}: canonical columns",
-    )
 
-
-def _stored_features(rows: Dataset | IterableDataset) -> tuple[dict[str, Any], Dataset | IterableDataset]:
-    if rows.features is not None:
-        return dict(rows.features), rows
-    return dict.fromkeys(next(iter(rows), {})), rows  # a stream of JSON lines has no types before it is read
+@contextmanager
+def _typed(task: Task, stored: Row, *more: type[Exception]) -> Iterator[None]:
+    """Say which types were there and which were expected, where Arrow cannot turn one into the other."""
+    try:
+        yield
+    except (pa.ArrowException, CastError, *more) as error:
+        raise StiltsError(
+            f"{_whose(task)} has columns of other types than {task.kind} reads: {error}. Stored: {stored}. "
+            f"Expected: {types(task)}. Convert them in prepare= in {_file(task)}."
+        ) from error
 
 
 def _mapping(task: Task, present: list[str]) -> Mapping:
@@ -118,7 +128,7 @@ def _mapping(task: Task, present: list[str]) -> Mapping:
     mapping: Mapping = {**own, **task.columns}
     if task.prepare is None:
         _require(task, mapping, present)
-    return mapping
+    return {column: mapping[column] for column in types(task) if column in mapping}
 
 
 def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> None:
@@ -171,7 +181,16 @@ def _converter(task: Task, mapping: Mapping, names: dict[str, list[str] | None])
         for column in _LABELS:
             if column in new:
                 new[column] = _each(new[column], partial(_label_id, task))
-        return {column: new[column] for column in known if column in new}
+        found = {column: new[column] for column in known if column in new}
+        wrong = [
+            column for column in found if isinstance(known[column], List) != isinstance(found[column], list | tuple)
+        ]
+        if wrong:  # Arrow would take a string for the list of its characters
+            raise StiltsError(
+                f"{_whose(task)}: found {wrong[0]} = {found[wrong[0]]!r:.80}; expected {known[wrong[0]]}. "
+                f"Correct columns= or prepare= in {_file(task)}."
+            )
+        return found
 
     return convert
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
-from datasets.exceptions import DatasetNotFoundError
+import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub import DatasetCard, HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -255,6 +256,11 @@ def _reaching(task: Task) -> Iterator[None]:
         raise StiltsError(
             f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
             "may read. Correct dataset= and revision=, or run: hf auth login"
+        ) from error
+    except (DatasetGenerationError, pa.ArrowException) as error:
+        raise StiltsError(
+            f"The files of task {task.name} ({task.dataset}) cannot be read: {error.__cause__ or error}. "
+            f"Expected Parquet or JSON lines. Get them again. {_how_to_get(task)}."
         ) from error
     except _UNREACHABLE as error:
         raise ConnectionError(
