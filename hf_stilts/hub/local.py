@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hf_stilts.hub import local_collections, local_files, local_repos, local_xet
-from hf_stilts.hub.local_http import Call, plain, refuse
-from hf_stilts.hub.local_objects import HubError
+from hf_stilts.hub.local_http import FAILURES, Call, is_loopback, plain, refuse
 from hf_stilts.hub.store import Store
-
-logger = logging.getLogger(__name__)
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 
@@ -37,12 +30,13 @@ def _welcome(call: Call) -> Response:
     )
 
 
-def application(store: Store, token: str | None = None) -> ASGIApp:
+def application(store: Store, token: str | None = None, loopback: bool = True) -> ASGIApp:
     """The Hub over `store` as an ASGI application.
 
     Args:
         store: where the repositories lie.
         token: what callers must present to write and to see private repositories; None lets any token pass.
+        loopback: refuse requests for host names other than this machine's own.
     """
     routes = [
         Route("/", plain(_welcome)),
@@ -51,10 +45,10 @@ def application(store: Store, token: str | None = None) -> ASGIApp:
         *local_files.ROUTES,
         *local_xet.ROUTES,
     ]
-    failures = (HubError, HTTPException, ClientDisconnect, OSError)
-    app = Starlette(routes=routes, exception_handlers={each: refuse for each in failures})
+    app = Starlette(routes=routes, exception_handlers={each: refuse for each in FAILURES})
     app.router.redirect_slashes = False
-    app.state.store, app.state.token, app.state.key = store, token, secrets.token_bytes(32)
+    app.state.store, app.state.token, app.state.loopback = store, token, loopback
+    app.state.key = secrets.token_bytes(32)  # seals the addresses of uploads
 
     async def with_raw_path(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -68,10 +62,7 @@ def application(store: Store, token: str | None = None) -> ASGIApp:
 def _server(
     root: Path, host: str, port: int, token: str | None, middleware: Middleware
 ) -> tuple[uvicorn.Server, Store]:
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
+    loopback = is_loopback(host)
     if not loopback and not token:
         raise ValueError(
             f"host {host} can be reached from other machines, and anybody there could write to this Hub; "
@@ -79,13 +70,14 @@ def _server(
         )
     store = Store(root)
     config = uvicorn.Config(
-        middleware(application(store, token)),
+        middleware(application(store, token, loopback)),
         host=host,
         port=port,
         log_level="warning",
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
         server_header=False,
     )
     return uvicorn.Server(config), store
@@ -130,7 +122,7 @@ def serve(
         ValueError: another process serves `root`, the port is taken, or `host` is open to others without a token.
     """
     server, store = _server(root, host, port, token, middleware=lambda app: app)
-    with closing(store), closing(_listen(host, port)) as listener:
+    with suppress(KeyboardInterrupt), closing(store), closing(_listen(host, port)) as listener:
         if announce is not None:
             announce(_url(listener))  # the socket listens already: a client that comes now is answered soon
         server.run(sockets=[listener])

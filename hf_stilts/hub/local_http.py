@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import hmac
+import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode
 
+import pygit2
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -19,10 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from hf_stilts.hub.local_objects import BLOCK, HubError, Incoming
 from hf_stilts.hub.local_repository import HubRepository
-from hf_stilts.hub.store import KINDS
-
-if TYPE_CHECKING:
-    from hf_stilts.hub.store import Store
+from hf_stilts.hub.store import KINDS, Store
 
 BODY_LIMIT = 8 << 20  # bytes of a JSON or form body; files travel by other roads
 PAGE = 1000  # rows in an answer, as on the public Hub
@@ -45,7 +44,19 @@ class Call:
         self.store: Store = request.app.state.store
         self.params = {name: unquote(value) for name, value in request.path_params.items()}
         self.query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self.endpoint = self._address(request.app.state.loopback)
         self.user = self._authenticate(request.app.state.token)
+
+    def _address(self, loopback: bool) -> str:
+        """The address under which the client reached us, without a slash at the end."""
+        host = self.request.headers.get("host", "")
+        match = re.fullmatch(r"([A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", host)
+        if match is None:
+            raise HubError(400, f"{host!r:.300} is no Host header: expected name:port")
+        if loopback and not is_loopback(match[1].strip("[]")):
+            # A web page whose name was made to point at this machine must not act as if it were its user.
+            raise HubError(403, f"this Hub answers on this machine only, not as {host}: use 127.0.0.1 or localhost")
+        return f"{self.request.scope['scheme']}://{host}"
 
     def _authenticate(self, expected: str | None) -> str | None:
         scheme, _, token = self.request.headers.get("authorization", "").partition(" ")
@@ -54,14 +65,6 @@ class Call:
         if expected is not None and not hmac.compare_digest(token.strip().encode(), expected.encode()):
             raise HubError(401, "Invalid credentials in Authorization header")
         return "local"
-
-    @property
-    def endpoint(self) -> str:
-        """The address under which the client reached us, without a slash at the end."""
-        host = self.request.headers.get("host", "")
-        if not re.fullmatch(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?", host):
-            raise HubError(400, f"{host!r:.300} is no Host header: expected name:port")
-        return f"{self.request.scope['scheme']}://{host}"
 
     def asked(self, name: str) -> list[str]:
         """All values of a query parameter, also under the spelling ``name[]``."""
@@ -112,6 +115,18 @@ class Call:
             path = self.request.scope["path"]
             headers["Link"] = f'<{self.endpoint}{path}?{query}>; rel="next"'
         return JSONResponse(window[:size], headers=headers)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or host name is this machine's own.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -187,19 +202,27 @@ def plain(handler: Callable[[Call], Response]) -> Callable[[Request], Awaitable[
 
 
 def refuse(request: Request, error: Exception) -> Response:
-    """The answer to a request that failed; for every error that is the client's or the disk's."""
+    """The answer to a request that failed; an error that is neither the client's nor the disk's is raised again."""
+    refusal = _refusal(request, error)
+    headers = {"X-Error-Message": re.sub(r"[^ -~]", "?", refusal.message)[:1000]}
+    if refusal.code:
+        headers["X-Error-Code"] = refusal.code
+    body = None if request.method == "HEAD" else json.dumps({"error": refusal.message, **refusal.fields})
+    return Response(body, refusal.status, headers, media_type="application/json")
+
+
+def _refusal(request: Request, error: Exception) -> HubError:
+    if isinstance(error, HubError):
+        return error
     if isinstance(error, HTTPException):  # Starlette's own: no such route, or another method
-        error = HubError(error.status_code, f"the embedded Hub does not answer {request.method} here: {error.detail}")
-    elif isinstance(error, ClientDisconnect):
-        error = HubError(400, "the connection ended before the body did")
-    elif isinstance(error, OSError):
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise error
-        error = HubError(507, "the Hub's disk is full: free some space and send it again")
-    assert isinstance(error, HubError)
-    text = re.sub(r"[^ -~]", "?", error.message)
-    headers = {"X-Error-Message": text[:1000]} | ({"X-Error-Code": error.code} if error.code else {})
-    body = {"error": error.message, **error.fields}
-    return Response(
-        None if request.method == "HEAD" else json.dumps(body), error.status, headers, media_type="application/json"
-    )
+        return HubError(error.status_code, f"the embedded Hub does not answer {request.method} here: {error.detail}")
+    if isinstance(error, ClientDisconnect):
+        return HubError(400, "the connection ended before the body did")
+    if isinstance(error, pygit2.GitError):
+        return HubError(409, f"the repository changed while it was read ({error}): try again")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HubError(507, "the Hub's disk is full: free some space and send it again")
+    raise error
+
+
+FAILURES = (HubError, HTTPException, ClientDisconnect, pygit2.GitError, OSError)  # what `refuse` knows

@@ -71,6 +71,9 @@ class ObjectStore:
 
     def __init__(self, root: Path, incoming: Path) -> None:
         self._objects, self._xorbs, self.incoming = root / "objects", root / "xorbs", incoming
+        self._terms = lru_cache(maxsize=1024)(_read_terms)
+        for stale in self._xorbs.glob("*/*.new"):
+            stale.unlink()
 
     def _path(self, oid: str, suffix: str = "") -> Path:
         return self._objects / oid[:2] / oid[2:4] / f"{oid}{suffix}"
@@ -80,7 +83,7 @@ class ObjectStore:
         with suppress(FileNotFoundError):
             return self._path(oid).stat().st_size
         with suppress(FileNotFoundError):
-            return _read_terms(self._path(oid, ".xet")).size
+            return self._terms(self._path(oid, ".xet")).size
         return None
 
     def read(self, oid: str, start: int, stop: int) -> Iterator[bytes]:
@@ -88,7 +91,7 @@ class ObjectStore:
         try:
             file = self._path(oid).open("rb")
         except FileNotFoundError:
-            yield from self._unpacked(_read_terms(self._path(oid, ".xet")), start, stop)
+            yield from self._unpacked(self._terms(self._path(oid, ".xet")), start, stop)
             return
         with file:
             file.seek(start)
@@ -128,19 +131,19 @@ class ObjectStore:
     def _unpacked(self, file: XetFile, start: int, stop: int) -> Iterator[bytes]:
         position = 0
         for term in file.terms:
-            if position + term.size <= start or position >= stop:
-                position += term.size
-                continue
-            proven = self._xorb(term.xorb)
-            for chunk in read_chunks(
-                proven if proven.exists() else self._xorb(term.xorb, ".new"), term.first, term.last
-            ):
-                if part := chunk[max(start - position, 0) : max(stop - position, 0)]:
-                    yield part
-                position += len(chunk)
+            end = position + term.size
+            if start < end and position < stop:
+                proven = self._xorb(term.xorb)
+                xorb = proven if proven.exists() else self._xorb(term.xorb, ".new")
+                for chunk in read_chunks(xorb, term.first, term.last):
+                    if part := chunk[max(start - position, 0) : max(stop - position, 0)]:
+                        yield part
+                    position += len(chunk)
+                if position != end:  # or a later request for a range would count wrongly
+                    raise ValueError(f"chunks {term.first} to {term.last} of {term.xorb} are not {term.size} bytes")
+            position = end
 
 
-@lru_cache(maxsize=1024)
 def _read_terms(path: Path) -> XetFile:
     terms = json.loads(path.read_bytes())
     return XetFile(path.stem, tuple(Term(*term) for term in terms))

@@ -85,9 +85,9 @@ def _only(info: dict[str, Any], names: list[str]) -> dict[str, Any]:
 def whoami(call: Call) -> Response:
     """GET /api/whoami-v2."""
     user = call.member()
-    owners = {repository.id.partition("/")[0] for repository in call.store.all()} - {user}
     token = {"displayName": "embedded Hub", "role": "write", "createdAt": "2020-01-01T00:00:00.000Z"}
-    organisations = [{"type": "org", "id": name, "name": name, "fullname": name} for name in sorted(owners)]
+    others = sorted(call.store.namespaces() - {user})
+    organisations = [{"type": "org", "id": name, "name": name, "fullname": name} for name in others]
     answer = {"type": "user", "id": user, "name": user, "fullname": user, "orgs": organisations}
     return JSONResponse(answer | {"auth": {"type": "access_token", "accessToken": token}})
 
@@ -257,6 +257,13 @@ def delete_tag(call: Call) -> Response:
     return JSONResponse({})
 
 
+def squash(call: Call) -> Response:
+    """POST /api/T/ID/super-squash/BRANCH."""
+    message = optional(call.json(), "message", str) if call.body else None
+    call.repository(write=True).squash(call.params["ref"], message or "Super-squash branch", call.member())
+    return JSONResponse({})
+
+
 def commits(call: Call) -> Response:
     """GET /api/T/ID/commits/REV, newest first."""
     repository = call.repository()
@@ -292,6 +299,7 @@ ROUTES = [
     Route(f"{_REPO}/branch/{{ref}}", plain(delete_branch), methods=["DELETE"]),
     Route(f"{_REPO}/tag/{{ref}}", plain(create_tag), methods=["POST"]),
     Route(f"{_REPO}/tag/{{ref}}", plain(delete_tag), methods=["DELETE"]),
+    Route(f"{_REPO}/super-squash/{{ref}}", plain(squash), methods=["POST"]),
     Route(f"{_REPO}/commits/{{revision}}", plain(commits), methods=["GET"]),
     Route("/api/{kind:hub_kind}/{name}", plain(bare)),
     Route("/api/{kind:hub_kind}/{name}/revision/{revision}", plain(bare)),

@@ -226,11 +226,8 @@ class HubRepository:
         Raises:
             HubError: 404 unknown branch or file to delete, 412 if `parent` is given and no longer the head.
         """
-        name = f"refs/heads/{branch}"
         with self._lock:
-            if not self.path.is_dir() or not _is_ref(name) or name not in self.git.references:
-                raise HubError(404, f"no branch {branch!r:.300} in {self.id}: create it first", "RevisionNotFound")
-            head = self.git.references[name].peel(pygit2.Commit)
+            name, head = self._branch(branch)
             if parent is not None and not (len(parent) >= 7 and str(head.id).startswith(parent)):
                 raise HubError(412, f"{branch} is at {head.id}, not at the parent {parent!r:.50}: fetch and try again")
             files = {entry.path: entry for entry in _index(head.tree)}
@@ -250,6 +247,20 @@ class HubRepository:
             tree = index.write_tree(self.git)
             # libgit2 moves the reference only if it still points at the parent, and syncs the objects before.
             return str(self.git.create_commit(name, author, author, message.replace("\0", ""), tree, [head.id]))
+
+    def squash(self, branch: str, message: str, user: str) -> None:
+        """Replace the history of `branch` by one commit with today's files."""
+        with self._lock:
+            name, head = self._branch(branch)
+            author = signature(user)
+            oid = self.git.create_commit(None, author, author, message.replace("\0", ""), head.tree.id, [])
+            self.git.references[name].set_target(oid)
+
+    def _branch(self, branch: str) -> tuple[str, pygit2.Commit]:
+        name = f"refs/heads/{branch}"
+        if not self.path.is_dir() or not _is_ref(name) or name not in self.git.references:
+            raise HubError(404, f"no branch {branch!r:.300} in {self.id}: create it first", "RevisionNotFound")
+        return name, self.git.references[name].peel(pygit2.Commit)
 
     def history(self, commit: pygit2.Commit) -> Iterator[pygit2.Commit]:
         """`commit` and its ancestors, newest first."""

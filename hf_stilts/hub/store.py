@@ -93,6 +93,10 @@ class Store:
             for path in sorted((self.root / each).glob("*/*.git")):
                 yield self._open(each, f"{path.parent.name}/{path.name.removesuffix('.git')}", path)
 
+    def namespaces(self) -> set[str]:
+        """Every owner of a repository."""
+        return {path.parent.name for kind in KINDS for path in (self.root / kind).glob("*/*.git")}
+
     def create(self, kind: str, repo_id: str, *, user: str, private: bool = False, sdk: str | None = None) -> None:
         """A new repository with one commit on ``main``, as on the public Hub; HubError 409 if the name is taken."""
         path = self._path(kind, check_id(repo_id))
