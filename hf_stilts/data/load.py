@@ -219,13 +219,15 @@ def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
         # hf://, because a folder google/xquad below the working directory would be taken for the repository otherwise
         builder = datasets.load_dataset_builder(f"hf://datasets/{task.dataset}", config, revision=task.revision)
     except ValueError as error:
+        if "Couldn't find cache" in str(error):  # the Hub was out of reach, which `datasets` does not say here
+            raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
         raise StiltsError(
             f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
             f"Correct config= or revision= of task {task.name}."
         ) from error
-    # Out of reach of the Hub, `datasets` falls back to any revision that is in its cache.
+    # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if task.revision is not None and builder.hash != task.revision:
-        raise ConnectionError(f"the cache holds it at {builder.hash}, not at the pinned {task.revision}")
+        raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
     return builder
 
 
