@@ -51,7 +51,7 @@ def test_a_killed_hub_keeps_every_acknowledged_commit_and_serves_no_torn_one(tmp
                 return
 
     hub = HubProcess(tmp_path / "hub")
-    for life in range(6):
+    for life in range(5):
         hub.start()
         if life == 0:
             assert create(hub.url) == 200

@@ -1,7 +1,7 @@
 """What is wrong with a request to the embedded Hub is refused with a 4xx that says so: never a 5xx, never a hang."""
 
-import base64
 import hashlib
+import json
 import socket
 import string
 
@@ -149,10 +149,14 @@ def test_bytes_that_are_not_what_was_announced_are_refused(url: str):
 
 def test_a_body_that_ends_early_changes_nothing(url: str):
     before = ask(url, "GET", "/api/models/org/repo").json()["sha"]
-    body = b"".join(base64.b64encode(b"x" * 1000) for _ in range(10))
-    head = f"POST {MAIN} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000000\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-        connection.sendall(head + body)
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in commit_lines({"early.txt": b"x"}))
+    head = f"POST {MAIN} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n"
+    head += f"Content-Length: {len(body) + 1}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(head.encode() + body)  # all that a commit needs, but one byte was announced that never comes
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1000):
+            pass
     assert ask(url, "GET", "/api/models/org/repo").json()["sha"] == before
 
 
@@ -165,22 +169,17 @@ PIECES = st.one_of(
     ),
     st.text(string.printable.translate(str.maketrans("", "", string.whitespace + "?#")), min_size=1, max_size=12),
 )
+MEMBERS = (
+    "name organization type sdk files path size objects oid operation paths key value content item header summary "
+    "parentCommit title namespace private visibility tag message fromRepo toRepo"
+).split()
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from("name organization type sdk files path size objects oid operation paths key value content item "
-                        "header summary parentCommit title namespace private visibility tag message fromRepo toRepo".split()),
-        inner, max_size=4,
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=4),
     max_leaves=8,
-)  # fmt: skip
-BODIES = (
-    st.none()
-    | st.binary(max_size=200)
-    | st.dictionaries(st.text(max_size=5), JSON, max_size=3)
-    | st.lists(JSON, max_size=3)
 )
+OBJECTS = st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=4)
+BODIES = st.none() | st.binary(max_size=200) | OBJECTS | st.lists(OBJECTS, max_size=3)
 ROUTES = st.sampled_from(
     [(method, path) for method, path, _, _ in REFUSED.values() if "delete" not in path and method != "DELETE"]
 )
@@ -192,7 +191,7 @@ ROUTES = st.sampled_from(
                     st.lists(PIECES, max_size=7).map(lambda pieces: "/" + "/".join(pieces))) | ROUTES,
     body=BODIES,
     headers=st.dictionaries(
-        st.sampled_from(["Range", "Content_Type", "Host", "Accept", "X_Forwarded_For", "Transfer-Encoding"]),
+        st.sampled_from(["Range", "Content_Type", "Host", "Accept", "X_Forwarded_For"]),
         st.text(string.ascii_letters + string.digits + " =-,;/*:[]@", max_size=20), max_size=2,
     ),
     token=st.sampled_from([None, "x", " "]),
@@ -203,8 +202,7 @@ def test_no_request_breaks_or_hangs_the_hub(url: str, route, body, headers, toke
     except (ValueError, UnicodeEncodeError):
         return  # the client itself would not send it
     assert answer.status < 500
-    if answer.status >= 400 and "x-error-message" not in answer.headers:
-        assert answer.headers["content-type"].startswith("text/plain")  # uvicorn's own: it was no HTTP
+    assert answer.status < 400 or answer.headers["x-error-message"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -213,7 +211,10 @@ def test_no_bytes_break_or_hang_the_hub(url: str, garbage: bytes):
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
         connection.sendall(garbage + b"\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
-        answer = connection.recv(1000)
+        try:
+            answer = connection.recv(1000)
+        except ConnectionResetError:  # closed with some of the garbage unread
+            answer = b""
     assert not answer or answer.split()[1][:1] in b"1234"
     assert ask(url, "GET", "/").status == 200
 
