@@ -19,7 +19,8 @@ TEMPLATE = Path(__file__).with_name("card.md")
 # Ours, not the Hub's, which orders nothing: read it as help to be careful, not as legal advice.
 _DEMANDS = (
     (0, r"cc0|unlicense|pddl|public-domain"),
-    (1, r"mit|apache|bsd|isc|wtfpl|afl|artistic|zlib|postgresql|ecl|ncsa"),
+    (1, r"mit|bsd|isc|wtfpl|zlib|postgresql|ncsa"),
+    (1.5, r"apache|afl|artistic|ecl"),
     (4, r"cc-by-nc-sa|cc-by-nc-nd"),
     (3.5, r"cc-by-nc"),
     (3, r"cc-by-nd"),
@@ -51,7 +52,7 @@ def strictest(sources: Iterable[tuple[str, str | None]]) -> Licence:
     known = [(name, (licence or UNKNOWN).lower()) for name, licence in sources]
     if not known:
         return Licence(UNKNOWN, ())
-    chosen = max((licence for _, licence in known), key=_demands)
+    chosen = max((licence for _, licence in known), key=lambda licence: (_demands(licence), licence))
     return Licence(chosen, tuple(name for name, licence in known if licence == chosen))
 
 

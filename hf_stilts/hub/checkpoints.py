@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
 from hf_stilts.hub.naming import DEFAULT_SEED, repo_id, search_tags, step_of
 from hf_stilts.task import StiltsError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,15 @@ def list_checkpoints(
     tags = search_tags(phase, [task] if task else [])
     tags += [f"base_model:{base}"] if base else []
     tags += [language] if language else []
-    found = api.list_models(filter=tags, author=namespace, sort="last_modified", full=True)
-    return [Checkpoint(info.id, None, info.sha, read_record(api, info.id, info)) for info in found]
+    found = []
+    for info in api.list_models(filter=tags, author=namespace, sort="last_modified", full=True):
+        try:
+            record = read_record(api, info.id, info)
+        except StiltsError as error:  # one broken file of somebody must not hide everything else
+            logger.warning("%s: %s", info.id, error)
+            record = None
+        found.append(Checkpoint(info.id, None, info.sha, record))
+    return found
 
 
 def lineage(name: str, api: HfApi | None = None) -> list[Checkpoint | ParentModel]:

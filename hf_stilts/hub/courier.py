@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
 from hf_stilts.hub.delivery import Refused, choose, deliver, full_name
 from hf_stilts.hub.lineage import at_step
@@ -32,11 +32,14 @@ from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
 
-COMMITS_PER_HOUR = 128
-"""What the Hub allows to one repository; beyond that it answers 429."""
+COMMITS_PER_HOUR = 120
+"""The Hub allows 128 to one repository and then answers 429; a few are left for `main` and for people."""
 
-# Answers that trying again will not change: something is wrong with the request, the token or the account.
-_FINAL = {400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 451}
+_LOOK_EVERY = 2.0  # seconds; another process may put parcels in, and does not ring here
+_ABANDONED_AFTER = 600.0  # seconds; packing takes moments, and a training may be at it right now
+# Answers that trying again will not change: something is wrong with the request, the token or the account. Not 404: a
+# repository made a moment ago may not be known to every machine of the Hub yet.
+_FINAL = {400, 401, 402, 403, 405, 410, 413, 415, 422, 451}
 
 
 class Bell:
@@ -55,7 +58,7 @@ class Bell:
         self.closed = True
         self._rung.set()
 
-    def wait(self, seconds: float | None) -> None:
+    def wait(self, seconds: float) -> None:
         """Sleep until the bell rings, at most `seconds`."""
         self._rung.wait(seconds)
         self._rung.clear()
@@ -102,7 +105,7 @@ class Courier:
             if not waiting and not (closed and choices):
                 if closed:
                     return
-                self.bell.wait(None)
+                self.bell.wait(_LOOK_EVERY)
                 continue
             seconds = self._must_wait(waiting)
             if closed and time.time() + seconds > self.progress_at + self.pace.patience:
@@ -117,12 +120,14 @@ class Courier:
     def _start_afresh(self) -> None:
         """Give what failed another chance, and take up checkpoints that a killed process did not get to pack."""
         for leftover in self.outbox.glob(".packing-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(leftover, ignore_errors=True)
         for folder, parcel in read_parcels(self.outbox):
             if parcel.state == "failed":
                 update(folder, parcel, state="waiting")
-        for path, choice in ((choice.path, choice) for choice in read_choices(self.outbox) if choice.reason):
-            write_json(path, replace(choice, reason=None).to_dict())
+        for choice in read_choices(self.outbox):
+            if choice.reason:
+                write_json(choice.path, replace(choice, reason=None).to_dict())
         run = read_run(self.outbox)
         if run is not None:
             _adopt(self.outbox, run)
@@ -176,6 +181,8 @@ class Courier:
             return str(error), True
         if isinstance(error, OfflineModeIsEnabled):
             return "HF_HUB_OFFLINE is set, so nothing is sent; unset it", True
+        if isinstance(error, LocalTokenNotFoundError):
+            return "there is no access token; run: hf auth login", True
         response = _response_of(error)
         if response is not None and response.status_code in _FINAL:
             return f"the Hub answered {response.status_code}: {_first_line(error)}", True
@@ -217,7 +224,7 @@ def _response_of(error: BaseException | None) -> Any:
     while error is not None:
         if isinstance(error, HfHubHTTPError):
             return error.response
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return None
 
 

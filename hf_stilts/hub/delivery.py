@@ -195,14 +195,14 @@ def _made_before(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str
 
 
 def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str:
+    additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]  # remember what is uploaded
     for _ in range(_CONFLICTS_IN_A_ROW):
         head = api.model_info(parcel.repo_id)
         stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in files]
         try:
             return api.create_commit(
                 parcel.repo_id,
-                [CommitOperationAdd(name, file.path) for name, file in files.items()]
-                + [CommitOperationDelete(name) for name in stale if is_published(name)],
+                additions + [CommitOperationDelete(name) for name in stale if is_published(name)],
                 commit_message=f"{parcel.tag}: {parcel.read_record().title}",
                 commit_description=f"Stilts-Parcel: {parcel.id}",
                 parent_commit=head.sha,

@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from hf_stilts.hub.naming import PHASES
@@ -25,7 +25,8 @@ RECORD_FILE = "stilts.json"
 SCHEMA = 1
 Scalar = str | int | float | bool | None
 
-_COMMIT = re.compile("[0-9a-f]{40}")
+_COMMIT = re.compile("[0-9a-f]{40}|mirror:[0-9a-f]{12}")  # a mirror is named by its content
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]\w|\\\\\w")
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{20,}")
 
 
@@ -36,7 +37,7 @@ class TaskSource:
     Args:
         name: the task's name (`mnli`).
         dataset: id of the data set on the Hub; None for data that is not there.
-        revision: commit of the data set.
+        revision: commit of the data set, or `mirror:` and a hash of the content where it came from a local mirror.
         rows: how many training rows were used, after any cap.
         license: licence of the data, in the Hub's spelling (`cc-by-4.0`).
     """
@@ -160,8 +161,8 @@ def is_local_path(text: str) -> bool:
     """
     if "\n" in text or len(text) > 4096:
         return False
-    posix, windows = PurePosixPath(text), PureWindowsPath(text)
-    return (posix.is_absolute() and len(posix.parts) > 2) or (bool(windows.drive) and len(windows.parts) > 1)
+    posix = PurePosixPath(text)
+    return (posix.is_absolute() and len(posix.parts) > 2) or _WINDOWS_PATH.match(text) is not None
 
 
 def scores_at(step: int, log_history: list[dict[str, Any]], prefix: str = "eval_") -> dict[str, float]:

@@ -3,7 +3,7 @@
     <output_dir>/outbox/
         run.json                    where this run publishes, and what its checkpoints have in common
         step-200-1f0c9a7e/          one parcel a checkpoint (see parcel.py)
-        choice-5d2e8b10.json        which checkpoint `main` shall be
+        choice-5d2e8b10.json        which checkpoint `main` of a repository shall be
         lock, courier.log           the one process that delivers, and what it saw
 
 Everything is on disk before it counts, so any process can be killed at any time and another one can go on.
@@ -12,13 +12,13 @@ Everything is on disk before it counts, so any process can be killed at any time
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
 import subprocess
 import sys
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,8 @@ class OutboxStatus:
         lines = [f"{len(self.sent)} of {len(self.parcels)} checkpoints are on the Hub."]
         for parcel in (*self.waiting, *self.failed):
             lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
-        lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
+        if not self.waiting:
+            lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
         if self.command:
             lines.append(f"Nothing is lost. To send the rest: {self.command}")
@@ -180,12 +181,19 @@ class Outbox:
 
     def choose(self, step: int, why: str) -> None:
         """Ask that `main` be the checkpoint of `step` once all are sent."""
-        path = self.folder / f"choice-{uuid.uuid4().hex[:8]}.json"
+        path = self.folder / f"choice-{hashlib.sha256(self.run.repo_id.encode()).hexdigest()[:8]}.json"
         write_json(path, Choice(path, parcel=self.packed[step].id, step=step, why=why).to_dict())
 
-    def close(self) -> OutboxStatus:
-        """Say that no more will come, wait for the courier, and report."""
-        wait_for(self.courier, self.folder, self.pace)
+    def close(self, wait: bool = True) -> OutboxStatus:
+        """Say that no more will come, wait for the courier unless told not to (it goes on by itself), and report."""
+        self._ring()
+        try:
+            if wait:
+                wait_for(self.courier, self.folder, self.pace)
+            elif self.courier.stdin is not None:
+                self.courier.stdin.close()
+        except KeyboardInterrupt:
+            logger.warning("Not waiting any longer; the courier goes on in the background.")
         return outbox_status(self.folder.parent)
 
     def _ring(self) -> None:
@@ -260,7 +268,7 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
         if time.monotonic() > deadline:
             courier.kill()
         try:
-            courier.wait(timeout=0.2)
+            courier.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             continue
 

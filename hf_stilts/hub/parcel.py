@@ -105,7 +105,7 @@ class Parcel:
 
 def new_parcel(record: Record, repo_id: str, private: bool) -> Parcel:
     """Begin the parcel of one checkpoint, without its files."""
-    content = dataclasses.asdict(record)
+    content = json.loads(record.to_json())
     return Parcel(uuid.uuid4().hex, repo_id, private, record.step, content, packed_at=time.time())
 
 
@@ -223,8 +223,8 @@ def _without_paths(value: Any, key: str, parent: ParentModel | None) -> Any:
 
 
 def is_published(name: str) -> bool:
-    """Say whether a file of this name belongs to a published checkpoint."""
-    return _matches(name, PUBLISHED)
+    """Say whether a file of this name, at the top of a repository, belongs to a published checkpoint."""
+    return "/" not in name and _matches(name, PUBLISHED)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -59,6 +59,8 @@ class PublishCheckpoints(TrainerCallback):
         private: make the repository private, and refuse to write to a public one. False publishes for everybody.
         record: what the card shall say that a stock Trainer does not know (phase, tasks, languages, parent), or a
             function that returns it when the training begins. What it leaves open is filled in from the run.
+        wait: at the end, wait until all are sent. False lets the other process go on alone, for trainings of several
+            processes that go on together: rank 0 would keep the others waiting.
         pace: how long to wait between tries, and for the Hub after the end.
         token: access token. Default: the one of `hf auth login`.
     """
@@ -70,6 +72,7 @@ class PublishCheckpoints(TrainerCallback):
         namespace: str | None = None,
         private: bool = True,
         record: Record | Callable[[], Record] | None = None,
+        wait: bool = True,
         pace: Pace | None = None,
         token: str | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class PublishCheckpoints(TrainerCallback):
         self.namespace = namespace or os.environ.get("HF_STILTS_NAMESPACE")
         self.private = private
         self.record = record
+        self.wait = wait
         self.pace = pace
         self.report: OutboxStatus | None = None
         self._token = token
@@ -119,7 +123,7 @@ class PublishCheckpoints(TrainerCallback):
         outbox, self._outbox = self._outbox, None
         if outbox.packed:
             outbox.choose(*chosen_step(args, state, list(outbox.packed)))
-        self.report = outbox.close()
+        self.report = outbox.close(self.wait)
         logger.log(logging.INFO if self.report.ok else logging.WARNING, "%s", self.report)
 
     def _name(self) -> str:

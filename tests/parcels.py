@@ -1,0 +1,71 @@
+"""Checkpoint folders as a Trainer leaves them, and a courier in this process, for the publishing tests."""
+
+import json
+import time
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hf_stilts.hub.courier import Bell, Courier
+from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.outbox import OutboxStatus, Pace, outbox_status
+from hf_stilts.hub.parcel import Parcel, new_parcel, pack
+
+FAST = Pace(first_wait=0.05, longest_wait=0.2, timeout=2.0, patience=5.0)
+SECRET = b"pickled optimizer state"
+
+
+def checkpoint(output_dir: Path, step: int, content: bytes = b"", size: int = 1_100_000) -> Path:
+    """Write `checkpoint-<step>`; weights are large enough to be linked, and differ with `step` and `content`."""
+    folder = output_dir / f"checkpoint-{step}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.safetensors").write_bytes((b"weights of %d " % step + content).ljust(size, b"."))
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "step": step}))
+    (folder / "tokenizer.json").write_text("{}")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin", "pytorch_model.bin"):
+        (folder / name).write_bytes(SECRET)
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": step, "epoch": 1.0, "log_history": []}))
+    return folder
+
+
+def put(output_dir: Path, step: int, content: bytes = b"", repo_id: str = "me/tiny", private: bool = True) -> Parcel:
+    """Save a checkpoint and pack it into the outbox."""
+    outbox = output_dir / "outbox"
+    outbox.mkdir(parents=True, exist_ok=True)
+    return pack(checkpoint(output_dir, step, content), outbox, new_parcel(Record(step=step), repo_id, private))
+
+
+def api_of(hub) -> HfApi:
+    """Client of the `hub` fixture in this process."""
+    return HfApi(endpoint=hub.url, token="local")
+
+
+def deliver_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus:
+    """Run a courier until it has nothing left to do."""
+    bell = Bell()
+    bell.close()
+    Courier(output_dir / "outbox", api, pace, bell).run()
+    return outbox_status(output_dir)
+
+
+def commits(api: HfApi, repo_id: str = "me/tiny") -> list[str]:
+    """Titles of the commits that published something, oldest first."""
+    return [c.title for c in reversed(api.list_repo_commits(repo_id)) if c.title.startswith(("step-", "main "))]
+
+
+def tags(api: HfApi, repo_id: str = "me/tiny") -> dict[str, str]:
+    """Tag -> commit."""
+    return {tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags}
+
+
+def weights(api: HfApi, revision: str, cache: Path, repo_id: str = "me/tiny") -> bytes:
+    """Content of the published weights, up to the padding."""
+    return Path(api.hf_hub_download(repo_id, "model.safetensors", revision=revision, cache_dir=cache)).read_bytes()
+
+
+def until(condition, seconds: float = 20.0) -> None:
+    """Wait until `condition()` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

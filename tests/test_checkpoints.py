@@ -1,0 +1,162 @@
+"""Finding published checkpoints by name, walking back to the public model, and checking that nothing has changed."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from huggingface_hub import CommitOperationAdd, constants
+from parcels import api_of, checkpoint, deliver_all
+
+from hf_stilts.hub.checkpoints import Checkpoint, lineage, list_checkpoints, resolve, verify
+from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
+from hf_stilts.hub.parcel import new_parcel, pack
+from hf_stilts.task import StiltsError
+
+BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
+
+
+@pytest.fixture
+def api(hub, monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_STILTS_NAMESPACE", "org")
+    return api_of(hub)
+
+
+@pytest.fixture
+def publish(tmp_path, api):
+    """Publish checkpoints of one run: `publish("mnli", 2, 4, base="xlm-r", seed=..)`; the repository's id."""
+
+    def run(task, *steps, base="xlm-r", suffix="", **record):
+        output_dir = tmp_path / f"{base}-{task}{suffix}"
+        (output_dir / "outbox").mkdir(parents=True)
+        name = f"org/{base}-stilts-{task}{suffix}"
+        about = Record(tasks=(TaskSource(task, f"data/{task}"),), **{"parent": BASE, "languages": ("en",), **record})
+        for step in steps or (2,):
+            parcel = new_parcel(replace(about, step=step), name, False)
+            pack(checkpoint(output_dir, step, content=name.encode()), output_dir / "outbox", parcel)
+        status = deliver_all(output_dir, api)
+        assert status.ok, str(status)
+        shutil.rmtree(output_dir)
+        return name
+
+    return run
+
+
+def test_a_task_name_is_enough(publish, api):
+    name = publish("mnli", 2, 4)
+    found = resolve("mnli", api=api)
+    assert (found.repo_id, found.revision, found.record.step) == (name, None, 4)
+    assert found.commit == api.model_info(name).sha
+    early = resolve("mnli@step-2", api=api)
+    assert (early.revision, early.record.step) == ("step-2", 2) and early.commit != found.commit
+    assert resolve(f"{name}@step-2", api=api) == early
+    assert resolve(f"{name}@{early.commit}", api=api).commit == early.commit
+
+
+def test_base_and_seed_tell_runs_apart(publish, api):
+    plain = publish("mnli")
+    large = publish("mnli", base="xlm-r-large", parent=replace(BASE, id="FacebookAI/xlm-roberta-large"))
+    other = publish("mnli", suffix="-seed2", seed=2)
+    publish("squad_v1")
+    assert resolve("mnli", base="some/xlm-r-large", api=api).repo_id == large
+    assert resolve("mnli", base="xlm-r", api=api).repo_id == plain
+    assert resolve("mnli", base="xlm-r", seed=2, api=api).repo_id == other
+    assert resolve("mnli", seed=2, api=api).repo_id == other
+    with pytest.raises(StiltsError, match="xlm-r-large-stilts-mnli.*one was expected.*Pass base="):
+        resolve("mnli", api=api)
+
+
+def test_an_only_run_with_another_seed_is_found(publish, api):
+    name = publish("mnli", suffix="-seed2")
+    assert resolve("mnli", api=api).repo_id == name
+
+
+def test_a_local_folder_is_itself(tmp_path):
+    folder = checkpoint(tmp_path, 2)
+    assert resolve(str(folder)) == Checkpoint(str(folder))
+    (folder / "stilts.json").write_text(Record(step=2).to_json())
+    assert resolve(str(folder)).record.step == 2
+
+
+def test_a_foreign_model_has_no_record(api):
+    api.create_repo("org/foreign")
+    assert resolve("org/foreign", api=api).record is None
+
+
+def test_the_unknown_is_answered_with_what_exists_and_what_is_nearest(publish, api):
+    with pytest.raises(StiltsError, match="no checkpoint for the task 'mnli'. It has none at all"):
+        resolve("mnli", api=api)
+    name = publish("mnli", 2, 40)
+    with pytest.raises(StiltsError, match=f"The nearest is {name}. There is: {name}.*hf-stilts checkpoints"):
+        resolve("mnil", api=api)
+    with pytest.raises(StiltsError, match=r"no revision 'step-30'. It has step-2, step-40, main. Nearest: .*@step-40"):
+        resolve("mnli@step-30", api=api)
+    with pytest.raises(StiltsError, match=f"no model org/xlm-r-stilts-mnIi .*nearest is {name}"):
+        resolve("org/xlm-r-stilts-mnIi", api=api)
+    with pytest.raises(StiltsError, match="trained from large"):
+        resolve("mnli", base="large", api=api)
+
+
+def test_the_hubs_tags_are_the_index(publish, api):
+    first = publish("mnli", languages=("en", "de"))
+    second = publish("udpos", phase="target", parent=ParentModel(first, "a" * 40))
+    api.create_repo("org/unrelated")
+
+    def names(**filters):
+        return {found.repo_id for found in list_checkpoints(api=api, **filters)}
+
+    assert names() == {first, second} == names(namespace="org")
+    assert names(task="mnli") == names(language="de") == names(phase="intermediate") == {first}
+    assert names(base="FacebookAI/xlm-roberta-base") == {first} and names(base=first) == {second}
+    assert names(task="mnli", phase="target") == names(namespace="nobody") == set()
+    row = list_checkpoints(task="mnli", api=api)[0].row()
+    assert (row["name"], row["tasks"], row["base"], row["step"]) == (first, "mnli", BASE.id, 2)
+
+
+def test_one_broken_record_does_not_hide_the_others(publish, api, caplog):
+    good, broken = publish("mnli"), publish("squad_v1")
+    api.upload_file(path_or_fileobj=b"{}!", path_in_repo="stilts.json", repo_id=broken)
+    found = {each.repo_id: each.record for each in list_checkpoints(api=api)}
+    assert found[good].step == 2 and found[broken] is None and broken in caplog.text
+    with pytest.raises(StiltsError, match="no JSON"):
+        resolve(broken, api=api)
+
+
+def test_lineage_walks_back_to_the_public_model_at_the_commits_that_were_loaded(publish, api):
+    first = publish("mnli", 2, 4)
+    early = resolve(f"{first}@step-2", api=api)
+    publish("udpos", phase="target", parent=ParentModel(first, early.commit))
+    walk = lineage("udpos", api=api)
+    assert [getattr(step, "repo_id", None) or step.id for step in walk] == ["org/xlm-r-stilts-udpos", first, BASE.id]
+    assert walk[1].commit == early.commit and walk[1].record.step == 2 and walk[2] == BASE
+
+
+def test_lineage_ends_where_a_parent_is_gone_or_local_or_its_own(publish, api):
+    publish("mnli", parent=ParentModel("org/deleted", "c" * 40))
+    publish("squad_v1", parent=ParentModel("checkpoint-5", published=False))
+    publish("udpos", parent=ParentModel("org/xlm-r-stilts-udpos"))
+    publish("xquad", parent=None)
+    lengths = {task: len(lineage(task, api=api)) for task in ("mnli", "squad_v1", "udpos", "xquad")}
+    assert lengths == {"mnli": 2, "squad_v1": 2, "udpos": 2, "xquad": 1}
+
+
+def test_verify_finds_what_changed_and_what_is_gone(publish, api):
+    name = publish("mnli", 2, 4)
+    assert verify("mnli", api=api).ok
+    assert set(verify("mnli", api=api).alike) == {"config.json", "model.safetensors", "tokenizer.json"}
+    api.create_commit(
+        name,
+        [CommitOperationAdd("model.safetensors", b"other" * 300_000), CommitOperationAdd("config.json", b"{ }")],
+        commit_message="meddled",
+    )
+    api.delete_file("tokenizer.json", name)
+    found = verify("mnli", api=api)
+    assert not found.ok
+    assert (set(found.different), found.missing) == ({"config.json", "model.safetensors"}, ("tokenizer.json",))
+    assert verify("mnli@step-4", api=api).ok  # the tag is what was published
+
+
+def test_verify_needs_checksums(api):
+    api.create_repo("org/foreign")
+    with pytest.raises(StiltsError, match="org/foreign has no stilts.json with checksums"):
+        verify("org/foreign", api=api)

@@ -1,0 +1,301 @@
+"""The outbox on disk, and what one courier brings to the Hub from it."""
+
+import errno
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from parcels import FAST, SECRET, api_of, checkpoint, commits, deliver_all, put, tags, weights
+
+from hf_stilts.hub import parcel as parcel_module
+from hf_stilts.hub.courier import COMMITS_PER_HOUR, Bell, Courier
+from hf_stilts.hub.lineage import ParentModel, Record
+from hf_stilts.hub.outbox import Choice, Outbox, outbox_status, retry
+from hf_stilts.hub.parcel import new_parcel, pack, read_parcels, update, write_json
+from hf_stilts.task import StiltsError
+
+
+@pytest.fixture
+def api(hub):
+    return api_of(hub)
+
+
+def test_packing_links_weights_and_leaves_pickles_at_home(tmp_path):
+    parcel = put(tmp_path, 2)
+    folder = tmp_path / "outbox" / parcel.folder_name
+    packed = sorted(path.name for path in (folder / "files").iterdir())
+    assert packed == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert (folder / "files/model.safetensors").samefile(tmp_path / "checkpoint-2/model.safetensors")
+    assert not (folder / "files/config.json").samefile(tmp_path / "checkpoint-2/config.json")
+    shutil.rmtree(tmp_path / "checkpoint-2")  # save_total_limit
+    assert (folder / "files/model.safetensors").read_bytes().startswith(b"weights of 2")
+    assert [found for _, found in read_parcels(tmp_path / "outbox")] == [parcel]
+    assert outbox_status(tmp_path).waiting == (parcel,)
+
+
+def test_another_file_system_is_copied_to(tmp_path, monkeypatch):
+    def cross_device(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", cross_device)
+    parcel = put(tmp_path, 2)
+    packed = tmp_path / "outbox" / parcel.folder_name / "files/model.safetensors"
+    assert packed.read_bytes() == (tmp_path / "checkpoint-2/model.safetensors").read_bytes()
+    assert not packed.samefile(tmp_path / "checkpoint-2/model.safetensors")
+
+
+def test_full_disk_leaves_no_half_parcel_and_no_harm(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match="No space"):
+        put(tmp_path, 2)
+    assert list((tmp_path / "outbox").iterdir()) == []
+    assert (tmp_path / "checkpoint-2/optimizer.pt").read_bytes() == SECRET
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: what follows in the code does not happen."""
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(after=st.integers(0, 12))
+def test_killed_while_packing_there_is_a_whole_parcel_or_none(tmp_path_factory, after):
+    output_dir = tmp_path_factory.mktemp("killed")
+    left = after
+
+    def counted(real):
+        def call(*args, **kwargs):
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return real(*args, **kwargs)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ((os, "link"), (os, "replace"), (shutil, "copy2"), (Path, "mkdir"), (Path, "rename")):
+            patch.setattr(owner, name, counted(getattr(owner, name)))
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process cleans nothing up
+        folder = output_dir / "checkpoint-2"
+        left = 100
+        checkpoint(output_dir, 2)
+        os.makedirs(output_dir / "outbox", exist_ok=True)
+        left = after
+        try:
+            pack(folder, output_dir / "outbox", new_parcel(Record(step=2), "me/tiny", True))
+            finished = True
+        except Killed:
+            finished = False
+    found = list(read_parcels(output_dir / "outbox"))
+    assert len(found) == finished
+    for path, parcel in found:
+        assert {name: (path / "files" / name).stat().st_size for name in parcel.files} == {
+            name: file.size for name, file in parcel.files.items()
+        }
+
+
+def test_paths_of_this_machine_are_taken_out_of_configurations(tmp_path):
+    folder = checkpoint(tmp_path, 2)
+    config = {"_name_or_path": str(tmp_path / "base"), "id2label": {"0": "/m/02mk9"}, "auto_map": {"x": "/s"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_file": "C:\\Users\\ann\\tokenizer.json"}))
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path), "r": 8}))
+    (tmp_path / "outbox").mkdir()
+    record = Record(step=2, parent=ParentModel("org/base", "a" * 40))
+    parcel = pack(folder, tmp_path / "outbox", new_parcel(record, "me/tiny", True))
+    files = tmp_path / "outbox" / parcel.folder_name / "files"
+    assert json.loads((files / "config.json").read_text()) == config | {"_name_or_path": "org/base"}
+    assert json.loads((files / "tokenizer_config.json").read_text()) == {"tokenizer_file": "org/base"}
+    assert json.loads((files / "adapter_config.json").read_text()) == {"base_model_name_or_path": "org/base", "r": 8}
+    assert parcel.files["config.json"].size == (files / "config.json").stat().st_size
+
+
+def test_sharded_state_of_fsdp_is_refused_with_advice(tmp_path):
+    folder = checkpoint(tmp_path, 2)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model_fsdp_0").mkdir()
+    with pytest.raises(StiltsError, match=r"checkpoint-2 holds no \*.safetensors.*FULL_STATE_DICT"):
+        pack(folder, tmp_path, new_parcel(Record(step=2), "me/tiny", True))
+
+
+def test_missing_tokenizer_is_said(tmp_path):
+    folder = checkpoint(tmp_path, 2)
+    (folder / "tokenizer.json").unlink()
+    (tmp_path / "outbox").mkdir()
+    parcel = pack(folder, tmp_path / "outbox", new_parcel(Record(step=2), "me/tiny", True))
+    assert "processing_class=tokenizer" in parcel.notes[0]
+    assert "processing_class=tokenizer" in str(outbox_status(tmp_path))
+
+
+def test_every_checkpoint_is_one_commit_and_one_tag(tmp_path, api):
+    for step in (2, 4, 6):
+        put(tmp_path, step)
+    status = deliver_all(tmp_path, api)
+    assert status.ok and status.command is None and str(status) == "3 of 3 checkpoints are on the Hub."
+    assert commits(api) == [f"step-{step}: intermediate training" for step in (2, 4, 6)]
+    assert api.model_info("me/tiny").private
+    for step in (2, 4, 6):
+        assert weights(api, f"step-{step}", tmp_path / "cache").startswith(b"weights of %d " % step)
+    here = {file.rfilename for file in api.model_info("me/tiny", revision="step-2").siblings} - {".gitattributes"}
+    assert here == {"README.md", "config.json", "model.safetensors", "stilts.json", "tokenizer.json"}
+    assert not list((tmp_path / "outbox").glob("step-*/files"))  # forgotten, since confirmed
+
+
+def test_main_becomes_the_chosen_checkpoint_and_is_left_alone_if_it_is(tmp_path, api):
+    parcels = {step: put(tmp_path, step) for step in (2, 4)}
+    path = tmp_path / "outbox/choice-1.json"
+    for step, expected in ((4, 2), (2, 3)):  # 4 is the last already: no commit; 2 takes a third one
+        write_json(path, Choice(path, parcels[step].id, step, "best").to_dict())
+        status = deliver_all(tmp_path, api)
+        assert status.ok and len(commits(api)) == expected
+        assert weights(api, "main", tmp_path / "cache") == weights(api, f"step-{step}", tmp_path / "cache")
+    assert commits(api)[-1] == "main is step-2: best"
+    assert len(tags(api)) == 2
+
+
+def test_same_content_is_not_sent_again_and_other_content_never_moves_a_tag(tmp_path, api, faults):
+    put(tmp_path, 2)
+    deliver_all(tmp_path, api)
+    before = tags(api)
+    put(tmp_path, 2)
+    faults.seen.clear()
+    assert deliver_all(tmp_path, api).ok
+    assert not [request for request in faults.seen if request.startswith(("PUT", "POST /api/models/me/tiny/commit"))]
+    put(tmp_path, 2, content=b"of another run")
+    status = deliver_all(tmp_path, api)
+    assert tags(api) == before and len(commits(api)) == 1
+    assert "step-2 of me/tiny is already another checkpoint" in status.failed[0].reason
+    assert status.command == f"hf-stilts publish --retry {tmp_path}" and status.command in str(status)
+
+
+def test_a_file_overwritten_after_packing_never_goes_out_under_the_old_name(tmp_path, api):
+    parcel = put(tmp_path, 2)
+    with (tmp_path / "checkpoint-2/model.safetensors").open("r+b") as file:  # the link shares this content
+        file.write(b"weights of a later run")
+    os.utime(tmp_path / "checkpoint-2/model.safetensors", ns=(1, parcel.files["model.safetensors"].mtime_ns + 1))
+    status = deliver_all(tmp_path, api)
+    assert "overwritten after step-2" in status.failed[0].reason
+    assert not api.repo_exists("me/tiny") or not tags(api)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_public_repository_is_written_to_only_if_asked(tmp_path, api, private):
+    api.create_repo("me/tiny", private=False)
+    put(tmp_path, 2, private=private)
+    status = deliver_all(tmp_path, api)
+    assert status.ok is not private
+    if private:
+        assert "exists and is public" in status.failed[0].reason and not tags(api)
+
+
+def test_without_a_namespace_it_goes_to_the_user(tmp_path, api):
+    put(tmp_path, 2, repo_id="tiny")
+    sent = deliver_all(tmp_path, api).sent
+    assert sent[0].repo_id == f"{api.whoami()['name']}/tiny"
+
+
+def test_shards_of_the_commit_before_do_not_stay(tmp_path, api):
+    folder = checkpoint(tmp_path, 2)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    (folder / "model-00002-of-00002.safetensors").write_bytes(b"second shard")
+    (folder / "model.safetensors.index.json").write_text("{}")
+    (tmp_path / "outbox").mkdir()
+    pack(folder, tmp_path / "outbox", new_parcel(Record(step=2), "me/tiny", True))
+    put(tmp_path, 4)
+    assert deliver_all(tmp_path, api).ok
+    before, after = (
+        {file.rfilename for file in api.model_info("me/tiny", revision=tag).siblings if "safetensors" in file.rfilename}
+        for tag in ("step-2", "step-4")
+    )
+    assert {"model-00001-of-00002.safetensors", "model.safetensors.index.json"} <= before
+    assert after == {"model.safetensors"}
+
+
+def test_a_checkpoint_that_was_not_packed_in_time_is_taken_up(tmp_path, api):
+    put(tmp_path, 2)
+    run = {"repo_id": "me/tiny", "private": True, "record": {"phase": "target"}, "since": time.time() - 60}
+    write_json(tmp_path / "outbox/run.json", run)
+    checkpoint(tmp_path, 4)  # killed before on_save
+    (checkpoint(tmp_path, 6) / "trainer_state.json").unlink()  # killed while saving
+    old = checkpoint(tmp_path, 1) / "trainer_state.json"
+    os.utime(old, (1, 1))  # of a run before publishing
+    status = deliver_all(tmp_path, api)
+    assert [parcel.step for parcel in status.sent] == [2, 4]
+    assert commits(api)[-1] == "step-4: target training"
+
+
+def test_the_hourly_limit_of_the_hub_is_kept_to(tmp_path, api):
+    now = time.time()
+    parcel = put(tmp_path, 2)
+    folder = tmp_path / "outbox" / parcel.folder_name
+    for index in range(COMMITS_PER_HOUR):
+        other = tmp_path / "outbox" / f"step-{index}-sent"
+        other.mkdir()
+        update(other, replace(parcel, state="sent", sent_at=now - 3600 + 10 * (index + 1)))
+    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
+    # the oldest of the 120 was sent 3590 s ago, so in 10 s it no longer counts
+    assert 5 < courier._must_wait([(folder, parcel)]) <= 10
+    shutil.rmtree(tmp_path / "outbox" / "step-0-sent")
+    assert courier._must_wait([(folder, parcel)]) == 0
+
+
+def test_two_processes_deliver_an_outbox_once(tmp_path, hub, api):
+    for step in range(2, 8):
+        put(tmp_path, step)
+    threads = [threading.Thread(target=deliver_all, args=(tmp_path, api_of(hub))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outbox_status(tmp_path).ok and len(commits(api)) == 6
+
+
+def test_a_broken_parcel_does_not_hold_up_the_others(tmp_path, api, caplog):
+    put(tmp_path, 2)
+    (tmp_path / "outbox/step-9-broken").mkdir()
+    (tmp_path / "outbox/step-9-broken/parcel.json").write_text("{")
+    assert [parcel.step for parcel in deliver_all(tmp_path, api).sent] == [2]
+    assert "step-9-broken" in caplog.text
+
+
+def test_without_an_outbox_the_command_says_so(tmp_path):
+    for function in (outbox_status, retry):
+        with pytest.raises(FileNotFoundError, match="no outbox.*publish --status"):
+            function(tmp_path)
+
+
+def test_what_cannot_be_packed_is_reported_and_raises_nothing(tmp_path, monkeypatch):
+    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    start = functools.partial(subprocess.Popen, idle, stdin=subprocess.PIPE)
+    monkeypatch.setattr("hf_stilts.hub.outbox.start_courier", lambda *_: start())
+    outbox = Outbox(tmp_path, "me/tiny", private=True, record=Record())
+    outbox.add(tmp_path / "checkpoint-3", Record(step=3))
+    status = outbox.close()
+    assert [parcel.step for parcel in status.failed] == [3] and "No such file" in status.failed[0].reason
+
+
+def test_state_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "parcel.json"
+    write_json(path, {"state": "waiting"})
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(parcel_module.os, "replace", killed)
+    with pytest.raises(Killed):
+        write_json(path, {"state": "sent"})
+    assert json.loads(path.read_text()) == {"state": "waiting"}
+    assert [p.name for p in tmp_path.iterdir()] == ["parcel.json"]
