@@ -228,7 +228,7 @@ def hub_serve(
 @app.command()
 def quickstart(
     folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("quickstart"),
-    seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 42,
 ) -> None:
     """All three phases offline on a small made-up world, in about two minutes."""
     from hf_stilts.quickstart import run

@@ -32,7 +32,7 @@ Next, on real data (each command says what it lacks; --help lists the rest):
   [bold]hf-stilts evaluate udpos --model runs/udpos[/]"""
 
 
-def run(folder: Path, seed: int = 0) -> None:
+def run(folder: Path, seed: int = 42) -> None:
     """Make the world, start the Hub, run the two processes and show what came out.
 
     Args:
@@ -52,6 +52,7 @@ def run(folder: Path, seed: int = 0) -> None:
         out.print(f"   The embedded Hub answers at {hub.url}")
         environment = {**os.environ, **hub.environment(), "HF_HOME": str(folder / "cache")}
         environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment |= {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
         for part in (
             "train",
             "evaluate",
@@ -131,9 +132,11 @@ def pretrain(folder: Path, seed: int) -> None:
 def evaluate(folder: Path, seed: int) -> None:
     """Phase three, in a process of its own: load by name, fine-tune, score all languages, find translations."""
     import pandas as pd
+    import transformers
 
     from hf_stilts.evaluation.zero_shot import append_jsonl
 
+    transformers.logging.set_verbosity_error()  # stock loading reports the dropped head, at length
     tables = []
     encoders = {DIRECT: BASE} | {name: name for name in INTERMEDIATE}
     for label, name in encoders.items():
@@ -154,9 +157,10 @@ def evaluate_encoder(folder: Path, seed: int, label: str, name: str) -> pd.DataF
     from hf_stilts.hub.checkpoints import resolve
 
     tasks, data = world.tasks(), str(folder / "data")
-    found = resolve(name, base=BASE, namespace=NAMESPACE)
+    whose = {"base": BASE, "namespace": NAMESPACE, "seed": seed}
+    found = resolve(name, **whose)
     stock = AutoModel.from_pretrained(found.repo_id, revision=None if label == DIRECT else f"step-{STEPS}")
-    encoder = stock if label == DIRECT else load_intermediate(name, base=BASE, namespace=NAMESPACE)
+    encoder = stock if label == DIRECT else load_intermediate(name, **whose)
     trainer = TargetTrainer(
         found.repo_id,
         _arguments(folder / "runs" / f"pos-from-{label.replace(' ', '-')}", seed, steps=120, batch=32, rate=5e-4),

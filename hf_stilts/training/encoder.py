@@ -145,7 +145,7 @@ def with_fresh_head(source: str, task: Task, *, revision: str | None = None) -> 
     carried = {name for name in target.state_dict() if name in body_state}
     prefix = f"{model.base_model_prefix}."
     fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
-    return model.eval(), HandOver(source, revision, len(carried), fresh)
+    return model.eval(), HandOver(source, revision or _commit(body.config), len(carried), fresh)
 
 
 def load_trained(
@@ -215,7 +215,13 @@ def _continue_masked_lm(
             source, revision=revision, dtype="float32", output_loading_info=True
         )
     fresh = tuple(sorted(info["missing_keys"]))
-    return model.eval(), HandOver(source, revision, len(model.state_dict()) - len(fresh), fresh)
+    carried = len(model.state_dict()) - len(fresh)
+    return model.eval(), HandOver(source, revision or _commit(model.config), carried, fresh)
+
+
+def _commit(config: PretrainedConfig) -> str | None:
+    """Commit that stock loading took from the Hub; `None` for a folder."""
+    return getattr(config, "_commit_hash", None)
 
 
 def _modules(parameters: tuple[str, ...]) -> list[str]:

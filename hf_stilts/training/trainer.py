@@ -86,6 +86,8 @@ class StiltsTrainer(Trainer):
         self.data_dir = data_dir
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
+        if data_collator is None:
+            args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
         source = model if isinstance(model, str) else None
         if model is None:
