@@ -123,6 +123,7 @@ def test_hf_commands_of_a_normal_day(client: Client, tmp_path):
     assert (tmp_path / "copy/model.safetensors").read_bytes() == bytes(1000)
     client.hf("download", "local/day", "README.md")
     assert "local/day" in client.hf("cache", "ls")
+    assert "local/day" in client.hf("repos", "ls")
     client.hf("repos", "delete", "local/table", "--type", "dataset", "--yes")
 
 

@@ -195,6 +195,25 @@ def listing(call: Call) -> Response:
     return call.page(_only(row, call.asked("expand")) for row in rows)
 
 
+def owned(call: Call) -> Response:
+    """GET /api/settings/repositories and /api/organizations/NAME/settings/repositories: what an owner stores."""
+    owner = call.params.get("owner", call.member())
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for repository in call.store.all():
+            if repository.id.startswith(f"{owner}/"):
+                head = repository.at("main")
+                yield {
+                    "id": repository.id,
+                    "type": repository.kind.removesuffix("s"),
+                    "updatedAt": stamp(head),
+                    "visibility": "private" if repository.private else "public",
+                    "storage": sum(entry.size for entry in repository.entries(head, recursive=True)),
+                }
+
+    return call.page(rows())
+
+
 def validate_yaml(call: Call) -> Response:
     """POST /api/validate-yaml."""
     content = field(call.json(), "content", str)
@@ -287,6 +306,8 @@ ROUTES = [
     Route("/api/repos/create", plain(create), methods=["POST"]),
     Route("/api/repos/delete", plain(delete), methods=["DELETE"]),
     Route("/api/repos/move", plain(move), methods=["POST"]),
+    Route("/api/settings/repositories", plain(owned), methods=["GET"]),
+    Route("/api/organizations/{owner}/settings/repositories", plain(owned), methods=["GET"]),
     Route("/api/validate-yaml", plain(validate_yaml), methods=["POST"]),
     Route("/api/{kind:hub_kind}", plain(listing), methods=["GET"]),
     Route(_REPO, plain(info), methods=["GET"]),
