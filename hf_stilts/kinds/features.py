@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -46,8 +47,13 @@ def map_rows(
     recipe = (task.kind, task.labels, sorted(task.aliases.items()), sorted(settings.items()), kept._fingerprint)
     parts = (repr(recipe), _source(make), _tokenizer_state(tokenizer))
     fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def compact(batch: Batch, numbers: list[int]) -> Batch:
+        made = make(batch, [keep[number] for number in numbers])
+        return {name: [_integers(value) for value in values] for name, values in made.items()}
+
     features = kept.map(
-        lambda batch, numbers: make(batch, [keep[number] for number in numbers]),
+        compact,
         batched=True,
         with_indices=True,
         remove_columns=rows.column_names,
@@ -154,6 +160,11 @@ def all_labelled(task: Task, unlabelled: list[int], rows: int) -> bool:
         f"Task {task.name}: {len(unlabelled)} of {rows} rows have no gold label, first row {unlabelled[0]}; "
         "a score needs all or none. Drop them in the task's prepare=, or score another split."
     )
+
+
+def _integers(value: Any) -> Any:
+    """A list of integers as an array, which Arrow takes over several times faster than it inspects a list."""
+    return np.array(value, dtype=np.int32) if isinstance(value, list) and not (value and isinstance(value[0], list)) else value
 
 
 def _source(make: Callable[..., Any]) -> str:
