@@ -1,4 +1,4 @@
-"""Rows of a task from a Hub: pinned commits, prefetching into a mirror, and no network at all. Stock clients, own processes."""
+"""Rows of a task from a Hub, in processes of their own: pinned commits, prefetching into a mirror, and no network."""
 
 import pytest
 from hub_fixture import Client, Fault, HubProcess
@@ -8,7 +8,8 @@ from datasets import ClassLabel, Dataset, Features, Value
 from huggingface_hub import HfApi
 features = Features({"premise": Value("string"), "label": ClassLabel(names=["no", "yes"])})
 def publish(labels, config):
-    rows = Dataset.from_list([{"premise": f"p{n}", "label": label} for n, label in enumerate(labels)], features=features)
+    rows = [{"premise": f"p{n}", "label": label} for n, label in enumerate(labels)]
+    rows = Dataset.from_list(rows, features=features)
     rows.push_to_hub("local/nli", config, split="train")
     return HfApi().dataset_info("local/nli").sha
 first, second, third = publish([0, 1], "de"), publish([0, 1, 1], "de"), publish([1], "fr")
@@ -19,8 +20,10 @@ TASK = """
 from hf_stilts.task import Task
 from hf_stilts.data.load import data_revision, load, prefetch
 def task(revision, **changes):
-    known = dict(kind="text-classification", dataset="local/nli", config="{language}", revision=revision, labels=("yes", "no"),
-                 columns={"text": "premise", "label": "label"}, languages=("de", "fr"), name="nli")
+    known = dict(
+        kind="text-classification", dataset="local/nli", config="{language}", revision=revision, name="nli",
+        labels=("yes", "no"), columns={"text": "premise", "label": "label"}, languages=("de", "fr"),
+    )
     return Task(**(known | changes))
 def failure(call):
     try:
@@ -108,10 +111,14 @@ for language in ("de", "fr"):
 
 
 def test_prefetching_a_test_set_brings_what_trains_it(client, published, tmp_path):
+    file = tmp_path / "trains.py"
+    file.write_text(
+        "from hf_stilts.task import Task\n"
+        "TASK = Task(kind='text-classification', dataset='local/nli', config='fr', columns={'text': 'premise'},\n"
+        "            labels=('yes', 'no'))\n"
+    )
     code = f"""{TASK}
-file = {str(tmp_path / "trains.py")!r}
-open(file, "w").write("from hf_stilts.task import Task\\nTASK = Task(kind='text-classification', dataset='local/nli', config='fr', "
-                      "columns={{'text': 'premise'}}, labels=('yes', 'no'))")
+file = {str(file)!r}
 print([part.task for part in prefetch(task(None, train=(file,)), {str(tmp_path / "mirror")!r}, ["de"]).parts])
 print(len(load(file, data_dir={str(tmp_path / "mirror")!r})))
 """

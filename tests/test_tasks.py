@@ -1,0 +1,195 @@
+"""Tasks are data: every one of them reads its rows as the Hub stores them, and others can bring their own."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hf_stilts.tasks
+from hf_stilts.data.canonical import canonical
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import KINDS, StiltsError, Task, list_tasks, load_task
+
+OWN = sorted(module.name for module in pkgutil.iter_modules(hf_stilts.tasks.__path__))
+STRING, STRINGS, ANSWERS = (
+    Value("string"),
+    List(Value("string")),
+    {"text": List(Value("string")), "answer_start": List(Value("int32"))},
+)
+UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+SQUAD = {
+    "id": "7",
+    "title": "Owls",
+    "context": "An owl.",
+    "question": "What?",
+    "answers": {"text": ["owl"], "answer_start": [3]},
+}
+
+NLI = ["entailment", "neutral", "contradiction"]
+CHOICES, FIVE = {"label": STRINGS, "text": STRINGS}, {"label": [*"ABCDE"], "text": [*"vwxyz"]}
+MINED = {
+    "source_ids": ["1", "2"],
+    "source": ["Eule", "Maus"],
+    "target_ids": ["1"],
+    "target": ["a mouse"],
+    "gold": [["2", "1"]],
+}
+
+# One row as the task's data set on the Hub stores it, with the types there, and what a kind must see of it.
+STORED = {
+    "mnli": (
+        {"premise": STRING, "hypothesis": STRING, "label": ClassLabel(names=NLI), "idx": Value("int32")},
+        {"premise": "p", "hypothesis": "h", "label": 1, "idx": 0},
+        {"text": "p", "text_pair": "h", "label": 1},
+    ),
+    "squad_v1": (
+        {"id": STRING, "title": STRING, "context": STRING, "question": STRING, "answers": ANSWERS},
+        SQUAD,
+        {key: SQUAD[key] for key in ("id", "question", "context", "answers")},
+    ),
+    "xquad": (
+        {"id": STRING, "context": STRING, "question": STRING, "answers": ANSWERS},
+        {key: SQUAD[key] for key in ("id", "context", "question", "answers")},
+        {key: SQUAD[key] for key in ("id", "question", "context", "answers")},
+    ),
+    "commonsenseqa": (
+        {"id": STRING, "question": STRING, "question_concept": STRING, "choices": CHOICES, "answerKey": STRING},
+        {"id": "7", "question": "Where?", "question_concept": "owl", "choices": FIVE, "answerKey": "D"},
+        {"id": "7", "context": "Where?", "choices": [*"vwxyz"], "label": 3},
+    ),
+    "udpos": (
+        {"tokens": STRINGS, "pos_tags": List(ClassLabel(names=UPOS))},
+        {"tokens": ["owls", "see"], "pos_tags": [7, 15]},
+        {"tokens": ["owls", "see"], "tags": [7, 15]},
+    ),
+    "tatoeba": (
+        {"sentence1": STRING, "sentence2": STRING, "lang": STRING},
+        {"sentence1": "Eule", "sentence2": "owl", "lang": "deu-eng"},
+        {"source": "Eule", "target": "owl"},
+    ),
+    "bucc2018": (
+        {"sentence1": STRINGS, "sentence2": STRINGS, "gold": List(List(Value("int64")))},
+        {"sentence1": ["Eule", "Maus"], "sentence2": ["a mouse"], "gold": [[2, 1]]},
+        MINED,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_rows_as_the_hub_stores_them_become_canonical(name):
+    assert name in STORED, f"add a stored row of {name} to this file"
+    features, stored, expected = STORED[name]
+    rows = Dataset.from_list([stored], features=Features(features))
+    for limit in (None, 1):
+        assert canonical(rows, load_task(name), limit=limit)[0] == expected
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_task_says_what_a_reader_needs(name):
+    task = load_task(name)
+    assert task.name == name
+    assert task.kind in KINDS
+    assert task.description and "/" in task.dataset and task.license and task.paper
+    assert task.revision is None or (len(task.revision) == 40 and int(task.revision, 16)), "a commit, never a branch"
+    assert all(load_task(each).kind == task.kind for each in task.train)
+    if task.config:
+        configs = [task.config_for(language) for language in task.languages]
+        assert len(set(configs)) == len(configs) or "{" not in task.config
+
+
+def test_the_tasks_of_this_release_are_listed():
+    assert {"mnli", "squad_v1", "commonsenseqa", "udpos", "xquad", "tatoeba", "bucc2018"} <= set(list_tasks())
+
+
+def test_listing_tasks_loads_nothing_heavy():
+    code = "import sys, hf_stilts.task as t; [t.load_task(n) for n in t.list_tasks()]; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "datasets", "numpy", "huggingface_hub"} & set(loaded)
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("udpso", "udpos"), ("xqad", "xquad"), ("tatoeb", "tatoeba")])
+def test_an_unknown_name_suggests_the_nearest(wrong, meant):
+    with pytest.raises(StiltsError, match=f"did you mean {meant}.*hf-stilts tasks"):
+        load_task(wrong)
+
+
+def test_a_name_like_no_other_lists_all():
+    with pytest.raises(StiltsError, match="bucc2018, commonsenseqa"):
+        load_task("zzzzzz")
+
+
+TASK_FILE = '''"""Owls: is it an owl? A task of somebody else."""
+from hf_stilts.task import Task
+TASK = Task(kind="text-classification", dataset="owls/owls", labels=("no", "yes"))
+'''
+
+
+def test_a_file_is_a_task(tmp_path):
+    (tmp_path / "owls.py").write_text(TASK_FILE)
+    task = load_task(str(tmp_path / "owls.py"))
+    assert (task.name, task.description) == ("owls", "Owls: is it an owl? A task of somebody else.")
+    assert load_task(task) is task
+    with pytest.raises(FileNotFoundError, match="No task file"):
+        load_task(str(tmp_path / "absent.py"))
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(StiltsError, match=r"no TASK = Task\(...\)"):
+        load_task(str(tmp_path / "empty.py"))
+
+
+@pytest.mark.parametrize("points_at", ["installed_owls", "installed_owls:TASK"])
+def test_an_installed_package_brings_its_tasks(tmp_path, monkeypatch, points_at):
+    info = tmp_path / "installed_owls-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: installed-owls\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[hf_stilts.tasks]\nowls = {points_at}\n")
+    (tmp_path / "installed_owls.py").write_text(TASK_FILE)
+    assert "owls" not in list_tasks()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "installed_owls", raising=False)
+    assert "owls" in list_tasks()
+    assert (load_task("owls").name, load_task("owls").dataset) == ("owls", "owls/owls")
+    with pytest.raises(StiltsError, match="did you mean owls"):
+        load_task("owl")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kind": "tagging"}, "has kind 'tagging'.*Set kind="),
+        ({"columns": {"premise": "text"}}, "maps column 'premise'.*left of columns="),
+        ({"languages": ("en", "xx")}, "language 'xx'"),
+        ({"labels": ("yes",), "aliases": {"ja": "jes"}}, "alias ja -> jes"),
+    ],
+)
+def test_a_task_that_no_kind_could_read_is_refused(wrong, said):
+    with pytest.raises(StiltsError, match=said):
+        Task(**{"kind": "text-classification", "dataset": "x/y", **wrong})
+
+
+@given(labels=st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=1, max_size=6, unique=True))
+def test_a_label_is_found_by_name_and_by_number(labels):
+    task = Task(kind="text-classification", dataset="x/y", labels=tuple(labels))
+    for number, label in enumerate(labels):
+        assert task.label_id(label) == task.label_id(number) == task.label_id(str(number)) == number
+    assert task.label_id(-1) == task.label_id("-1") == -1
+    for stray in (len(labels), -2, "no such label"):
+        with pytest.raises(StiltsError):
+            task.label_id(stray)
+
+
+def test_configurations_are_named_by_code_or_by_name():
+    assert [load_task("tatoeba").config_for(each) for each in ("de", "fa", "zh")] == ["deu-eng", "pes-eng", "cmn-eng"]
+    assert load_task("udpos").config_for("el") == "udpos.Greek"
+    assert load_task("commonsenseqa").config_for("en") is None
+    assert len({language.iso3 for language in LANGUAGES.values()}) == len(LANGUAGES) == 50
+
+
+def test_a_split_has_its_own_name_in_the_data_set():
+    assert load_task("mnli").split_for("validation") == "validation_matched"
+    assert load_task("mnli").split_for("train") == "train"
+    assert json.dumps(dict(load_task("xquad").splits)) == '{"test": "validation"}'
