@@ -65,27 +65,31 @@ TONGUES = {
     )
 }  # fmt: skip
 
-# Concepts by class: how many there are and which tag they get. Digits and punctuation are the same in all languages.
+# Concepts by class: how many there are and which tag they get.
 CLASSES = {
-    "person": (32, "PROPN"), "worker": (20, "NOUN"), "action": (20, "VERB"), "thing": (40, "NOUN"), "kind": (8, "NOUN"),
-    "place": (16, "NOUN"), "colour": (8, "ADJ"), "quality": (8, "ADJ"), "time": (8, "ADV"),
+    "person": (32, "PROPN"), "place": (16, "PROPN"), "number": (8, "NUM"), "worker": (16, "NOUN"),
+    "thing": (32, "NOUN"), "kind": (8, "NOUN"), "action": (16, "VERB"), "colour": (6, "ADJ"), "quality": (6, "ADJ"),
+    "time": (6, "ADV"),
 }  # fmt: skip
+NAMES = ("person", "place")  # the same in all languages, as digits and punctuation are
+MODIFIERS = ("quality", "colour", "number", "place", "time")
 PARTICLES = {"the": "PART", "not": "PART", "in": "ADP", "near": "ADP", "who": "PART", "what": "PART", "where": "PART"}
 TAGS = ("ADJ", "ADP", "ADV", "NOUN", "NUM", "PART", "PROPN", "PUNCT", "VERB")
-INTERNATIONAL = 0.25  # share of things, places and qualities for which an international word exists
-THINGS_OF_A_KIND = 5  # as apple, pear, ... are fruit
+INTERNATIONAL = 0.25  # share of trades, things, kinds and qualities for which an international word exists
+SHARPNESS = 8  # the higher, the fewer concepts go with a concept: about 4 of 20 actions have 4/5 of a worker's weight
+THINGS_OF_A_KIND = 4  # as apple, pear, ... are fruit
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One meaning: somebody acts on something; what is `None` or 0 is left unsaid. Values are concepts (`"thing7"`)."""
+    """One meaning: somebody acts on something; what is `None` is left unsaid. Values are concepts (`"thing7"`)."""
 
     agent: str
     action: str
     thing: str
-    agent_quality: str | None = None
-    thing_colour: str | None = None
-    number: int = 0
+    quality: str | None = None
+    colour: str | None = None
+    number: str | None = None
     place: str | None = None
     adposition: str = "in"
     time: str | None = None
@@ -130,20 +134,15 @@ class World:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.concepts = {name: [f"{name}{i}" for i in range(count)] for name, (count, _) in CLASSES.items()}
-        self.agents = self.concepts["person"] + self.concepts["worker"]
         rng = random.Random(f"{seed} affinities")
-        self._agent_weights = _tendencies(rng, self.agents, sharp=1)
+        self.trades = {person: rng.choice(self.concepts["worker"]) for person in self.concepts["person"]}
         self._likes = {
-            (given, name): {concept: _tendencies(rng, self.concepts[name], sharp) for concept in givens}
-            for given, givens, name, sharp in (
-                ("agent", self.agents, "action", 6),
-                ("action", self.concepts["action"], "thing", 8),
-                ("agent", self.agents, "place", 8),
-                ("thing", self.concepts["thing"], "colour", 6),
-                ("agent", self.agents, "quality", 6),
-                ("place", self.concepts["place"], "time", 6),
+            (given, name): {concept: _tendencies(rng, self.concepts[name]) for concept in self.concepts[given]}
+            for given, name in (
+                ("worker", "action"), ("worker", "place"), ("worker", "quality"), ("action", "thing"),
+                ("thing", "colour"), ("thing", "number"), ("place", "time"),
             )
-        }
+        }  # fmt: skip
 
     @cached_property
     def lexicons(self) -> dict[str, dict[str, str]]:
@@ -151,62 +150,70 @@ class World:
         rng = random.Random(f"{self.seed} words")
         taken: set[str] = set()
         sound = Tongue("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
-        names = {person: _word(rng, sound, 2, taken).capitalize() for person in self.concepts["person"]}
+        names = {concept: _word(rng, sound, 2, taken).capitalize() for name in NAMES for concept in self.concepts[name]}
         loans = {
             concept: _word(rng, sound, 3, taken)
-            for name in ("thing", "place", "quality", "kind", "worker")
+            for name in ("worker", "thing", "kind", "quality")
             for concept in self.concepts[name]
             if rng.random() < INTERNATIONAL
         }
+        names |= {number: str(digit) for digit, number in enumerate(self.concepts["number"], start=2)}
         lexicons = {}
         for code, tongue in TONGUES.items():
             lexicon = dict(names)
             for concept in PARTICLES:
                 lexicon[concept] = _word(rng, tongue, 1, taken)
             for name in CLASSES:
-                for concept in self.concepts[name] if name != "person" else []:
+                for concept in [concept for concept in self.concepts[name] if concept not in names]:
                     borrowed = concept in loans and rng.random() < tongue.loans
                     lexicon[concept] = loans[concept] if borrowed else _word(rng, tongue, 2, taken)
             lexicons[code] = lexicon
         return lexicons
 
-    def like(self, rng: random.Random, given: str, concept: str, name: str) -> str:
-        """A concept of class `name` that tends to go with `concept`."""
-        return rng.choices(self.concepts[name], cum_weights=self._likes[given, name][concept])[0]
+    def like(self, rng: random.Random, given: str, name: str) -> str:
+        """A concept of class `name` that tends to go with the concept `given`; a person is like all of its trade."""
+        given = self.trades.get(given, given)
+        return rng.choices(self.concepts[name], cum_weights=self._likes[given.rstrip("0123456789"), name][given])[0]
+
+    def anybody(self, rng: random.Random) -> str:
+        """A person by name or by trade."""
+        return rng.choice(self.concepts["person"] + self.concepts["worker"])
 
     def scene(self, rng: random.Random, agent: str | None = None, detail: float = 0.5) -> Scene:
-        """Draw a scene, of `agent` if given; each modifier is told with probability `detail`."""
-        agent = agent or rng.choices(self.agents, cum_weights=self._agent_weights)[0]
-        action = self.like(rng, "agent", agent, "action")
-        thing = self.like(rng, "action", action, "thing")
-        place = self.like(rng, "agent", agent, "place") if rng.random() < detail else None
-        told = [rng.random() < detail for _ in range(4)]
-        quality = self.like(rng, "agent", agent, "quality")
-        return Scene(
+        """Draw a scene of `agent`, or of somebody without a name; each modifier is told with probability `detail`."""
+        agent = agent or rng.choice(self.concepts["worker"])
+        action = self.like(rng, agent, "action")
+        thing = self.like(rng, action, "thing")
+        place = self.like(rng, agent, "place")
+        scene = Scene(
             agent, action, thing,
-            agent_quality=quality if told[0] and agent in self.concepts["worker"] else None,
-            thing_colour=self.like(rng, "thing", thing, "colour") if told[1] else None,
-            number=rng.randint(2, 9) if told[2] else 0,
+            quality=None if agent in self.trades else self.like(rng, agent, "quality"),
+            colour=self.like(rng, thing, "colour"),
+            number=self.like(rng, thing, "number"),
             place=place,
             adposition=rng.choice(("in", "near")),
-            time=self.like(rng, "place", place or "place0", "time") if told[3] else None,
+            time=self.like(rng, place, "time"),
             negated=rng.random() < 0.1,
         )  # fmt: skip
+        unsaid = [name for name in MODIFIERS if rng.random() >= detail]
+        return replace(scene, **dict.fromkeys(unsaid))
 
     def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
         """Words of the sentence that tells `scene`, or that asks for its `agent`, `thing` or `place`."""
         tongue, lexicon = TONGUES[language], self.lexicons[language]
 
-        def phrase(noun: str, role: str, adjective: str | None, number: int = 0, ending: str = "") -> list[Word]:
+        def phrase(
+            noun: str, role: str, adjective: str | None = None, number: str | None = None, ending: str = ""
+        ) -> list[Word]:
             if ask == role:
                 return [Word(lexicon[{"agent": "who", "thing": "what", "place": "where"}[role]], "PART", "question")]
-            common = noun not in self.concepts["person"]
+            common = not noun.startswith(NAMES)
             form = lexicon[noun] + (tongue.plural if number else "") + (ending if common else "")
             core = [Word(form, "NOUN" if common else "PROPN", role)]
             if adjective:
                 core.insert(len(core) if tongue.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))
             if number:
-                core.insert(0, Word(str(number), "NUM", role))
+                core.insert(0, Word(lexicon[number], "NUM", role))
             elif common and tongue.article:
                 core.insert(0, Word(lexicon["the"], "PART"))
             return core
@@ -215,11 +222,11 @@ class World:
         if scene.negated:
             verb.insert(0, Word(lexicon["not"], "PART"))
         parts = {
-            "S": phrase(scene.agent, "agent", scene.agent_quality),
+            "S": phrase(scene.agent, "agent", scene.quality),
             "V": verb,
-            "O": phrase(scene.thing, "thing", scene.thing_colour, scene.number, tongue.accusative),
+            "O": phrase(scene.thing, "thing", scene.colour, scene.number, tongue.accusative),
         }
-        place = phrase(scene.place, "place", None) if scene.place else []
+        place = phrase(scene.place, "place") if scene.place else []
         if place and ask != "place":
             place.insert(len(place) if tongue.postposition else 0, Word(lexicon[scene.adposition], "ADP"))
         time = [Word(lexicon[scene.time], "ADV", "time")] if scene.time else []
@@ -232,21 +239,26 @@ class World:
         return [*words, Word("?" if ask else ".", "PUNCT")]
 
     def story(self, rng: random.Random) -> Iterator[tuple[Scene, str]]:
-        """Two or three scenes of one or two agents, often with a question and its answer: (scene, what is asked)."""
-        agents = rng.choices(self.agents, cum_weights=self._agent_weights, k=2)
-        scenes = [self.scene(rng, rng.choice(agents)) for _ in range(rng.randint(2, 3))]
+        """Two or three scenes of one person, by name or trade, often with a question and its answer.
+
+        Yields:
+            A scene, and which part of it is asked for; empty if it is told.
+        """
+        person = rng.choice(self.concepts["person"])
+        scenes = [self.scene(rng, person) for _ in range(rng.randint(2, 3))]
+        scenes = [replace(scene, agent=self.trades[scene.agent]) if rng.random() < 0.3 else scene for scene in scenes]
         for scene in scenes:
             yield scene, ""
         if rng.random() < 0.5:
             scene = rng.choice(scenes)
             yield scene, rng.choice(("agent", "thing", "place") if scene.place else ("agent", "thing"))
-            short = replace(scene, agent_quality=None, time=None)
+            short = replace(scene, quality=None, time=None)
             yield short.general() if rng.random() < 0.3 else short, ""
 
 
-def _tendencies(rng: random.Random, concepts: list[str], sharp: int) -> list[float]:
-    """Cumulative weights over `concepts`; the sharper, the fewer of them get nearly all."""
-    return list(accumulate(rng.random() ** sharp for _ in concepts))
+def _tendencies(rng: random.Random, concepts: list[str]) -> list[float]:
+    """Cumulative weights over `concepts`; a few of them get nearly all."""
+    return list(accumulate(rng.random() ** SHARPNESS for _ in concepts))
 
 
 def _word(rng: random.Random, tongue: Tongue, syllables: int, taken: set[str]) -> str:

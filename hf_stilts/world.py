@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_stilts.scenes import TAGS, TONGUES, Scene, Word, World, join
+from hf_stilts.scenes import MODIFIERS, TAGS, TONGUES, Scene, Word, World, join
 from hf_stilts.task import Task
 
 if TYPE_CHECKING:
@@ -157,30 +157,28 @@ def _text_row(world: World, language: str, rng: random.Random) -> Row:
 
 def _nli_row(world: World, language: str, rng: random.Random) -> Row:
     """Two sentences: less said is entailed, more or something else said is neutral, changed is contradicted."""
-    premise = replace(world.scene(rng, detail=0.7), negated=False)
-    told = [name for name in ("agent_quality", "thing_colour", "number", "place", "time") if getattr(premise, name)]
+    premise = replace(world.scene(rng, world.anybody(rng), detail=0.7), negated=False)
+    told = [name for name in MODIFIERS if getattr(premise, name)]
     kept = [name for name in told if rng.random() < 0.5]
-    other = world.scene(rng, detail=1.0)
+    other = world.scene(rng, world.anybody(rng), detail=1.0)
     label = rng.choice(NLI_LABELS)
     changes: dict[str, Any] = {}
     if label == "contradiction":
-        mutable = [name for name in ("thing_colour", "number", "place") if name in told]
+        mutable = [name for name in ("colour", "number", "place") if name in told]
         name = rng.choice([*mutable, "negated"])
         while name != "negated" and getattr(other, name) == getattr(premise, name):
-            other = world.scene(rng, detail=1.0)
+            other = world.scene(rng, world.anybody(rng), detail=1.0)
         changes[name] = True if name == "negated" else getattr(other, name)
     elif label == "neutral":
-        unsaid = [name for name in ("thing_colour", "number", "place", "time") if name not in told]
+        unsaid = [name for name in ("colour", "number", "place", "time") if name not in told]
         name = rng.choice([*unsaid, "agent", "action", "thing"])
         while getattr(other, name) == getattr(premise, name):
-            other = world.scene(rng, detail=1.0)
+            other = world.scene(rng, world.anybody(rng), detail=1.0)
         changes[name] = getattr(other, name)
         if name == "agent":
-            kept = [name for name in kept if name != "agent_quality"]
-    dropped: dict[str, Any] = {
-        name: 0 if name == "number" else None for name in told if name not in kept and name not in changes
-    }
-    hypothesis = replace(premise, **dropped, **changes)
+            kept = [name for name in kept if name != "quality"]
+    unkept = [name for name in told if name not in kept and name not in changes]
+    hypothesis = replace(premise, **dict.fromkeys(unkept), **changes)
     if "thing" not in changes and rng.random() < 0.2:
         hypothesis = hypothesis.general()
     return {
@@ -194,7 +192,7 @@ def _qa_row(world: World, language: str, rng: random.Random) -> Row:
     """A story of scenes that no question confuses, a question, and the answer with its place in the story."""
     scenes: list[Scene] = []
     while len(scenes) < rng.choice((2, 3, 4)) or len(scenes) < 2:
-        scene = replace(world.scene(rng), negated=False)
+        scene = replace(world.scene(rng, world.anybody(rng)), negated=False)
         if all(scene.agent != other.agent and scene.thing != other.thing for other in scenes):
             scenes.append(scene)
     at = rng.randrange(len(scenes))
@@ -220,7 +218,7 @@ def _answer(sentence: list[Word], role: str) -> tuple[int, str]:
 
 
 def _pos_row(world: World, language: str, rng: random.Random) -> Row:
-    scene = world.scene(rng)
+    scene = world.scene(rng, world.anybody(rng))
     words = world.tell(scene, language, ask=rng.choice(("agent", "thing")) if rng.random() < 0.2 else "")
     return {"tokens": [word.form for word in words], "tags": [word.tag for word in words]}
 
@@ -244,10 +242,10 @@ def _mining_row(world: World, language: str, rng: random.Random, ours: int, engl
 
 
 def _distinct(world: World, rng: random.Random, count: int) -> list[Scene]:
+    """Scenes without names, which are the same in all languages and would give a translation away."""
     scenes: dict[Scene, None] = {}
     while len(scenes) < count:
-        scene = world.scene(rng)
-        scenes[scene if scene.place else replace(scene, adposition="in")] = None
+        scenes[replace(world.scene(rng, detail=0.6), place=None, adposition="in")] = None
     return list(scenes)
 
 
