@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_stilts.retrieval.neighbours import inner_neighbours, neighbours
+from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, neighbours
 
 small = st.integers(-4, 4)
 
@@ -35,17 +35,17 @@ def test_agrees_with_the_full_table(x, y, k):
 
 def test_blocks_do_not_show():
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(70, 8)).astype("f"), rng.normal(size=(45, 8)).astype("f")
-    for one, other in zip(inner_neighbours(x, y, 5), inner_neighbours(x, y, 5, block=7), strict=True):
-        assert (one.indices == other.indices).all()
-        assert np.allclose(one.scores, other.scores, atol=1e-6)
+    x, y = (as_tensor(rng.normal(size=(n, 8)).astype("f")) for n in (70, 45))
+    one, other = exhaustive(x, y, 5), exhaustive(x, y, 5, block=7)
+    assert (one.indices == other.indices).all()
+    assert np.allclose(one.scores, other.scores, atol=1e-6)
 
 
 def test_equal_scores_give_the_lower_index_first():
     # Axis vectors: every product is exactly 0 or 1, so ties are ties to the last bit, inside a block and across blocks.
     x, y = np.eye(4, dtype="f")[[0, 1]], np.eye(4, dtype="f")[[2, 0, 1, 0, 3, 0, 1]]
     for block in (100, 2):
-        forward = inner_neighbours(x, y, 4, block=block).forward
+        forward = exhaustive(as_tensor(x), as_tensor(y), 4, block=block)
         assert forward.indices.tolist() == [[1, 3, 5, 0], [2, 6, 0, 1]]
         assert forward.scores.tolist() == [[1, 1, 1, 0], [1, 1, 0, 0]]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hf_stilts.metrics.bucc_mining import mining as rules
 from hf_stilts.metrics.bucc_mining.mining import Margin, Pairs, Retrieval, unit_rows
-from hf_stilts.retrieval.neighbours import inner_neighbours
+from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, unit_neighbours
 
 Method: TypeAlias = Literal["cosine", "margin", "csls"]
 Duplicates: TypeAlias = Literal["drop", "expand", "keep"]
@@ -119,7 +119,7 @@ def match_translations(source: Any, target: Any, method: Method = "cosine", k: i
     """
     rules.check_choice("method", method, Method)
     x, y = unit_rows(source, "source"), unit_rows(target, "target")
-    near = inner_neighbours(x, y, 1 if method == "cosine" else k)
+    near = unit_neighbours(x, y, 1 if method == "cosine" else k)
     if not near.forward.indices.size:
         if len(near.forward.indices):
             raise ValueError("There is no target row. Expected at least one vector to match the source rows with.")
@@ -134,7 +134,7 @@ def match_translations(source: Any, target: Any, method: Method = "cosine", k: i
         return Matches(rules.at(indices, best), rules.at(score, best).astype(np.float32))
     # One more dimension, 1 on the one side and -r(y) / 2 on the other, makes CSLS an inner product.
     x, y = np.hstack((x, np.ones_like(x[:, :1]))), np.hstack((y, -target_mean[:, None] / 2))
-    best_of_all = inner_neighbours(x, y, 1).forward
+    best_of_all = exhaustive(as_tensor(x), as_tensor(y), 1)
     return Matches(best_of_all.indices[:, 0], 2 * best_of_all.scores[:, 0] - source_mean)
 
 
@@ -181,7 +181,7 @@ def mine_bitext(
     source, target = unit_rows(source, "source"), unit_rows(target, "target")
     keys = sentences or (source, target)
     sides = [group(side, key, duplicates) for side, key in zip((source, target), keys, strict=True)]
-    near = inner_neighbours(source[sides[0].first], target[sides[1].first], k)
+    near = unit_neighbours(source[sides[0].first], target[sides[1].first], k)
     pairs = rules.mine(near.forward, near.backward, margin, retrieval, floor)
     if duplicates == "drop":
         once = (sides[0].size[pairs.source] == 1) & (sides[1].size[pairs.target] == 1)
@@ -234,7 +234,7 @@ def score_bitext(
     """Margin scores float64 (p,) of given pairs of rows (p, 2), or of row i with row i if None (LASER's score mode)."""
     rules.check_choice("margin", margin, Margin)
     x, y = unit_rows(source, "source"), unit_rows(target, "target")
-    near = inner_neighbours(x, y, k)
+    near = unit_neighbours(x, y, k)
     if pairs is None:
         if len(x) != len(y):
             raise ValueError(f"The sides have {len(x)} and {len(y)} rows. Expected as many, or pairs=[(i, j), ...].")

@@ -1,5 +1,8 @@
-"""Exact nearest neighbours by cosine between two sets of sentence vectors, both directions out of one product."""
+"""Exact nearest neighbours by cosine between two sets of sentence vectors, in both directions."""
 
+import time
+import warnings
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_stilts.metrics.bucc_mining.mining import Nearest, unit_rows
+from hf_stilts.retrieval.screening import screened_neighbours
 
-# Rows of either side in one block of the product; a block and its copies stay below 100 MB.
-BLOCK = 2048
+BLOCK = 2048  # rows of either side in one block of a product that is searched in full
+SCREENED_ROWS = 512  # per neighbour asked for, at least 4096: with fewer rows, searching in full is as quick
 
 
 class Neighbours(NamedTuple):
@@ -22,6 +26,10 @@ class Neighbours(NamedTuple):
 
 def neighbours(x: Any, y: Any, k: int = 4) -> Neighbours:
     """The k rows of the other side with the highest cosine, for every row of both sides; exact, never n x m in memory.
+
+    The scores are float32 inner products whatever the hardware multiplies fastest; see `screening`. Beside the vectors,
+    memory holds half a copy of the smaller side and about 300 MB. Rows that already have length 1 are not copied, so a
+    memory-mapped array stays on disk.
 
     Args:
         x: vectors (n, d), any float type; scaled to length 1 here. A zero row has cosine 0 with everything.
@@ -39,44 +47,44 @@ def neighbours(x: Any, y: Any, k: int = 4) -> Neighbours:
     array([[0],
            [1]])
     """
-    return inner_neighbours(unit_rows(x, "x"), unit_rows(y, "y"), k)
+    return unit_neighbours(unit_rows(x, "x"), unit_rows(y, "y"), k)
 
 
-def inner_neighbours(x: NDArray[np.float32], y: NDArray[np.float32], k: int, block: int = BLOCK) -> Neighbours:
-    """The same by inner product of the rows as they are; `block` rows of either side at a time."""
+def unit_neighbours(x: NDArray[np.float32], y: NDArray[np.float32], k: int) -> Neighbours:
+    """The same for rows that have length 1 or 0."""
     if k < 1:
         raise ValueError(f"k is {k}. Expected at least 1 neighbour; BUCC uses k=4.")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"The vectors have widths {x.shape[1]} and {y.shape[1]}. Expected one width; use one encoder.")
-    rows, columns = torch.from_numpy(x), torch.from_numpy(y)
-    forward, backward = _Best(len(x), min(k, len(y))), _Best(len(y), min(k, len(x)))
+    if len(x) < len(y):  # the second side is the one that is kept a second time
+        return Neighbours(*reversed(unit_neighbours(y, x, k)))
+    rows, columns = as_tensor(x), as_tensor(y)
+    if len(y) < max(4096, SCREENED_ROWS * k):
+        return Neighbours(exhaustive(rows, columns, k), exhaustive(columns, rows, k))
+    sides = []
+    found = screened_neighbours(rows, columns, k, product_dtype(x.shape[1]))
+    for (one, other), best in zip(((rows, columns), (columns, rows)), found, strict=True):
+        indices, scores = best.indices.numpy(), best.scores.numpy()
+        left = best.crowded.nonzero().squeeze(1)
+        indices[left], scores[left] = exhaustive(one[left], other, k)
+        sides.append(Nearest(indices, scores))
+    return Neighbours(*sides)
+
+
+def exhaustive(x: Tensor, y: Tensor, k: int, block: int = BLOCK) -> Nearest:
+    """The k rows of y with the highest inner product to every row of x, by looking at every product."""
+    indices = torch.zeros(len(x), min(k, len(y)), dtype=torch.int64)
+    scores = torch.zeros(len(x), min(k, len(y)))
     for top in range(0, len(x), block):
+        rows = x[top : top + block]
+        best, places = torch.empty(len(rows), 0), torch.empty(len(rows), 0, dtype=torch.int64)
         for left in range(0, len(y), block):
-            product = rows[top : top + block] @ columns[left : left + block].T
-            forward.update(top, product, left)
-            backward.update(left, product.T, top)
-    return Neighbours(forward.result(), backward.result())
-
-
-class _Best:
-    """The k best columns of every row, over blocks that come in the order of their columns."""
-
-    def __init__(self, rows: int, k: int) -> None:
-        self.k = k
-        self.scores = torch.full((rows, k), -torch.inf)
-        self.indices = torch.zeros((rows, k), dtype=torch.int64)
-
-    def update(self, row: int, block: Tensor, column: int) -> None:
-        here = slice(row, row + len(block))
-        scores, indices = top_k(block, self.k)
-        scores = torch.cat((self.scores[here], scores), dim=1)
-        indices = torch.cat((self.indices[here], indices + column), dim=1)
-        # Earlier blocks hold lower columns, so the lower place is the lower column among equal scores.
-        self.scores[here], place = top_k(scores, self.k)
-        self.indices[here] = indices.gather(1, place)
-
-    def result(self) -> Nearest:
-        return Nearest(self.indices.numpy(), self.scores.numpy())
+            score, place = top_k(rows @ y[left : left + block].T, k)
+            # Earlier blocks hold lower columns, so the lower place is the lower column among equal scores.
+            best, order = top_k(torch.cat((best, score), dim=1), k)
+            places = torch.cat((places, place + left), dim=1).gather(1, order)
+        scores[top : top + block], indices[top : top + block] = best, places
+    return Nearest(indices.numpy(), scores.numpy())
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -94,3 +102,28 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     places = places.sort(dim=1).values
     values, order = scores.gather(1, places).sort(dim=1, descending=True, stable=True)
     return values, places.gather(1, order)
+
+
+def as_tensor(vectors: NDArray[np.float32]) -> Tensor:
+    """The same memory as a tensor; torch warns of memory that must not be written to, which nobody does here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(vectors)
+
+
+@cache
+def product_dtype(width: int) -> torch.dtype:
+    """bfloat16 if this machine multiplies it clearly faster than float32; seen by trying, in a few milliseconds."""
+    low, high = (seconds(torch.zeros(512, width, dtype=dtype)) for dtype in (torch.bfloat16, torch.float32))
+    return torch.bfloat16 if 1.3 * low < high else torch.float32
+
+
+def seconds(matrix: Tensor) -> float:
+    """The best of a few products of a matrix with itself."""
+
+    def product(_: int) -> float:
+        start = time.perf_counter()
+        torch.mm(matrix, matrix.T)
+        return time.perf_counter() - start
+
+    return min(map(product, range(4)))

@@ -50,7 +50,7 @@ _CITATION = """
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class BuccMining(evaluate.Metric):  # type: ignore[misc]
+class BuccMining(evaluate.Metric):
     """F1 of mined sentence pairs."""
 
     def _info(self) -> Any:
@@ -75,7 +75,7 @@ class BuccMining(evaluate.Metric):  # type: ignore[misc]
             )
         if columns and not any(len(inputs[name]) for name in columns):
             return self._compute(**inputs)  # Arrow has no type for the ids of an empty list
-        return super().compute(**inputs)  # type: ignore[no-any-return]
+        return super().compute(**inputs)
 
     def _compute(
         self,

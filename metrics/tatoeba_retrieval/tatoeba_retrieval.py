@@ -44,7 +44,7 @@ _CITATION = """
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class TatoebaRetrieval(evaluate.Metric):  # type: ignore[misc]
+class TatoebaRetrieval(evaluate.Metric):
     """Accuracy of the nearest neighbour in another language."""
 
     def _info(self) -> Any:
@@ -65,7 +65,7 @@ class TatoebaRetrieval(evaluate.Metric):  # type: ignore[misc]
         ):
             # Not through Arrow: it would turn the matrices into lists, and the two sides may differ in length.
             return self._compute(**inputs)
-        return super().compute(**inputs)  # type: ignore[no-any-return]
+        return super().compute(**inputs)
 
     def _compute(
         self,
