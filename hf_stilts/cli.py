@@ -59,13 +59,18 @@ def data_build(
     push: Annotated[str | None, typer.Option(help="Also push to this user or organisation.")] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all that are there.")] = None,
     checksum: Annotated[bool, typer.Option(help="Refuse files that differ from the published ones.")] = True,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of the converter, NAME=VALUE: --option fused=false (udpos).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
     from hf_stilts.console import show
     from hf_stilts.dataset_scripts import build
 
-    report = build(name, raw, out, languages=_split(languages), push=push, checksum=checksum)
+    report = build(
+        name, raw, out, languages=_split(languages), push=push, checksum=checksum, options=_options(option or [])
+    )
     show(report.rows(), as_json=as_json)
 
 
@@ -86,12 +91,13 @@ def data_prefetch(
     task: str,
     out: Annotated[Path, typer.Option(help="The mirror to write into.")],
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Copy what a task needs from the Hub into a mirror, for machines without network."""
-    from hf_stilts.console import say
+    from hf_stilts.console import show
     from hf_stilts.data.load import prefetch
 
-    say(f"{task} lies in {prefetch(task, out, languages=_split(languages))}")
+    show(prefetch(task, out, languages=_split(languages)).rows(), as_json=as_json)
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -195,21 +201,42 @@ def list_published(
     show([each.row() for each in found], as_json=as_json, title="" if found else "No published checkpoint matches")
 
 
+@checkpoints.command("lineage")
+def checkpoints_lineage(name: str, as_json: Json = False) -> None:
+    """Walk from a checkpoint back to the public model."""
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import lineage
+
+    show([step.row() for step in lineage(name)], as_json=as_json)
+
+
+@checkpoints.command("verify")
+def checkpoints_verify(name: str, as_json: Json = False) -> None:
+    """Compare a published checkpoint with the checksums recorded when it was sent."""
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import verify
+
+    report = verify(name)
+    show(report.rows(), as_json=as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
 @app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    retry: Annotated[bool, typer.Option("--retry", help="Send what waits.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="With --retry: go on until all is sent.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Send what waits or failed.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and send what a running training adds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what waits in a run's outbox, or send it."""
-    from hf_stilts.console import show
-    from hf_stilts.hub.outbox import outbox_status
-    from hf_stilts.hub.outbox import retry as send
+    from hf_stilts.console import say, show
+    from hf_stilts.hub import outbox
 
-    report = send(folder, watch=watch) if retry else outbox_status(folder)
-    show(report.rows(), as_json=as_json, title="Outbox")
-    if retry and not report.ok:
+    report = outbox.retry(folder, watch=watch) if retry or watch else outbox.outbox_status(folder)
+    show(report.rows(), as_json=as_json)
+    say(str(report), as_json=as_json)
+    if not report.ok:
         raise typer.Exit(1)
 
 
@@ -217,12 +244,16 @@ def publish(
 def hub_serve(
     folder: Annotated[Path, typer.Argument(help="Where the repositories are kept.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5564,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 5564,
+    token: Annotated[
+        str | None, typer.Option(help="What callers must present; default: any.", envvar="HF_STILTS_HUB_TOKEN")
+    ] = None,
 ) -> None:
     """Run a small Hub that stock clients use through HF_ENDPOINT."""
+    from hf_stilts.console import announce_hub
     from hf_stilts.hub.local import serve
 
-    serve(folder, host=host, port=port)
+    serve(folder, host, port, token, announce=announce_hub)
 
 
 @app.command()
@@ -261,6 +292,14 @@ def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: An
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         result = run_phase(phase, task, flags, publish=publisher, **options)
     report_run(result, as_json=as_json)
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """`["fused=false"]` as `{"fused": False}`."""
+    options = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(options) != len(pairs):
+        raise StiltsError(f"--option {' '.join(pairs)} is not NAME=VALUE. Type for example: --option fused=false")
+    return {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in options.items()}
 
 
 def _split(text: str | None) -> list[str] | None:

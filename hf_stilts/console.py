@@ -67,6 +67,13 @@ def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:
     )
 
 
+def announce_hub(url: str) -> None:
+    """Say where the embedded Hub answers and how stock clients find it."""
+    out.print(f"The embedded Hub answers at [bold]{url}[/]. In another terminal:")
+    out.print(f"  export HF_ENDPOINT={url} HF_TOKEN=local")
+    out.print("Stop it with Ctrl-C.")
+
+
 def say(line: str, *, as_json: bool = False) -> None:
     """One line for a person: on standard error when standard output carries JSON."""
     (err if as_json else out).print(line)

@@ -14,7 +14,7 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
-from hf_stilts.data.load import data_revision, load
+from hf_stilts.data.load import data_revision, load, splits
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.kinds import load_kind
@@ -81,7 +81,8 @@ def zero_shot(
             predictions = predict(model, task, rows, tokenizer, max_length=window, label_order=order, progress=progress)
             scores = kind.score(task, predictions, rows)
         else:
-            scores = kind.evaluate(task, rows, model, tokenizer, **retrieval)
+            tuned = _tuned(task, kind.tuned_on, split, language, data_dir)
+            scores = kind.evaluate(task, rows, model, tokenizer, **tuned, **retrieval)
         common = {
             "task": task.name,
             "language": language,
@@ -117,6 +118,15 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as lines:
         lines.write(table.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n") + "\n")
+
+
+def _tuned(
+    task: Task, tuned_on: str | None, split: str, language: str, data_dir: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
+    if tuned_on in (None, split) or tuned_on not in splits(task, language, data_dir):
+        return {}
+    return {"tune_on": load(task, str(tuned_on), language, data_dir=data_dir)}
 
 
 def _identity(model: str | PreTrainedModel) -> tuple[str, str | None, int | None]:

@@ -56,9 +56,13 @@ class Kind(Protocol):
 
 
 class RetrievalKind(Protocol):
-    """A kind without training data or head: the encoder is used as it is."""
+    """A kind without training data or head: the encoder is used as it is.
+
+    `tuned_on` names the canonical split on which a threshold is set for the others (`tune_on=` of `evaluate`), if any is.
+    """
 
     name: str
+    tuned_on: str | None
 
     def evaluate(
         self, task: Task, rows: Dataset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **options: Any

@@ -27,9 +27,11 @@ class BitextMining:
     Args:
         k: neighbours of either side.
         margin: "ratio", "distance" or "absolute".
+        tuned_on: canonical split whose gold sets the threshold for the others.
     """
 
     name: str = "bitext-mining"
+    tuned_on: str | None = "validation"
     k: int = 4
     margin: Any = "ratio"
 

@@ -25,6 +25,7 @@ class BitextRetrieval:
     """Nearest neighbour by cosine, without margin or CSLS (XTREME, jiant, Phang et al. 2020)."""
 
     name: str = "bitext-retrieval"
+    tuned_on: str | None = None
 
     def evaluate(
         self,
