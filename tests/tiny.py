@@ -94,7 +94,7 @@ def encoder(arch: str = "xlm-roberta", seed: int = 0, **overrides):
 
 
 def with_head(model_class, arch: str = "xlm-roberta", seed: int = 0, **overrides):
-    """Random model of a given class, stock or Auto: `with_head(AutoModelForTokenClassification, "bert", num_labels=3)`."""
+    """Random model of a class, stock or Auto: `with_head(AutoModelForTokenClassification, "bert", num_labels=3)`."""
     settings = config(arch, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

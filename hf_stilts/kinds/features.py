@@ -163,8 +163,9 @@ def all_labelled(task: Task, unlabelled: list[int], rows: int) -> bool:
 
 
 def _integers(value: Any) -> Any:
-    """A list of integers as an array, which Arrow takes over several times faster than it inspects a list."""
-    return np.array(value, dtype=np.int32) if isinstance(value, list) and not (value and isinstance(value[0], list)) else value
+    """A flat list of integers as an array, which Arrow takes over several times faster than it inspects a list."""
+    flat = isinstance(value, list) and not (value and isinstance(value[0], list))
+    return np.array(value, dtype=np.int32) if flat else value
 
 
 def _source(make: Callable[..., Any]) -> str:

@@ -139,7 +139,7 @@ def _pad_choices(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerB
 def _over_choices(stock: Any) -> type[PreTrainedModel]:
     """A sequence classifier that scores the choices one by one and compares them."""
 
-    class OverChoices(stock):  # type: ignore[misc]
+    class OverChoices(stock):
         def forward(
             self, input_ids: torch.Tensor, labels: torch.Tensor | None = None, **inputs: Any
         ) -> MultipleChoiceModelOutput:
