@@ -1,5 +1,6 @@
 """The embedded Hub under fire: killed, crowded, filled. What it acknowledged stays, and stays readable."""
 
+import errno
 import hashlib
 import http.client
 import random
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hf_stilts.hub.local import LocalHub
-from hf_stilts.hub.local_objects import HubError
+from hf_stilts.hub.local_objects import HubError, Incoming
 from hf_stilts.hub.local_repository import Change
 from hf_stilts.hub.store import Store
 
@@ -127,6 +128,38 @@ def test_twenty_clients_at_once(hub):
 
     with ThreadPoolExecutor(20) as threads:
         list(threads.map(work, range(20)))
+
+
+def test_repositories_that_come_and_go_break_nobody_else(hub):
+    statuses: set[int] = set()
+
+    def churn(number: int) -> None:
+        for _ in range(30):
+            statuses.add(create(hub.url, "gone"))
+            statuses.add(ask(hub.url, "DELETE", "/api/repos/delete", {"name": "org/gone"}).status)
+
+    def look(number: int) -> None:
+        for path in ["/api/models", "/api/models/org/gone", "/api/models/org/gone/tree/main", "/api/whoami-v2"] * 15:
+            statuses.add(ask(hub.url, "GET", path).status)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda number: (churn, look)[number % 2](number), range(6)))
+    assert statuses <= {200, 404, 409}
+    assert ask(hub.url, "GET", "/api/models").status == 200
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(hub, tmp_path: Path, monkeypatch):
+    create(hub.url)
+
+    def full(self, block):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Incoming, "write", full)
+    body = {"operation": "upload", "objects": [{"oid": hashlib.sha256(b"x").hexdigest(), "size": 1}]}
+    wanted = ask(hub.url, "POST", "/org/repo.git/info/lfs/objects/batch", body).json()["objects"][0]
+    answer = ask(hub.url, "PUT", wanted["actions"]["upload"]["href"].removeprefix(hub.url), b"x")
+    assert answer.status == 507 and "full" in answer.headers["x-error-message"]
+    assert not list((tmp_path / "hub/incoming").iterdir())
 
 
 @pytest.mark.slow

@@ -37,14 +37,13 @@ def describe(
         card = read_card(repository.text(commit, "README.md"))
     except ValueError:
         card = {}
-    created = datetime.fromisoformat(repository.setting("created"))
     info: dict[str, Any] = {
         "_id": repository.setting("id"),
         "id": repository.id,
         "author": repository.id.partition("/")[0],
         "sha": str(commit.id),
         "lastModified": stamp(repository.at("main")),
-        "createdAt": iso(created),
+        "createdAt": iso(repository.created),
         "private": repository.private,
         "gated": False,
         "disabled": False,
@@ -185,7 +184,10 @@ def listing(call: Call) -> Response:
                 continue
             if search and search.lower() not in repository.id.lower():
                 continue
-            described = describe(repository, siblings=call.flag("full") or "siblings" in call.asked("expand"))
+            try:
+                described = describe(repository, siblings=call.flag("full") or "siblings" in call.asked("expand"))
+            except (HubError, pygit2.GitError):  # deleted since its folder was seen
+                continue
             if wanted <= set(described["tags"]) and pipeline in (None, described.get("pipeline_tag")):
                 yield described
 

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,11 +90,18 @@ class HubRepository:
         """Whether only callers with a valid token may see it."""
         return self.setting("private") == "true"
 
+    @property
+    def created(self) -> datetime:
+        """When it was made; HubError 404 if it was deleted since this object was."""
+        try:
+            return datetime.fromisoformat(self.setting("created"))
+        except ValueError:
+            raise HubError(404, f"{self.id} was deleted meanwhile", "RepoNotFound") from None
+
     def recover(self) -> None:
         """Remove the lock files of a process that was killed: they would block every later commit."""
-        for folder in (self.path, self.path / "refs"):
-            for stale in folder.rglob("*.lock") if folder.name == "refs" else folder.glob("*.lock"):
-                stale.unlink(missing_ok=True)
+        for stale in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
+            stale.unlink(missing_ok=True)
 
     # --- revisions ---
 

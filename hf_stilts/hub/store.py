@@ -91,7 +91,8 @@ class Store:
         """Every repository (of one kind), by name."""
         for each in KINDS if kind is None else (kind,):
             for path in sorted((self.root / each).glob("*/*.git")):
-                yield self._open(each, f"{path.parent.name}/{path.name.removesuffix('.git')}", path)
+                with contextlib.suppress(pygit2.GitError):  # deleted since the folder was read
+                    yield self._open(each, f"{path.parent.name}/{path.name.removesuffix('.git')}", path)
 
     def namespaces(self) -> set[str]:
         """Every owner of a repository."""
