@@ -47,12 +47,12 @@ def deliver(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
     """
     parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
     parcel = _with_checksums(folder, parcel)
-    open_repository(api, parcel.repo_id, private=parcel.private)
+    head = open_repository(api, parcel.repo_id, private=parcel.private)
     commit = _tagged(api, folder, parcel)
     if commit is None:
         files = _write_card(folder, parcel)
         commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
-        commit = commit or _commit(api, parcel, files)
+        commit = commit or _commit(api, parcel, files, head)
         if wrong := differences(api, parcel.repo_id, commit, files):
             raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
         _tag(api, folder, parcel, commit)
@@ -194,10 +194,9 @@ def _made_before(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str
     return None
 
 
-def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str:
+def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile], head: ModelInfo) -> str:
     additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]  # remember what is uploaded
     for _ in range(_CONFLICTS_IN_A_ROW):
-        head = api.model_info(parcel.repo_id)
         stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in files]
         try:
             return api.create_commit(
@@ -213,6 +212,7 @@ def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str:
                 raise
             if commit := _made_before(api, parcel, files):
                 return commit
+            head = api.model_info(parcel.repo_id)
     raise Unconfirmed(f"others kept moving main of {parcel.repo_id}")
 
 

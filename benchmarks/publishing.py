@@ -1,0 +1,191 @@
+"""What publishing costs a training and what of it arrives: off, ours, and two stock settings, on a Hub near and far.
+
+    python benchmarks/publishing.py [--latencies 0 0.2 2] [--repeats 3] [--markdown docs/publishing_benchmark.md]
+
+Every run trains the same small classifier for the same steps in a process of its own, with the checkpoints written to
+disk in all settings; the Hub is the embedded one in another process, which waits `latency` seconds before each answer.
+Settings take turns, so that a busy machine is busy for all. Ratios are to publishing off, of the least over the repeats:
+
+* wall: seconds from the first step to the end of the last one, saves included, the wait after the end not;
+* cpu: processor seconds of the training process over the same time, which other processes disturb less;
+* arrived: saved checkpoints whose weights are in some commit of the Hub, and those under a commit of their own step;
+* wait: seconds between the last step and the return of `train()`.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SETTINGS = {
+    "off": None,
+    "ours": "PublishCheckpoints",
+    "stock every_save": {"hub_strategy": "every_save"},
+    "stock every_save, hub_always_push": {"hub_strategy": "every_save", "hub_always_push": True},
+}
+STEPS, SAVE_STEPS = 60, 12
+REPO = "me/benchmark"
+
+
+def serve(folder: str, latency: float) -> None:
+    import asyncio
+
+    from hf_stilts.hub.local import LocalHub
+
+    def slow(app):
+        async def wait(scope, receive, send):
+            await asyncio.sleep(latency)
+            await app(scope, receive, send)
+
+        return wait
+
+    with LocalHub(Path(folder), middleware=slow) as hub:
+        print(json.dumps(hub.environment()), flush=True)
+        sys.stdin.read()
+
+
+def train(folder: str, setting: str) -> None:
+    import resource
+
+    import torch
+    from datasets import Dataset
+    from transformers import (
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        XLMRobertaConfig,
+        XLMRobertaForSequenceClassification,
+    )
+
+    class Clock(TrainerCallback):
+        """Marks the first step's beginning and the end of the last one, its save included."""
+
+        def _now(self):
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            return time.perf_counter(), usage.ru_utime + usage.ru_stime
+
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == 0:
+                self.begin = self._now()
+
+        def on_save(self, args, state, control, **_):
+            self.end = self._now()
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = XLMRobertaForSequenceClassification(
+        XLMRobertaConfig(
+            vocab_size=20_000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024
+        )
+    )  # fmt: skip
+    rows = {"input_ids": torch.randint(5, 20_000, (STEPS * 8, 64)).tolist(), "labels": [0, 1] * (STEPS * 4)}
+    clock, publish, stock = Clock(), [], {}
+    if SETTINGS[setting] == "PublishCheckpoints":
+        from hf_stilts.hub.outbox import Pace
+        from hf_stilts.training.publish import PublishCheckpoints
+
+        publish = [PublishCheckpoints(REPO, pace=Pace(patience=600.0))]
+    elif SETTINGS[setting]:
+        stock = {"push_to_hub": True, "hub_model_id": REPO, "hub_private_repo": True, **SETTINGS[setting]}
+    args = TrainingArguments(
+        folder, max_steps=STEPS, save_steps=SAVE_STEPS, per_device_train_batch_size=8, report_to=[], disable_tqdm=True,
+        use_cpu=True, logging_strategy="no", save_only_model=True, **stock,
+    )  # fmt: skip
+    # The clock's on_save comes after ours, so that what we do on a save is counted.
+    trainer = Trainer(model, args, train_dataset=Dataset.from_dict(rows), callbacks=[*publish, clock])
+    trainer.train()
+    done = time.perf_counter()
+    wall, cpu = (end - begin for begin, end in zip(clock.begin, clock.end, strict=True))
+    print(json.dumps({"wall": wall, "cpu": cpu, "wait": done - clock.end[0]}))
+
+
+def arrived(api, folder: Path) -> dict[str, int]:
+    """Count the saved checkpoints whose weights are in some commit, and in a commit that names their step."""
+    saved = {
+        int(path.parent.name.rpartition("-")[2]): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.glob("checkpoint-*/model.safetensors")
+    }
+    there: dict[str, set[int | None]] = {}
+    for commit in api.list_repo_commits(REPO):
+        for file in api.get_paths_info(REPO, ["model.safetensors"], revision=commit.commit_id):
+            step = re.search(r"step[- ](\d+)", commit.title)
+            there.setdefault(file.lfs.sha256, set()).add(int(step[1]) if step else None)
+    own = sum(step in there.get(sha256, set()) for step, sha256 in saved.items())
+    return {"saved": len(saved), "arrived": sum(sha256 in there for sha256 in saved.values()), "own": own}
+
+
+def run(setting: str, latency: float) -> dict[str, float]:
+    """One training with its own empty Hub."""
+    me = [sys.executable, __file__]
+    root = str(Path(__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with tempfile.TemporaryDirectory() as folder:
+        hub = subprocess.Popen(
+            [*me, "serve", f"{folder}/hub", str(latency)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        try:
+            given = json.loads(hub.stdout.readline())
+            environment |= given | {"HF_HOME": f"{folder}/home", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+            command = [*me, "train", f"{folder}/out", setting]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            result = json.loads(done.stdout.splitlines()[-1])
+            if setting != "off":
+                from huggingface_hub import HfApi
+
+                result |= arrived(HfApi(endpoint=given["HF_ENDPOINT"], token="local"), Path(folder) / "out")
+            return result
+        finally:
+            hub.communicate("")
+
+
+def table(latencies: list[float], repeats: int) -> str:
+    lines = [
+        "| latency | setting | wall | cpu of the training | saved | arrived | as their own step | wait at the end, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for latency in latencies:
+        results: dict[str, list[dict[str, float]]] = {setting: [] for setting in SETTINGS}
+        for _ in range(repeats):
+            for setting in SETTINGS:
+                results[setting].append(run(setting, latency))
+                print(latency, setting, results[setting][-1], file=sys.stderr, flush=True)
+        least = {s: {key: min(r[key] for r in runs) for key in ("wall", "cpu")} for s, runs in results.items()}
+        for setting, runs in results.items():
+            ratios = [f"{least[setting][key] / least['off'][key]:.3f}" for key in ("wall", "cpu")]
+            counts = ["" if setting == "off" else f"{min(r[k] for r in runs)}" for k in ("saved", "arrived", "own")]
+            wait = "" if setting == "off" else f"{max(r['wait'] for r in runs):.1f}"
+            lines.append(f"| {latency * 1000:.0f} ms | {setting} | {' | '.join([*ratios, *counts, wait])} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latencies", type=float, nargs="+", default=[0.0, 0.2, 2.0], help="seconds")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--markdown", type=Path, help="also write the table, with the command, to this file")
+    arguments = parser.parse_args()
+    found = table(arguments.latencies, arguments.repeats)
+    print(found)
+    if arguments.markdown:
+        command = f"python benchmarks/publishing.py --repeats {arguments.repeats}"
+        how = "Every run" + __doc__.partition("Every run")[2]
+        text = f"# What publishing costs, and what arrives\n\n`{command}`\n\n{found}\n\n{how}"
+        arguments.markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2], float(sys.argv[3]))
+    elif sys.argv[1:2] == ["train"]:
+        train(sys.argv[2], sys.argv[3])
+    else:
+        main()
