@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 from datasets import Dataset
 
+from hf_stilts.data.load import UNREACHABLE
 from hf_stilts.data.mirror import CARD, read_card
 from hf_stilts.dataset_scripts.raw import Raw
 from hf_stilts.dataset_scripts.repository import (
@@ -140,8 +141,7 @@ def build(
         shutil.rmtree(unfinished, ignore_errors=True)
     pushed = None
     if push:
-        repo_id = f"{push}/{name}"
-        pushed = repo_id, send(folder, configs, repo_id, task.license, body, private=private)
+        pushed = f"{push}/{name}", _send(folder, configs, f"{push}/{name}", task, body, private)
     parts = tuple(
         Built(config.title, config.language, split, len(config.splits[split]), folder / file)
         for config in configs
@@ -150,6 +150,16 @@ def build(
     absent = tuple(language for language in task.languages if language not in wanted) if languages is None else ()
     read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
     return BuildReport(folder, parts, read, absent, pushed)
+
+
+def _send(folder: Path, configs: list[Config], repo_id: str, task: Task, body: str, private: bool) -> str:
+    try:
+        return send(folder, configs, repo_id, task.license, body, private=private)
+    except UNREACHABLE as error:
+        raise ConnectionError(
+            f"{folder} is built, but the Hub did not take {repo_id}: {error}. Expected a network and a token that may "
+            "write there. Run: hf auth login; then the same command again."
+        ) from error
 
 
 def _convert(converter: Converter, task: Task, raw: Raw, language: str, options: Mapping[str, Any]) -> Config:

@@ -6,6 +6,7 @@ import json
 import pytest
 import yaml
 from datasets import List, Value
+from hub_fixture import Client
 
 from hf_stilts.data.check import check
 from hf_stilts.data.load import load
@@ -274,3 +275,16 @@ print(*[load(task, "test", language)["source"][0] for language in ("fr", "de")])
 print(HfApi().dataset_info("local/tatoeba").private)
 """
     assert client.python(code) == "hibou Eule\nTrue\n"
+
+
+def test_a_hub_out_of_reach_loses_nothing_that_was_built(raw, tmp_path):
+    code = f"""
+from hf_stilts.dataset_scripts import build
+try:
+    build("udpos", {str(raw("udpos"))!r}, {str(tmp_path / "out")!r}, push="local")
+except ConnectionError as error:
+    print(error)
+"""
+    nowhere = Client({"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "none"}, tmp_path / "home")  # the discard port
+    assert "is built, but the Hub did not take local/udpos" in nowhere.python(code)
+    assert len(load("udpos", "test", "de", data_dir=tmp_path / "out")) == 1

@@ -95,6 +95,20 @@ def test_tags_are_matched_by_name_too(mirror):
     assert found.features["tags"] == List(ClassLabel(names=list(names)))
 
 
+@pytest.mark.parametrize("limit", [None, 1])
+def test_ids_stay_where_the_task_names_no_labels(limit):
+    # super_glue's COPA calls its classes choice1 and choice2; a choice is known by its position.
+    features = Features(
+        {"premise": Value("string"), "a": Value("string"), "label": ClassLabel(names=["choice1", "choice2"])}
+    )
+    rows = Dataset.from_list([{"premise": "p", "a": "x", "label": 1}], features=features)
+    for choices in (("a", "a"), "a"):  # a list made here; and one that only needs another name
+        task = Task(kind="multiple-choice", dataset="x/y", columns={"context": "premise", "choices": choices})
+        if choices == "a":
+            rows = rows.map(lambda row: {"a": [row["a"]] * 2}, remove_columns=["a"])
+        assert canonical(rows, task, limit=limit)[0] == {"context": "p", "choices": ["x", "x"], "label": 1}
+
+
 def test_columns_may_be_gathered_and_swapped():
     columns = {"context": "question", "question": "context", "choices": ("b", "a"), "label": "label"}
     task = Task(kind="multiple-choice", dataset="x/y", columns=columns)

@@ -74,7 +74,7 @@ def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None 
     """
     stored = dict(rows.features or dict.fromkeys(next(iter(rows), {})))  # a stream of JSON lines has no types yet
     mapping = _mapping(task, list(stored))
-    names = {column: _class_names(stored, mapping[column]) for column in _LABELS if column in mapping}
+    names = {column: _class_names(stored, mapping[column]) for column in _LABELS if task.labels and column in mapping}
     if isinstance(rows, Dataset) and limit is None and _only_renames(task, mapping, names):
         with _typed(task, stored, TypeError):
             return _rename(rows, mapping, types(task))

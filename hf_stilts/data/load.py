@@ -27,7 +27,7 @@ from hf_stilts.task import StiltsError, Task, load_task
 
 MIRROR = "HF_STILTS_DATA"
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
-_UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
+UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def _reaching(task: Task) -> Iterator[None]:
             f"The files of task {task.name} ({task.dataset}) cannot be read: {error.__cause__ or error}. "
             f"Expected Parquet or JSON lines. Get them again. {_how_to_get(task)}."
         ) from error
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise ConnectionError(
             f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
             f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
