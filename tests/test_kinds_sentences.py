@@ -32,6 +32,16 @@ def test_a_single_text_and_a_pair():
     assert three == one
 
 
+def test_a_missing_second_text_among_others_is_empty():
+    tokenizer = tiny.tokenizer("bert")
+    rows = Dataset.from_dict({"text": ["the cat", "a dog"], "text_pair": [None, "she sings"], "label": [0, 1]})
+    features = CLASSIFY.features(NLI, rows, tokenizer, max_length=16, train=True)
+    assert list(map(tokenizer.decode, features["input_ids"])) == [
+        "[CLS] the cat [SEP] [SEP]",
+        "[CLS] a dog [SEP] she sings [SEP]",
+    ]
+
+
 def test_the_longer_text_of_a_pair_is_cut():
     tokenizer = tiny.tokenizer("bert")
     rows = Dataset.from_dict({"text": ["the cat " * 20], "text_pair": ["a dog"], "label": [0]})

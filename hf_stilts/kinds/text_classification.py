@@ -55,10 +55,9 @@ class TextClassification:
         keep = [row for row, label in enumerate(labels) if label >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
-            pair = batch.get("text_pair", [None])
-            encoded = tokenizer(
-                batch["text"], pair if pair[0] is not None else None, truncation=True, max_length=max_length
-            )
+            seconds = [second or "" for second in batch.get("text_pair", ())]
+            pairs = seconds if any(seconds) else None
+            encoded = tokenizer(batch["text"], pairs, truncation=True, max_length=max_length)
             targets = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
             return {**encoded, "labels": targets, "row": numbers}
 
