@@ -108,9 +108,7 @@ class QuestionAnswering:
                 begins = place == 0 or samples[place - 1] != sample
                 closes = place == len(samples) - 1 or samples[place + 1] != sample
                 first, last = _gold_tokens(golds[sample], starts, ends, begins, closes) or (null, null)
-                for name, value in zip(
-                    list(made)[-5:], (first, last, starts, ends, null), strict=True
-                ):
+                for name, value in zip(list(made)[-5:], (first, last, starts, ends, null), strict=True):
                     made[name].append(value)
             return {name: values for name, values in made.items() if not (train and name in ("starts", "ends", "null"))}
 
