@@ -1,9 +1,11 @@
 """Rows of a task from a mirror: canonical columns, labels by name, no stale caches, errors that say what to type."""
 
 import gzip
+import importlib
 import json
 import os
 import shutil
+import sys
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -180,18 +182,17 @@ def test_two_mirrors_do_not_share_a_cache_but_a_copy_has_the_same_revision(tmp_p
     assert data_revision(nli(), data_dir=shutil.copytree(one, tmp_path / "copy")) == revision
 
 
-def test_an_edited_prepare_is_noticed(mirror, tmp_path):
+def test_an_edited_prepare_is_noticed(mirror, tmp_path, monkeypatch):
+    # From an importable module, as an installed package's task is: `datasets` hashes such a function by its name alone.
     root = mirror.add("x/nli", "all", {"train": rows_of(0)})
-    file = tmp_path / "marked.py"
+    monkeypatch.syspath_prepend(tmp_path)
     for mark in ("first", "second"):
-        file.write_text(
-            "from hf_stilts.task import Task\n"
-            f"def mark(row): return {{**row, 'text': {mark!r}}}\n"
-            "TASK = Task(kind='text-classification', dataset='x/nli', config='all', prepare=mark,\n"
-            "            columns={'text': 'premise', 'text_pair': 'hypothesis'})\n"
-        )
+        (tmp_path / "marking.py").write_text(f"def mark(row): return {{**row, 'text': {mark!r}}}\n")
         shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)  # its key is the second in which the file changed
-        assert load(str(file), data_dir=root)["text"][:] == [mark]
+        monkeypatch.delitem(sys.modules, "marking", raising=False)
+        importlib.invalidate_caches()
+        prepare = importlib.import_module("marking").mark
+        assert load(nli(prepare=prepare), data_dir=root)["text"][:] == [mark]
 
 
 def test_a_limit_reads_no_further_than_it_must(mirror):
