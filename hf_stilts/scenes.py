@@ -10,10 +10,11 @@ LM that never sees a translation (Dufter and Schuetze 2020, arXiv 2005.00396; K 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class Scene:
     adposition: str = "in"
     time: str | None = None
     negated: bool = False
+
+    def without(self, modifiers: Iterable[str]) -> Scene:
+        """The same with less said."""
+        unsaid: dict[str, Any] = dict.fromkeys(modifiers)
+        return replace(self, **unsaid)
 
     def general(self) -> Scene:
         """The same of the kind that the thing is of: who eats an apple eats fruit.
@@ -195,8 +201,7 @@ class World:
             time=self.like(rng, place, "time"),
             negated=rng.random() < 0.1,
         )  # fmt: skip
-        unsaid = [name for name in MODIFIERS if rng.random() >= detail]
-        return replace(scene, **dict.fromkeys(unsaid))
+        return scene.without(name for name in MODIFIERS if rng.random() >= detail)
 
     def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
         """Words of the sentence that tells `scene`, or that asks for its `agent`, `thing` or `place`."""
@@ -252,7 +257,7 @@ class World:
         if rng.random() < 0.5:
             scene = rng.choice(scenes)
             yield scene, rng.choice(("agent", "thing", "place") if scene.place else ("agent", "thing"))
-            short = replace(scene, quality=None, time=None)
+            short = scene.without(("quality", "time"))
             yield short.general() if rng.random() < 0.3 else short, ""
 
 

@@ -177,8 +177,8 @@ def _nli_row(world: World, language: str, rng: random.Random) -> Row:
         changes[name] = getattr(other, name)
         if name == "agent":
             kept = [name for name in kept if name != "quality"]
-    unkept = [name for name in told if name not in kept and name not in changes]
-    hypothesis = replace(premise, **dict.fromkeys(unkept), **changes)
+    less = premise.without(name for name in told if name not in kept and name not in changes)
+    hypothesis = replace(less, **changes)
     if "thing" not in changes and rng.random() < 0.2:
         hypothesis = hypothesis.general()
     return {
