@@ -4,16 +4,17 @@
 
 Every run trains the same small classifier for the same steps in a process of its own, with the checkpoints written to
 disk in all settings; the Hub is the embedded one in another process, which waits `latency` seconds before each answer.
-Settings take turns, so that a busy machine is busy for all. Ratios are to publishing off, of the least over the repeats:
+Settings take turns, so that a busy machine is busy for all. Ratios are to publishing off:
 
-* wall: seconds from the first step to the end of the last one, saves included, the wait after the end not;
-* cpu: processor seconds of the training process over the same time, which other processes disturb less;
+* wall: each step's time, its save included, the least over the repeats; summed over all steps;
+* cpu: processor seconds of the training process over all steps, the least over the repeats;
 * arrived: saved checkpoints whose weights are in some commit of the Hub, and those under a commit of their own step;
 * wait: seconds between the last step and the return of `train()`.
 """
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -64,18 +65,21 @@ def train(folder: str, setting: str) -> None:
     )
 
     class Clock(TrainerCallback):
-        """Marks the first step's beginning and the end of the last one, its save included."""
+        """Marks the beginning of each step and the end of the last one, saves included."""
 
         def _now(self):
             usage = resource.getrusage(resource.RUSAGE_SELF)
             return time.perf_counter(), usage.ru_utime + usage.ru_stime
 
+        def on_train_begin(self, args, state, control, **_):
+            self.marks = []
+
         def on_step_begin(self, args, state, control, **_):
-            if state.global_step == 0:
-                self.begin = self._now()
+            self.marks.append(self._now())
 
         def on_save(self, args, state, control, **_):
-            self.end = self._now()
+            if state.global_step == STEPS:
+                self.marks.append(self._now())
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -101,8 +105,9 @@ def train(folder: str, setting: str) -> None:
     trainer = Trainer(model, args, train_dataset=Dataset.from_dict(rows), callbacks=[*publish, clock])
     trainer.train()
     done = time.perf_counter()
-    wall, cpu = (end - begin for begin, end in zip(clock.begin, clock.end, strict=True))
-    print(json.dumps({"wall": wall, "cpu": cpu, "wait": done - clock.end[0]}))
+    steps = [after[0] - before[0] for before, after in itertools.pairwise(clock.marks)]
+    cpu = clock.marks[-1][1] - clock.marks[0][1]
+    print(json.dumps({"steps": steps, "cpu": cpu, "wait": done - clock.marks[-1][0]}))
 
 
 def arrived(api, folder: Path) -> dict[str, int]:
@@ -120,7 +125,7 @@ def arrived(api, folder: Path) -> dict[str, int]:
     return {"saved": len(saved), "arrived": sum(sha256 in there for sha256 in saved.values()), "own": own}
 
 
-def run(setting: str, latency: float) -> dict[str, float]:
+def run(setting: str, latency: float) -> dict:
     """One training with its own empty Hub."""
     me = [sys.executable, __file__]
     root = str(Path(__file__).parents[1])
@@ -153,12 +158,19 @@ def table(latencies: list[float], repeats: int) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for latency in latencies:
-        results: dict[str, list[dict[str, float]]] = {setting: [] for setting in SETTINGS}
+        results: dict[str, list[dict]] = {setting: [] for setting in SETTINGS}
         for _ in range(repeats):
             for setting in SETTINGS:
                 results[setting].append(run(setting, latency))
-                print(latency, setting, results[setting][-1], file=sys.stderr, flush=True)
-        least = {s: {key: min(r[key] for r in runs) for key in ("wall", "cpu")} for s, runs in results.items()}
+                last = {key: value for key, value in results[setting][-1].items() if key != "steps"}
+                print(latency, setting, last, file=sys.stderr, flush=True)
+        least = {
+            setting: {
+                "wall": sum(min(times) for times in zip(*(r["steps"] for r in runs), strict=True)),
+                "cpu": min(r["cpu"] for r in runs),
+            }
+            for setting, runs in results.items()
+        }
         for setting, runs in results.items():
             ratios = [f"{least[setting][key] / least['off'][key]:.3f}" for key in ("wall", "cpu")]
             counts = ["" if setting == "off" else f"{min(r[k] for r in runs)}" for k in ("saved", "arrived", "own")]

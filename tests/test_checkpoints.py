@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from huggingface_hub import CommitOperationAdd, constants
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 from parcels import api_of, checkpoint, deliver_all
 
 from hf_stilts.hub.checkpoints import Checkpoint, lineage, list_checkpoints, resolve, verify
@@ -95,6 +95,26 @@ def test_the_unknown_is_answered_with_what_exists_and_what_is_nearest(publish, a
         resolve("org/xlm-r-stilts-mnIi", api=api)
     with pytest.raises(StiltsError, match="trained from large"):
         resolve("mnli", base="large", api=api)
+
+
+def test_without_a_network_the_cache_answers(publish, api, monkeypatch):
+    name = publish("mnli", 2, 4)
+    online = {asked: resolve(asked, api=api) for asked in ("mnli", "mnli@step-2", f"{name}@step-4")}
+    nowhere = HfApi(endpoint="http://127.0.0.1:9", token="local")
+    for asked, found in online.items():
+        assert resolve(asked, api=nowhere) == found
+    assert resolve("mnli", base="some/xlm-r", api=nowhere) == online["mnli"]
+    for asked, message in {
+        "mnli@step-9": f"no network, and {name}@step-9 is not in the cache",
+        "udpos": "the cache has none",
+        "org/other": "org/other@main is not in the cache",
+    }.items():
+        with pytest.raises(StiltsError, match=message):
+            resolve(asked, api=nowhere)
+    publish("mnli", base="large")
+    resolve("mnli", base="large", api=api)
+    with pytest.raises(StiltsError, match="the cache has org/large-stilts-mnli, org/xlm-r-stilts-mnli"):
+        resolve("mnli", api=nowhere)
 
 
 def test_the_hubs_tags_are_the_index(publish, api):

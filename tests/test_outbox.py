@@ -224,6 +224,19 @@ def test_shards_of_the_commit_before_do_not_stay(tmp_path, api):
     assert after == {"model.safetensors"}
 
 
+def test_the_parents_licence_is_asked_from_the_hub(tmp_path, api):
+    api.create_repo("org/base")
+    card = b"---\nlicense: cc-by-nc-4.0\n---\n"
+    api.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id="org/base")
+    (tmp_path / "outbox").mkdir()
+    for step, parent in ((2, "org/base"), (4, "org/gone"), (6, "no id at all")):
+        record = Record(step=step, parent=ParentModel(parent))
+        pack(checkpoint(tmp_path, step), tmp_path / "outbox", new_parcel(record, "me/tiny", True))
+    assert deliver_all(tmp_path, api).ok
+    cards = {step: api.model_info("me/tiny", revision=f"step-{step}").card_data for step in (2, 4, 6)}
+    assert [card["license"] for card in cards.values()] == ["cc-by-nc-4.0", "unknown", "unknown"]
+
+
 def test_a_checkpoint_that_was_not_packed_in_time_is_taken_up(tmp_path, api):
     put(tmp_path, 2)
     run = {"repo_id": "me/tiny", "private": True, "record": {"phase": "target"}, "since": time.time() - 60}

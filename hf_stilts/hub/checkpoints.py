@@ -5,16 +5,24 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
 from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
-from hf_stilts.hub.naming import DEFAULT_SEED, repo_id, search_tags, step_of
+from hf_stilts.hub.naming import repo_id, search_tags, step_of
 from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
@@ -82,21 +90,56 @@ def resolve(
         seed: the run's seed. Default: 42, or the only one there is.
         api: client of the Hub.
 
-    Raises StiltsError, naming what exists and what is nearest, where there is no such checkpoint.
+    Raises StiltsError, naming what exists and what is nearest, where there is no such checkpoint. Without a network,
+    what was resolved and loaded before is found in the cache.
     """
     if Path(name).is_dir():
         return _local(Path(name))
     api = api or HfApi()
-    name, _, revision = name.partition("@")
-    if "/" not in name:
-        name = _by_task(api, name, base, namespace or default_namespace(api), seed)
+    wanted, _, revision = name.partition("@")
     try:
-        info = api.model_info(name, revision=revision or None)
+        if "/" not in wanted:
+            wanted = _by_task(api, wanted, base, namespace or default_namespace(api), seed)
+        return _on_the_hub(api, wanted, revision or None)
+    except HfHubHTTPError:
+        raise
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        logger.info("The Hub cannot be reached (%s); looking for %s in the cache.", error, name)
+        return _in_the_cache(wanted, revision or None, base, namespace, seed)
+
+
+def _on_the_hub(api: HfApi, name: str, revision: str | None) -> Checkpoint:
+    try:
+        info = api.model_info(name, revision=revision)
     except RevisionNotFoundError as error:
-        raise StiltsError(_unknown_revision(api, name, revision)) from error
+        raise StiltsError(_unknown_revision(api, name, str(revision))) from error
     except RepositoryNotFoundError as error:
         raise StiltsError(_unknown_repository(api, name)) from error
-    return Checkpoint(name, revision or None, info.sha, read_record(api, name, info))
+    return Checkpoint(name, revision, info.sha, read_record(api, name, info, revision))
+
+
+def _in_the_cache(
+    name: str, revision: str | None, base: str | None, namespace: str | None, seed: int | None
+) -> Checkpoint:
+    if "/" not in name:
+        owner = namespace or os.environ.get("HF_STILTS_NAMESPACE") or "*"
+        folders = Path(constants.HF_HUB_CACHE).glob(f"models--{owner}--{_ending(base or '*', name, seed)}")
+        found = sorted(folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders)
+        if len(found) != 1:
+            there = f"the cache has {', '.join(found)}" if found else "the cache has none"
+            raise StiltsError(f"There is no network, and for the task {name!r} {there}. Pass a whole repository id.")
+        name = found[0]
+    try:
+        snapshot = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise StiltsError(
+            f"There is no network, and {name}@{revision or 'main'} is not in the cache. Load it once with a network."
+        ) from error
+    return replace(_local(snapshot), repo_id=name, revision=revision, commit=snapshot.name)
+
+
+def _ending(base: str, task: str, seed: int | None) -> str:
+    return repo_id(None, base, [task], seed) if base != "*" else "*" + repo_id(None, "x", [task], seed)[1:]
 
 
 def default_namespace(api: HfApi) -> str:
@@ -172,12 +215,14 @@ def verify(name: str, api: HfApi | None = None) -> Verification:
     )
 
 
-def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
-    """Read the `stilts.json` of a repository at the commit of `info`; None where it has none."""
+def read_record(api: HfApi, name: str, info: ModelInfo, revision: str | None = None) -> Record | None:
+    """Read the `stilts.json` of a repository at the commit of `info`, asked for as `revision`; None if it has none."""
     if info.siblings is not None and all(file.rfilename != RECORD_FILE for file in info.siblings):
         return None
     try:
-        path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
+        path = api.hf_hub_download(name, RECORD_FILE, revision=revision)  # so the cache knows the name's commit
+        if str(info.sha) not in Path(path).parts:  # it has moved in between
+            path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
     except EntryNotFoundError:
         return None
     return Record.from_json(Path(path).read_bytes())
@@ -212,11 +257,11 @@ def _published(api: HfApi, parent: ParentModel) -> Checkpoint | None:
 
 def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int | None) -> str:
     """Find the one repository of `namespace` that was trained on `task` alone, or say what there is."""
-    if base is not None:
-        wanted = repo_id(namespace, base, [task], seed)
-        if api.repo_exists(wanted):
-            return wanted
-    ending = f"-stilts-{task}" + (f"-seed{seed}" if seed not in (None, DEFAULT_SEED) else "")
+    # The first question also finds out at once whether there is a network; a listing would try for half a minute.
+    wanted = repo_id(namespace, base, [task], seed) if base else f"{namespace}/{task}"
+    if api.repo_exists(wanted) and base:
+        return wanted
+    ending = _ending("*", task, seed).lstrip("*")
     everything = [info.id for info in api.list_models(filter=search_tags(), author=namespace)]
     found = [name for name in everything if name.endswith(ending)]
     if base is not None or len(found) > 1:

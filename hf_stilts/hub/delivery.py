@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
@@ -50,6 +55,7 @@ def deliver(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
     head = open_repository(api, parcel.repo_id, private=parcel.private)
     commit = _tagged(api, folder, parcel)
     if commit is None:
+        parcel = _with_parents_licence(api, folder, parcel)
         files = _write_card(folder, parcel)
         commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
         commit = commit or _commit(api, parcel, files, head)
@@ -148,6 +154,21 @@ def _with_checksums(folder: Path, parcel: Parcel) -> Parcel:
             raise Refused(f"{name} was overwritten after {parcel.tag} had been saved; its first content is gone")
         checked[name] = replace(packed, sha256=sha256)
     return parcel if checked == parcel.files else update(folder, parcel, files=checked)
+
+
+def _with_parents_licence(api: HfApi, folder: Path, parcel: Parcel) -> Parcel:
+    """Ask the Hub for the parent's licence where the run did not know it: the card's own licence depends on it."""
+    parent = parcel.read_record().parent
+    if parent is None or not parent.published or parent.license is not None:
+        return parcel
+    try:
+        card = api.model_info(parent.id, revision=parent.commit).card_data
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+        return parcel
+    licence = card.get("license") if card else None
+    if not isinstance(licence, str):
+        return parcel
+    return update(folder, parcel, record={**parcel.record, "parent": {**parcel.record["parent"], "license": licence}})
 
 
 def sha256_of(path: Path) -> str:
