@@ -28,11 +28,13 @@ def checkpoint(output_dir: Path, step: int, content: bytes = b"", size: int = 1_
     return folder
 
 
-def put(output_dir: Path, step: int, content: bytes = b"", repo_id: str = "me/tiny", private: bool = True) -> Parcel:
-    """Save a checkpoint and pack it into the outbox."""
+def put(output_dir: Path, step: int, content: bytes = b"", repo_id="me/tiny", private=True, branch="main") -> Parcel:
+    """Save a checkpoint, unless it is there and has no other content, and pack it into the outbox."""
     outbox = output_dir / "outbox"
     outbox.mkdir(parents=True, exist_ok=True)
-    return pack(checkpoint(output_dir, step, content), outbox, new_parcel(Record(step=step), repo_id, private))
+    parcel = new_parcel(Record(step=step), repo_id, private, branch)
+    folder = output_dir / f"checkpoint-{step}"
+    return pack(checkpoint(output_dir, step, content) if content or not folder.exists() else folder, outbox, parcel)
 
 
 def api_of(hub) -> HfApi:

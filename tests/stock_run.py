@@ -34,7 +34,8 @@ class KillAt(TrainerCallback):
 
 
 def classifier(seed=0):
-    return tiny.with_head(AutoModelForSequenceClassification, seed=seed, num_labels=2)
+    dropout = {"hidden_dropout_prob": 0.1, "classifier_dropout": 0.1}  # so that random states matter
+    return tiny.with_head(AutoModelForSequenceClassification, seed=seed, num_labels=2, **dropout)
 
 
 def data(tokenizer, rows=8):
@@ -50,7 +51,18 @@ def record():
     )
 
 
-def run(output_dir, steps=6, save_steps=2, publish=None, args=None, seed=0, tokenizer=True, kill_at=None, model=None):
+def run(
+    output_dir,
+    steps=6,
+    save_steps=2,
+    publish=None,
+    args=None,
+    seed=0,
+    tokenizer=True,
+    kill_at=None,
+    model=None,
+    resume_from=None,
+):
     torch.set_num_threads(1)
     words = tiny.tokenizer()
     publish = dict(publish or {"repo_id": "me/tiny"})
@@ -76,7 +88,7 @@ def run(output_dir, steps=6, save_steps=2, publish=None, args=None, seed=0, toke
         compute_metrics=lambda output: {"accuracy": float((output.predictions.argmax(-1) == output.label_ids).mean())},
         callbacks=[callback, *([KillAt(kill_at)] if kill_at else [])],
     )
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume_from)
     return trainer, callback.report
 
 

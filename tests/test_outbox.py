@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parcels import FAST, SECRET, api_of, checkpoint, commits, deliver_all, put, tags, weights
@@ -22,6 +23,7 @@ from hf_stilts.hub.courier import COMMITS_PER_HOUR, Bell, Courier
 from hf_stilts.hub.lineage import ParentModel, Record
 from hf_stilts.hub.outbox import Choice, Outbox, outbox_status, retry
 from hf_stilts.hub.parcel import new_parcel, pack, read_parcels, update, write_json
+from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError
 
 
@@ -222,6 +224,41 @@ def test_shards_of_the_commit_before_do_not_stay(tmp_path, api):
     )
     assert {"model-00001-of-00002.safetensors", "model.safetensors.index.json"} <= before
     assert after == {"model.safetensors"}
+
+
+def test_the_branch_resume_holds_the_newest_checkpoint_only_and_main_none_of_it(tmp_path, api):
+    for step in (2, 4):
+        put(tmp_path, step)
+        put(tmp_path, step, branch="resume")
+    status = deliver_all(tmp_path, api)
+    assert status.ok and len(status.sent) == 2 and (status.to_resume.step, status.to_resume.state) == (4, "sent")
+    on_resume = {file.rfilename for file in api.model_info("me/tiny", revision="resume").siblings}
+    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "model.safetensors"} <= on_resume
+    assert not {"training_args.bin", "pytorch_model.bin"} & on_resume
+    on_main = {file.rfilename for file in api.model_info("me/tiny").siblings}
+    assert not [name for name in on_main if name.endswith((".pt", ".pth")) or "state" in name]
+    put(tmp_path, 6, branch="resume")
+    assert deliver_all(tmp_path, api).ok
+    assert [commit.title for commit in api.list_repo_commits("me/tiny", revision="resume")] == ["To resume at step-6"]
+    assert len(commits(api)) == 2 and set(tags(api)) == {"step-2", "step-4"}
+    assert deliver_all(tmp_path, api).ok  # nothing left to do
+
+
+def test_what_is_fetched_to_resume_is_whole_and_unchanged_or_not_there(tmp_path, api, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert newest_checkpoint(tmp_path / "new", "me/tiny", api) is None
+    put(tmp_path, 4, branch="resume")
+    assert deliver_all(tmp_path, api).ok
+    checkpoint(tmp_path / "local", 6)
+    assert newest_checkpoint(tmp_path / "local", "me/tiny", api) == tmp_path / "local/checkpoint-6"  # newer
+    folder = newest_checkpoint(tmp_path / "new", "me/tiny", api)
+    assert folder == tmp_path / "new/checkpoint-4"
+    assert (folder / "optimizer.pt").read_bytes() == SECRET
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["checkpoint-4"]
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="optimizer.pt", repo_id="me/tiny", revision="resume")
+    with pytest.raises(StiltsError, match="other bytes than were published in optimizer.pt"):
+        newest_checkpoint(tmp_path / "other", "me/tiny", api)
+    assert not list((tmp_path / "other").glob("*"))
 
 
 def test_the_parents_licence_is_asked_from_the_hub(tmp_path, api):

@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,12 +17,13 @@ import pytest
 import stock_run
 import yaml
 from hub_fixture import Fault, HubProcess
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 from parcels import api_of, commits, tags, until
 
 from hf_stilts.hub import outbox
 from hf_stilts.hub.lineage import Record
 from hf_stilts.hub.outbox import outbox_status, retry
+from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError
 from hf_stilts.training.publish import PublishCheckpoints, parent_of
 
@@ -189,6 +191,44 @@ def test_a_training_killed_at_any_step_loses_no_saved_checkpoint(tmp_path, api, 
     _, report = stock_run.run(tmp_path / "out", args={"save_total_limit": 3})
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
     assert len(commits(api)) == 3, str(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", [5, 6, 9])
+def test_a_killed_training_goes_on_elsewhere_to_the_very_same_weights(kill_at, tmp_path, api, client, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    arguments = EVALUATE | {"load_best_model_at_end": True, "save_total_limit": 2, "logging_steps": 1}
+    job = {"steps": 10, "args": arguments, "publish": {"repo_id": "me/tiny", "resume": True}}
+    stock_run.run(tmp_path / "whole", **job | {"publish": {"repo_id": "me/whole"}})
+    command = [
+        sys.executable,
+        str(Path(stock_run.__file__)),
+        str(tmp_path / "cut"),
+        json.dumps(job | {"kill_at": kill_at}),
+    ]
+    environment = client.environment | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == -signal.SIGKILL
+    until(
+        lambda: (
+            outbox_status(tmp_path / "cut").to_resume.state == "sent" and not outbox_status(tmp_path / "cut").waiting
+        )
+    )
+    shutil.rmtree(tmp_path / "cut")  # the machine is gone
+    start = newest_checkpoint(tmp_path / "elsewhere", "me/tiny", api)
+    assert start.name == f"checkpoint-{(kill_at - 1) // 2 * 2}"  # the save at the step's end was not reached
+    _, report = stock_run.run(tmp_path / "elsewhere", resume_from=str(start), **job)
+    assert report.ok, str(report)
+    for revision in ("step-10", "main"):  # the last one, and the best one
+        ours, theirs = (
+            read(api, "model.safetensors", revision, tmp_path / "cache", n) for n in ("me/tiny", "me/whole")
+        )
+        assert ours == theirs
+    assert sorted(tags(api), key=lambda tag: int(tag[5:])) == [f"step-{step}" for step in (2, 4, 6, 8, 10)]
+
+
+def test_resuming_needs_the_optimizer(tmp_path, here):
+    with pytest.raises(StiltsError, match="resume=True needs the optimizer"):
+        stock_run.run(tmp_path / "out", args={"save_only_model": True}, publish={"repo_id": "me/x", "resume": True})
 
 
 def test_a_slow_hub_is_waited_for_only_at_the_end(tmp_path, api, faults):

@@ -24,10 +24,11 @@ from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
-from hf_stilts.hub.delivery import Refused, choose, deliver, full_name
+from hf_stilts.hub.delivery import Refused, choose, deliver, full_name, prepare
 from hf_stilts.hub.lineage import at_step
 from hf_stilts.hub.outbox import Choice, Pace, Run, read_choices, read_run
-from hf_stilts.hub.parcel import Parcel, new_parcel, pack, read_parcels, update, write_json
+from hf_stilts.hub.parcel import STATE_FILE, Parcel, forget_files, new_parcel, pack, read_parcels, update, write_json
+from hf_stilts.hub.resume import deliver_resume
 from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Courier:
             if closed and not last_pass:
                 last_pass, self.resume_at, self.progress_at = True, 0.0, time.time()
                 self._start_afresh()
+            _drop_outdated(self.outbox)
             waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
             choices = [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
             if not waiting and not (closed and choices):
@@ -147,11 +149,15 @@ class Courier:
 
     def _try(self, folder: Path, parcel: Parcel) -> None:
         try:
-            deliver(folder, parcel, self.api)
+            parcel = prepare(folder, parcel, self.api)
+            deliver_it = deliver if parcel.branch == "main" else deliver_resume
+            commit = deliver_it(folder, parcel, self.api)
+            update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
+            forget_files(folder)
         except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
             logger.info("%s: %s", parcel.tag, error, exc_info=error)
             reason, final = self._judge(error)
-            for path, current in read_parcels(self.outbox):  # deliver has counted the try
+            for path, current in read_parcels(self.outbox):  # the try was counted there
                 if path == folder:
                     update(folder, current, state="failed" if final else "waiting", reason=reason)
         else:
@@ -201,8 +207,8 @@ class Courier:
 def _adopt(outbox: Path, run: Run) -> None:
     """Pack the checkpoints of this run that are in no parcel: the process was killed, or the disk full, before that."""
     parcels = list(read_parcels(outbox))
-    known = {parcel.step for _, parcel in parcels if parcel.files}
-    for state_file in sorted(outbox.parent.glob("checkpoint-*/trainer_state.json")):
+    known = {parcel.step for _, parcel in parcels if parcel.files and parcel.branch == "main"}
+    for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
         if state_file.stat().st_mtime < run.since:
             continue
         try:
@@ -217,6 +223,13 @@ def _adopt(outbox: Path, run: Run) -> None:
         for folder, parcel in parcels:
             if parcel.step == record.step and not parcel.files:
                 shutil.rmtree(folder)
+
+
+def _drop_outdated(outbox: Path) -> None:
+    """Of the checkpoints to resume from, keep the newest: the branch holds one."""
+    to_resume = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch != "main"]
+    for folder, _ in to_resume[:-1]:
+        shutil.rmtree(folder)
 
 
 def _response_of(error: BaseException | None) -> Any:

@@ -7,7 +7,6 @@ tag that exists is compared and never overwritten.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from hf_stilts.hub.card import render
-from hf_stilts.hub.lineage import RECORD_FILE
-from hf_stilts.hub.parcel import Parcel, forget_files, is_published, update
+from hf_stilts.hub.lineage import RECORD_FILE, Record
+from hf_stilts.hub.parcel import Parcel, is_published, update
 
 _CONFLICTS_IN_A_ROW = 10
 _EXISTS, _PARENT_MOVED = 409, 412
@@ -45,26 +44,28 @@ class LocalFile:
     sha256: str
 
 
-def deliver(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
-    """Bring one parcel to the Hub, or find that it is there; return it as `sent`, its files forgotten.
+def prepare(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
+    """Count the try, complete the destination, and pin the sha256 of every file; Refused where a file has changed."""
+    parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
+    return _with_checksums(folder, parcel)
+
+
+def deliver(folder: Path, parcel: Parcel, api: HfApi) -> str:
+    """Bring a prepared parcel to the Hub, or find that it is there; return its commit, every file confirmed.
 
     Raises Refused where only the user can help; any other error means that nothing is lost and a later try may succeed.
     """
-    parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
-    parcel = _with_checksums(folder, parcel)
     head = open_repository(api, parcel.repo_id, private=parcel.private)
-    commit = _tagged(api, folder, parcel)
-    if commit is None:
-        parcel = _with_parents_licence(api, folder, parcel)
-        files = _write_card(folder, parcel)
-        commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
-        commit = commit or _commit(api, parcel, files, head)
-        if wrong := differences(api, parcel.repo_id, commit, files):
-            raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
-        _tag(api, folder, parcel, commit)
-    parcel = update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
-    forget_files(folder)
-    return parcel
+    if tagged := _tagged(api, folder, parcel):
+        return tagged
+    parcel = _with_parents_licence(api, folder, parcel)
+    files = _write_card(folder, parcel)
+    commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
+    commit = commit or _commit(api, parcel, files, head)
+    if wrong := differences(api, parcel.repo_id, commit, files):
+        raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
+    _tag(api, folder, parcel, commit)
+    return commit
 
 
 def full_name(api: HfApi, repo_id: str) -> str:
@@ -177,15 +178,29 @@ def sha256_of(path: Path) -> str:
         return sha_fileobj(file).hex()
 
 
-def _packed(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
+def packed_files(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
+    """List what was packed, with the sha256 that was pinned."""
     return {name: LocalFile(folder / "files" / name, str(file.sha256)) for name, file in parcel.files.items()}
+
+
+def write_record(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
+    """Write `stilts.json`, now with the sha256 of every file, beside the weights."""
+    return _write(folder, {RECORD_FILE: _complete(folder, parcel).to_json()})
+
+
+def _complete(folder: Path, parcel: Parcel) -> Record:
+    files = {name: file.sha256 for name, file in packed_files(folder, parcel).items()}
+    return replace(parcel.read_record(), files=files)
 
 
 def _write_card(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
     """Write card and `stilts.json` beside the weights; return everything that is to be published."""
-    files = _packed(folder, parcel)
-    record = replace(parcel.read_record(), files={name: file.sha256 for name, file in files.items()})
-    texts = {RECORD_FILE: record.to_json(), "README.md": render(record, parcel.repo_id, parcel.tag, parcel.notes)}
+    card = render(_complete(folder, parcel), parcel.repo_id, parcel.tag, parcel.notes)
+    return {**packed_files(folder, parcel), **write_record(folder, parcel), **_write(folder, {"README.md": card})}
+
+
+def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
+    files = {}
     for name, text in texts.items():
         path = folder / "files" / name
         path.write_text(text, encoding="utf-8", newline="\n")
@@ -197,7 +212,7 @@ def _tagged(api: HfApi, folder: Path, parcel: Parcel) -> str | None:
     """Return the commit under the parcel's tag, None if there is no such tag; Refused if it is another checkpoint."""
     for tag in api.list_repo_refs(parcel.repo_id).tags:
         if tag.name == parcel.tag:
-            if differences(api, parcel.repo_id, tag.target_commit, _packed(folder, parcel)):
+            if differences(api, parcel.repo_id, tag.target_commit, packed_files(folder, parcel)):
                 raise Refused(
                     f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit "
                     f"{tag.target_commit[:12]}), and a published tag never moves. Choose another repo_id, or remove "

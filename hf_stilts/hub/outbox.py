@@ -84,6 +84,7 @@ class OutboxStatus:
     output_dir: Path
     parcels: tuple[Parcel, ...]
     choices: tuple[Choice, ...] = ()
+    to_resume: Parcel | None = None
 
     @property
     def sent(self) -> tuple[Parcel, ...]:
@@ -103,7 +104,8 @@ class OutboxStatus:
     @property
     def ok(self) -> bool:
         """Whether all is on the Hub and `main` is what was chosen."""
-        return len(self.sent) == len(self.parcels) and all(choice.commit for choice in self.choices)
+        resumable = self.to_resume is None or self.to_resume.state == "sent"
+        return resumable and len(self.sent) == len(self.parcels) and all(choice.commit for choice in self.choices)
 
     @property
     def command(self) -> str | None:
@@ -129,6 +131,8 @@ class OutboxStatus:
         lines = [f"{len(self.sent)} of {len(self.parcels)} checkpoints are on the Hub."]
         for parcel in (*self.waiting, *self.failed):
             lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
+        if self.to_resume and self.to_resume.state != "sent":
+            lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
         if not self.waiting:
             lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
@@ -169,11 +173,13 @@ class Outbox:
         write_json(self.folder / "run.json", dataclasses.asdict(self.run))
         self.courier = start_courier(self.folder, self.pace, token)
 
-    def add(self, checkpoint: Path, record: Record) -> None:
+    def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
         """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
-        parcel = new_parcel(record, self.run.repo_id, self.run.private)
+        parcel = new_parcel(record, self.run.repo_id, self.run.private, branch)
         try:
-            self.packed[record.step] = pack(checkpoint, self.folder, parcel)
+            parcel = pack(checkpoint, self.folder, parcel)
+            if branch == "main":
+                self.packed[record.step] = parcel
         except (OSError, ValueError) as error:
             logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
             note_unpacked(self.folder, parcel, str(error))
@@ -210,8 +216,14 @@ class Outbox:
 def outbox_status(output_dir: str | Path) -> OutboxStatus:
     """Report what was sent, waits or failed in the outbox of `output_dir`; raise FileNotFoundError if it has none."""
     folder = _outbox_of(output_dir)
-    parcels = tuple(parcel for _, parcel in read_parcels(folder))
-    return OutboxStatus(folder.parent, parcels, tuple(read_choices(folder)))
+    parcels = [parcel for _, parcel in read_parcels(folder)]
+    to_resume = [parcel for parcel in parcels if parcel.branch != "main"]
+    return OutboxStatus(
+        folder.parent,
+        parcels=tuple(parcel for parcel in parcels if parcel.branch == "main"),
+        choices=tuple(read_choices(folder)),
+        to_resume=to_resume[-1] if to_resume else None,
+    )
 
 
 def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:

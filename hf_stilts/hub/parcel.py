@@ -38,6 +38,10 @@ PUBLISHED = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
 )
+STATE_FILE = "trainer_state.json"
+# What a training needs besides to go on; only where the user asks for it, and never on main.
+RESUMED = (*PUBLISHED, STATE_FILE, "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+RESUME_BRANCH = "resume"
 TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _NO_TOKENIZER = (
     "no tokenizer was saved with this checkpoint, so the model cannot be used from its name alone; "
@@ -72,6 +76,7 @@ class Parcel:
         attempts: how often it was tried; commit: where it is on the Hub.
         packed_at, sent_at: seconds since 1970.
         notes: what the user should know about it (no tokenizer saved ...).
+        branch: `main`, or `resume` for a checkpoint with optimizer and all, which gets no tag.
     """
 
     id: str
@@ -87,6 +92,7 @@ class Parcel:
     packed_at: float = 0.0
     sent_at: float | None = None
     notes: tuple[str, ...] = ()
+    branch: str = "main"
 
     @property
     def tag(self) -> str:
@@ -100,13 +106,13 @@ class Parcel:
     @property
     def folder_name(self) -> str:
         """The parcel's folder; the id keeps apart two saves of the same step."""
-        return f"{self.tag}-{self.id[:8]}"
+        return f"{'' if self.branch == 'main' else self.branch + '-'}{self.tag}-{self.id[:8]}"
 
 
-def new_parcel(record: Record, repo_id: str, private: bool) -> Parcel:
+def new_parcel(record: Record, repo_id: str, private: bool, branch: str = "main") -> Parcel:
     """Begin the parcel of one checkpoint, without its files."""
     content = json.loads(record.to_json())
-    return Parcel(uuid.uuid4().hex, repo_id, private, record.step, content, packed_at=time.time())
+    return Parcel(uuid.uuid4().hex, repo_id, private, record.step, content, packed_at=time.time(), branch=branch)
 
 
 def pack(checkpoint: Path, outbox: Path, parcel: Parcel) -> Parcel:
@@ -114,7 +120,8 @@ def pack(checkpoint: Path, outbox: Path, parcel: Parcel) -> Parcel:
 
     Raises OSError (disk full ...) having left nothing, and StiltsError where the checkpoint holds no safetensors.
     """
-    names = sorted(path.name for path in checkpoint.iterdir() if path.is_file() and is_published(path.name))
+    wanted = PUBLISHED if parcel.branch == "main" else RESUMED
+    names = sorted(path.name for path in checkpoint.iterdir() if path.is_file() and _matches(path.name, wanted))
     if not any(_matches(name, WEIGHTS) for name in names):
         raise StiltsError(_no_weights(checkpoint))
     parent = parcel.read_record().parent
@@ -145,7 +152,7 @@ def note_unpacked(outbox: Path, parcel: Parcel, reason: str) -> None:
 def read_parcels(outbox: Path) -> Iterator[tuple[Path, Parcel]]:
     """Yield every parcel's folder and content, oldest first; a folder that is no parcel is passed over, aloud."""
     found = []
-    for state in outbox.glob("step-*/parcel.json"):
+    for state in (*outbox.glob("step-*/parcel.json"), *outbox.glob(f"{RESUME_BRANCH}-step-*/parcel.json")):
         try:
             found.append((state.parent, _parse(json.loads(state.read_text()))))
         except (ValueError, TypeError, KeyError) as error:
@@ -187,9 +194,11 @@ def _parse(data: dict[str, Any]) -> Parcel:
 
 def _pack_file(source: Path, target: Path, parent: ParentModel | None) -> PackedFile:
     link_or_copy(source, target)
-    if source.name.endswith("config.json"):
+    if source.name.endswith("config.json") or source.name == STATE_FILE:
         config = json.loads(source.read_text(encoding="utf-8"))
         cleaned = _without_paths(config, "", parent)
+        if cleaned.get("best_model_checkpoint"):
+            cleaned["best_model_checkpoint"] = Path(config["best_model_checkpoint"]).name
         if cleaned != config:
             write_json(target, cleaned)
     about = target.stat()

@@ -25,6 +25,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from hf_stilts.hub.lineage import ParentModel, Record, Scalar, at_step
 from hf_stilts.hub.naming import check_repo_id, repo_id
 from hf_stilts.hub.outbox import Outbox, OutboxStatus, Pace
+from hf_stilts.hub.parcel import RESUME_BRANCH
 from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class PublishCheckpoints(TrainerCallback):
         repo_id: destination. Default: `<namespace>/<base>-stilts-<task>`, for which `record` must know the task.
         namespace: user or organisation. Default: the environment's HF_STILTS_NAMESPACE, else the token's user.
         private: make the repository private, and refuse to write to a public one. False publishes for everybody.
+        resume: also keep the newest checkpoint with optimizer, scheduler and random states on the branch `resume`, so
+            that `newest_checkpoint` of `hf_stilts.hub.resume` continues on another machine. Three times the bytes.
         record: what the card shall say that a stock Trainer does not know (phase, tasks, languages, parent), or a
             function that returns it when the training begins. What it leaves open is filled in from the run.
         wait: at the end, wait until all are sent. False lets the other process go on alone, for trainings of several
@@ -71,6 +74,7 @@ class PublishCheckpoints(TrainerCallback):
         *,
         namespace: str | None = None,
         private: bool = True,
+        resume: bool = False,
         record: Record | Callable[[], Record] | None = None,
         wait: bool = True,
         pace: Pace | None = None,
@@ -79,6 +83,7 @@ class PublishCheckpoints(TrainerCallback):
         self.repo_id = check_repo_id(repo_id) if repo_id else None
         self.namespace = namespace or os.environ.get("HF_STILTS_NAMESPACE")
         self.private = private
+        self.resume = resume
         self.record = record
         self.wait = wait
         self.pace = pace
@@ -94,12 +99,14 @@ class PublishCheckpoints(TrainerCallback):
         """Decide where to publish, and start the process that uploads; the Hub itself is not needed yet."""
         if not state.is_world_process_zero:
             return
-        given = self.record() if callable(self.record) else self.record or Record()
-        self._run = describe_run(given, args, kwargs.get("model"))
+        if self.resume and args.save_only_model:
+            raise StiltsError("resume=True needs the optimizer's state. Pass TrainingArguments(save_only_model=False).")
+        model = kwargs.get("model")
+        self._run = self._describe(args, model)
         self._started = time.time()
         self._outbox = Outbox(
             Path(args.output_dir),
-            self.repo_id or self._name(),
+            self.destination(args, model),
             private=self.private,
             record=self._run,
             pace=self.pace,
@@ -112,7 +119,9 @@ class PublishCheckpoints(TrainerCallback):
             return
         seconds = round(time.time() - self._started, 1)
         record = at_step(self._run, state.global_step, state.epoch, state.log_history, seconds)
-        self._outbox.add(Path(args.output_dir) / f"checkpoint-{state.global_step}", record)
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        for branch in ("main", RESUME_BRANCH) if self.resume else ("main",):
+            self._outbox.add(checkpoint, record, branch)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -126,14 +135,24 @@ class PublishCheckpoints(TrainerCallback):
         self.report = outbox.close(self.wait)
         logger.log(logging.INFO if self.report.ok else logging.WARNING, "%s", self.report)
 
-    def _name(self) -> str:
-        if not self._run.tasks or self._run.parent is None:
+    def destination(self, args: TrainingArguments, model: Any) -> str:
+        """Return the repository that a training of `model` with `args` publishes to, without namespace if it has none.
+
+        Raises StiltsError where no name was given and the record does not tell enough to make one.
+        """
+        if self.repo_id:
+            return self.repo_id
+        run = self._describe(args, model)
+        if not run.tasks or run.parent is None:
             raise StiltsError(
                 "PublishCheckpoints does not know the task and the base model, of which a name is made. "
                 'Pass a name: PublishCheckpoints("me/my-model")'
             )
-        tasks = [task.name for task in self._run.tasks]
-        return repo_id(self.namespace, self._run.parent.id, tasks, self._run.seed)
+        return repo_id(self.namespace, run.parent.id, [task.name for task in run.tasks], run.seed)
+
+    def _describe(self, args: TrainingArguments, model: Any) -> Record:
+        given = self.record() if callable(self.record) else self.record or Record()
+        return describe_run(given, args, model)
 
 
 def chosen_step(args: TrainingArguments, state: TrainerState, saved: list[int]) -> tuple[int, str]:
