@@ -1,7 +1,7 @@
 """Read any `hidden_states[k]` of any encoder while it runs, and stop it at the deepest one that is wanted."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,13 +35,18 @@ class HiddenStates:
     def __init__(self, encoder: "PreTrainedModel", probe: dict[str, Tensor]) -> None:
         self.encoder = encoder
         self.stack: list[nn.Module] | None = None
-        states: tuple[Tensor, ...] = encoder(**probe, output_hidden_states=True).hidden_states
+        depth = encoder.config.num_hidden_layers
+        lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
+        stacks = [list(modules) for modules in lists if len(modules) == depth]
+        seen: list[dict[int, Tensor]] = [{} for _ in stacks]
+        with ExitStack() as hooks:
+            for stack, entered in zip(stacks, seen, strict=True):
+                hooks.enter_context(_hooks(stack, range(len(stack)), entered.__setitem__))
+            states: tuple[Tensor, ...] = encoder(**probe, output_hidden_states=True).hidden_states
         self.count, self.width = len(states), states[0].shape[-1]
-        for stack in (list(m) for m in encoder.modules() if isinstance(m, nn.ModuleList) and len(m) == self.count - 1):
-            seen: dict[int, Tensor] = {}
-            with _hooks(stack, range(len(stack)), seen.__setitem__):
-                encoder(**probe)
-            if len(seen) == len(stack) and all(torch.equal(seen[k], states[k]) for k in seen):
+        for stack, entered in zip(stacks, seen, strict=True):
+            whole = len(entered) == depth == self.count - 1
+            if whole and all(torch.equal(entered[k], states[k]) for k in entered):
                 self.stack = stack
                 break
 
