@@ -328,7 +328,7 @@ def test_without_an_outbox_the_command_says_so(tmp_path):
 
 
 def test_what_cannot_be_packed_is_reported_and_raises_nothing(tmp_path, monkeypatch):
-    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # a courier that does nothing
     start = functools.partial(subprocess.Popen, idle, stdin=subprocess.PIPE)
     monkeypatch.setattr("hf_stilts.hub.outbox.start_courier", lambda *_: start())
     outbox = Outbox(tmp_path, "me/tiny", private=True, record=Record())

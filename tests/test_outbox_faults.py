@@ -1,20 +1,26 @@
 """What goes wrong on the way to the Hub, and what must not be lost or done twice when it does."""
 
+import errno
+import itertools
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hub_fixture import Fault, HubProcess
 from huggingface_hub import HfApi
-from parcels import FAST, api_of, commits, deliver_all, put, tags, until, weights
+from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
 
 from hf_stilts.hub import delivery, outbox
 from hf_stilts.hub.courier import Bell, Courier, _retry_after
-from hf_stilts.hub.outbox import Pace, outbox_status, retry, start_courier
+from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.outbox import Outbox, Pace, outbox_status, retry, start_courier
 from hf_stilts.hub.parcel import read_parcels
 
 COMMIT = "POST .*/commit/main"
@@ -119,6 +125,24 @@ def test_bytes_that_the_hub_garbled_are_noticed_before_the_files_are_forgotten(t
     assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
 
 
+def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api, monkeypatch):
+    real, full = os.replace, [3, 4, 5, 6]  # which of the writes fail: some of the first parcel's, some of the second's
+    count = itertools.count()
+
+    def replace(source, target, **options):
+        if "outbox" in str(target) and next(count) in full:  # the Hub of this test has another disk
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target, **options)
+
+    for step in (2, 4):
+        put(tmp_path, step)
+    monkeypatch.setattr(os, "replace", replace)
+    status = deliver_all(tmp_path, api)
+    assert status.ok, str(status)
+    assert next(count) > max(full)
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
 def test_a_mismatch_in_any_file_is_a_difference(tmp_path, api):
     put(tmp_path, 2)
     deliver_all(tmp_path, api)
@@ -217,6 +241,20 @@ def test_a_courier_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here
     assert len(status.waiting) == 1 and status.command
 
 
+def test_forked_workers_that_hold_the_pipe_open_do_not_hold_up_the_end(tmp_path, here, api):
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))  # like a data loader's
+    worker.start()
+    try:
+        outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+        outbox_.choose(2, "only one")
+        assert outbox_.close().ok
+        assert outbox_.courier.returncode == 0  # not killed for its silence
+    finally:
+        worker.kill()
+        worker.join()
+
+
 @pytest.mark.slow
 def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
     put(tmp_path, 2)
@@ -233,7 +271,4 @@ def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
 
 
 def _environment(api):
-    import os
-    from pathlib import Path
-
     return os.environ | {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "local", "PYTHONPATH": str(Path(__file__).parents[1])}

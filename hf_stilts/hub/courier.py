@@ -2,7 +2,8 @@
 
 A process of its own and not a thread: its uploads take nothing from the training's interpreter, it runs at low
 priority, its connections have time limits (those of the training's own Hub client have none), and it goes on when the
-training is killed. It is told of new parcels by a line on its standard input, and that no more will come by its end.
+training is killed. It is told of new parcels by lines on its standard input; the last line, or its end, says that there
+will be no more.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, Offl
 
 from hf_stilts.hub.delivery import Refused, choose, deliver, full_name, prepare
 from hf_stilts.hub.lineage import at_step
-from hf_stilts.hub.outbox import Choice, Pace, Run, read_choices, read_run
+from hf_stilts.hub.outbox import END, Choice, Pace, Run, read_choices, read_run
 from hf_stilts.hub.parcel import STATE_FILE, Parcel, forget_files, new_parcel, pack, read_parcels, update, write_json
 from hf_stilts.hub.resume import deliver_resume
 from hf_stilts.task import StiltsError
@@ -127,6 +128,8 @@ class Courier:
         for folder, parcel in read_parcels(self.outbox):
             if parcel.state == "failed":
                 update(folder, parcel, state="waiting")
+            elif parcel.state == "sent":
+                forget_files(folder)
         for choice in read_choices(self.outbox):
             if choice.reason:
                 write_json(choice.path, replace(choice, reason=None).to_dict())
@@ -157,11 +160,18 @@ class Courier:
         except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
             logger.info("%s: %s", parcel.tag, error, exc_info=error)
             reason, final = self._judge(error)
-            for path, current in read_parcels(self.outbox):  # the try was counted there
-                if path == folder:
-                    update(folder, current, state="failed" if final else "waiting", reason=reason)
+            self._note(folder, "failed" if final else "waiting", reason)
         else:
             self._succeeded()
+
+    def _note(self, folder: Path, state: str, reason: str) -> None:
+        try:
+            for path, parcel in read_parcels(self.outbox):  # as it is on disk: the try was counted there
+                if path == folder:
+                    update(folder, parcel, state=state, reason=reason)
+        except OSError as error:  # disk full: it stays as it is, waiting
+            logger.warning("%s: %s", folder.name, error)
+            self._back_off()
 
     def _choose(self, choice: Choice) -> None:
         sent = [p for _, p in read_parcels(self.outbox) if p.id == choice.parcel and p.state == "sent"]
@@ -169,17 +179,22 @@ class Courier:
             if not sent:
                 raise Refused(f"step-{choice.step} did not reach the Hub, so main stays at the last one that did")
             commit = choose(self.api, full_name(self.api, sent[0].repo_id), sent[0].tag, choice.why)
+            write_json(choice.path, replace(choice, commit=commit).to_dict())
         except Exception as error:
             logger.info("choosing step-%s: %s", choice.step, error, exc_info=error)
             reason, final = self._judge(error)
             if final:
                 write_json(choice.path, replace(choice, reason=reason).to_dict())
         else:
-            write_json(choice.path, replace(choice, commit=commit).to_dict())
             self._succeeded()
 
     def _succeeded(self) -> None:
         self.failures, self.resume_at, self.progress_at = 0, 0.0, time.time()
+
+    def _back_off(self) -> None:
+        self.failures += 1
+        seconds = min(self.pace.longest_wait, self.pace.first_wait * 2 ** min(self.failures - 1, 20))
+        self.resume_at = time.time() + seconds * random.uniform(0.75, 1.25)
 
     def _judge(self, error: Exception) -> tuple[str, bool]:
         """Put an error into words, say whether it is final, and set when to try again."""
@@ -192,9 +207,7 @@ class Courier:
         response = _response_of(error)
         if response is not None and response.status_code in _FINAL:
             return f"the Hub answered {response.status_code}: {_first_line(error)}", True
-        self.failures += 1
-        seconds = min(self.pace.longest_wait, self.pace.first_wait * 2 ** min(self.failures - 1, 20))
-        self.resume_at = time.time() + seconds * random.uniform(0.75, 1.25)
+        self._back_off()
         told = _retry_after(response)
         if told is not None:
             self.told_until = time.time() + told
@@ -282,7 +295,9 @@ def main(outbox: str, pace: str) -> None:
     bell = Bell()
 
     def listen() -> None:
-        for _ in sys.stdin.buffer:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            if line == END:
+                break
             bell.ring()
         bell.close()
 

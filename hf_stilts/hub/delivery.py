@@ -231,7 +231,9 @@ def _made_before(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str
 
 
 def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile], head: ModelInfo) -> str:
-    additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]  # remember what is uploaded
+    # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its own from the
+    # bytes that it sends, so that comparing the Hub's with ours compares two readings.
+    additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]
     for _ in range(_CONFLICTS_IN_A_ROW):
         stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in files]
         try:

@@ -31,6 +31,7 @@ from hf_stilts.hub.parcel import Parcel, new_parcel, note_unpacked, pack, read_p
 logger = logging.getLogger(__name__)
 
 FOLDER = "outbox"
+END = b"end\n"
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
 
@@ -137,7 +138,7 @@ class OutboxStatus:
             lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
         if self.command:
-            lines.append(f"Nothing is lost. To send the rest: {self.command}")
+            lines.append(f"What waits lies in {self.output_dir / FOLDER}. To send it: {self.command}")
         return "\n".join(lines)
 
 
@@ -171,7 +172,8 @@ class Outbox:
         since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
         self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
         write_json(self.folder / "run.json", dataclasses.asdict(self.run))
-        self.courier = start_courier(self.folder, self.pace, token)
+        self.courier: subprocess.Popen[bytes] | None = None
+        self._ring()
 
     def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
         """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
@@ -194,21 +196,20 @@ class Outbox:
         """Say that no more will come, wait for the courier unless told not to (it goes on by itself), and report."""
         self._ring()
         try:
-            if wait:
-                wait_for(self.courier, self.folder, self.pace)
-            elif self.courier.stdin is not None:
-                self.courier.stdin.close()
+            if self.courier is not None:
+                dismiss(self.courier)
+                if wait:
+                    wait_for(self.courier, self.folder, self.pace)
         except KeyboardInterrupt:
             logger.warning("Not waiting any longer; the courier goes on in the background.")
         return outbox_status(self.folder.parent)
 
     def _ring(self) -> None:
+        """Tell the courier of a new parcel; start one where none runs: a killed one's work is on disk."""
         try:
-            if self.courier.poll() is not None:  # it was killed: its work is on disk, another one goes on
+            if self.courier is None or self.courier.poll() is not None:
                 self.courier = start_courier(self.folder, self.pace, self.token)
-            assert self.courier.stdin is not None
-            self.courier.stdin.write(b"\n")
-            self.courier.stdin.flush()
+            _tell(self.courier, b"parcel\n")
         except OSError as error:
             logger.warning("The courier cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
 
@@ -238,12 +239,13 @@ def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None)
             courier.wait()
     except KeyboardInterrupt:
         logger.info("No longer watching; sending what is there.")
+    dismiss(courier)
     wait_for(courier, folder, pace)
     return outbox_status(output_dir)
 
 
 def start_courier(folder: Path, pace: Pace, token: str | None = None) -> subprocess.Popen[bytes]:
-    """Start the process that delivers; it lives until its standard input is closed and nothing is left to do."""
+    """Start the process that delivers; it lives until it is dismissed, or we are dead, and nothing is left to do."""
     root = str(Path(__file__).parents[2])
     environment = {
         **os.environ,
@@ -264,10 +266,24 @@ def start_courier(folder: Path, pace: Pace, token: str | None = None) -> subproc
         )
 
 
+def dismiss(courier: subprocess.Popen[bytes]) -> None:
+    """Tell the courier that no more parcels will come: it finishes what is there, whether we wait or not."""
+    try:
+        _tell(courier, END)  # said, since the end of the pipe may be held open by forked data loader workers
+        if courier.stdin is not None:
+            courier.stdin.close()
+    except OSError as error:
+        logger.debug("The courier is gone already: %s", error)
+
+
+def _tell(courier: subprocess.Popen[bytes], message: bytes) -> None:
+    if courier.stdin is not None:
+        courier.stdin.write(message)
+        courier.stdin.flush()
+
+
 def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None:
     """Wait until the courier is done; it is ended when it makes no progress for longer than the files can need."""
-    if courier.stdin is not None:
-        courier.stdin.close()
     unsent, deadline = -1, 0.0
     while courier.poll() is None:
         waiting = [parcel for _, parcel in read_parcels(folder) if parcel.state == "waiting"]
