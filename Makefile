@@ -29,7 +29,7 @@ check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/ruff format --check .
 	$(BIN)/typos
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/python -m pytest --doctest-modules --quiet hf_stilts metrics dataset_scripts
 	$(BIN)/python -m hf_stilts.readme --check README.md
 

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.features import TARGETS
 from hf_stilts.task import Task
 
 # Tokens per batch, padding included. A CPU is fastest while a batch fits its cache; a GPU wants to be filled.
@@ -52,11 +53,12 @@ def predict(
     with torch.inference_mode(), bar:
         for batch in batches(lengths, budget):
             inputs = collate([features[position] for position in batch])
-            inputs.pop("labels", None)
-            logits = model(**{name: value.to(model.device) for name, value in inputs.items()}).logits
+            labels = {name: inputs.pop(name) for name in TARGETS if name in inputs}.get("labels")
+            found = model(**{name: value.to(model.device) for name, value in inputs.items()})
             if label_order is not None:
-                logits = logits[..., list(label_order)]
-            for position, output in zip(batch, kind.reduce(logits).cpu().numpy(), strict=True):
+                found = found.logits[..., list(label_order)]
+            reduced = kind.reduce(found, None if labels is None else labels.to(model.device))
+            for position, output in zip(batch, reduced.cpu().numpy(), strict=True):
                 outputs[position] = output
             bar.update(len(batch))
     return kind.decode(task, rows, features, outputs)

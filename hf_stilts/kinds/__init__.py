@@ -58,7 +58,7 @@ class Kind(Protocol):
 class RetrievalKind(Protocol):
     """A kind without training data or head: the encoder is used as it is.
 
-    `tuned_on` names the canonical split on which a threshold is set for the others (`tune_on=` of `evaluate`), if any is.
+    `tuned_on` names the canonical split, if any, on which a threshold is set for the others (`tune_on=` of `evaluate`).
     """
 
     name: str

@@ -6,7 +6,7 @@ from hf_stilts.task import Task
 
 
 def name_sentences(row: dict[str, Any]) -> dict[str, Any]:
-    """Replace the gold's line numbers, which count from 1, by sentence ids: the publisher's, or the line numbers themselves."""
+    """Replace the gold's line numbers, which count from 1, by sentence ids: the publisher's, or those very numbers."""
     source_ids = row.get("source_ids") or [str(line + 1) for line in range(len(row["source"]))]
     target_ids = row.get("target_ids") or [str(line + 1) for line in range(len(row["target"]))]
     gold = [(source_ids[source - 1], target_ids[target - 1]) for source, target in row["gold"]]

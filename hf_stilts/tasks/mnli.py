@@ -1,4 +1,4 @@
-"""MNLI: does the hypothesis follow from the premise (Williams et al. 2018)?"""
+"""MNLI: say whether a hypothesis follows from a premise (Williams et al. 2018)."""
 
 from hf_stilts.task import Task
 

@@ -1,0 +1,243 @@
+"""The three phases on real text: a small masked LM from scratch, two intermediate tasks, three targets, one table.
+
+Reads a folder of openly licensed raw files (Tatoeba, UD, XQuAD, CommonsenseQA, TyDiQA, SQuAD 2, NTREX), trains
+everything itself and publishes to an embedded Hub: no network. Weak numbers are what so small a model gives.
+
+    python examples/real_data.py --raw DIR --out runs/real_data            # about 15 minutes on 2 cores
+    python examples/real_data.py --raw DIR --out /tmp/x --scale 0.02       # the whole path in a minute or two
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+INTERMEDIATE = ("commonsenseqa", "tydiqa_en")
+BASE = "local/real-mini"
+# Languages of XTREME whose text is among the raw files, by NTREX's codes.
+NTREX = {
+    "af": "afr", "ar": "arb", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est", "eu": "eus",
+    "fa": "fas", "fi": "fin", "fr": "fra", "he": "heb", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn", "ka": "kat",
+    "kk": "kaz", "ko": "kor", "ml": "mal", "mr": "mar", "ms": "msa", "my": "mya", "nl": "nld", "pt": "por", "ru": "rus",
+    "ta": "tam", "te": "tel", "th": "tha", "tl": "fil", "ur": "urd", "vi": "vie", "yo": "yor", "zh": "zho-CN",
+}  # fmt: skip
+TYDIQA = (
+    "arabic_tydiqa_dev", "bengali_tydiqa_dev", "english_tydiqa_train", "finnish_tydiqa_dev", "indonesian_tydiqa_dev",
+    "korean_tydiqa_train", "russian_tydiqa_dev", "swahili_tydiqa_train", "telugu_tydiqa_dev",
+)  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, required=True, help="folder with tatoeba/, ud/, xquad/, ntrex/, ...")
+    parser.add_argument("--out", type=Path, default=Path("runs/real_data"))
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and of the evaluation rows")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--phase", choices=("train", "evaluate"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.phase:
+        return {"train": train, "evaluate": evaluate}[options.phase](options)
+
+    from hf_stilts.dataset_scripts import build
+    from hf_stilts.hub.local import LocalHub
+
+    started = time.time()
+    for name in ("tatoeba", "udpos", "xquad", "commonsenseqa"):
+        folder = options.raw / {"udpos": "ud"}.get(name, name)
+        rows = sum(part.rows for part in build(name, folder, options.out / "mirror").parts)
+        print(f"built {name}: {rows} rows", flush=True)
+    with LocalHub(options.out / "hub") as hub:
+        environment = os.environ | hub.environment() | {"HF_STILTS_DATA": str(options.out / "mirror")}
+        environment |= {"HF_HOME": str(options.out / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+        for phase in ("train", "evaluate"):  # the second process finds the first one's checkpoints by name alone
+            subprocess.run([sys.executable, *sys.argv, "--phase", phase], env=environment, check=True)
+    print(f"{time.time() - started:.0f} seconds in all")
+
+
+def train(options):
+    """Phases one and two."""
+    import torch
+    from huggingface_hub import HfApi
+
+    from hf_stilts import IntermediateTrainer, PublishCheckpoints, load_task
+
+    torch.manual_seed(options.seed)
+    pretrain(options)
+    HfApi().create_repo(BASE, exist_ok=True)
+    HfApi().upload_folder(repo_id=BASE, folder_path=options.out / "base", ignore_patterns=["*.bin", "checkpoint-*"])
+    for name in INTERMEDIATE:
+        task = span_task() if name == "tydiqa_en" else load_task(name)
+        data = {}
+        if name == "tydiqa_en":
+            raw = options.raw / "tydiqa_goldp"
+            data = {"train_dataset": squad_rows(raw / "english_tydiqa_train.json"),
+                    "eval_dataset": squad_rows(raw / "english_tydiqa_dev.json")}  # fmt: skip
+        steps = {"commonsenseqa": 600, "tydiqa_en": 300}[name]
+        args = arguments(options, name, steps, save=True)
+        trainer = IntermediateTrainer(BASE, args, task=task, callbacks=[PublishCheckpoints(namespace="local")], **data)
+        trainer.train()
+        score = trainer.evaluate()[f"eval_{task.metric}"]
+        report(options, {"phase": "intermediate", "task": name, "steps": args.max_steps, "score": score})
+
+
+def evaluate(options):
+    """Phase three: each target from the plain and from the intermediate encoders, in every language."""
+    import pandas as pd
+
+    from hf_stilts import TargetTrainer, load_intermediate, load_task, zero_shot
+    from hf_stilts.training.encoder import load_body, load_tokenizer
+
+    tables = []
+    limit = max(4, int(200 * options.scale))
+    tokenizer = load_tokenizer(BASE)
+    spans = squad_rows(options.raw / "squad_v2" / "dev-v2.0.json", leave_out=options.raw / "xquad" / "xquad.en.json")
+    for init in (None, *INTERMEDIATE):
+        encoder = load_intermediate(init, base=BASE, namespace="local") if init else load_body(BASE)[0]
+        task = load_task("tatoeba")
+        languages = [code for code in task.languages if code not in ("az", "lt", "pl", "ro", "uk")]  # XTREME's 36
+        found = [zero_shot(encoder, task, languages, tokenizer=tokenizer, limit=None if options.scale == 1 else limit)]
+        for name, steps in (("udpos", 250), ("xquad", 200)):
+            task = load_task(name)
+            data = {"train_dataset": spans, "eval_dataset": spans.select(range(100))} if name == "xquad" else {}
+            start = {"model": BASE, "init": init, "namespace": "local" if init else None}
+            args = arguments(options, f"{name}-from-{init}", steps)
+            trainer = TargetTrainer(args=args, task=task, **start, **data)
+            trainer.train()
+            codes = [code for code in task.languages if has_rows(task, code)]
+            found.append(zero_shot(trainer.model, task, codes, tokenizer=tokenizer, limit=limit))
+        table = pd.concat(found).assign(intermediate=init or "none")
+        tables.append(table)
+        main = table[table["main"]].groupby("task", sort=False)["score"]
+        print(init or "none", {task: round(score, 2) for task, score in main.mean().items()}, flush=True)
+    table = pd.concat(tables)
+    table.to_json(options.out / "results.jsonl", orient="records", lines=True)
+    main = table[table["main"]]
+    print(main.pivot_table(index="intermediate", columns="task", values="score", sort=False).round(2).to_string())
+    by_language = main.pivot_table(index=["task", "language"], columns="intermediate", values="score", sort=False)
+    print(by_language.round(1).to_string())
+
+
+def pretrain(options):
+    """A tokenizer and an XLM-R-shaped masked LM from scratch, on text that no evaluation set holds."""
+    import torch
+    from datasets import Dataset
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    from hf_stilts import IntermediateTrainer, Task
+
+    texts = sorted(set(text(options.raw)))
+    tokenizer = unigram(texts)
+    size = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
+    if torch.cuda.is_available():  # the same path, more of it
+        size = {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "intermediate_size": 2048}
+    config = XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=386, **size)
+    task = Task(kind="fill-mask", dataset="local/text", name="text")
+    trainer = IntermediateTrainer(
+        XLMRobertaForMaskedLM(config),
+        arguments(options, "base", 1500, batch=32, rate=2e-3),
+        task=task,
+        processing_class=tokenizer,
+        max_length=64,
+        train_dataset=Dataset.from_dict({"text": texts}),
+        eval_dataset=Dataset.from_dict({"text": texts[::400]}),
+    )
+    trainer.train()
+    trainer.save_model(options.out / "base")
+    report(options, {"phase": "pretraining", "task": "text", "texts": len(texts), **trainer.evaluate()})
+
+
+def text(raw):
+    """Monolingual text: NTREX, the paragraphs of TyDiQA, the training and dev sentences of UD."""
+    for code in ("ref." + each for each in NTREX.values()):
+        yield from (raw / "ntrex" / f"newstest2019-{code}.txt").read_text("utf-8").rstrip("\n").split("\n")
+    yield from (raw / "ntrex" / "newstest2019-src.eng.txt").read_text("utf-8").rstrip("\n").split("\n")
+    for name in TYDIQA:
+        for article in json.loads((raw / "tydiqa_goldp" / f"{name}.json").read_text("utf-8"))["data"]:
+            yield from (paragraph["context"] for paragraph in article["paragraphs"])
+    for file in sorted((raw / "ud").glob("*/*-ud-train.conllu")) + sorted((raw / "ud").glob("*/*-ud-dev.conllu")):
+        lines = file.read_text("utf-8").split("\n")
+        yield from (line.removeprefix("# text = ") for line in lines if line.startswith("# text = "))
+
+
+def unigram(texts):
+    """XLM-R's kind of tokenizer, 12,000 pieces."""
+    from tokenizers import SentencePieceUnigramTokenizer
+    from transformers import XLMRobertaTokenizer
+
+    trained = SentencePieceUnigramTokenizer()
+    sample = [text[:150] for text in texts[::3]]  # a tenth of the characters: the pieces are much the same
+    trained.train_from_iterator(
+        sample, vocab_size=12_000, show_progress=False, unk_token="<unk>", special_tokens=["<unk>"]
+    )
+    pieces = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"] if piece != "<unk>"]
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    return XLMRobertaTokenizer(vocab=[*special, *pieces, ("<mask>", 0.0)], model_max_length=384)
+
+
+def span_task():
+    """English TyDiQA-GoldP as an intermediate task, its rows read from the publisher's file."""
+    from hf_stilts import Task
+
+    return Task(
+        kind="question-answering", dataset="google-research-datasets/tydiqa", config="secondary_task", metric="f1",
+        license="apache-2.0", name="tydiqa_en",
+    )  # fmt: skip
+
+
+def squad_rows(file, leave_out=None):
+    """Answerable questions of a file in SQuAD's format, without the paragraphs of another such file."""
+    from datasets import Dataset
+
+    def paragraphs(path):
+        articles = json.loads(path.read_text("utf-8"))["data"]
+        return [paragraph for article in articles for paragraph in article["paragraphs"]]
+
+    unwanted = {paragraph["context"] for paragraph in paragraphs(leave_out)} if leave_out else set()
+    return Dataset.from_list(
+        [
+            {
+                "id": question["id"], "question": question["question"], "context": paragraph["context"],
+                "answers": {key: [answer[key] for answer in question["answers"]] for key in ("text", "answer_start")},
+            }
+            for paragraph in paragraphs(file)
+            for question in paragraph["qas"]
+            if question["answers"] and paragraph["context"] not in unwanted
+        ]
+    )  # fmt: skip
+
+
+def has_rows(task, language):
+    """Whether the raw files had this language's test split."""
+    from hf_stilts.data.load import splits
+
+    try:
+        return "test" in splits(task, language)
+    except FileNotFoundError:
+        return False
+
+
+def arguments(options, name, steps, *, batch=16, rate=3e-4, save=False):
+    from transformers import TrainingArguments
+
+    steps = max(2, int(steps * options.scale))
+    saving = {"save_strategy": "no"}
+    if save:
+        saving = {"save_strategy": "steps", "save_steps": max(1, steps // 3), "save_only_model": True}
+    return TrainingArguments(
+        str(options.out / name), max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
+        warmup_steps=0.1, seed=options.seed, logging_steps=max(1, steps // 5), disable_tqdm=True,
+        train_sampling_strategy="group_by_length", **saving,
+    )  # fmt: skip
+
+
+def report(options, row):
+    print(row, flush=True)
+    with (options.out / "training.jsonl").open("a") as lines:
+        lines.write(json.dumps(row, default=float) + "\n")
+
+
+if __name__ == "__main__":
+    main()
