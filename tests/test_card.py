@@ -144,7 +144,7 @@ def test_a_record_comes_back_as_it_went(record):
         ({"step": "7"}, "stilts.json: step is '7'; int is expected"),
         ({"step": True}, "step is True"),
         ({"steps": 7}, r"unknown fields \['steps'\]"),
-        ({"tasks": {}}, "tasks is {}; a list"),
+        ({"tasks": {}}, "tasks is {}; list"),
         ({"tasks": [{"dataset": "x"}]}, r"tasks\[0\] lacks \['name'\]"),
         ({"tasks": [{"name": "x", "revision": "main"}]}, "'main' is no commit"),
         ({"parent": {"id": "/home/ann/base"}}, "path on this machine"),

@@ -323,7 +323,7 @@ def test_a_broken_parcel_does_not_hold_up_the_others(tmp_path, api, caplog):
 
 def test_without_an_outbox_the_command_says_so(tmp_path):
     for function in (outbox_status, retry):
-        with pytest.raises(FileNotFoundError, match="no outbox.*publish --status"):
+        with pytest.raises(FileNotFoundError, match="no outbox.*hf-stilts publish OUTPUT_DIR"):
             function(tmp_path)
 
 

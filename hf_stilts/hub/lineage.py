@@ -219,41 +219,33 @@ def _strings(value: object, where: str) -> list[tuple[str, str]]:
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
-    """Build an object of type `kind` from JSON, checking every field against its annotation."""
-    if kind is Any or (origin := typing.get_origin(kind)) is None and not isinstance(kind, type):
-        return value
+    """Build an object of type `kind` from JSON, checking every value against the annotations."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        options = typing.get_args(kind)
-        for option in options:
-            if option is type(value) or (value is None and option is type(None)):
-                return value
-        remaining = [option for option in options if option is not type(None)]
-        return _read(remaining[-1] if value is not None else remaining[0], value, where)
+        return value if type(value) in inner else _read(next(t for t in inner if t is not type(None)), value, where)
     if dataclasses.is_dataclass(kind):
-        return _read_object(kind, value, where)
+        return _read_object(kind, _expect(dict, value, where), where)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise StiltsError(f"{where} is {value!r}; a list is expected. Publish the checkpoint again.")
-        return tuple(_read(typing.get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise StiltsError(f"{where} is {value!r}; an object is expected. Publish the checkpoint again.")
-        return {key: _read(typing.get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        items = enumerate(_expect(list, value, where))
+        return tuple(_read(inner[0], item, f"{where}[{index}]") for index, item in items)
+    if origin is Mapping:
+        items = _expect(dict, value, where).items()
+        return {key: _read(inner[1], item, f"{where}.{key}") for key, item in items}
+    return float(value) if kind is float and type(value) is int else _expect(kind, value, where)
+
+
+def _expect(kind: type, value: Any, where: str) -> Any:
+    if type(value) is not kind:
         raise StiltsError(f"{where} is {value!r}; {kind.__name__} is expected. Publish the checkpoint again.")
     return value
 
 
-def _read_object(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise StiltsError(f"{where} is {value!r}; an object is expected. Publish the checkpoint again.")
+def _read_object(kind: Any, value: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(kind)
+    # Fields that only a later schema knows are not an error here: the schema itself is, and says what to do.
     if value.get("schema", SCHEMA) == SCHEMA and (unknown := sorted(set(value) - set(hints))):
         raise StiltsError(f"{where} has unknown fields {unknown}; known are {sorted(hints)}. Remove them.")
-    fields = {name: _read(hints[name], item, f"{where}: {name}") for name, item in value.items() if name in hints}
-    missing = [f.name for f in dataclasses.fields(kind) if f.default is f.default_factory and f.name not in fields]
-    if missing:
+    required = {f.name for f in dataclasses.fields(kind) if {f.default, f.default_factory} == {dataclasses.MISSING}}
+    if missing := sorted(required - set(value)):
         raise StiltsError(f"{where} lacks {missing}. Publish the checkpoint again.")
-    return kind(**fields)
+    return kind(**{name: _read(hints[name], item, f"{where}: {name}") for name, item in value.items() if name in hints})

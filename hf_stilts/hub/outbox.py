@@ -322,6 +322,6 @@ def _outbox_of(output_dir: str | Path) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"There is no outbox in {output_dir}. An output folder of a training with PublishCheckpoints is expected: "
-            "hf-stilts publish --status OUTPUT_DIR"
+            "hf-stilts publish OUTPUT_DIR"
         )
     return folder
