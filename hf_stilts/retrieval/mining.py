@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hf_stilts.metrics.bucc_mining import mining as rules
 from hf_stilts.metrics.bucc_mining.mining import Margin, Pairs, Retrieval, unit_rows
-from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, unit_neighbours
+from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, nearest_rows, unit_neighbours
 
 Method: TypeAlias = Literal["cosine", "margin", "csls"]
 Duplicates: TypeAlias = Literal["drop", "expand", "keep"]
@@ -119,13 +119,14 @@ def match_translations(source: Any, target: Any, method: Method = "cosine", k: i
     """
     rules.check_choice("method", method, Method)
     x, y = unit_rows(source, "source"), unit_rows(target, "target")
-    near = unit_neighbours(x, y, 1 if method == "cosine" else k)
-    if not near.forward.indices.size:
-        if len(near.forward.indices):
-            raise ValueError("There is no target row. Expected at least one vector to match the source rows with.")
+    if not len(y) and len(x):
+        raise ValueError("There is no target row. Expected at least one vector to match the source rows with.")
+    if not len(x):
         return Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
     if method == "cosine":
-        return Matches(near.forward.indices[:, 0], near.forward.scores[:, 0])
+        best_row = nearest_rows(x, y, 1)
+        return Matches(best_row.indices[:, 0], best_row.scores[:, 0])
+    near = unit_neighbours(x, y, k)
     source_mean, target_mean = near.forward.scores.mean(axis=1), near.backward.scores.mean(axis=1)
     if method == "margin":
         cosine, indices = near.forward.scores, near.forward.indices

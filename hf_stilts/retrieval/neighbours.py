@@ -52,23 +52,32 @@ def neighbours(x: Any, y: Any, k: int = 4) -> Neighbours:
 
 def unit_neighbours(x: NDArray[np.float32], y: NDArray[np.float32], k: int) -> Neighbours:
     """The same for rows that have length 1 or 0."""
+    if len(x) < len(y):  # the second side is the one that is kept a second time
+        return Neighbours(*reversed(search(y, x, k, both=True)))
+    return Neighbours(*search(x, y, k, both=True))
+
+
+def nearest_rows(x: NDArray[np.float32], y: NDArray[np.float32], k: int) -> Nearest:
+    """The neighbours of the rows of x alone, which have length 1 or 0 as those of y."""
+    return search(x, y, k, both=False)[0]
+
+
+def search(x: NDArray[np.float32], y: NDArray[np.float32], k: int, both: bool) -> list[Nearest]:
+    """The neighbours of x among y, and if `both` of y among x, in the way that suits their number."""
     if k < 1:
         raise ValueError(f"k is {k}. Expected at least 1 neighbour; BUCC uses k=4.")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"The vectors have widths {x.shape[1]} and {y.shape[1]}. Expected one width; use one encoder.")
-    if len(x) < len(y):  # the second side is the one that is kept a second time
-        return Neighbours(*reversed(unit_neighbours(y, x, k)))
     rows, columns = as_tensor(x), as_tensor(y)
-    if len(y) < max(4096, SCREENED_ROWS * k):
-        return Neighbours(exhaustive(rows, columns, k), exhaustive(columns, rows, k))
-    sides = []
-    found = screened_neighbours(rows, columns, k, product_dtype(x.shape[1]))
-    for (one, other), best in zip(((rows, columns), (columns, rows)), found, strict=True):
-        indices, scores = best.indices.numpy(), best.scores.numpy()
+    sides = [(rows, columns), (columns, rows)][: 1 + both]
+    if min(len(x), len(y)) < max(4096, SCREENED_ROWS * k):
+        return [exhaustive(one, other, k) for one, other in sides]
+    found = screened_neighbours(rows, columns, k, product_dtype(x.shape[1]), both)
+    for (one, other), best in zip(sides, found, strict=True):
         left = best.crowded.nonzero().squeeze(1)
-        indices[left], scores[left] = exhaustive(one[left], other, k)
-        sides.append(Nearest(indices, scores))
-    return Neighbours(*sides)
+        in_full = exhaustive(one[left], other, k)
+        best.indices[left], best.scores[left] = torch.from_numpy(in_full.indices), torch.from_numpy(in_full.scores)
+    return [Nearest(best.indices.numpy(), best.scores.numpy()) for best in found]
 
 
 def exhaustive(x: Tensor, y: Tensor, k: int, block: int = BLOCK) -> Nearest:

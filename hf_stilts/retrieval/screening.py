@@ -35,14 +35,15 @@ class Best(NamedTuple):
     crowded: Tensor
 
 
-def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype) -> tuple[Best, Best]:
-    """The k best rows of y for every row of x, and of x for every row of y, by inner product.
+def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype, both: bool = True) -> list[Best]:
+    """The k best rows of y for every row of x, and if `both` of x for every row of y, by inner product.
 
     Args:
         x: float32 (n, d), rows of length 1 or 0.
         y: float32 (m, d), on the same device; the side that is kept in `dtype` as a whole.
         k: at most n / 512 and m / 512, or too few groups would tell too little.
         dtype: of the product: bfloat16, or float32 where that is as fast. The result is the same.
+        both: whether the second direction is wanted too.
     """
     n, m = len(x), len(y)
     left, right = Side(x, dtype), Side(y, dtype)
@@ -55,7 +56,7 @@ def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype) -> tup
     kept = right.operand(0, blocks * WIDTH, first=False)
     strip = Strip(rows, kept)
     columns = Columns(m, k, dtype, x.device)
-    if rows < SEED_ROWS:
+    if both and rows < SEED_ROWS:
         for start in range(0, min(n, SEED_ROWS), rows):
             strip.fill(left.operand(start, rows, first=True))
             columns.update(strip.column_maxima, column_slack)
@@ -68,13 +69,16 @@ def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype) -> tup
         limit = line(strip.top_of_rows(k)[:here], row_slack[start : start + here], dtype)
         row, column, _, crowded = strip.rows_above(limit, CROWD * k)
         parts.append(Best(*settle(x[start : start + here], y, row, column, k), crowded))
-
+        if not both:
+            continue
         columns.update(strip.column_maxima, column_slack)
         row, column, score, crowded = strip.columns_above(columns.limit, columns.crowded, CROWD * k)
         columns.add(start + row, column, score, crowded)
-    forward = Best(*(torch.cat(part) for part in zip(*parts, strict=True)))
-    row, column = columns.candidates()
-    return forward, Best(*settle(y, x, column, row, k), columns.crowded)
+    found = [Best(*(torch.cat(part) for part in zip(*parts, strict=True)))]
+    if both:
+        row, column = columns.candidates()
+        found.append(Best(*settle(y, x, column, row, k), columns.crowded))
+    return found
 
 
 class Side:

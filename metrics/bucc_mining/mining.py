@@ -231,7 +231,7 @@ def best_cut(score: NDArray[Any], correct: NDArray[np.bool_], gold: int) -> Cut:
     >>> best_cut(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, True, False, False]), gold=2).value
     2.5
     """
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     score = np.asarray(score, dtype=np.float64)[order]
     ends = np.flatnonzero(np.append(score[1:] != score[:-1], np.ones(min(len(score), 1), dtype=bool)))
     hits = np.cumsum(correct[order])[ends]
