@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from parcels import api_of, checkpoint, deliver_all
 
-from hf_stilts.hub.checkpoints import Checkpoint, lineage, list_checkpoints, resolve, verify
+from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
 from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
 from hf_stilts.hub.parcel import new_parcel, pack
 from hf_stilts.task import StiltsError
@@ -140,6 +140,18 @@ def test_one_broken_record_does_not_hide_the_others(publish, api, caplog):
     assert found[good].step == 2 and found[broken] is None and broken in caplog.text
     with pytest.raises(StiltsError, match="no JSON"):
         resolve(broken, api=api)
+
+
+def test_a_collection_groups_a_study(publish, api):
+    first, second = publish("mnli"), publish("squad_v1")
+    slug = collect("My study", ["mnli"], api=api)
+    assert collect("My study", ["mnli", f"{second}@step-2"], api=api) == slug
+    found = api.get_collection(slug)
+    assert [item.item_id for item in found.items] == [first, second] and found.private
+    assert found.items[0].note == "intermediate training on mnli"
+    with pytest.raises(StiltsError):
+        collect("Another study", ["mnli", "nothing"], api=api)
+    assert [each.title for each in api.list_collections(owner="org")] == ["My study"]
 
 
 def test_lineage_walks_back_to_the_public_model_at_the_commits_that_were_loaded(publish, api):

@@ -180,6 +180,22 @@ def list_checkpoints(
     return found
 
 
+def collect(title: str, names: list[str], namespace: str | None = None, api: HfApi | None = None) -> str:
+    """Group checkpoints of one study in a private collection of that title, made where it is missing; return its slug.
+
+    `names` are what `resolve` takes; a repository that is in the collection already stays there once. The note beside
+    each says what it was trained on.
+    """
+    api = api or HfApi()
+    found = [resolve(name, namespace=namespace, api=api) for name in names]
+    owner = namespace or default_namespace(api)
+    collection = api.create_collection(title, namespace=owner, private=True, exists_ok=True)
+    for checkpoint in found:
+        note = checkpoint.record.title if checkpoint.record else None
+        api.add_collection_item(collection.slug, checkpoint.repo_id, "model", note=note, exists_ok=True)
+    return str(collection.slug)
+
+
 def lineage(name: str, api: HfApi | None = None) -> list[Checkpoint | ParentModel]:
     """Walk from a checkpoint back to the public model: each parent at the commit that was loaded.
 
