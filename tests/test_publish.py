@@ -19,13 +19,14 @@ import yaml
 from hub_fixture import Fault, HubProcess
 from huggingface_hub import HfApi, constants
 from parcels import api_of, commits, tags, until
+from transformers import TrainingArguments
 
 from hf_stilts.hub import outbox
-from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.lineage import ParentModel, Record
 from hf_stilts.hub.outbox import outbox_status, retry
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError
-from hf_stilts.training.publish import PublishCheckpoints, parent_of
+from hf_stilts.training.publish import PublishCheckpoints, describe_run, parent_of
 
 TOKEN = "hf_" + "SecretTokenOfTheTest" * 2
 SHORT = {"repo_id": "me/tiny", "pace": {"patience": 0.5}}
@@ -266,6 +267,18 @@ def test_the_parent_is_read_from_the_configuration(source, expected):
     parent = parent_of(SimpleNamespace(_name_or_path=source, _commit_hash="a" * 40))
     assert (parent.id, parent.commit, parent.published) == expected
     assert parent_of(SimpleNamespace(_name_or_path="")) is None
+
+
+def test_the_commit_that_was_loaded_completes_a_named_parent(tmp_path):
+    args = TrainingArguments(str(tmp_path), use_cpu=True)
+    for name, commit, expected in (
+        ("org/base", None, "a" * 40),
+        ("org/base", "c" * 40, "c" * 40),
+        ("org/b", None, None),
+    ):
+        model = SimpleNamespace(config=SimpleNamespace(_name_or_path="org/base", _commit_hash="a" * 40))
+        record = Record(parent=ParentModel(name, commit))
+        assert describe_run(record, args, model).parent == ParentModel(name, expected)
 
 
 def test_adapters_are_published_as_adapters(tmp_path, api, monkeypatch):

@@ -169,7 +169,7 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
     tags = [tag for ending, tag in _PIPELINE_TAGS.items() if architecture.endswith(ending)]
     return replace(
         record,
-        parent=record.parent or parent_of(config),
+        parent=_with_commit(record.parent, parent_of(config)),
         recipe={**recipe_of(args), **record.recipe},
         seed=args.seed if record.seed is None else record.seed,
         pipeline_tag=record.pipeline_tag or next(iter(tags), None),
@@ -189,6 +189,14 @@ def parent_of(config: Any) -> ParentModel | None:
     if Path(source).exists():
         return ParentModel(Path(source).absolute().name, published=False)
     return ParentModel(source, getattr(config, "_commit_hash", None))
+
+
+def _with_commit(given: ParentModel | None, loaded: ParentModel | None) -> ParentModel | None:
+    """Complete the parent that the record names by the commit that was in fact loaded."""
+    if given is None:
+        return loaded
+    same = loaded is not None and loaded.id == given.id
+    return replace(given, commit=loaded.commit) if same and loaded and given.commit is None else given
 
 
 def recipe_of(args: TrainingArguments) -> dict[str, Scalar]:
