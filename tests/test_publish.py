@@ -281,6 +281,21 @@ def test_the_commit_that_was_loaded_completes_a_named_parent(tmp_path):
         assert describe_run(record, args, model).parent == ParentModel(name, expected)
 
 
+def test_the_commit_is_read_from_the_cache_only_where_there_is_no_doubt(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    config = SimpleNamespace(_name_or_path="org/base")
+    assert parent_of(config) == ParentModel("org/base")
+    for commit, weights, expected in (
+        ("a", "model.safetensors", "a"),
+        ("b", "stilts.json", "a"),
+        ("c", "model.bin", None),
+    ):
+        snapshot = tmp_path / "models--org--base/snapshots" / (commit * 40)
+        snapshot.mkdir(parents=True)
+        (snapshot / weights).touch()
+        assert parent_of(config) == ParentModel("org/base", expected and expected * 40)
+
+
 def test_adapters_are_published_as_adapters(tmp_path, api, monkeypatch):
     peft = pytest.importorskip("peft", reason="peft is not installed")
     config = peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"], r=2)

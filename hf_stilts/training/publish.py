@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_stilts.hub.lineage import ParentModel, Record, Scalar, at_step
@@ -188,7 +189,17 @@ def parent_of(config: Any) -> ParentModel | None:
         return ParentModel(cached["name"].replace("--", "/"), cached["commit"])
     if Path(source).exists():
         return ParentModel(Path(source).absolute().name, published=False)
-    return ParentModel(source, getattr(config, "_commit_hash", None))
+    return ParentModel(source, getattr(config, "_commit_hash", None) or only_cached_commit(source))
+
+
+def only_cached_commit(name: str) -> str | None:
+    """Return the commit of a model in the cache if it is the only one there: then that is what was loaded.
+
+    transformers 5 no longer keeps the commit with the model, and of several nobody could say which it was.
+    """
+    snapshots = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "snapshots")
+    weights = [path.parent.name for path in snapshots.glob("*/*") if path.suffix in (".safetensors", ".bin")]
+    return weights[0] if len(set(weights)) == 1 else None
 
 
 def _with_commit(given: ParentModel | None, loaded: ParentModel | None) -> ParentModel | None:
