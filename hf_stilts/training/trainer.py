@@ -104,6 +104,7 @@ class StiltsTrainer(Trainer):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
         self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
         self.tokenizer_for_rows = processing_class
+        self.own_data = train_dataset is not None
         if train_dataset is None:
             train_dataset = load(self.task, "train", "en", limit=limit, data_dir=data_dir)
         if eval_dataset is None:
@@ -145,7 +146,7 @@ class StiltsTrainer(Trainer):
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
-        own_data = self.train_rows is None
+        own_data = self.own_data  # rows from elsewhere: the task's data set and its licence say nothing about them
         source = TaskSource(
             name=self.task.name,
             dataset=None if own_data else self.task.dataset,
