@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hf_stilts.hub.local import LocalHub
-from hf_stilts.hub.local_objects import HubError, Incoming
-from hf_stilts.hub.local_repository import Change
-from hf_stilts.hub.store import Store
+from hf_stilts.hub.local.objects import HubError, Incoming
+from hf_stilts.hub.local.repository import Change
+from hf_stilts.hub.local.store import Store
 
 MAIN = "/api/models/org/repo/commit/main"
 

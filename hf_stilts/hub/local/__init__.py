@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hf_stilts.hub import local_collections, local_files, local_repos, local_xet
-from hf_stilts.hub.local_http import FAILURES, Call, is_loopback, plain, refuse
-from hf_stilts.hub.store import Store
+from hf_stilts.hub.local import collections, files, repos, xet
+from hf_stilts.hub.local.http import FAILURES, Call, is_loopback, plain, refuse
+from hf_stilts.hub.local.store import Store
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 
@@ -40,10 +40,10 @@ def application(store: Store, token: str | None = None, loopback: bool = True) -
     """
     routes = [
         Route("/", plain(_welcome)),
-        *local_collections.ROUTES,
-        *local_repos.ROUTES,
-        *local_files.ROUTES,
-        *local_xet.ROUTES,
+        *collections.ROUTES,
+        *repos.ROUTES,
+        *files.ROUTES,
+        *xet.ROUTES,
     ]
     app = Starlette(routes=routes, exception_handlers={each: refuse for each in FAILURES})
     app.router.redirect_slashes = False

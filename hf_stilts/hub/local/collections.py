@@ -14,10 +14,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hf_stilts.hub.local_http import Call, field, optional, plain
-from hf_stilts.hub.local_objects import HubError, write_whole
-from hf_stilts.hub.local_repos import iso
-from hf_stilts.hub.store import check_id
+from hf_stilts.hub.local.http import Call, field, optional, plain
+from hf_stilts.hub.local.objects import HubError, write_whole
+from hf_stilts.hub.local.repos import iso
+from hf_stilts.hub.local.store import check_id
 
 _LOCK = threading.RLock()  # collections are small and rare: one at a time is enough
 _TYPES = ("model", "dataset", "space", "paper", "collection")

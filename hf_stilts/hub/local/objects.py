@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
-from hf_stilts.hub.local_xorbs import Term, XetFile, read_chunks
+from hf_stilts.hub.local.xorbs import Term, XetFile, read_chunks
 
 BLOCK = 1 << 20  # bytes read or written at a time, so that memory stays flat whatever a file weighs
 

@@ -17,8 +17,8 @@ import pygit2
 from filelock import FileLock, Timeout
 from pygit2.enums import FileMode
 
-from hf_stilts.hub.local_objects import HubError, ObjectStore, write_whole
-from hf_stilts.hub.local_repository import HubRepository, signature
+from hf_stilts.hub.local.objects import HubError, ObjectStore, write_whole
+from hf_stilts.hub.local.repository import HubRepository, signature
 
 KINDS = ("models", "datasets", "spaces")
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hf_stilts.hub.local_http import Call, blocks, plain, store_body
-from hf_stilts.hub.local_objects import HubError, check_sha256
-from hf_stilts.hub.local_xorbs import files_in_shard
+from hf_stilts.hub.local.http import Call, blocks, plain, store_body
+from hf_stilts.hub.local.objects import HubError, check_sha256
+from hf_stilts.hub.local.xorbs import files_in_shard
 
 _XORB_LIMIT = 65 << 20  # bytes; the specification allows 64 MiB of content
 _SHARD_LIMIT = 64 << 20

@@ -11,11 +11,11 @@ import pygit2
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hf_stilts.hub.local_card import problems, read_card, tags
-from hf_stilts.hub.local_http import Call, field, optional, plain
-from hf_stilts.hub.local_objects import HubError
-from hf_stilts.hub.local_repository import Entry, HubRepository
-from hf_stilts.hub.store import KINDS
+from hf_stilts.hub.local.card import problems, read_card, tags
+from hf_stilts.hub.local.http import Call, field, optional, plain
+from hf_stilts.hub.local.objects import HubError
+from hf_stilts.hub.local.repository import Entry, HubRepository
+from hf_stilts.hub.local.store import KINDS
 
 
 def stamp(commit: pygit2.Commit) -> str:

@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hf_stilts.hub.local_http import Call, blocks, field, gathered, optional, parse_json, plain, store_body
-from hf_stilts.hub.local_objects import HubError, check_sha256
-from hf_stilts.hub.local_repos import address, stamp
-from hf_stilts.hub.local_repository import LARGE_FILE, Change, Entry, HubRepository, check_path
+from hf_stilts.hub.local.http import Call, blocks, field, gathered, optional, parse_json, plain, store_body
+from hf_stilts.hub.local.objects import HubError, check_sha256
+from hf_stilts.hub.local.repos import address, stamp
+from hf_stilts.hub.local.repository import LARGE_FILE, Change, Entry, HubRepository, check_path
 
 _LINE_LIMIT = 2 * LARGE_FILE  # bytes of one line of a commit: a regular file in base64, with some air
 _COMMIT_LIMIT = 1 << 31

@@ -14,7 +14,7 @@ from typing import Any
 import pygit2
 from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
-from hf_stilts.hub.local_objects import POINTER_LIMIT, HubError, ObjectStore, read_pointer, write_pointer
+from hf_stilts.hub.local.objects import POINTER_LIMIT, HubError, ObjectStore, read_pointer, write_pointer
 
 LARGE_FILE = 10 << 20  # bytes; from here on the public Hub, too, takes a file only as a large one
 

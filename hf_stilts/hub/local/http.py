@@ -19,9 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from hf_stilts.hub.local_objects import BLOCK, HubError, Incoming
-from hf_stilts.hub.local_repository import HubRepository
-from hf_stilts.hub.store import KINDS, Store
+from hf_stilts.hub.local.objects import BLOCK, HubError, Incoming
+from hf_stilts.hub.local.repository import HubRepository
+from hf_stilts.hub.local.store import KINDS, Store
 
 BODY_LIMIT = 8 << 20  # bytes of a JSON or form body; files travel by other roads
 PAGE = 1000  # rows in an answer, as on the public Hub
