@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from hf_stilts.metrics.bucc_mining.mining import check_choice
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 # Tokens in one batch. On a processor, what stays in its caches is fastest; a GPU wants to be filled.
-TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768}
+TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
 
 
 def encode(
@@ -34,6 +36,7 @@ def encode(
     max_length: int = 512,
     tokens_per_batch: int | None = None,
     progress: bool | None = None,
+    share: bool = False,
 ) -> NDArray[np.float32]:
     """Vectors of sentences from one or several hidden states of an encoder, all in one pass.
 
@@ -54,6 +57,8 @@ def encode(
         max_length: longer inputs are cut, special tokens counted; fewer if the model has fewer positions.
         tokens_per_batch: upper limit of a batch; chosen by device if None. It does not change the result.
         progress: show a bar; None shows it on a terminal.
+        share: let the processes of `torch.distributed` take a part each. All must call with the same sentences; each
+            gets all vectors.
 
     Returns:
         float32 (n, d) for a single layer, else (layers, n, d) in the order asked for. A sentence that has no token to
@@ -63,47 +68,82 @@ def encode(
         ValueError: a layer the model does not have, an unknown pooling or precision, "fp32" with other weights, or a
             sentence that is not a string.
     """
-    check_request(model, sentences, pooling, precision)
+    vectors, _ = encode_all(
+        model,
+        tokenizer,
+        sentences,
+        layers,
+        [pooling],
+        precision,
+        max_length=max_length,
+        tokens_per_batch=tokens_per_batch,
+        progress=progress,
+        share=share,
+    )
+    return vectors[0, 0] if layers is None or isinstance(layers, int) else vectors[0]
+
+
+def encode_all(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    sentences: Sequence[str],
+    layers: Layers,
+    poolings: Sequence[Pooling],
+    precision: Precision = "auto",
+    *,
+    max_length: int = 512,
+    tokens_per_batch: int | None = None,
+    progress: bool | None = None,
+    share: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The same for several poolings at once: float32 (poolings, layers, n, d), and the layers counted from 0."""
+    check_request(model, sentences, poolings, precision)
     encoder = encoder_of(model)
     device = next(encoder.parameters()).device
     budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cuda"])
     distinct = list(dict.fromkeys(sentences))
-    ids, special = tokenise(tokenizer, distinct, min(max_length, position_limit(encoder)), pooling)
+    ids, special = tokenise(tokenizer, distinct, min(max_length, position_limit(encoder)))
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
 
     with inference(encoder, device, precision):
         shortest = min((row for row in ids if row), key=len, default=[0])
         states = HiddenStates(encoder, {"input_ids": torch.tensor([shortest], device=device)})
         wanted = resolve_layers(layers, states.count)
-        vectors = np.zeros((len(wanted), len(distinct), states.width), dtype=np.float32)
+        vectors = np.zeros((len(poolings), len(wanted), len(distinct), states.width), dtype=np.float32)
+        batches = list(equal_length_batches(lengths, budget))
+        if share:
+            batches = batches[dist.get_rank() :: dist.get_world_size()]
         bar = tqdm(
             total=int(lengths.sum()), unit="token", unit_scale=True, disable=None if progress is None else not progress
         )
-        for rows in equal_length_batches(lengths, budget):
+        for rows in batches:
             tokens = torch.tensor([ids[row] for row in rows], device=device)
             inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
-            keep = None if special is None else 1 - torch.tensor([special[row] for row in rows], device=device)
+            keep = 1 - torch.tensor([special[row] for row in rows], device=device)
 
-            def take(k: int, hidden: Tensor, rows: NDArray[np.int64] = rows, keep: Tensor | None = keep) -> None:
-                pooled = pool(hidden, pooling, keep).cpu().numpy()
-                for place in np.flatnonzero(wanted == k):
-                    vectors[place, rows] = pooled
+            def take(k: int, hidden: Tensor, rows: NDArray[np.int64] = rows, keep: Tensor = keep) -> None:
+                for into, pooling in zip(vectors, poolings, strict=True):
+                    pooled = pool(hidden, pooling, keep).cpu().numpy()
+                    for place in np.flatnonzero(wanted == k):
+                        into[place, rows] = pooled
 
             states.read(inputs, wanted.tolist(), take)
             bar.update(tokens.numel())
         bar.close()
 
+    if share:
+        vectors = summed(vectors, device)
     if len(distinct) < len(sentences):
         row_of = {sentence: row for row, sentence in enumerate(distinct)}
-        vectors = vectors[:, [row_of[sentence] for sentence in sentences]]
-    return vectors[0] if layers is None or isinstance(layers, int) else vectors
+        vectors = vectors[:, :, [row_of[sentence] for sentence in sentences]]
+    return vectors, wanted
 
 
-def check_request(model: Any, sentences: Sequence[str], pooling: str, precision: str) -> None:
+def check_request(model: Any, sentences: Sequence[str], poolings: Sequence[str], precision: str) -> None:
     """Refuse what cannot be meant, before any work."""
-    for name, value, choices in (("pooling", pooling, Pooling), ("precision", precision, Precision)):
-        if value not in get_args(choices):
-            raise ValueError(f"{name}={value!r} is not known. Expected one of: {', '.join(get_args(choices))}.")
+    for pooling in poolings:
+        check_choice("pooling", pooling, Pooling)
+    check_choice("precision", precision, Precision)
     if precision == "fp32" and model.dtype != torch.float32:
         raise ValueError(
             f"The model's weights are {model.dtype}, which fp32 cannot bring back. "
@@ -143,20 +183,20 @@ def position_limit(encoder: "PreTrainedModel") -> int:
 
 
 def tokenise(
-    tokenizer: "PreTrainedTokenizerBase", sentences: list[str], limit: int, pooling: Pooling
-) -> tuple[list[list[int]], list[list[int]] | None]:
-    """Token ids of every sentence, and which of them are special where the pooling needs to know."""
+    tokenizer: "PreTrainedTokenizerBase", sentences: list[str], limit: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Token ids of every sentence, and 1 for each that is special."""
     if not sentences:
-        return [], None
+        return [], []
     output = tokenizer(
         sentences,
         truncation=True,
         max_length=limit,
         return_attention_mask=False,
         return_token_type_ids=False,
-        return_special_tokens_mask=pooling == "mean-no-specials",
+        return_special_tokens_mask=True,
     )
-    return output["input_ids"], output.get("special_tokens_mask")
+    return output["input_ids"], output["special_tokens_mask"]
 
 
 def equal_length_batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
@@ -171,14 +211,23 @@ def equal_length_batches(lengths: NDArray[np.int64], budget: int) -> Iterator[ND
         yield from (rows[start : start + at_once] for start in range(0, len(rows), at_once))
 
 
-def pool(hidden: Tensor, pooling: Pooling, keep: Tensor | None) -> Tensor:
-    """One float32 vector per row from a hidden state (rows, tokens, d) without padding; `keep` marks what counts."""
+def pool(hidden: Tensor, pooling: Pooling, keep: Tensor) -> Tensor:
+    """One float32 vector per row from a hidden state (rows, tokens, d) without padding; `keep` is 0 where special."""
     if pooling == "cls":
         return hidden[:, 0].float()
-    if keep is None:
+    if pooling == "mean":
         return hidden.mean(dim=1, dtype=torch.float32)
     kept = keep.unsqueeze(-1).to(torch.float32)
     return (hidden.float() * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
+
+
+def summed(vectors: NDArray[np.float32], device: torch.device) -> NDArray[np.float32]:
+    """The vectors of all processes, each of which has filled its own rows and left the others 0."""
+    for part in vectors.reshape(-1, *vectors.shape[2:]):
+        tensor = torch.from_numpy(part).to(device)
+        dist.all_reduce(tensor)
+        part[:] = tensor.cpu().numpy()
+    return vectors
 
 
 @contextmanager

@@ -1,0 +1,99 @@
+"""An encoder cut at a layer, with its pooling, as a folder that sentence-transformers loads: its vectors are ours."""
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from hf_stilts.retrieval.encode import encode, position_limit
+from hf_stilts.retrieval.hidden_states import encoder_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROBE = ["A sentence.", "Ein etwas längerer Satz, der anders lang ist."]
+
+
+def export_sentence_transformer(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: str | Path,
+    layer: int,
+    pooling: Literal["mean", "cls"] = "mean",
+) -> Path:
+    """Write `hidden_states[layer]` with its pooling as a sentence-transformers model; layers above are left out.
+
+    The vectors of the cut encoder are compared with those of `encode` before anything is written.
+
+    Args:
+        model: with or without a head; it stays as it is.
+        tokenizer: its tokenizer.
+        folder: to write; must not exist, or be empty.
+        layer: 1 or more; k means `hidden_states[k]`.
+        pooling: what sentence-transformers also knows.
+
+    Returns:
+        The folder, for `SentenceTransformer(folder)`.
+
+    Raises:
+        ValueError: the encoder cannot be cut there without changing its vectors (T5 puts a norm after the last layer).
+        FileExistsError: the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty. Expected a new or empty folder; choose another.")
+    expected = encode(model, tokenizer, PROBE, layers=layer, pooling=pooling)
+    cut = cut_at(encoder_of(model), layer)
+    if cut is None or not np.allclose(encode(cut, tokenizer, PROBE, pooling=pooling), expected, atol=1e-5):
+        raise ValueError(
+            f"{type(encoder_of(model)).__name__} cannot be cut at hidden state {layer} without changing its vectors. "
+            "Expected an encoder of BERT's or XLM-R's kind and a layer from 1 on; use encode for this one."
+        )
+    staged = folder.with_name(f".{folder.name}.partial")
+    cut.save_pretrained(staged)
+    tokenizer.save_pretrained(staged)
+    width = expected.shape[1]
+    files = {
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        ],
+        "sentence_bert_config.json": {"max_seq_length": min(512, position_limit(cut)), "do_lower_case": False},
+        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": pooling == "cls",
+            "pooling_mode_mean_tokens": pooling == "mean",
+        },
+    }
+    (staged / "1_Pooling").mkdir()
+    for name, content in files.items():
+        (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if folder.exists():
+        folder.rmdir()
+    return staged.rename(folder)
+
+
+def cut_at(encoder: "PreTrainedModel", layer: int) -> "PreTrainedModel | None":
+    """A copy of the encoder with its first layers only; None if its layers are not one list."""
+    depth = encoder.config.num_hidden_layers
+    names = [
+        name
+        for name, module in encoder.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == depth
+    ]
+    if len(names) != 1 or not 1 <= layer <= depth:
+        return None
+    parent, _, attribute = names[0].rpartition(".")
+    layers = encoder.get_submodule(names[0])
+    # The copy is made without the upper layers, which may be most of the model.
+    setattr(encoder.get_submodule(parent), attribute, layers[:layer])
+    try:
+        cut = copy.deepcopy(encoder)
+    finally:
+        setattr(encoder.get_submodule(parent), attribute, layers)
+    cut.config.num_hidden_layers = layer
+    return cut

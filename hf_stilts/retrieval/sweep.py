@@ -1,0 +1,91 @@
+"""Accuracy of translation retrieval for every layer and pooling of an encoder, out of one pass over the text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from hf_stilts.retrieval.encode import Layers, Pooling, Precision, encode_all
+from hf_stilts.retrieval.mining import Method, match_translations
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def sweep(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    bitexts: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    layers: Layers = "all",
+    poolings: Sequence[Pooling] = get_args(Pooling),
+    method: Method = "cosine",
+    precision: Precision = "auto",
+) -> Iterator[dict[str, Any]]:
+    """One row for every language, direction, layer and pooling, language by language as they are done.
+
+    Args:
+        model: as for `encode`.
+        tokenizer: as for `encode`.
+        bitexts: for every language its English sentences and their translations, line by line.
+        layers: as for `encode`, but "all" by default.
+        poolings: which ones.
+        method: as for `match_translations`.
+        precision: as for `encode`.
+
+    Yields:
+        language, direction ("en-xx" looks for the translation of the English sentence: XTREME's; or "xx-en"), layer,
+        pooling, method, precision, sentences, accuracy between 0 and 1. `pandas.DataFrame(sweep(...))` is a table.
+    """
+    for language, (english, foreign) in bitexts.items():
+        if len(english) != len(foreign) or not english:
+            raise ValueError(
+                f"{language}: {len(english)} English sentences for {len(foreign)} translations. "
+                "Expected as many, line by line, at least one."
+            )
+        vectors, numbers = encode_all(model, tokenizer, [*english, *foreign], layers, poolings, precision)
+        for pooling, by_layer in zip(poolings, vectors, strict=True):
+            for layer, both in zip(numbers.tolist(), by_layer, strict=True):
+                sides = both[: len(english)], both[len(english) :]
+                for direction, source, target in ((f"en-{language}", *sides), (f"{language}-en", *sides[::-1])):
+                    right = match_translations(source, target, method).indices == np.arange(len(english))
+                    yield {
+                        "language": language,
+                        "direction": direction,
+                        "layer": layer,
+                        "pooling": pooling,
+                        "method": method,
+                        "precision": precision,
+                        "sentences": len(english),
+                        "accuracy": float(right.mean()),
+                    }
+
+
+def plot_layers(rows: Sequence[Mapping[str, Any]], path: str | Path, title: str = "") -> None:
+    """A picture of accuracy by layer: thin lines are languages, the bold one their mean; needs matplotlib.
+
+    Args:
+        rows: of `sweep`.
+        path: file to write; its ending names the format.
+        title: over the picture.
+    """
+    from matplotlib.figure import Figure
+
+    poolings = list(dict.fromkeys(row["pooling"] for row in rows))
+    layers = sorted({row["layer"] for row in rows})
+    figure = Figure(figsize=(4.2 * len(poolings), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(poolings), sharey=True, squeeze=False)[0]
+    for axis, pooling in zip(axes, poolings, strict=True):
+        own = [row for row in rows if row["pooling"] == pooling]
+        for language in dict.fromkeys(row["language"] for row in own):
+            axis.plot(layers, curve([row for row in own if row["language"] == language], layers), color="0.75", lw=0.8)
+        axis.plot(layers, curve(own, layers), color="C0", lw=2)
+        axis.set(title=pooling, xlabel="hidden state", ylim=(0, 1))
+    axes[0].set_ylabel("accuracy")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150)
+
+
+def curve(rows: Sequence[Mapping[str, Any]], layers: Sequence[int]) -> list[float]:
+    """Mean accuracy at every layer."""
+    return [float(np.mean([row["accuracy"] for row in rows if row["layer"] == layer])) for layer in layers]
