@@ -205,9 +205,13 @@ def list_published(
 def checkpoints_lineage(name: str, as_json: Json = False) -> None:
     """Walk from a checkpoint back to the public model."""
     from hf_stilts.console import show
-    from hf_stilts.hub.checkpoints import lineage
+    from hf_stilts.hub.checkpoints import Checkpoint, lineage
 
-    show([step.row() for step in lineage(name)], as_json=as_json)
+    steps = [
+        step.row() if isinstance(step, Checkpoint) else Checkpoint(step.id, None, step.commit).row()
+        for step in lineage(name)
+    ]
+    show(steps, as_json=as_json)
 
 
 @checkpoints.command("verify")
@@ -217,7 +221,8 @@ def checkpoints_verify(name: str, as_json: Json = False) -> None:
     from hf_stilts.hub.checkpoints import verify
 
     report = verify(name)
-    show(report.rows(), as_json=as_json)
+    found = {"unchanged": report.alike, "differs": report.different, "missing": report.missing}
+    show([{"file": file, "state": state} for state, files in found.items() for file in files], as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
 

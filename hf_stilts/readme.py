@@ -35,15 +35,24 @@ def kinds_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"tasks": tasks_table, "kinds": kinds_table}
+def example(path: Path) -> str:
+    """A script as a code block, its docstring left to the README's own words."""
+    code = path.read_text(encoding="utf-8")
+    return f"```python\n{code.split(chr(10) * 2, 1)[1].strip()}\n```"
 
 
-def render(text: str) -> str:
-    """The same text with the table between each pair of markers `<!-- tasks -->` and `<!-- /tasks -->` made anew."""
-    for name, table in TABLES.items():
+def parts(root: Path) -> dict[str, str]:
+    """What stands between the markers `<!-- name -->` and `<!-- /name -->`."""
+    scripts = {f"examples/{name}.py" for name in ("publish", "load_by_name", "xcopa")}
+    return {"tasks": tasks_table(), "kinds": kinds_table()} | {name: example(root / name) for name in sorted(scripts)}
+
+
+def render(text: str, root: Path) -> str:
+    """The same text with every marked part made anew from the code below `root`."""
+    for name, part in parts(root).items():
         start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
         before, _, rest = text.partition(start)
-        text = before + start + table() + end + rest.partition(end)[2]
+        text = before + start + part + end + rest.partition(end)[2]
     return text
 
 
@@ -51,7 +60,7 @@ def main(arguments: list[str]) -> int:
     """Rewrite the file, or with `--check` say whether it is stale."""
     check, path = "--check" in arguments, Path(next(word for word in arguments if not word.startswith("-")))
     before = path.read_text(encoding="utf-8")
-    after = render(before)
+    after = render(before, path.parent)
     if check and before != after:
         sys.stderr.write(f"{path} is stale. Run: python -m hf_stilts.readme {path}\n")
         return 1

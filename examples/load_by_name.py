@@ -1,0 +1,14 @@
+"""Start a fine-tuning of your own from a published intermediate checkpoint, then score it in every language."""
+
+from transformers import AutoModel
+
+from hf_stilts import TargetTrainer, load_intermediate, zero_shot
+
+base, namespace = "FacebookAI/xlm-roberta-base", "me"
+encoder = load_intermediate("mnli", base=base, namespace=namespace)
+same = AutoModel.from_pretrained("me/xlm-roberta-base-stilts-mnli")  # stock classes load it too
+
+trainer = TargetTrainer(base, init="mnli", namespace=namespace, task="udpos")  # the body comes along, the head is new
+trainer.train()
+scores = zero_shot(trainer.model, "udpos", tokenizer=trainer.processing_class)
+print(scores[scores["main"]][["language", "setting", "score"]])

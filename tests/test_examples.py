@@ -1,0 +1,72 @@
+"""The examples run as they stand, against an embedded Hub that holds tiny models and rows under the real names."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import tiny
+from transformers import AutoModelForMaskedLM
+
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import load_task
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SENTENCE = "# text = the dog reads\n1\tthe\t_\tDET\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\tNOUN\t_\t_\t3\tnsubj\t_\t_\n3\treads\t_\tVERB\t_\t_\t0\troot\t_\t_\n\n"
+
+
+@pytest.fixture
+def world(client, tmp_path):
+    """The public model and the data sets that the examples name, all tiny."""
+    base = tiny.save(tmp_path / "base", model_class=AutoModelForMaskedLM)
+    client.python(f"""
+from huggingface_hub import HfApi
+from datasets import ClassLabel, Dataset, Features, Value
+api = HfApi()
+api.create_repo("FacebookAI/xlm-roberta-base")
+api.upload_folder(repo_id="FacebookAI/xlm-roberta-base", folder_path={base!r})
+features = Features({{"premise": Value("string"), "hypothesis": Value("string"),
+                      "label": ClassLabel(names=["entailment", "neutral", "contradiction"]), "idx": Value("int32")}})
+rows = [{{"premise": "the old house", "hypothesis": "a small dog", "label": i % 3, "idx": i}} for i in range(24)]
+Dataset.from_list(rows, features=features).push_to_hub("nyu-mll/glue", "mnli", split="train")
+""")
+    for code in load_task("udpos").languages:
+        folder = tmp_path / "raw" / f"UD_{LANGUAGES[code].name}-Tiny"
+        folder.mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (folder / f"{code}_tiny-ud-{split}.conllu").write_text(SENTENCE * 3)
+    from hf_stilts.dataset_scripts import build
+
+    build("udpos", tmp_path / "raw", tmp_path / "mirror")
+    return client
+
+
+def run(client, tmp_path, example: str) -> str:
+    code = f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({str(EXAMPLES / example)!r}, run_name='__main__')"
+    return client.python(code, HF_STILTS_DATA=str(tmp_path / "mirror"))
+
+
+def test_publish_from_a_plain_trainer_then_load_by_name_in_another_process(world, tmp_path):
+    run(world, tmp_path, "publish.py")
+    refs = json.loads(world.python("""
+import json
+from huggingface_hub import HfApi
+api = HfApi()
+refs = api.list_repo_refs("me/xlm-roberta-base-stilts-mnli")
+print(json.dumps({"tags": [tag.name for tag in refs.tags], "files": api.list_repo_files("me/xlm-roberta-base-stilts-mnli"),
+                  "private": api.model_info("me/xlm-roberta-base-stilts-mnli").private}))
+""").splitlines()[-1])  # fmt: skip
+    assert refs["tags"] == ["step-9"]  # 24 rows, batches of 8, 3 epochs
+    assert refs["private"]
+    assert {"README.md", "stilts.json", "config.json", "model.safetensors", "tokenizer.json"} <= set(refs["files"])
+    assert not [name for name in refs["files"] if name.endswith((".bin", ".pt", ".pth"))]
+    printed = run(world, tmp_path, "load_by_name.py")
+    assert "zero-shot" in printed
+    assert "trained language" in printed
+
+
+def test_a_task_of_ones_own_is_one_file():
+    task = load_task(str(EXAMPLES / "xcopa.py"))
+    assert task.name == "xcopa"
+    assert task.config_for("sw") == "sw"
+    assert runpy.run_path(str(EXAMPLES / "xcopa.py"))["TASK"].kind == "multiple-choice"
