@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, list_tasks, load_task
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, list_tasks, load_task
 
 
 def tasks_table() -> str:
@@ -51,8 +51,11 @@ def render(text: str, root: Path) -> str:
     """The same text with every marked part made anew from the code below `root`."""
     for name, part in parts(root).items():
         start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-        before, _, rest = text.partition(start)
-        text = before + start + part + end + rest.partition(end)[2]
+        before, opened, rest = text.partition(start)
+        _, closed, after = rest.partition(end)
+        if not (opened and closed):
+            raise StiltsError(f"No {start.strip()} ... {end.strip()} with a line between them. Put the markers back.")
+        text = before + start + part + end + after
     return text
 
 
