@@ -1,0 +1,43 @@
+"""Recipes: the figures that the scripts show, by task, kind and phase (spec: jiant's guide, XTREME's scripts)."""
+
+import pytest
+
+from hf_stilts.task import StiltsError, load_task
+from hf_stilts.training.recipes import recipe
+from hf_stilts.training.run import arguments
+
+
+@pytest.mark.parametrize(
+    ("profile", "task", "phase", "rate", "batch", "epochs", "length"),
+    [
+        ("jiant", "udpos", "target", 1e-5, 32, 10, 256),
+        ("jiant", "squad_v1", "target", 1e-5, 16, 2, 384),
+        ("xtreme-2020", "udpos", "target", 2e-5, 32, 10, 128),
+        ("xtreme-2020", "squad_v1", "target", 3e-5, 16, 2, 384),
+        ("xtreme-r-2021", "squad_v1", "target", 3e-5, 32, 3, 384),
+    ],
+)
+def test_published_figures(profile, task, phase, rate, batch, epochs, length):
+    found = recipe(profile, load_task(task), phase)
+    assert (found.learning_rate, found.batch_size, found.epochs, found.max_length) == (rate, batch, epochs, length)
+
+
+def test_a_device_batch_accumulates_to_the_recipes():
+    found = recipe("jiant", load_task("udpos")).arguments(device_batch_size=4)
+    assert found["per_device_train_batch_size"] * found["gradient_accumulation_steps"] == 32
+
+
+def test_flags_win_over_the_recipe_and_hyphens_are_fine():
+    figures = recipe("jiant", load_task("mnli"))
+    args = arguments(figures, ["--output_dir", "runs/x", "--learning-rate", "3e-4", "--seed", "7"])
+    assert (args.learning_rate, args.seed, args.warmup_steps) == (3e-4, 7, 0.1)
+
+
+def test_an_unknown_flag_names_the_nearest():
+    with pytest.raises(StiltsError, match="--lerning_rate is neither.*Did you mean --learning_rate"):
+        arguments(recipe("jiant", load_task("mnli")), ["--output_dir", "x", "--lerning_rate", "1"])
+
+
+def test_an_unknown_profile_lists_the_known():
+    with pytest.raises(StiltsError, match="No recipe 'jant'; there are jiant"):
+        recipe("jant", load_task("mnli"))

@@ -1,0 +1,96 @@
+"""Zero-shot evaluation: every language in one tidy table, in the order of the rows, never from an untrained head."""
+
+import pytest
+import tiny
+from datasets import Dataset
+from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
+from transformers import AutoModelForSequenceClassification, TrainingArguments
+
+from hf_stilts.evaluation.predict import batches, predict
+from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
+from hf_stilts.task import StiltsError, Task
+from hf_stilts.training.trainer import IntermediateTrainer
+
+
+def mirror(folder, languages, texts):
+    """A data set with one configuration a language, as a clone of its repository would look."""
+    repository = folder / "org" / "data"
+    repository.mkdir(parents=True)
+    card = ["---", "configs:"]
+    for code in languages:
+        path = repository / code / "test-00000-of-00001.parquet"
+        path.parent.mkdir()
+        Dataset.from_list([{"text": text, "label": label} for text, label in texts]).to_parquet(path)
+        card += [f"- config_name: {code}", "  data_files:", "  - split: test", f"    path: {code}/test-*"]
+    (repository / "README.md").write_text("\n".join([*card, "---", ""]))
+    return folder
+
+
+SINGLE = Task(
+    kind="text-classification", dataset="org/data", config="{language}", labels=("no", "yes"), languages=("en", "de"),
+    name="single",
+)  # fmt: skip
+TEXTS = [("the cat", 0), ("a dog reads the old book in the city", 1), ("the house", 0), ("one", 1), ("two dogs", 0)]
+
+
+@pytest.fixture
+def model(tmp_path):
+    labels = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
+    return tiny.save(tmp_path / "m", model_class=AutoModelForSequenceClassification, num_labels=2, **labels)
+
+
+def test_one_row_per_language_and_metric_with_where_it_came_from(tmp_path, model):
+    table = zero_shot(model, SINGLE, data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+    main = table[table["main"]]
+    assert main["language"].tolist() == ["en", "de"]
+    assert main["setting"].tolist() == ["trained language", "zero-shot"]
+    assert main["score"].nunique() == 1  # the same rows under both names
+    assert (table["rows"] == len(TEXTS)).all()
+    assert table["data_revision"].str.fullmatch("mirror:[0-9a-f]{12}").all()
+    assert {"task", "metric", "split", "model", "model_revision", "seed", "versions"} <= set(table.columns)
+    assert summary(table).columns.tolist() == ["mean", "en", "de"]
+
+
+def test_a_language_that_the_task_lacks_is_named(tmp_path, model):
+    with pytest.raises(StiltsError, match="single has no fr; it has en, de"):
+        zero_shot(model, SINGLE, ["fr"])
+
+
+def test_a_head_that_was_never_trained_is_not_scored(tmp_path):
+    with pytest.raises(StiltsError, match="no trained head"):
+        zero_shot(tiny.save(tmp_path / "bare"), SINGLE, data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+
+
+def test_labels_in_another_order_give_the_same_scores(tmp_path, model):
+    """The same weights with the two labels' names swapped: right becomes wrong, so the scores add up to 100."""
+    swapped = tiny.save(
+        tmp_path / "s", model_class=AutoModelForSequenceClassification, num_labels=2, id2label={0: "yes", 1: "no"}
+    )
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    scores = [zero_shot(each, SINGLE, ["en"], data_dir=data).query("main")["score"].item() for each in (model, swapped)]
+    assert scores[0] + scores[1] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("task", [PAIRS, TAGS, CHOICES, SPANS], ids=lambda task: task.kind)
+def test_predictions_equal_the_stock_loop_and_keep_the_order(task, tmp_path):
+    """Our batches are sorted by length; the stock Trainer's are not: the same predictions, row by row."""
+    data = rows(task, 12)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, per_device_eval_batch_size=5)
+    run = IntermediateTrainer(tiny.save(tmp_path / "public"), args, task=task, train_dataset=data, eval_dataset=data)
+    outputs = run.predict(data).predictions
+    stock = run.kind.decode(task, data, run.scoring[0], outputs)
+    assert predict(run.model, task, data, run.processing_class, max_length=run.max_length) == stock
+
+
+def test_batches_hold_every_position_once_within_the_budget():
+    lengths = [5, 1, 9, 9, 3, 200, 2]
+    found = list(batches(lengths, 20))
+    assert sorted(position for batch in found for position in batch) == list(range(7))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[p] for p in batch) <= 20 for batch in found)
+
+
+def test_results_are_added_to_a_file(tmp_path, model):
+    table = zero_shot(model, SINGLE, ["de"], data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+    for _ in range(2):
+        append_jsonl(table, tmp_path / "out" / "results.jsonl")
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2 * len(table)
