@@ -217,9 +217,12 @@ def test_threshold_travels_from_one_split_to_another():
 
 def test_threshold_refuses_scores_of_another_kind():
     x, y, gold = planted(20, 20, seed=7)
-    threshold = fit_threshold(mine_bitext(x, y), gold)
+    threshold = fit_threshold(mine_bitext(x, y).noting(layer=14), gold)
     with pytest.raises(ValueError, match="margin='ratio', these have margin='distance'"):
         threshold.apply(mine_bitext(x, y, margin="distance"))
+    with pytest.raises(ValueError, match="layer=14, these have layer=8"):
+        threshold.apply(mine_bitext(x, y).noting(layer=8))
+    assert threshold.evaluate(mine_bitext(x, y).noting(layer=14), gold)["layer"] == 14
 
 
 def test_threshold_edges():

@@ -1,7 +1,7 @@
 """Translations by nearest neighbour (Tatoeba) and mined pairs with a threshold (BUCC), from sentence vectors."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,6 +43,10 @@ class BitextPairs:
         """The pairs that score at least the threshold."""
         kept = self.score >= threshold
         return BitextPairs(self.source[kept], self.target[kept], self.score[kept], self.setting)
+
+    def noting(self, **setting: Any) -> "BitextPairs":
+        """The same pairs with more in their setting (layer, pooling, precision ...); it stands in every result."""
+        return replace(self, setting={**self.setting, **setting})
 
 
 @dataclass(frozen=True)
