@@ -292,8 +292,10 @@ def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: An
     from hf_stilts.training.publish import PublishCheckpoints
     from hf_stilts.training.run import run_phase
 
-    namespace, public = options.pop("namespace"), options.pop("public")
-    publisher = PublishCheckpoints(namespace=namespace, private=not public) if options.pop("publish") else None
+    namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
+    publisher = PublishCheckpoints(namespace=namespace, private=not public) if wanted else None
+    if phase == "target":  # where the intermediate checkpoint is looked up, too
+        options["namespace"] = namespace
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         result = run_phase(phase, task, flags, publish=publisher, **options)
     report_run(result, as_json=as_json)

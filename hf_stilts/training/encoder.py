@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import transformers
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts.hub.checkpoints import resolve
@@ -145,7 +147,7 @@ def with_fresh_head(source: str, task: Task, *, revision: str | None = None) -> 
     carried = {name for name in target.state_dict() if name in body_state}
     prefix = f"{model.base_model_prefix}."
     fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
-    return model.eval(), HandOver(source, revision or _commit(body.config), len(carried), fresh)
+    return model.eval(), HandOver(source, _commit(source, revision), len(carried), fresh)
 
 
 def load_trained(
@@ -216,12 +218,15 @@ def _continue_masked_lm(
         )
     fresh = tuple(sorted(info["missing_keys"]))
     carried = len(model.state_dict()) - len(fresh)
-    return model.eval(), HandOver(source, revision or _commit(model.config), carried, fresh)
+    return model.eval(), HandOver(source, _commit(source, revision), carried, fresh)
 
 
-def _commit(config: PretrainedConfig) -> str | None:
-    """Commit that stock loading took from the Hub; `None` for a folder."""
-    return getattr(config, "_commit_hash", None)
+def _commit(source: str, revision: str | None) -> str | None:
+    """Commit that stock loading has just taken from the Hub, read off its cache; `None` for a folder."""
+    if Path(source).is_dir():
+        return None
+    file = try_to_load_from_cache(source, "config.json", revision=revision)
+    return Path(file).parent.name if isinstance(file, str) else revision
 
 
 def _modules(parameters: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,116 @@
+"""The README's four commands, one after another, each in its own process, against an embedded Hub and a mirror."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+from datasets import ClassLabel, Dataset, Features, Value
+from transformers import AutoModelForMaskedLM
+
+from hf_stilts.dataset_scripts import build
+
+BASE = "FacebookAI/xlm-roberta-base"
+SENTENCE = "1\tthe\t_\tDET\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
+
+
+def write_mirror(tmp_path) -> Path:
+    """MNLI, UD-POS and Tatoeba, some rows of each, where the tasks look for them."""
+    mirror = tmp_path / "mirror"
+    glue = mirror / "nyu-mll" / "glue"
+    (glue / "mnli").mkdir(parents=True)
+    labels = ClassLabel(names=["entailment", "neutral", "contradiction"])
+    features = Features({"premise": Value("string"), "hypothesis": Value("string"), "label": labels})
+    rows = [{"premise": "the old house", "hypothesis": f"a dog {i}", "label": i % 3} for i in range(12)]
+    for split in ("train", "validation_matched"):
+        Dataset.from_list(rows, features=features).to_parquet(glue / "mnli" / f"{split}-00000-of-00001.parquet")
+    paths = "".join(f"  - split: {s}\n    path: mnli/{s}-*\n" for s in ("train", "validation_matched"))
+    (glue / "README.md").write_text(f"---\nconfigs:\n- config_name: mnli\n  data_files:\n{paths}---\n")
+    for code, name in (("en", "English"), ("de", "German")):
+        folder = tmp_path / "ud" / f"UD_{name}-Tiny"
+        folder.mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (folder / f"{code}_tiny-ud-{split}.conllu").write_text(SENTENCE * 3)
+    build("udpos", tmp_path / "ud", mirror)
+    raw = tmp_path / "tatoeba"
+    raw.mkdir()
+    for side in ("deu", "eng"):
+        (raw / f"tatoeba.deu-eng.{side}").write_text("".join(f"house {n}\n" for n in range(5)))
+    build("tatoeba", raw, mirror, checksum=False)
+    return mirror
+
+
+@pytest.fixture
+def stilts(client, tmp_path):
+    """The command, its Hub holding a tiny public model under the real name; what it printed as JSON comes back."""
+    base = tiny.save(tmp_path / "base", model_class=AutoModelForMaskedLM)
+    client.python(f"""
+from huggingface_hub import HfApi
+HfApi().create_repo({BASE!r})
+HfApi().upload_folder(repo_id={BASE!r}, folder_path={base!r})
+""")
+    environment = client.environment | {"HF_STILTS_DATA": str(write_mirror(tmp_path))}
+
+    def run(*words: str, code: int = 0):
+        command = [str(Path(sys.executable).parent / "hf-stilts"), *words]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180)
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout) if "--json" in words and code == 0 else done.stdout + done.stderr
+
+    return run
+
+
+def test_three_phases_by_their_commands(stilts, tmp_path):
+    steps = ("--max_steps", "4", "--save_steps", "2", "--eval_steps", "2", "--per_device_train_batch_size", "4")
+    first = ("intermediate", "mnli", "--model", BASE, "--namespace", "me", "--use_cpu", "1")
+    (trained,) = stilts(*first, *steps, "--json")
+    assert trained["steps"] == 4
+    assert f"come from {BASE}@" in trained["body"]
+    (published,) = stilts("checkpoints", "--task", "mnli", "--json")
+    assert published["name"] == "me/xlm-roberta-base-stilts-mnli"
+    assert published["base"] == BASE
+    walk = stilts("checkpoints", "lineage", published["name"], "--json")
+    assert [step["name"] for step in walk] == [published["name"], BASE]
+    assert {row["state"] for row in stilts("checkpoints", "verify", published["name"], "--json")} == {"unchanged"}
+
+    target = ("target", "udpos", "--from", "mnli", "--model", BASE, "--namespace", "me", "--output_dir", "runs/udpos")
+    (tagger,) = stilts(*target, "--max_steps", "2", "--use_cpu", "1", "--json")
+    assert "come from me/xlm-roberta-base-stilts-mnli@" in tagger["body"]
+    assert "new: classifier" in tagger["body"]
+    rows = stilts("evaluate", "udpos", "--model", "runs/udpos", "--languages", "en,de", "--json")
+    assert {row["language"]: row["setting"] for row in rows} == {"en": "trained language", "de": "zero-shot"}
+    found = stilts("evaluate", "tatoeba", "--model", published["name"], "--languages", "de", "--json")
+    assert {row["model"] for row in found} == {published["name"]}
+    assert all(len(row["model_revision"]) == 40 for row in found)
+
+    told = stilts("evaluate", "udpos", "--model", published["name"], "--languages", "de", code=1)
+    assert "no trained head for udpos" in told
+    told = stilts("target", "udpos", "--from", "mnly", "--namespace", "me", code=1)
+    assert "mnli" in told
+
+
+def test_the_hub_down_from_the_start_loses_nothing(tmp_path):
+    """No Hub answers: training ends well, the checkpoints wait, and the report says what to type."""
+    public, mirror = tiny.save(tmp_path / "public"), write_mirror(tmp_path)
+    environment = os.environ | {
+        "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "x", "HF_HOME": str(tmp_path / "home"),
+        "HF_STILTS_DATA": str(mirror), "HF_STILTS_NAMESPACE": "me", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    code = f"""
+from hf_stilts import IntermediateTrainer, PublishCheckpoints
+from hf_stilts.hub.outbox import Pace
+from transformers import TrainingArguments
+publish = PublishCheckpoints("me/x", pace=Pace(patience=3))
+args = TrainingArguments("run", max_steps=2, save_steps=1, save_total_limit=1, use_cpu=True, report_to="none")
+trainer = IntermediateTrainer({public!r}, args, task="mnli", callbacks=[publish])
+trainer.train()
+print(trainer.state.global_step, len(publish.report.waiting), publish.report)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    last = done.stdout.splitlines()
+    assert any(line.startswith("2 2 ") for line in last), done.stdout
+    assert "hf-stilts publish --retry" in done.stdout
