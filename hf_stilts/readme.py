@@ -29,7 +29,9 @@ def kinds_table() -> str:
     """One line per kind, with the columns that its rows have."""
     lines = ["| kind | columns of a row | what it does |", "|---|---|---|"]
     for name, columns in KINDS.items():
-        named = ", ".join(f"`{column}`" + (" (optional)" if column in OPTIONAL_COLUMNS else "") for column in columns)
+        named = ", ".join(
+            f"`{column}`" + (" (optional)" if (name, column) in OPTIONAL_COLUMNS else "") for column in columns
+        )
         module = sys.modules[type(load_kind(name)).__module__]
         lines.append(f"| {name} | {named} | {(module.__doc__ or '').strip().splitlines()[0]} |")
     return "\n".join(lines)

@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bitext-mining": ("source_ids", "source", "target_ids", "target", "gold"),
 }
 HEADLESS = {"bitext-retrieval", "bitext-mining"}  # no training data, no head: the encoder is used as it is
-OPTIONAL_COLUMNS = {"text_pair", "question"}
+OPTIONAL_COLUMNS = {("text-classification", "text_pair"), ("multiple-choice", "question")}
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
 LOCAL_USE = re.compile("q[a-t][a-z]")

@@ -132,7 +132,8 @@ def _mapping(task: Task, present: list[str]) -> Mapping:
 
 
 def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> None:
-    missing = [column for column in KINDS[task.kind] if column not in OPTIONAL_COLUMNS and column not in set(found)]
+    needed = (column for column in KINDS[task.kind] if (task.kind, column) not in OPTIONAL_COLUMNS)
+    missing = [column for column in needed if column not in set(found)]
     if missing:
         raise StiltsError(
             f"{_whose(task)} has no column {missing[0]!r}, which {task.kind} reads. "

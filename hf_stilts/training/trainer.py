@@ -194,7 +194,8 @@ class StiltsTrainer(Trainer):
         """Features, and the rows that they came from; a data set that is already features has none."""
         if "input_ids" in given.column_names:
             return given, None
-        needed = [column for column in KINDS[self.task.kind] if column not in OPTIONAL_COLUMNS]
+        kind = self.task.kind
+        needed = [column for column in KINDS[kind] if (kind, column) not in OPTIONAL_COLUMNS]
         missing = [column for column in needed if column not in given.column_names]
         if missing:
             raise StiltsError(
