@@ -75,12 +75,17 @@ def data_build(
 
 
 @data.command("check")
-def data_check(task: str, data_dir: DataDir = None, as_json: Json = False) -> None:
+def data_check(
+    task: str,
+    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
     """Load some rows of every language and split of a task and look at them."""
     from hf_stilts.console import show
     from hf_stilts.data.check import check
 
-    report = check(task, data_dir=data_dir)
+    report = check(task, _split(languages), data_dir=data_dir)
     show(report.rows(), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
