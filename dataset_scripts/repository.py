@@ -13,6 +13,7 @@ from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, hf_hub_downl
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_stilts.data.mirror import CARD, describe, read_card, write
+from hf_stilts.data.progress import progress_bars
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
 _OURS = "<!-- written by: hf-stilts data build -->"
@@ -46,7 +47,8 @@ def write_parquet(config: Config, repository: Path) -> None:
     """Write the Parquet files of one configuration below a folder."""
     for split, file in config.files().items():
         (repository / file).parent.mkdir(parents=True, exist_ok=True)
-        config.splits[split].to_parquet(repository / file)
+        with progress_bars(config.splits[split].data.nbytes):
+            config.splits[split].to_parquet(repository / file)
 
 
 def update_card(card: DatasetCard, configs: list[Config], repository: Path, license: str, body: str) -> None:

@@ -22,7 +22,8 @@ from huggingface_hub.errors import (
 )
 
 from hf_stilts.data.canonical import canonical
-from hf_stilts.data.mirror import CARD, describe, digest, read_card, write
+from hf_stilts.data.mirror import CARD, Configuration, describe, read_card, read_configuration, write
+from hf_stilts.data.progress import progress_bars
 from hf_stilts.task import StiltsError, Task, load_task
 
 MIRROR = "HF_STILTS_DATA"
@@ -88,13 +89,16 @@ def load(
     if limit is not None and limit < 1:
         raise StiltsError(f"limit={limit} asks for no rows. Give 1 or more, or None for all.")
     with _reaching(task):
-        builder = _builder(task, language, data_dir)
-        stored = _stored_split(task, split, language, builder)
-        if limit is not None:
+        source = _source(task, language, data_dir)
+        stored = _stored_split(task, split, language, _splits(source))
+        stream = limit is not None
+        builder = source.builder(stored, stream=stream) if isinstance(source, Configuration) else source
+        if stream:
             return canonical(builder.as_streaming_dataset(stored), task, limit=limit)
-        # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
-        builder.download_and_prepare(verification_mode="no_checks")
-    return canonical(builder.as_dataset(stored), task)
+        with progress_bars(builder.info.download_size):
+            # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
+            builder.download_and_prepare(verification_mode="no_checks")
+            return canonical(builder.as_dataset(stored), task)
 
 
 def data_revision(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> str:
@@ -104,9 +108,8 @@ def data_revision(task: Task | str, language: str = "en", data_dir: str | os.Pat
         StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
     task = load_task(task)
-    if mirror_folder(task, data_dir) is not None:
-        return str(_builder(task, language, data_dir).config.description)
-    return _commit(task)
+    mirrored = _mirrored(task, _config(task, language), data_dir)
+    return mirrored.revision if mirrored else _commit(task)
 
 
 def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -117,7 +120,7 @@ def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[s
     """
     task = load_task(task)
     with _reaching(task):
-        present = _splits(_builder(task, language, data_dir))
+        present = _splits(_source(task, language, data_dir))
     return tuple(split for split in ("train", "validation", "test") if task.split_for(split) in present)
 
 
@@ -197,21 +200,24 @@ def _config(task: Task, language: str) -> str | None:
     return task.config_for(language)
 
 
-def _builder(task: Task, language: str, data_dir: str | os.PathLike[str] | None) -> datasets.DatasetBuilder:
-    config, folder = _config(task, language), mirror_folder(task, data_dir)
+def _source(
+    task: Task, language: str, data_dir: str | os.PathLike[str] | None
+) -> Configuration | datasets.DatasetBuilder:
+    config = _config(task, language)
+    return _mirrored(task, config, data_dir) or _hub_builder(task, config)
+
+
+def _mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
+    folder = mirror_folder(task, data_dir)
     if folder is None:
-        return _hub_builder(task, config)
+        return None
     if not (folder / CARD).is_file():
         raise FileNotFoundError(f"No {folder / CARD}: the mirror lacks {task.dataset}. {_how_to_get(task)}.")
     try:
-        files = datasets.load_dataset_builder(str(folder), config).config.data_files
+        return read_configuration(folder, config)
     except (ValueError, FileNotFoundError) as error:
         missing = f"{folder} does not hold configuration {config!r}: {error}"
         raise FileNotFoundError(f"{missing}. {_how_to_get(task)}.") from error
-    # `datasets` keys its cache for such a folder by the folder's name and card alone, so an edited file, or a second
-    # mirror, would give the old rows. The description goes into the key: it names the content.
-    content = digest(folder, [Path(file) for split in files.values() for file in split])
-    return datasets.load_dataset_builder(str(folder), config, description=f"mirror:{content}")
 
 
 def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
@@ -231,12 +237,14 @@ def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
     return builder
 
 
-def _splits(builder: datasets.DatasetBuilder) -> list[str]:
-    return [str(split) for split in builder.config.data_files or builder.info.splits or ()]
+def _splits(source: Configuration | datasets.DatasetBuilder) -> list[str]:
+    if isinstance(source, Configuration):
+        return list(source.files)
+    return [str(split) for split in source.config.data_files or source.info.splits or ()]
 
 
-def _stored_split(task: Task, split: str, language: str, builder: datasets.DatasetBuilder) -> str:
-    stored, present = task.split_for(split), _splits(builder)
+def _stored_split(task: Task, split: str, language: str, present: list[str]) -> str:
+    stored = task.split_for(split)
     if stored in present:
         return stored
     called = "" if stored == split else f" (called {stored!r} there)"

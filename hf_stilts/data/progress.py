@@ -1,0 +1,29 @@
+"""Keeps the progress bars of `datasets` for people who wait: on a terminal, and for work that takes a while."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import datasets
+
+_WORTH_A_BAR = 32 << 20  # bytes; a machine of today converts as many in about a second
+
+
+@contextmanager
+def progress_bars(size: int | None) -> Iterator[None]:
+    """Within it, `datasets` shows bars if stderr is a terminal and `size` is large; then the caller's setting is back.
+
+    Args:
+        size: bytes to be worked on; None if that is not known, and may be many.
+    """
+    wanted = sys.stderr.isatty() and (size is None or size >= _WORTH_A_BAR)
+    if wanted or datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
