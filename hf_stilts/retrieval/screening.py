@@ -188,7 +188,7 @@ class Columns:
         self.limit = torch.full((m,), -torch.inf, device=device)
         self.crowded = torch.zeros(m, dtype=torch.bool, device=device)
         self.found: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.count, self.most = 0, 64 * k * m
+        self.count, self.most = 0, 8 * k * m
         self.restart()
 
     def restart(self) -> None:
@@ -213,6 +213,7 @@ class Columns:
         if self.count > self.most:
             self.found = [self.above()]
             self.count = len(self.found[0][0])
+            self.most = max(self.most, 2 * self.count)
 
     def above(self) -> tuple[Tensor, Tensor, Tensor]:
         """The entries that still reach the limit of their column."""
@@ -251,16 +252,19 @@ def settle(x: Tensor, y: Tensor, row: Tensor, column: Tensor, k: int) -> tuple[T
     """Indices and float32 scores of the k best of the given entries of every row; the lower index first in a tie."""
     order = (row * len(y) + column).argsort()
     row, column = row[order], column[order]
+    score = torch.cat([*inner_products(x, y, row, column), x.new_empty(0)])
+    # Stable sorts, the last one first: by row, then by falling score, then by rising column.
+    order = score.argsort(descending=True, stable=True)
+    order = order[row[order].argsort(stable=True)]
+    row, column, score = row[order], column[order], score[order]
     count = torch.bincount(row, minlength=len(x))
     place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
-    width = max(int(count.max()), k)
-    scores = torch.full((len(x), width), -torch.inf, device=x.device)
-    columns = torch.zeros(len(x), width, dtype=torch.int64, device=x.device)
-    columns[row, place] = column
-    scores[row, place] = torch.cat([*inner_products(x, y, row, column), scores.new_empty(0)])
-    # Entries stand by rising column, so a stable sort puts the lower one first among equal scores.
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
-    return columns.gather(1, order)[:, :k], scores[:, :k]
+    first = place < k
+    indices = torch.zeros(len(x), k, dtype=torch.int64, device=x.device)
+    scores = torch.full((len(x), k), -torch.inf, device=x.device)
+    indices[row[first], place[first]] = column[first]
+    scores[row[first], place[first]] = score[first]
+    return indices, scores
 
 
 def inner_products(x: Tensor, y: Tensor, row: Tensor, column: Tensor) -> Iterator[Tensor]:
