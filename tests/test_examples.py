@@ -12,7 +12,7 @@ from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import load_task
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SENTENCE = "# text = the dog reads\n1\tthe\t_\tDET\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\tNOUN\t_\t_\t3\tnsubj\t_\t_\n3\treads\t_\tVERB\t_\t_\t0\troot\t_\t_\n\n"
+SENTENCE = "1\tthe\t_\tDET\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ Dataset.from_list(rows, features=features).push_to_hub("nyu-mll/glue", "mnli", s
 
 
 def run(client, tmp_path, example: str) -> str:
-    code = f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({str(EXAMPLES / example)!r}, run_name='__main__')"
+    script = str(EXAMPLES / example)
+    code = f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({script!r}, run_name='__main__')"
     return client.python(code, HF_STILTS_DATA=str(tmp_path / "mirror"))
 
 
@@ -51,10 +52,10 @@ def test_publish_from_a_plain_trainer_then_load_by_name_in_another_process(world
     refs = json.loads(world.python("""
 import json
 from huggingface_hub import HfApi
-api = HfApi()
-refs = api.list_repo_refs("me/xlm-roberta-base-stilts-mnli")
-print(json.dumps({"tags": [tag.name for tag in refs.tags], "files": api.list_repo_files("me/xlm-roberta-base-stilts-mnli"),
-                  "private": api.model_info("me/xlm-roberta-base-stilts-mnli").private}))
+api, name = HfApi(), "me/xlm-roberta-base-stilts-mnli"
+tags = [tag.name for tag in api.list_repo_refs(name).tags]
+files, private = api.list_repo_files(name), api.model_info(name).private
+print(json.dumps({"tags": tags, "files": files, "private": private}))
 """).splitlines()[-1])  # fmt: skip
     assert refs["tags"] == ["step-9"]  # 24 rows, batches of 8, 3 epochs
     assert refs["private"]

@@ -128,7 +128,7 @@ def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     if profile not in PROFILES:
         raise StiltsError(f"No recipe {profile!r}; there are {', '.join(PROFILES)}. Pass one of them as --recipe.")
     rows = PROFILES[profile]
-    keys = [task.name, task.kind, ""]
+    keys = [task.name or task.kind, task.kind, ""]
     if phase == "target":
-        keys = [f"target:{task.name}", f"target:{task.kind}", *keys[:1], "target", *keys[1:]]
+        keys = [f"target:{task.name}", f"target:{task.kind}", keys[0], "target", *keys[1:]]
     return next(rows[key] for key in keys if key in rows)
