@@ -8,6 +8,8 @@ Settings take turns, so that a busy machine is busy for all. Ratios are to publi
 
 * wall: each step's time, its save included, the least over the repeats; summed over all steps;
 * cpu: processor seconds of the training process over all steps, the least over the repeats;
+* blocking: share of the steps' time that the training stood still for publishing (our `on_save`; stock's push from the
+  checkpoint), the least over the repeats. Wall and cpu also hold what the upload takes from a machine of few cores;
 * arrived: saved checkpoints whose weights are in some commit of the Hub, and those under a commit of their own step;
 * wait: seconds between the last step and the return of `train()`.
 """
@@ -81,6 +83,18 @@ def train(folder: str, setting: str) -> None:
             if state.global_step == STEPS:
                 self.marks.append(self._now())
 
+    blocked = []
+
+    def timed(function):
+        def call(*arguments, **options):
+            begin = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                blocked.append(time.perf_counter() - begin)
+
+        return call
+
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = XLMRobertaForSequenceClassification(
@@ -95,6 +109,7 @@ def train(folder: str, setting: str) -> None:
         from hf_stilts.training.publish import PublishCheckpoints
 
         publish = [PublishCheckpoints(REPO, pace=Pace(patience=600.0))]
+        publish[0].on_save = timed(publish[0].on_save)
     elif SETTINGS[setting]:
         stock = {"push_to_hub": True, "hub_model_id": REPO, "hub_private_repo": True, **SETTINGS[setting]}
     args = TrainingArguments(
@@ -103,11 +118,13 @@ def train(folder: str, setting: str) -> None:
     )  # fmt: skip
     # The clock's on_save comes after ours, so that what we do on a save is counted.
     trainer = Trainer(model, args, train_dataset=Dataset.from_dict(rows), callbacks=[*publish, clock])
+    trainer._push_from_checkpoint = timed(trainer._push_from_checkpoint)
     trainer.train()
     done = time.perf_counter()
     steps = [after[0] - before[0] for before, after in itertools.pairwise(clock.marks)]
     cpu = clock.marks[-1][1] - clock.marks[0][1]
-    print(json.dumps({"steps": steps, "cpu": cpu, "wait": done - clock.marks[-1][0]}))
+    blocking = sum(blocked) / sum(steps)
+    print(json.dumps({"steps": steps, "cpu": cpu, "blocking": blocking, "wait": done - clock.marks[-1][0]}))
 
 
 def arrived(api, folder: Path) -> dict[str, int]:
@@ -154,8 +171,8 @@ def run(setting: str, latency: float) -> dict:
 
 def table(latencies: list[float], repeats: int) -> str:
     lines = [
-        "| latency | setting | wall | cpu of the training | saved | arrived | as their own step | wait at the end, s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| latency | setting | wall | cpu | blocking | saved | arrived | as their own step | wait at the end, s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for latency in latencies:
         results: dict[str, list[dict]] = {setting: [] for setting in SETTINGS}
@@ -174,8 +191,10 @@ def table(latencies: list[float], repeats: int) -> str:
         for setting, runs in results.items():
             ratios = [f"{least[setting][key] / least['off'][key]:.3f}" for key in ("wall", "cpu")]
             counts = ["" if setting == "off" else f"{min(r[k] for r in runs)}" for k in ("saved", "arrived", "own")]
+            blocking = f"{100 * min(r['blocking'] for r in runs):.2f} %"
             wait = "" if setting == "off" else f"{max(r['wait'] for r in runs):.1f}"
-            lines.append(f"| {latency * 1000:.0f} ms | {setting} | {' | '.join([*ratios, *counts, wait])} |")
+            cells = [f"{latency * 1000:.0f} ms", setting, *ratios, blocking, *counts, wait]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
