@@ -1,22 +1,14 @@
 """Rows of a task from a Hub, in processes of their own: pinned commits, prefetching into a mirror, and no network."""
 
+import json
+
 import pytest
-from hub_fixture import Client, Fault, HubProcess
+from hub_fixture import Client, Fault, Faults
 
-PUBLISH = """
-from datasets import ClassLabel, Dataset, Features, Value
-from huggingface_hub import HfApi
-features = Features({"premise": Value("string"), "label": ClassLabel(names=["no", "yes"])})
-def publish(labels, config):
-    rows = [{"premise": f"p{n}", "label": label} for n, label in enumerate(labels)]
-    rows = Dataset.from_list(rows, features=features)
-    rows.push_to_hub("local/nli", config, split="train")
-    return HfApi().dataset_info("local/nli").sha
-first, second, third = publish([0, 1], "de"), publish([0, 1, 1], "de"), publish([1], "fr")
-print(first, second, third)
-"""
-
+# A process spends seconds on imports, so one does all that wants the Hub, one all that is done without it, and each prints
+# what it saw. Both work in a folder that holds one of the repository's name, so no load may take it for the repository.
 TASK = """
+import json, os, shutil, sys
 from hf_stilts.task import Task
 from hf_stilts.data.load import data_revision, load, prefetch
 def task(revision, **changes):
@@ -30,107 +22,122 @@ def failure(call):
         call()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+def labels(revision, language="de", **how):
+    return load(task(revision), language=language, **how)["label"][:]
+os.chdir(os.environ["WORK"])
+os.makedirs("local/nli", exist_ok=True)
+saw = {}
+"""
+
+ONLINE = f"""{TASK}
+from datasets import ClassLabel, Dataset, Features, Value
+from huggingface_hub import HfApi
+features = Features({{"premise": Value("string"), "label": ClassLabel(names=["no", "yes"])}})
+def publish(labels, config, repository="local/nli"):
+    rows = [{{"premise": f"p{{n}}", "label": label}} for n, label in enumerate(labels)]
+    rows = Dataset.from_list(rows, features=features)
+    rows.push_to_hub(repository, config, split="train")
+    return HfApi().dataset_info(repository).sha
+
+saw["commits"] = first, second, third = publish([0, 1], "de"), publish([0, 1, 1], "de"), publish([1], "fr")
+load(task(first), language="de")
+shutil.copytree(os.environ["HF_HOME"], "home-with-first-alone")
+
+saw["pinned"] = [labels(first), labels(second), labels(None), labels(second, limit=2), labels(None, "fr")]
+saw["revisions"] = data_revision(task(first), "de"), data_revision(task(None), "de")
+saw["no configuration"] = failure(lambda: load(task(first), language="fr"))
+saw["no repository"] = failure(lambda: load(task(None, dataset="local/absent"), language="de"))
+
+report = prefetch(task(second), "mirror", ["de"])
+saw["prefetched"] = str(report), report.rows()[0]["revision"], report.rows()[0]["files"]
+saw["not prefetched"] = failure(lambda: labels(None, "fr", data_dir="mirror"))
+prefetch(task(third), "mirror", ["fr"])
+
+with open("trains.py", "w") as file:
+    file.write('''from hf_stilts.task import Task
+TASK = Task(kind="text-classification", dataset="local/nli", config="fr", columns=dict(text="premise"),
+            labels=("yes", "no"))
+''')
+parts = prefetch(task(None, train=("trains.py",)), "trained", ["de"]).parts
+saw["with what trains it"] = [part.task for part in parts], load("trains.py", data_dir="trained")["label"][:]
+
+publish([0, 1, 1], "de", "local/interrupted")
+interrupted = task(None, dataset="local/interrupted")
+saw["interrupted"] = failure(lambda: prefetch(interrupted, "later", ["de"])), os.path.exists("later/README.md")
+prefetch(interrupted, "later", ["de"])
+saw["gone on"] = load(interrupted, language="de", data_dir="later")["label"][:]
+print(json.dumps(saw))
+"""
+
+OFFLINE = f"""{TASK}
+first, second, third = json.loads(os.environ["COMMITS"])
+saw["cached"] = labels(first), labels(first, limit=1)
+calls = dict(
+    commit=lambda: labels(second), configuration=lambda: labels(first, "fr"), copy=lambda: prefetch(task(first), "new")
+)
+saw["refused"] = {{name: failure(call) for name, call in calls.items()}}
+os.environ["HF_STILTS_DATA"] = "mirror"
+saw["mirror"] = [labels(second), labels(second, "fr"), *(data_revision(task(second), each) for each in ("de", "fr"))]
+print(json.dumps(saw))
 """
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A Hub that these tests only read."""
-    with HubProcess(tmp_path_factory.mktemp("hub")) as running:
-        yield running.environment()
+def online(tmp_path_factory):
+    """What a process with a Hub saw, and the folder that it worked in."""
+    from hf_stilts.hub.local import LocalHub
+
+    folder, faults = tmp_path_factory.mktemp("work"), Faults()
+    faults.add(Fault("GET .*local/interrupted/.*parquet", status=403))
+    with LocalHub(tmp_path_factory.mktemp("hub"), middleware=faults) as hub:
+        client = Client(hub.environment(), folder / "home")
+        return json.loads(client.python(ONLINE, WORK=str(folder))) | {"folder": folder}
 
 
 @pytest.fixture(scope="module")
-def published(shared, tmp_path_factory):
-    """Three commits of one repository: de with 2 rows, then with 3, then fr as well."""
-    return Client(shared, tmp_path_factory.mktemp("home")).python(PUBLISH).split()
+def offline(online):
+    """What a second process saw without a network; its cache holds what a load of the first commit left there."""
+    folder, commits = online["folder"], json.dumps(online["commits"])
+    client = Client({"HF_HUB_OFFLINE": "1"}, folder / "home-with-first-alone")
+    return json.loads(client.python(OFFLINE, WORK=str(folder), COMMITS=commits))
 
 
-@pytest.fixture
-def client(shared, tmp_path):
-    return Client(shared, tmp_path / "home")
+def test_a_pinned_commit_is_what_is_read(online):
+    first, _, third = online["commits"]
+    assert online["pinned"] == [[1, 0], [1, 0, 0], [1, 0, 0], [1, 0], [0]]  # "no" is 0 there and 1 here
+    assert online["revisions"] == [first, third]
 
 
-def test_a_pinned_commit_is_what_is_read(client, published):
-    first, second, third = published
-    code = f"""{TASK}
-print([len(load(task(revision), language="de")) for revision in ({first!r}, {second!r}, None)])
-print(load(task(None), language="de")["label"][:], load(task({second!r}), language="de", limit=2)["label"][:])
-print(data_revision(task({first!r}), "de"), data_revision(task(None), "de"))
-print(failure(lambda: load(task({first!r}), language="fr")))
-print(failure(lambda: load(task(None, dataset="local/absent"), language="de")))
-"""
-    said = client.python(code).splitlines()
-    assert said[:3] == ["[2, 3, 3]", "[1, 0, 0] [1, 0]", f"{first} {third}"]  # "no" is 0 there and 1 here
-    assert said[3].startswith("StiltsError: local/nli on the Hub does not give configuration 'fr'")
-    assert said[4].startswith("StiltsError: Task nli reads local/absent, which the Hub does not show")
+def test_what_the_hub_does_not_have_is_named(online):
+    said = online["no configuration"]
+    assert said.startswith("StiltsError: local/nli on the Hub does not give configuration 'fr'")
+    assert online["no repository"].startswith("StiltsError: Task nli reads local/absent, which the Hub does not show")
 
 
-def test_a_folder_of_the_same_name_is_not_taken_for_the_repository(client, published, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "local/nli").mkdir(parents=True)
-    assert client.python(f"{TASK}\nprint(len(load(task(None), language='fr')))") == "1\n"
-
-
-def test_offline_the_cache_serves_its_own_commit_and_no_other(client, published):
-    first, second, _ = published
-    client.python(f"{TASK}\nload(task({first!r}), language='de')")
-    code = f"""{TASK}
-print(len(load(task({first!r}), language="de")), len(load(task({first!r}), language="de", limit=1)))
-print(failure(lambda: load(task({second!r}), language="de")))
-print(failure(lambda: load(task({first!r}), language="fr")))
-print(failure(lambda: prefetch(task({first!r}), "mirror")))
-"""
-    served, *refused = client.python(code, HF_HUB_OFFLINE="1").splitlines()
-    assert served == "2 1"
-    assert f"the newest in the cache is of {first}, not of the pinned {second}" in refused[0]
-    assert len(refused) == 3
-    for said in refused:
+def test_offline_the_cache_serves_its_own_commit_and_no_other(online, offline):
+    first, second, _ = online["commits"]
+    assert offline["cached"] == [[1, 0], [1]]
+    refused = offline["refused"]
+    assert f"the newest in the cache is of {first}, not of the pinned {second}" in refused["commit"]
+    for said in refused.values():
         assert said.startswith("ConnectionError: The rows of task nli are on the Hub")
         assert "hf-stilts data prefetch nli --out DIR" in said and "HF_STILTS_DATA=DIR" in said
 
 
-def test_prefetched_rows_are_those_of_the_hub(client, published, tmp_path):
-    _, second, third = published
-    out = tmp_path / "mirror"
-    code = f"""{TASK}
-report = prefetch(task({second!r}), {str(out)!r}, ["de"])
-print(report, report.rows()[0]["revision"], report.rows()[0]["files"])
-print(failure(lambda: load(task(None), language="fr", data_dir={str(out)!r})))
-prefetch(task({third!r}), {str(out)!r}, ["fr"])
-"""
-    said = client.python(code).splitlines()
-    assert said[0] == f"{out} {second} 1"
-    assert "FileNotFoundError" in said[1] and "configuration 'fr'" in said[1]
-    offline = f"""{TASK}
-for language in ("de", "fr"):
-    print(load(task({second!r}), language=language)["label"][:], data_revision(task({second!r}), language)[:7])
-"""
-    found = client.python(offline, HF_HUB_OFFLINE="1", HF_STILTS_DATA=str(out)).splitlines()
-    assert found == ["[1, 0, 0] mirror:", "[0] mirror:"]
+def test_prefetched_rows_are_those_of_the_hub(online, offline):
+    _, second, _ = online["commits"]
+    assert online["prefetched"] == ["mirror", second, 1]
+    assert "FileNotFoundError" in online["not prefetched"] and "configuration 'fr'" in online["not prefetched"]
+    german, french, *revisions = offline["mirror"]
+    assert (german, french) == ([1, 0, 0], [0])
+    assert all(revision.startswith("mirror:") for revision in revisions) and len(set(revisions)) == 2
 
 
-def test_prefetching_a_test_set_brings_what_trains_it(client, published, tmp_path):
-    file = tmp_path / "trains.py"
-    file.write_text(
-        "from hf_stilts.task import Task\n"
-        "TASK = Task(kind='text-classification', dataset='local/nli', config='fr', columns={'text': 'premise'},\n"
-        "            labels=('yes', 'no'))\n"
-    )
-    code = f"""{TASK}
-file = {str(file)!r}
-print([part.task for part in prefetch(task(None, train=(file,)), {str(tmp_path / "mirror")!r}, ["de"]).parts])
-print(len(load(file, data_dir={str(tmp_path / "mirror")!r})))
-"""
-    assert client.python(code).splitlines() == ["['nli', 'trains']", "1"]
+def test_prefetching_a_test_set_brings_what_trains_it(online):
+    assert online["with what trains it"] == [["nli", "trains"], [0]]
 
 
-def test_an_interrupted_prefetch_shows_nothing_and_goes_on(hub, tmp_path, faults):
-    client, out = Client(hub.environment(), tmp_path / "home"), tmp_path / "mirror"
-    client.python(PUBLISH)
-    faults.add(Fault("GET .*parquet", times=99, status=403))
-    assert "Error" in client.python(f"{TASK}\nprint(failure(lambda: prefetch(task(None), {str(out)!r}, ['de'])))")
-    assert not list(out.rglob("README.md"))
-    faults.waiting.clear()
-    code = f"{TASK}\nprefetch(task(None), {str(out)!r}, ['de'])"
-    assert client.python(f"{code}\nprint(len(load(task(None), language='de', data_dir={str(out)!r})))") == "3\n"
+def test_an_interrupted_prefetch_shows_nothing_and_goes_on(online):
+    error, shown = online["interrupted"]
+    assert "Error" in error and not shown
+    assert online["gone on"] == [1, 0, 0]

@@ -152,7 +152,7 @@ def _parse(card: str) -> tuple[MetadataConfigs, DatasetInfosDict]:
         data = (yaml.load(block.group(2), Loader=_Loader) if block else None) or {}
         return MetadataConfigs.from_dataset_card_data(data), DatasetInfosDict.from_dataset_card_data(data)
     except (yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ValueError(f"the YAML of its {CARD} cannot be understood ({error})") from error
+        raise ValueError(f"the YAML of its {CARD} cannot be understood ({' '.join(str(error).split())})") from error
 
 
 def _resolve(patterns: Iterable[str], base: str) -> DataFilesList:
