@@ -5,8 +5,8 @@ import json
 import pytest
 from hub_fixture import Client, Fault, Faults
 
-# A process spends seconds on imports, so one does all that wants the Hub, one all that is done without it, and each prints
-# what it saw. Both work in a folder that holds one of the repository's name, so no load may take it for the repository.
+# A process spends seconds on imports, so one does all that wants the Hub, one all that is done without it, and each
+# prints what it saw. Both work in a folder named as the repository is: no load may take it for the repository.
 TASK = """
 import json, os, shutil, sys
 from hf_stilts.task import Task

@@ -1,0 +1,168 @@
+"""The `hf-stilts` command: what it prints for people and machines, its exit codes, what it says of a mistake."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from hf_stilts.cli import app, main
+from hf_stilts.task import list_tasks, load_task
+
+RAW = {
+    "tatoeba.deu-eng.deu": "Eule\nMaus\n",
+    "tatoeba.deu-eng.eng": "owl\nmouse\n",
+    "tatoeba.fra-eng.fra": "hibou\n",
+    "tatoeba.fra-eng.eng": "owl\n",
+}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for name, text in RAW.items():
+        (tmp_path / "raw" / name).write_text(text, encoding="utf-8")
+    return tmp_path / "raw"
+
+
+def run(*words):
+    """Exit code and standard output of a command that makes no mistake."""
+    done = CliRunner(env={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}).invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+@pytest.fixture
+def mistake(monkeypatch, capsys):
+    """What the command says of a mistake on standard error; it ends with exit code 1 and prints nothing else."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["hf-stilts", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert (end.value.code, said.out) == (1, "")
+        assert said.err.startswith("Error: ")
+        return said.err
+
+    return run
+
+
+def test_tasks_are_listed_for_people():
+    code, table = run("tasks")
+    lines = {line.split()[0]: line for line in table.splitlines()[1:]}
+    assert code == 0 and list(lines) == list_tasks()
+    assert f"{len(load_task('tatoeba').languages)}" in lines["tatoeba"].split()
+    assert "squad_v1" in lines["xquad"], "what trains it"
+
+
+def test_tasks_are_listed_for_machines():
+    code, text = run("tasks", "--json")
+    rows = {row["name"]: row for row in json.loads(text)}
+    assert code == 0 and list(rows) == list_tasks()
+    assert rows["tatoeba"]["languages"] == list(load_task("tatoeba").languages)
+    assert rows["xquad"]["trained on"] == ["squad_v1"] and rows["tatoeba"]["trained on"] == []
+
+
+def test_one_task_is_shown():
+    task = load_task("mnli")
+    fields = {row["field"]: row["value"] for row in json.loads(run("tasks", "mnli", "--json")[1])}
+    assert (fields["dataset"], fields["revision"], fields["labels"]) == (task.dataset, task.revision, [*task.labels])
+    code, table = run("tasks", "mnli")
+    assert code == 0 and task.dataset in table and "entailment neutral contradiction" in table
+
+
+def test_an_unknown_task_is_told_the_nearest_name(mistake):
+    said = mistake("tasks", "mnl")
+    assert "No task 'mnl', did you mean mnli?" in said and "Run: hf-stilts tasks" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_mistake_shows_its_traceback_to_those_who_ask(monkeypatch):
+    monkeypatch.setenv("HF_STILTS_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["hf-stilts", "tasks", "mnl"])
+    with pytest.raises(ValueError, match="No task 'mnl'"):
+        main()
+
+
+def test_tasks_are_listed_without_loading_a_framework():
+    # They would take seconds to import, for a table of text.
+    code = "import sys; from hf_stilts.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, "tasks"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "mnli" in done.stdout
+    assert not {"torch", "transformers", "datasets", "evaluate", "pandas", "numpy"} & {*done.stderr.split()}
+
+
+def test_what_is_built_is_checked(raw, tmp_path):
+    out = tmp_path / "mirror"
+    code, text = run("data", "build", "tatoeba", "--raw", raw, "--out", out, "--no-checksum", "--json")
+    built = json.loads(text)
+    assert code == 0
+    assert [(part["language"], part["split"], part["rows"]) for part in built] == [("de", "test", 2), ("fr", "test", 1)]
+    assert all((tmp_path / part["file"]).is_file() for part in built)
+
+    code, text = run("data", "check", "tatoeba", "--data-dir", out, "--languages", "de, fr", "--json")
+    assert code == 0
+    assert [(each["language"], each["rows"], each["fault"]) for each in json.loads(text)] == [
+        ("de", 2, ""),
+        ("fr", 1, ""),
+    ]
+    code, table = run("data", "check", "tatoeba", "--data-dir", out, "--languages", "de,es")
+    assert code == 1, "a language that is not there is a fault"
+    assert "configuration 'spa-eng'" in table
+
+
+def test_only_the_languages_asked_for_are_built(raw, tmp_path):
+    words = ("--raw", raw, "--out", tmp_path / "mirror", "--no-checksum", "--json")
+    assert [
+        part["language"] for part in json.loads(run("data", "build", "tatoeba", *words, "--languages", "fr")[1])
+    ] == ["fr"]
+
+
+def test_files_that_differ_from_the_published_ones_are_refused(mistake, raw, tmp_path):
+    said = mistake("data", "build", "tatoeba", "--raw", raw, "--out", tmp_path / "mirror")
+    assert "has sha256" in said and "--no-checksum" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("fused", "--option fused is not NAME=VALUE. Type for example: --option fused=false"),
+        ("fuse=true", "udpos has no option 'fuse'. It has: fused"),
+    ],
+)
+def test_a_wrong_option_is_told_the_right_one(mistake, raw, tmp_path, option, said):
+    assert said in mistake("data", "build", "udpos", "--raw", raw, "--out", tmp_path / "mirror", "--option", option)
+
+
+def test_options_reach_the_converter(raw, tmp_path):
+    lines = [
+        "1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_",
+        "1\tin\t_\tADP\t_\t_\t0\t_\t_\t_",
+        "2\tdem\t_\tDET\t_\t_\t1\t_\t_\t_",
+        "",
+        "",
+    ]
+    (raw / "de_x-ud-test.conllu").write_text("\n".join(lines), encoding="utf-8")
+    for fused in ("true", "False"):
+        out = tmp_path / fused
+        run("data", "build", "udpos", "--raw", raw, "--out", out, "--option", f"fused={fused}", "--json")
+        card = next(out.rglob("README.md")).read_text()
+        assert f"fused: {fused.lower()}" in card
+
+
+def test_a_folder_without_an_outbox_says_which_one_is_meant(mistake, tmp_path):
+    said = mistake("publish", tmp_path)
+    assert f"There is no outbox in {tmp_path}" in said and "hf-stilts publish OUTPUT_DIR" in said
+
+
+def test_the_embedded_hub_is_explained():
+    code, text = run("hub", "serve", "--help")
+    assert code == 0 and "HF_ENDPOINT" in text
+    assert all(word in text for word in ("--host", "--port", "--token", "127.0.0.1", "HF_STILTS_HUB_TOKEN"))
+
+
+@pytest.mark.parametrize("words", [("tasks", "--jsn"), ("data", "build", "tatoeba"), ("target",), ("no-such-command",)])
+def test_what_is_no_command_has_the_exit_code_of_usage(words):
+    assert run(*words)[0] == 2
