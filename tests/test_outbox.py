@@ -287,6 +287,22 @@ def test_a_checkpoint_that_was_not_packed_in_time_is_taken_up(tmp_path, api):
     assert commits(api)[-1] == "step-4: target training"
 
 
+def test_what_a_running_training_is_about_to_pack_is_left_to_it(tmp_path, api):
+    (tmp_path / "outbox").mkdir()
+    before, after = checkpoint(tmp_path, 2), checkpoint(tmp_path, 4)
+    run = {"repo_id": "me/tiny", "private": True, "record": {}, "since": 0.0}
+    write_json(tmp_path / "outbox/run.json", run)
+    os.utime(before / "trainer_state.json", (100, 100))  # an earlier run's, killed before it was packed
+    os.utime(tmp_path / "outbox/run.json", (200, 200))
+    os.utime(after / "trainer_state.json", (300, 300))  # this run's, on_save comes next
+    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
+    courier._start_afresh()
+    assert [parcel.step for _, parcel in read_parcels(tmp_path / "outbox")] == [2]
+    courier.bell.close()
+    courier._start_afresh()
+    assert [parcel.step for _, parcel in read_parcels(tmp_path / "outbox")] == [2, 4]
+
+
 def test_the_hourly_limit_of_the_hub_is_kept_to(tmp_path, api):
     now = time.time()
     parcel = put(tmp_path, 2)

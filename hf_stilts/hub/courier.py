@@ -27,7 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, Offl
 
 from hf_stilts.hub.delivery import Refused, choose, deliver, full_name, prepare
 from hf_stilts.hub.lineage import at_step
-from hf_stilts.hub.outbox import END, Choice, Pace, Run, read_choices, read_run
+from hf_stilts.hub.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
 from hf_stilts.hub.parcel import STATE_FILE, Parcel, forget_files, new_parcel, pack, read_parcels, update, write_json
 from hf_stilts.hub.resume import deliver_resume
 from hf_stilts.task import StiltsError
@@ -135,7 +135,9 @@ class Courier:
                 write_json(choice.path, replace(choice, reason=None).to_dict())
         run = read_run(self.outbox)
         if run is not None:
-            _adopt(self.outbox, run)
+            # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
+            begun = (self.outbox / RUN_FILE).stat().st_mtime
+            _adopt(self.outbox, run, before=time.time() if self.bell.closed else begun)
 
     def _must_wait(self, waiting: list[tuple[Path, Parcel]]) -> float:
         """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
@@ -217,12 +219,12 @@ class Courier:
         return f"{type(error).__name__}: {_first_line(error)}", False
 
 
-def _adopt(outbox: Path, run: Run) -> None:
-    """Pack the checkpoints of this run that are in no parcel: the process was killed, or the disk full, before that."""
+def _adopt(outbox: Path, run: Run, before: float) -> None:
+    """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that."""
     parcels = list(read_parcels(outbox))
     known = {parcel.step for _, parcel in parcels if parcel.files and parcel.branch == "main"}
     for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
-        if state_file.stat().st_mtime < run.since:
+        if not run.since <= state_file.stat().st_mtime < before:
             continue
         try:
             state = json.loads(state_file.read_text())

@@ -31,6 +31,7 @@ from hf_stilts.hub.parcel import Parcel, new_parcel, note_unpacked, pack, read_p
 logger = logging.getLogger(__name__)
 
 FOLDER = "outbox"
+RUN_FILE = "run.json"
 END = b"end\n"
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
@@ -171,7 +172,7 @@ class Outbox:
         earlier = read_run(self.folder)
         since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
         self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
-        write_json(self.folder / "run.json", dataclasses.asdict(self.run))
+        write_json(self.folder / RUN_FILE, dataclasses.asdict(self.run))
         self.courier: subprocess.Popen[bytes] | None = None
         self._ring()
 
@@ -304,7 +305,7 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
 def read_run(folder: Path) -> Run | None:
     """Read where the run publishes; None where no run has been begun."""
     try:
-        data = json.loads((folder / "run.json").read_text())
+        data = json.loads((folder / RUN_FILE).read_text())
         return Run(**{**data, "record": Record.from_json(json.dumps(data["record"]))})
     except FileNotFoundError:
         return None
