@@ -1,7 +1,7 @@
 """UD treebanks as XTREME reads them: fused forms, one tag each, and what is dropped; cases worked out by hand."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_stilts.data.load import load, splits
@@ -137,6 +137,7 @@ def sentence_trees(draw):
     return Sentence([f"w{n}" for n in range(1, size + 1)], tags, heads, fused)
 
 
+@settings(deadline=None)
 @given(sentence_trees(), st.sampled_from([DEFAULT_PRECEDENCE, *PRECEDENCE.values()]))
 def test_fusing_keeps_every_word_once(sentence, precedence):
     tokens, tags = fuse(sentence, precedence)

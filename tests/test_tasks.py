@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hf_stilts.tasks
@@ -171,6 +171,7 @@ def test_a_task_that_no_kind_could_read_is_refused(wrong, said):
         Task(**{"kind": "text-classification", "dataset": "x/y", **wrong})
 
 
+@settings(deadline=None)
 @given(labels=st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=1, max_size=6, unique=True))
 def test_a_label_is_found_by_name_and_by_number(labels):
     task = Task(kind="text-classification", dataset="x/y", labels=tuple(labels))

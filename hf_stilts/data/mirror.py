@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import time
@@ -18,7 +19,6 @@ from datasets.info import DatasetInfosDict
 from datasets.load import import_main_class, infer_module_for_data_files_list
 from datasets.packaged_modules import _MODULE_TO_EXTENSIONS, _PACKAGED_DATASETS_MODULES
 from datasets.utils.metadata import MetadataConfigs
-from fsspec.core import has_magic
 from huggingface_hub import DatasetCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
@@ -162,7 +162,7 @@ def _resolve(patterns: Iterable[str], base: str) -> DataFilesList:
         try:
             found += resolve_pattern(pattern, base)
         except FileNotFoundError:
-            if not has_magic(pattern):
+            if not glob.has_magic(pattern):
                 raise
     module, _ = infer_module_for_data_files_list(found)
     # No origin metadata: `datasets` would key its cache by the time of modification, where we have the content.
