@@ -19,10 +19,10 @@ quickstart: install ## the three phases on a small made world, offline
 	$(BIN)/hf-stilts quickstart
 
 test: install    ## the tests, under 8 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: install ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/ruff check .
