@@ -19,7 +19,7 @@ quickstart: install ## the three phases on a small made world, offline
 	$(BIN)/hf-stilts quickstart
 
 test: install    ## the tests, under 8 minutes on 2 cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: install ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
