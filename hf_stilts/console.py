@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def say(line: str, *, as_json: bool = False) -> None:
 
 def fail(message: str) -> None:
     """One error for a person, on standard error."""
-    err.print(f"[bold red]Error:[/] {message}", markup=True)
+    err.print(f"[bold red]Error:[/] {escape(message)}")
 
 
 def _cell(value: Any) -> str:

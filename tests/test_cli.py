@@ -166,3 +166,11 @@ def test_the_embedded_hub_is_explained():
 @pytest.mark.parametrize("words", [("tasks", "--jsn"), ("data", "build", "tatoeba"), ("target",), ("no-such-command",)])
 def test_what_is_no_command_has_the_exit_code_of_usage(words):
     assert run(*words)[0] == 2
+
+
+def test_an_error_is_printed_to_the_letter(capsys):
+    """Words in square brackets are part of the message, not markup."""
+    from hf_stilts.console import fail
+
+    fail("found [bold] and [/y]")
+    assert "found [bold] and [/y]" in capsys.readouterr().err
