@@ -75,8 +75,8 @@ def train(options):
             raw = options.raw / "tydiqa_goldp"
             data = {"train_dataset": squad_rows(raw / "english_tydiqa_train.json"),
                     "eval_dataset": squad_rows(raw / "english_tydiqa_dev.json")}  # fmt: skip
-        steps = {"commonsenseqa": 600, "tydiqa_en": 300}[name]
-        args = arguments(options, name, steps, save=True)
+        steps = {"commonsenseqa": 300, "tydiqa_en": 200}[name]
+        args = arguments(options, name, steps, batch=8 if name == "tydiqa_en" else 16, save=True)
         trainer = IntermediateTrainer(BASE, args, task=task, callbacks=[PublishCheckpoints(namespace="local")], **data)
         trainer.train()
         score = trainer.evaluate()[f"eval_{task.metric}"]
@@ -91,7 +91,7 @@ def evaluate(options):
     from hf_stilts.training.encoder import load_body, load_tokenizer
 
     tables = []
-    limit = max(4, int(200 * options.scale))
+    limit = max(4, int(100 * options.scale))
     tokenizer = load_tokenizer(BASE)
     spans = squad_rows(options.raw / "squad_v2" / "dev-v2.0.json", leave_out=options.raw / "xquad" / "xquad.en.json")
     for init in (None, *INTERMEDIATE):
@@ -99,11 +99,11 @@ def evaluate(options):
         task = load_task("tatoeba")
         languages = [code for code in task.languages if code not in ("az", "lt", "pl", "ro", "uk")]  # XTREME's 36
         found = [zero_shot(encoder, task, languages, tokenizer=tokenizer, limit=None if options.scale == 1 else limit)]
-        for name, steps in (("udpos", 250), ("xquad", 200)):
+        for name, steps in (("udpos", 200), ("xquad", 120)):
             task = load_task(name)
             data = {"train_dataset": spans, "eval_dataset": spans.select(range(100))} if name == "xquad" else {}
             start = {"model": BASE, "init": init, "namespace": "local" if init else None}
-            args = arguments(options, f"{name}-from-{init}", steps)
+            args = arguments(options, f"{name}-from-{init}", steps, batch=8 if name == "xquad" else 16)
             trainer = TargetTrainer(args=args, task=task, **start, **data)
             trainer.train()
             codes = [code for code in task.languages if has_rows(task, code)]
@@ -137,7 +137,7 @@ def pretrain(options):
     task = Task(kind="fill-mask", dataset="local/text", name="text")
     trainer = IntermediateTrainer(
         XLMRobertaForMaskedLM(config),
-        arguments(options, "base", 1500, batch=32, rate=2e-3),
+        arguments(options, "base", 700, batch=24, rate=2e-3),
         task=task,
         processing_class=tokenizer,
         max_length=64,
@@ -228,7 +228,7 @@ def arguments(options, name, steps, *, batch=16, rate=3e-4, save=False):
         saving = {"save_strategy": "steps", "save_steps": max(1, steps // 3), "save_only_model": True}
     return TrainingArguments(
         str(options.out / name), max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
-        warmup_steps=0.1, seed=options.seed, logging_steps=max(1, steps // 5), disable_tqdm=True,
+        warmup_steps=0.1, seed=options.seed, dataloader_pin_memory=False, logging_steps=max(1, steps // 5), disable_tqdm=True,
         train_sampling_strategy="group_by_length", **saving,
     )  # fmt: skip
 
