@@ -41,7 +41,7 @@ def test_finds_what_a_full_search_finds(n, m, common, k, dtype):
 
 
 def test_many_strips_with_a_first_look(monkeypatch):
-    monkeypatch.setattr(screening, "STRIP_BYTES", 0)
+    monkeypatch.setattr(screening, "STRIP_ENTRIES", 0)
     monkeypatch.setattr(screening, "STRIP_ROWS", 64)
     x, y = sides(4200, 4100, common=1.0, seed=1)
     forward, backward = screened_neighbours(x, y, 4, torch.bfloat16)
@@ -51,7 +51,7 @@ def test_many_strips_with_a_first_look(monkeypatch):
 
 
 def test_entries_are_thrown_away_when_there_are_many(monkeypatch):
-    monkeypatch.setattr(screening, "STRIP_BYTES", 0)
+    monkeypatch.setattr(screening, "STRIP_ENTRIES", 0)
     x, y = sides(4200, 4100, seed=2)
     kept = screened_neighbours(x, y, 4, torch.bfloat16)[1]
     start = screening.Columns.__init__
@@ -81,11 +81,11 @@ def test_odd_sides_are_searched_in_full(odd):
     if odd == "zero rows":
         x[::7], y[::5] = 0, 0
     elif odd == "one row many times":
-        x[:1500], y[:3000] = x[0], x[0]
+        x[:300], y[:900] = x[0], x[0]
     elif odd == "far from all others":
         x[:50], y[:40] = -x[:50], -y[50:90]
     else:
-        x[:], y[:] = x[0], x[0]
+        x[:], y[:] = x[0], x[0]  # every row is crowded
     found = neighbours(x, y, 4)
     for side, own, other in ((found.forward, x, y), (found.backward, y, x)):
         expected = exhaustive(as_tensor(own), as_tensor(other), 4)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 GROUP = 32  # entries behind one maximum
 WIDTH = 2048  # columns of a block of the product
-STRIP_BYTES = 1 << 26  # of the strip of the product that is kept while it is searched
+STRIP_ENTRIES = 1 << 25  # of the strip of the product that is kept while it is searched
 STRIP_ROWS = 256  # at least, so that a product is worth its name
 SEED_ROWS = 1024  # a first look at these tells which scores of a column are high
 FOLD = 8  # row maxima are folded this far before their k-th largest is looked for
@@ -51,7 +51,7 @@ def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype, both: 
     right.measure(left)
     row_slack, column_slack = left.slack(right), right.slack(left)
     blocks = -(-m // WIDTH)
-    fitting = STRIP_BYTES // (blocks * WIDTH * torch.finfo(dtype).bits // 8)
+    fitting = STRIP_ENTRIES // (blocks * WIDTH)
     rows = min(max(STRIP_ROWS, fitting // GROUP * GROUP), -(-n // GROUP) * GROUP)
     kept = right.operand(0, blocks * WIDTH, first=False)
     strip = Strip(rows, kept)
