@@ -228,8 +228,8 @@ def arguments(options, name, steps, *, batch=16, rate=3e-4, save=False):
         saving = {"save_strategy": "steps", "save_steps": max(1, steps // 3), "save_only_model": True}
     return TrainingArguments(
         str(options.out / name), max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
-        warmup_steps=0.1, seed=options.seed, dataloader_pin_memory=False, logging_steps=max(1, steps // 5), disable_tqdm=True,
-        train_sampling_strategy="group_by_length", **saving,
+        warmup_steps=0.1, seed=options.seed, dataloader_pin_memory=False, logging_steps=max(1, steps // 5),
+        disable_tqdm=True, train_sampling_strategy="group_by_length", **saving,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,7 +32,12 @@ Namespace = Annotated[
 ]
 Recipe = Annotated[str, typer.Option(help="Hyper-parameter profile: jiant, xtreme-2020, xtreme-r-2021, paper.")]
 Public = Annotated[bool, typer.Option(help="Publish for everybody to see.")]
-Resume = Annotated[bool, typer.Option(help="Go on from the newest checkpoint in the output folder.")]
+Resume = Annotated[
+    Literal["auto"] | None,
+    typer.Option(
+        help="Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
+    ),
+]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -116,7 +121,7 @@ def intermediate(
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
     public: Public = False,
-    resume: Resume = False,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Phase two: train an English intermediate task and publish every checkpoint.
@@ -143,7 +148,7 @@ def target(
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
     public: Public = False,
-    resume: Resume = False,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Phase three: fine-tune on a target task's English rows.
@@ -298,11 +303,12 @@ def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: An
     from hf_stilts.training.run import run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
-    publisher = PublishCheckpoints(namespace=namespace, private=not public) if wanted else None
+    resume = bool(options["resume"])
+    publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         options["namespace"] = namespace
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        result = run_phase(phase, task, flags, publish=publisher, **options)
+        result = run_phase(phase, task, flags, publish=publisher, **options | {"resume": resume})
     report_run(result, as_json=as_json)
 
 

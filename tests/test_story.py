@@ -86,6 +86,14 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     assert {row["model"] for row in found} == {published["name"]}
     assert all(len(row["model_revision"]) == 40 for row in found)
 
+    # Another folder stands for another machine: the run goes on from the Hub's step 4 with its optimizer; of step 2,
+    # the best so far, the weights alone are fetched, for it was not trained there.
+    run = (*first, *steps[:2], "--save_steps", "2", "--eval_steps", "2", "--seed", "7", "--resume", "auto")
+    stilts(*run, "--output_dir", "runs/here")
+    stilts(*run, "--max_steps", "6", "--output_dir", "runs/elsewhere")
+    trained_there = {file.parent.name for file in (tmp_path / "runs" / "elsewhere").glob("checkpoint-*/optimizer.pt")}
+    assert trained_there == {"checkpoint-4", "checkpoint-6"}
+
     told = stilts("evaluate", "udpos", "--model", published["name"], "--languages", "de", code=1)
     assert "no trained head for udpos" in told
     told = stilts("target", "udpos", "--from", "mnly", "--namespace", "me", code=1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
+from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
@@ -37,7 +40,8 @@ def run_phase(
         flags: any stock `TrainingArguments` flags, e.g. `["--learning_rate", "3e-5"]`; they win over the recipe.
         recipe: hyper-parameter profile.
         publish: sends the checkpoints that are saved.
-        resume: go on from the newest checkpoint in the output folder.
+        resume: go on from the newest checkpoint, in the output folder or (with `publish`) on the Hub; from the start
+            where there is none.
         trainer_arguments: passed to the phase's Trainer.
 
     Returns:
@@ -53,7 +57,8 @@ def run_phase(
     evaluate_within(trainer, figures, [flag.lstrip("-").replace("-", "_") for flag in flags])
     if publish is not None:
         trainer.add_callback(publish)
-    result = trainer.train(resume_from_checkpoint=resume or None)
+    start = newest(trainer, publish) if resume else None
+    result = trainer.train(resume_from_checkpoint=start)
     trainer.save_model(args.output_dir)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
@@ -65,6 +70,16 @@ def run_phase(
         trained.metric: metrics.get(f"eval_{trained.metric}"),
         "body": str(trainer.handover) if trainer.handover else None,
     }
+
+
+def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | None:
+    """Folder of the newest checkpoint of this very run, fetched from the branch `resume` if the Hub's is newer."""
+    if publish is None:
+        found = get_last_checkpoint(trainer.args.output_dir) if os.path.isdir(trainer.args.output_dir) else None
+    else:
+        publish.record = publish.record or trainer.record
+        found = newest_checkpoint(trainer.args.output_dir, publish.destination(trainer.args, trainer.model))
+    return str(found) if found else None
 
 
 def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
