@@ -276,7 +276,7 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("quickstart"),
     seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 42,
 ) -> None:
-    """All three phases offline on a small made-up world, in about two minutes."""
+    """All three phases offline on a small made-up world, in two to three minutes."""
     from hf_stilts.quickstart import run
 
     run(folder, seed=seed)
@@ -286,12 +286,17 @@ def main() -> None:
     """Run a command; a user's mistake ends in one line and exit code 1, not in a traceback."""
     try:
         app()
-    except (StiltsError, OSError) as error:
-        if os.environ.get("HF_STILTS_DEBUG"):
+    except Exception as error:
+        # The Hub's client lets connection errors of its HTTP library through, which are neither of the two.
+        network = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "huggingface_hub")
+        if os.environ.get("HF_STILTS_DEBUG") or not (network or isinstance(error, ValueError | OSError)):
             raise
         from hf_stilts.console import fail
 
-        fail(str(error))
+        hint = (
+            " Is the Hub at HF_ENDPOINT reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR." if network else ""
+        )
+        fail(f"{error}{hint}")
         sys.exit(1)
 
 
@@ -299,6 +304,9 @@ def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: An
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run
+    from hf_stilts.task import load_task
+
+    load_task(task)  # a mistyped name is answered before torch is loaded
     from hf_stilts.training.publish import PublishCheckpoints
     from hf_stilts.training.run import run_phase
 

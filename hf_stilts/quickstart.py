@@ -218,7 +218,11 @@ def show(table: pd.DataFrame) -> None:
     from rich.table import Table
 
     scores = comparison(table)
-    printed = Table(title="\nMean over languages, percent (gain over no intermediate)", title_justify="left", box=None)
+    printed = Table(
+        title="\nZero-shot, mean over six languages, percent (gain over no intermediate)",
+        title_justify="left",
+        box=None,
+    )
     printed.add_column("intermediate task")
     for column in scores.columns:
         printed.add_column(column, justify="right")
@@ -230,14 +234,18 @@ def show(table: pd.DataFrame) -> None:
             cells.append(f"{score:.1f}" + ("" if label == DIRECT else f" [{colour}]({gain:+.1f})[/]"))
         printed.add_row(str(label), *cells)
     out.print(printed)
+    out.print(
+        "world_pos: F1 of a tagger trained in English. world_bitext: accuracy of finding the translation among "
+        f"{CANDIDATES}. world_mining: F1 of mined pairs.\nThis shows the path, not the paper's effect: one seed, a "
+        "model of 0.2 million parameters; differences of a few points are noise."
+    )
 
 
 def comparison(table: pd.DataFrame) -> pd.DataFrame:
-    """Main scores: rows = encoders, the baseline first; columns = targets, mean over languages, and the mean of all."""
-    main = table[table["main"]]
+    """Main scores: rows = encoders, the baseline first; columns = targets, mean over all languages but English."""
+    main = table[table["main"].astype(bool) & (table["language"] != "en")]
     scores = main.pivot_table(index="encoder", columns="task", values="score", aggfunc="mean")
-    scores = scores.loc[[DIRECT, *INTERMEDIATE], list(TARGETS)]
-    return scores.assign(mean=scores.mean(axis=1))
+    return scores.loc[[DIRECT, *INTERMEDIATE], list(TARGETS)]
 
 
 def draw(table: pd.DataFrame, folder: Path) -> None:
@@ -247,7 +255,11 @@ def draw(table: pd.DataFrame, folder: Path) -> None:
     main = table[table["main"]].copy()
     main["column"] = main["task"].str.removeprefix("world_") + " " + main["language"]
     scores = main.pivot_table(index="encoder", columns="column", values="score", sort=False)
-    heat_map(scores.loc[[DIRECT, *INTERMEDIATE]], folder / "gains.png", title="Zero-shot scores, coloured by the gain")
+    heat_map(
+        scores.loc[[DIRECT, *INTERMEDIATE]],
+        folder / "gains.png",
+        title="Scores in every language, coloured by the gain",
+    )
     layers = table[table["language"] == "mean"]
     curves = {label: layers[layers["encoder"] == label]["score"].tolist() for label in (DIRECT, *INTERMEDIATE)}
     layer_curve(
