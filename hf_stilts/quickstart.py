@@ -99,7 +99,7 @@ def pretrain(folder: Path, seed: int) -> None:
     """Train the world's masked LM and publish it as the public model that everything starts from."""
     from datasets import concatenate_datasets
     from huggingface_hub import HfApi
-    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, set_seed
 
     from hf_stilts import world
     from hf_stilts.data.load import load
@@ -117,6 +117,7 @@ def pretrain(folder: Path, seed: int) -> None:
     )  # fmt: skip
     args = _arguments(folder / "runs" / "pretraining", seed, steps=1500, batch=32, rate=3e-3)
     args.remove_unused_columns = False  # the collator reads which tokens are special
+    set_seed(seed)  # before the first weights are drawn
     trainer = IntermediateTrainer(
         XLMRobertaForMaskedLM(config),
         args,
