@@ -41,7 +41,7 @@ def race(runs: dict[str, Callable], against: list[str], rounds: int) -> dict[str
     for name, took in seconds.items():
         line = f"  {name:34s} {np.median(took, axis=0)[0]:8.2f} s"
         for peer in against:
-            if peer in seconds and peer != name:
+            if name not in against:
                 ratio = np.divide(seconds[peer], took)
                 line += f"   {np.median(ratio[:, 0]):5.2f}x {peer} (cpu {np.median(ratio[:, 1]):.2f}x,"
                 line += f" wall {ratio[:, 0].min():.2f}-{ratio[:, 0].max():.2f})"
