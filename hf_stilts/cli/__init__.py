@@ -1,0 +1,87 @@
+"""The `hf-stilts` command: one short function a command; the work is done where the function imports it from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_stilts.cli import checkpoints, data, evaluation, training
+from hf_stilts.cli.options import Json
+
+app = typer.Typer(
+    help="Intermediate-task training across languages: train, publish, fine-tune, evaluate zero-shot.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+hub = typer.Typer(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
+
+
+@app.command()
+def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = None, as_json: Json = False) -> None:
+    """List the tasks, or show one."""
+    from hf_stilts.console import show
+    from hf_stilts.task import describe, list_tasks, load_task
+
+    if name:
+        show([{"field": key, "value": value} for key, value in describe(load_task(name)).items()], as_json=as_json)
+    else:
+        columns = ("name", "kind", "languages", "trained on", "metric", "description")
+        rows = [describe(load_task(each)) for each in list_tasks()]
+        rows = [{key: row[key] for key in columns} for row in rows]
+        show(rows if as_json else [row | {"languages": len(row["languages"])} for row in rows], as_json=as_json)
+
+
+app.add_typer(data.app, name="data")
+for commands in (training, evaluation, checkpoints):
+    app.add_typer(commands.app)
+app.add_typer(hub, name="hub")
+
+
+@hub.command("serve")
+def hub_serve(
+    folder: Annotated[Path, typer.Argument(help="Where the repositories are kept.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 5564,
+    token: Annotated[
+        str | None, typer.Option(help="What callers must present; default: any.", envvar="HF_STILTS_HUB_TOKEN")
+    ] = None,
+) -> None:
+    """Run a small Hub that stock clients use through HF_ENDPOINT."""
+    from hf_stilts.console import announce_hub
+    from hf_stilts.hub.local import serve
+
+    serve(folder, host, port, token, announce=announce_hub)
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("quickstart"),
+    seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 42,
+) -> None:
+    """All three phases offline on a small made-up world, in two to three minutes."""
+    from hf_stilts.quickstart import run
+
+    run(folder, seed=seed)
+
+
+def main() -> None:
+    """Run a command; a user's mistake ends in one line and exit code 1, not in a traceback."""
+    try:
+        app()
+    except Exception as error:
+        # The Hub's client lets connection errors of its HTTP library through, which are neither of the two.
+        network = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "huggingface_hub")
+        if os.environ.get("HF_STILTS_DEBUG") or not (network or isinstance(error, ValueError | OSError)):
+            raise
+        from hf_stilts.console import fail
+
+        hint = (
+            " Is the Hub at HF_ENDPOINT reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR." if network else ""
+        )
+        fail(f"{error}{hint}")
+        sys.exit(1)

@@ -1,0 +1,77 @@
+"""Commands about checkpoints: what is published, where it comes from, what still waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_stilts.cli.options import Json
+
+app = typer.Typer()
+published = typer.Typer(help="What is published, and where it comes from.", invoke_without_command=True)
+app.add_typer(published, name="checkpoints")
+
+
+@published.callback()
+def list_published(
+    context: typer.Context,
+    base: Annotated[str | None, typer.Option(help="Public model they descend from.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task they were trained on.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language they were trained in.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Whose; default: anybody's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what is published, by the Hub's own tags."""
+    if context.invoked_subcommand:
+        return
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import list_checkpoints
+
+    found = list_checkpoints(base=base, task=task, language=language, namespace=namespace)
+    show([each.row() for each in found], as_json=as_json, title="" if found else "No published checkpoint matches")
+
+
+@published.command("lineage")
+def checkpoints_lineage(name: str, as_json: Json = False) -> None:
+    """Walk from a checkpoint back to the public model."""
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import Checkpoint, lineage
+
+    steps = [
+        step.row() if isinstance(step, Checkpoint) else Checkpoint(step.id, None, step.commit).row()
+        for step in lineage(name)
+    ]
+    show(steps, as_json=as_json)
+
+
+@published.command("verify")
+def checkpoints_verify(name: str, as_json: Json = False) -> None:
+    """Compare a published checkpoint with the checksums recorded when it was sent."""
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import verify
+
+    report = verify(name)
+    found = {"unchanged": report.alike, "differs": report.different, "missing": report.missing}
+    show([{"file": file, "state": state} for state, files in found.items() for file in files], as_json=as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    retry: Annotated[bool, typer.Option("--retry", help="Send what waits or failed.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and send what a running training adds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what waits in a run's outbox, or send it."""
+    from hf_stilts.console import say, show
+    from hf_stilts.hub import outbox
+
+    report = outbox.retry(folder, watch=watch) if retry or watch else outbox.outbox_status(folder)
+    show(report.rows(), as_json=as_json)
+    say(str(report), as_json=as_json)
+    if not report.ok:
+        raise typer.Exit(1)

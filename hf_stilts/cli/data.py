@@ -1,0 +1,75 @@
+"""Commands about data sets: build them from raw files, check them, fetch them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_stilts.cli.options import DataDir, Json, split_list
+from hf_stilts.task import StiltsError
+
+app = typer.Typer(help="Build, check and fetch data sets.", no_args_is_help=True)
+
+
+@app.command("build")
+def data_build(
+    name: str,
+    raw: Annotated[Path, typer.Option(help="Folder with the publisher's files.")],
+    out: Annotated[Path, typer.Option(help="The mirror to write into.")],
+    push: Annotated[str | None, typer.Option(help="Also push to this user or organisation.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all that are there.")] = None,
+    checksum: Annotated[bool, typer.Option(help="Refuse files that differ from the published ones.")] = True,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of the converter, NAME=VALUE: --option fused=false (udpos).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
+    from hf_stilts.console import show
+    from hf_stilts.dataset_scripts import build
+
+    report = build(
+        name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
+    )
+    show(report.rows(), as_json=as_json)
+
+
+@app.command("check")
+def data_check(
+    task: str,
+    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Load some rows of every language and split of a task and look at them."""
+    from hf_stilts.console import show
+    from hf_stilts.data.check import check
+
+    report = check(task, split_list(languages), data_dir=data_dir)
+    show(report.rows(), as_json=as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command("prefetch")
+def data_prefetch(
+    task: str,
+    out: Annotated[Path, typer.Option(help="The mirror to write into.")],
+    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy what a task needs from the Hub into a mirror, for machines without network."""
+    from hf_stilts.console import show
+    from hf_stilts.data.load import prefetch
+
+    show(prefetch(task, out, languages=split_list(languages)).rows(), as_json=as_json)
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """`["fused=false"]` as `{"fused": False}`."""
+    options = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(options) != len(pairs):
+        raise StiltsError(f"--option {' '.join(pairs)} is not NAME=VALUE. Type for example: --option fused=false")
+    return {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in options.items()}

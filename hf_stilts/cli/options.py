@@ -1,0 +1,29 @@
+"""Options that several commands share, so that they are spelled and explained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+DataDir = Annotated[Path | None, typer.Option(help="Local mirror of the data sets; else HF_STILTS_DATA, else the Hub.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use at most so many rows.")]
+Namespace = Annotated[
+    str | None, typer.Option(help="User or organisation on the Hub; else HF_STILTS_NAMESPACE, else you.")
+]
+Recipe = Annotated[str, typer.Option(help="Hyper-parameter profile: jiant, xtreme-2020, xtreme-r-2021, paper.")]
+Public = Annotated[bool, typer.Option(help="Publish for everybody to see.")]
+Resume = Annotated[
+    Literal["auto"] | None,
+    typer.Option(
+        help="Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
+    ),
+]
+STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """`"de, sw"` as `["de", "sw"]`; nothing stays nothing."""
+    return [part.strip() for part in text.split(",")] if text else None

@@ -1,0 +1,83 @@
+"""Commands that train: phase two and phase three."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Json, Limit, Namespace, Public, Recipe, Resume
+
+app = typer.Typer()
+
+
+@app.command(context_settings=STOCK_FLAGS)
+def intermediate(
+    context: typer.Context,
+    task: str,
+    model: Annotated[str, typer.Option(help="Public model to start from.")] = "FacebookAI/xlm-roberta-base",
+    recipe: Recipe = "jiant",
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
+    namespace: Namespace = None,
+    public: Public = False,
+    resume: Resume = None,
+    as_json: Json = False,
+) -> None:
+    """Phase two: train an English intermediate task and publish every checkpoint.
+
+    Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    """
+    _train(
+        "intermediate", task, context.args, as_json, publish=publish, namespace=namespace, public=public,
+        model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
+    )  # fmt: skip
+
+
+@app.command(context_settings=STOCK_FLAGS)
+def target(
+    context: typer.Context,
+    task: str,
+    init: Annotated[
+        str | None, typer.Option("--from", help="Intermediate checkpoint by name; without it, the baseline.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Public model: the start without --from.")] = None,
+    recipe: Recipe = "jiant",
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
+    namespace: Namespace = None,
+    public: Public = False,
+    resume: Resume = None,
+    as_json: Json = False,
+) -> None:
+    """Phase three: fine-tune on a target task's English rows.
+
+    Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    """
+    _train(
+        "target", task, context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
+        model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
+    )  # fmt: skip
+
+
+def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: Any) -> None:
+    from contextlib import redirect_stdout
+
+    from hf_stilts.console import report_run
+    from hf_stilts.task import load_task
+
+    load_task(task)  # a mistyped name is answered before torch is loaded
+    from hf_stilts.training.publish import PublishCheckpoints
+    from hf_stilts.training.run import run_phase
+
+    namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
+    resume = bool(options["resume"])
+    publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
+    if phase == "target":  # where the intermediate checkpoint is looked up, too
+        options["namespace"] = namespace
+    with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
+        result = run_phase(phase, task, flags, publish=publisher, **options | {"resume": resume})
+    report_run(result, as_json=as_json)
