@@ -1,0 +1,143 @@
+"""A benchmark is data: which tasks it has, in which languages, in which groups, and how their scores become a total."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import StiltsError, Task, load_task
+
+TOTAL = "all"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tasks that are reported together.
+
+    Every mean is unweighted, as in `evaluate.py` of google-research/xtreme: a task's score is the mean of its main
+    metric over its languages, English included; a group's and the total are means over tasks.
+
+    Args:
+        name: what `hf-stilts evaluate` and `load_benchmark` call it.
+        title: what people call it.
+        languages: codes of its languages; a task is evaluated in those of them that it has.
+        groups: group -> its tasks, each task in one group; the order is the table's.
+        unread: tasks that the official scorer knows by name but cannot read, so that it never forms a total.
+        paper: arXiv id.
+    """
+
+    name: str
+    title: str
+    languages: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...] = ()
+    paper: str = ""
+    tasks: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Gather the tasks of all groups."""
+        object.__setattr__(self, "tasks", tuple(task for group in self.groups.values() for task in group))
+
+    def languages_of(self, task: str | Task) -> tuple[str, ...]:
+        """Languages in which the benchmark has the task, in alphabetic order of their codes.
+
+        >>> [len(load_benchmark(name).languages_of("tatoeba")) for name in ("xtreme", "xtreme-r")]
+        [36, 41]
+
+        Raises:
+            StiltsError: the task is none of the benchmark's, or has no file.
+        """
+        own = self._own(task).languages
+        return tuple(code for code in self.languages if code in own)
+
+    def metric(self, task: str | Task) -> str:
+        """Metric whose mean over languages is the task's score: the task's main one, for QA the mean of EM and F1.
+
+        >>> load_benchmark("xtreme").metric("xquad"), load_benchmark("xtreme").metric("tatoeba")
+        ('em_and_f1', 'accuracy')
+        """
+        task = self._own(task)
+        return "em_and_f1" if task.kind == "question-answering" else task.metric
+
+    def totals(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Means over tasks: of each group, and of `all`; each only where every one of its tasks has a score.
+
+        Args:
+            scores: task -> its mean over languages.
+
+        >>> load_benchmark("xtreme").totals({"bucc2018": 60.0, "tatoeba": 50.0, "xnli": 70.0})
+        {'retrieval': 55.0}
+        """
+        wanted = {**self.groups, TOTAL: self.tasks}
+        return {
+            name: fmean(scores[task] for task in tasks)
+            for name, tasks in wanted.items()
+            if all(task in scores for task in tasks)
+        }
+
+    def _own(self, task: str | Task) -> Task:
+        task = load_task(task)
+        if task.name not in self.tasks:
+            raise StiltsError(f"{self.title} has no task {task.name}; it has {', '.join(self.tasks)}. Correct --tasks.")
+        return task
+
+
+_QA = ("xquad", "mlqa", "tydiqa")
+_ALL = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            name="xtreme",
+            title="XTREME",
+            languages=tuple(code for code, language in LANGUAGES.items() if language.xtreme),
+            groups={
+                "classification": ("xnli", "pawsx"),
+                "tagging": ("udpos", "panx"),
+                "qa": _QA,
+                "retrieval": ("bucc2018", "tatoeba"),
+            },
+            paper="2003.11080",
+        ),
+        Benchmark(
+            name="xtreme-r",
+            title="XTREME-R",
+            languages=tuple(LANGUAGES),
+            # The paper's groups. The official scorer counts XCOPA as `multi_choice` besides, and leaves out LAReQA.
+            groups={
+                "classification": ("xnli", "xcopa"),
+                "tagging": ("udpos", "panx"),
+                "qa": _QA,
+                "retrieval": ("tatoeba", "mewslix", "lareqa"),
+            },
+            unread=("lareqa",),
+            paper="2104.07412",
+        ),
+    )
+}
+
+
+def list_benchmarks() -> list[str]:
+    """Names of the benchmarks.
+
+    >>> list_benchmarks()
+    ['xtreme', 'xtreme-r']
+    """
+    return list(_ALL)
+
+
+def load_benchmark(name: str | Benchmark) -> Benchmark:
+    """Benchmark by name; a `Benchmark` is handed back.
+
+    Raises:
+        StiltsError: no such benchmark.
+    """
+    if isinstance(name, Benchmark):
+        return name
+    if name in _ALL:
+        return _ALL[name]
+    near = difflib.get_close_matches(name, _ALL, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise StiltsError(f"No benchmark {name!r}{hint} There are {', '.join(_ALL)}.")
