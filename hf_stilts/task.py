@@ -24,8 +24,11 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fill-mask": ("text",),
     "bitext-retrieval": ("source", "target"),
     "bitext-mining": ("source_ids", "source", "target_ids", "target", "gold"),
+    "sentence-similarity": ("query", "candidate"),
+    "answer-retrieval": ("query_ids", "queries", "candidate_ids", "candidates", "gold"),
 }
-HEADLESS = {"bitext-retrieval", "bitext-mining"}  # no training data, no head: the encoder is used as it is
+# No training data, no head: the encoder is used as it is.
+HEADLESS = {"bitext-retrieval", "bitext-mining", "answer-retrieval"}
 OPTIONAL_COLUMNS = {("text-classification", "text_pair"), ("multiple-choice", "question")}
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.

@@ -35,7 +35,14 @@ COLUMNS: dict[str, Any] = {
     "source_ids": _STRING,
     "target_ids": _STRING,
     "gold": _STRINGS,
+    "query": _STRING,
+    "candidate": _STRING,
+    "query_ids": _STRING,
+    "queries": _STRING,
+    "candidate_ids": _STRING,
+    "candidates": _STRING,
 }
+_CORPORA = ("bitext-mining", "answer-retrieval")  # one row is a whole corpus, so each column holds a list
 _LABELS = ("label", "tags")
 _UNLABELLED = -1
 
@@ -49,7 +56,7 @@ def types(task: Task) -> dict[str, Any]:
     label = ClassLabel(names=list(task.labels)) if task.labels else Value("int64")
     known = {**COLUMNS, "label": label, "tags": List(label)}
     columns = dict.fromkeys(["id", *KINDS[task.kind]])
-    if task.kind == "bitext-mining":  # one row is a whole corpus, so each column holds a list
+    if task.kind in _CORPORA:
         return {column: List(known[column]) for column in columns if column != "id"}
     return {column: known[column] for column in columns}
 
