@@ -31,10 +31,12 @@ def by_name(monkeypatch):
 
 def test_retrieval_counts_both_directions(by_name):
     rows = Dataset.from_dict({"source": ["x 0", "x 50", "x 60"], "target": ["y 10", "y 12", "y 100"]})
-    scores = FIND.evaluate(TATOEBA, rows, None, None, layer=3)
+    found = FIND.evaluate(TATOEBA, rows, None, None, layer=3)
     # English queries 10, 12, 100: nearest of 0, 50, 60 are 0, 0, 60: right, wrong, right.
     # Queries 0, 50, 60: nearest of 10, 12, 100 are 10, 12 (38 off), 100 (40 off) and not 12 (48 off): all right.
-    assert scores == {"accuracy": pytest.approx(200 / 3), "reverse_accuracy": 100.0, "layer": 3.0}
+    assert found.scores == {"accuracy": pytest.approx(200 / 3), "reverse_accuracy": 100.0}
+    assert found.settings == {"layer": 3, "pooling": "mean"}
+    assert (found.ids, found.predictions, found.shares.tolist()) == ([0, 1, 2], [0, 0, 2], [[1, 1], [0, 1], [1, 1]])
     assert by_name == [{"layers": 3, "pooling": "mean", "precision": "auto"}] * 2
 
 
@@ -42,7 +44,7 @@ def test_retrieval_with_a_real_encoder_finds_equal_sentences():
     sentences = ["the cat", "a dog reads", "where is the river", "北京"]
     rows = Dataset.from_dict({"source": sentences, "target": sentences})
     for arch in tiny.ARCHITECTURES:
-        scores = FIND.evaluate(TATOEBA, rows, tiny.encoder(arch), tiny.tokenizer(arch), pooling="cls", layer=2)
+        scores = FIND.evaluate(TATOEBA, rows, tiny.encoder(arch), tiny.tokenizer(arch), pooling="cls", layer=2).scores
         assert scores["accuracy"] == scores["reverse_accuracy"] == 100.0, arch
 
 
@@ -69,31 +71,34 @@ def test_mining_tunes_here_unless_told_otherwise(by_name):
     rows = bucc([0, 40, 80], [1, 44, 60], [(0, 1), (80, 60)])
     # Pairs by falling margin: 0-1 (1.43), 80-60 (1.31), 40-44 (1.14). The first two are gold: cut behind them, F1 = 1.
     tuned = MINE.evaluate(BUCC, rows, None, None, layer=5)
-    assert {name: tuned[name] for name in ("f1", "precision", "recall", "layer")} == {
-        "f1": 100.0, "precision": 100.0, "recall": 100.0, "layer": 5.0,
-    }  # fmt: skip
-    assert "threshold_tuned_here" in tuned
+    assert tuned.scores == {"f1": 100.0, "precision": 100.0, "recall": 100.0}
+    assert (tuned.settings["layer"], tuned.settings["threshold_from"]) == (5, "tuned here")
     given = MINE.evaluate(BUCC, rows, None, None, layer=5, threshold=-10.0)
-    # All three are kept: P = 2/3, R = 1, F1 = 4/5.
-    assert given["threshold_given"] == -10.0
-    assert (given["f1"], given["precision"], given["recall"]) == pytest.approx((80.0, 200 / 3, 100.0))
+    # All three are kept: P = 2/3, R = 1, F1 = 4/5; by source sentence 2/2, 0/1 and 2/2 of F1.
+    assert (given.settings["threshold"], given.settings["threshold_from"]) == (-10.0, "given")
+    assert list(given.scores.values()) == pytest.approx([80.0, 200 / 3, 100.0])
+    assert list(zip(given.ids, given.predictions, given.shares.tolist(), strict=True)) == [
+        ("s0", "t1", [2, 2]), ("s40", "t44", [0, 1]), ("s80", "t60", [2, 2]),
+    ]  # fmt: skip
 
 
 def test_mining_takes_its_threshold_from_another_split(by_name):
     dev = bucc([0, 40, 80], [1, 44, 60], [(0, 1)])
     test = bucc([0, 40, 80], [1, 44, 60], [(0, 1), (80, 60)])
-    scores = MINE.evaluate(BUCC, test, None, None, layer=1, tune_on=dev)
+    found = MINE.evaluate(BUCC, test, None, None, layer=1, tune_on=dev)
     # On dev the best cut is behind the first pair; on test that finds 1 of 2: P = 1, R = 1/2, F1 = 2/3.
-    assert (scores["f1"], scores["precision"], scores["recall"]) == pytest.approx((200 / 3, 100.0, 50.0))
-    there = MINE.evaluate(BUCC, dev, None, None, layer=1)["threshold_tuned_here"]
-    assert scores["threshold_tuned_elsewhere"] == there
+    assert list(found.scores.values()) == pytest.approx([200 / 3, 100.0, 50.0])
+    # What gold has and nothing was mined for counts against it: 2/2 and 0/1.
+    assert (found.predictions, found.shares.tolist()) == (["t1", None], [[2, 2], [0, 1]])
+    there = MINE.evaluate(BUCC, dev, None, None, layer=1).settings["threshold"]
+    assert (found.settings["threshold"], found.settings["threshold_from"]) == (there, "tuned elsewhere")
 
 
 def test_sentences_that_occur_twice_are_not_mined(by_name):
     rows = bucc([0, 0.0, 90], [1, 95], [(0, 1), (90, 95)])
     rows = rows.remove_columns("source").add_column("source", [["s 0", "s 0", "s 90"]])
-    scores = MINE.evaluate(BUCC, rows, None, None, layer=1)
-    assert scores["recall"] == 50.0  # XTREME discards them; the gold pair with s0 is lost
+    found = MINE.evaluate(BUCC, rows, None, None, layer=1)
+    assert found.scores["recall"] == 50.0  # XTREME discards them; the gold pair with s0 is lost
 
 
 def test_mining_with_a_real_encoder():
@@ -101,8 +106,10 @@ def test_mining_with_a_real_encoder():
     ids = [str(place) for place in range(len(sentences))]
     row = {"source_ids": ids, "source": sentences, "target_ids": ids, "target": sentences}
     rows = Dataset.from_dict({name: [value] for name, value in {**row, "gold": [[i, i] for i in ids]}.items()})
-    scores = MINE.evaluate(BUCC, rows, tiny.encoder(), tiny.tokenizer())
-    assert scores["layer"] == 1.0 and 0.0 < scores["f1"] <= 100.0
+    found = MINE.evaluate(BUCC, rows, tiny.encoder(), tiny.tokenizer())
+    assert found.settings["layer"] == 1 and 0.0 < found.scores["f1"] <= 100.0
+    gained, possible = found.shares.sum(axis=0)
+    assert 100 * gained / possible == pytest.approx(found.scores["f1"])
 
 
 def test_mistakes_in_the_gold_are_named(by_name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,14 @@ def zero_shot(
     for language in languages or task.languages:
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
         progress = f"{task.name} {language}"
+        settings: Mapping[str, Any] = {}
         if task.has_head:
             predictions = predict(model, task, rows, tokenizer, max_length=window, label_order=order, progress=progress)
             scores = kind.score(task, predictions, rows)
         else:
             tuned = _tuned(task, kind.tuned_on, split, language, data_dir)
-            scores = kind.evaluate(task, rows, model, tokenizer, **tuned, **retrieval)
+            found = kind.evaluate(task, rows, model, tokenizer, **tuned, **retrieval)
+            scores, settings = found.scores, found.settings
         common = {
             "task": task.name,
             "language": language,
@@ -93,6 +95,7 @@ def zero_shot(
             "model_revision": revision,
             "data_revision": data_revision(task, language, data_dir=data_dir),
             "seed": seed,
+            **settings,
             "versions": f"hf_stilts {__version__}, transformers {transformers.__version__}, "
             f"torch {torch.__version__}, python {platform.python_version()}",
         }

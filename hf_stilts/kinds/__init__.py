@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -55,6 +58,26 @@ class Kind(Protocol):
         """Metrics as percentages; `task.metric` is one of the keys."""
 
 
+@dataclass(frozen=True)
+class Retrieved:
+    """What a retrieval kind found in one language.
+
+    Attributes:
+        scores: metrics as percentages, and nothing else.
+        settings: what decided them besides the model (`layer`, `pooling`, `threshold`); columns of every table.
+        ids: one for each prediction.
+        predictions: what was found: the number of a sentence, an id, or a ranked list of ids.
+        shares: float64 (predictions, 2): what each gained and could have gained; the main metric is
+            `100 * gained.sum() / possible.sum()`. `None` where the metric is no such ratio.
+    """
+
+    scores: dict[str, float]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ids: Sequence[str | int] = ()
+    predictions: Sequence[Any] = ()
+    shares: NDArray[np.float64] | None = None
+
+
 class RetrievalKind(Protocol):
     """A kind without training data or head: the encoder is used as it is.
 
@@ -66,8 +89,8 @@ class RetrievalKind(Protocol):
 
     def evaluate(
         self, task: Task, rows: Dataset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **options: Any
-    ) -> dict[str, float]:
-        """Encode, search and score one language; metrics as percentages, `task.metric` is one of the keys."""
+    ) -> Retrieved:
+        """Encode, search and score one language; `task.metric` is one of the scores."""
 
 
 def load_kind(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
 from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
@@ -48,7 +49,7 @@ class BitextMining:
         threshold: float | None = None,
         tune_on: Dataset | None = None,
         **encoding: Any,
-    ) -> dict[str, float]:
+    ) -> Retrieved:
         """F1 of the mined pairs against gold, in percent.
 
         Args:
@@ -64,9 +65,10 @@ class BitextMining:
             encoding: further arguments of `hf_stilts.encode`.
 
         Returns:
-            `f1`, `precision`, `recall`; `layer`; and the threshold under a name that says where it is from:
-            `threshold_given`, `threshold_tuned_elsewhere`, or `threshold_tuned_here`, on the very rows that are scored,
-            which flatters the score.
+            `f1`, `precision`, `recall`; among the settings the threshold and `threshold_from`, where it is from:
+            "given", "tuned elsewhere", or "tuned here", on the very rows that are scored, which flatters the score.
+            Ids are those of the source sentences that were mined or are in the gold; the prediction for each is its
+            target's id, or `None`.
 
         Raises:
             StiltsError: not one row, no gold, or a gold id that no sentence has.
@@ -74,16 +76,20 @@ class BitextMining:
         layer = default_layer(model) if layer is None else layer
         settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
         pairs, gold = self._mine(task, rows, model, tokenizer, settings)
-        source = "given"
+        origin = "given"
         if threshold is None and tune_on is not None:
-            source = "tuned_elsewhere"
+            origin = "tuned elsewhere"
             threshold = fit_threshold(*self._mine(task, tune_on, model, tokenizer, settings)).value
         elif threshold is None:
-            source = "tuned_here"
+            origin = "tuned here"
             threshold = fit_threshold(pairs, gold).value
-        cut = cut_at(threshold, pairs.score, is_gold(pairs.source, pairs.target, gold), len(gold))
-        shares = {"f1": 100.0 * cut.f1, "precision": 100.0 * cut.precision, "recall": 100.0 * cut.recall}
-        return {**shares, f"threshold_{source}": float(threshold), "layer": float(layer)}
+        right = is_gold(pairs.source, pairs.target, gold)
+        cut = cut_at(threshold, pairs.score, right, len(gold))
+        return Retrieved(
+            {"f1": 100.0 * cut.f1, "precision": 100.0 * cut.precision, "recall": 100.0 * cut.recall},
+            {"layer": layer, "pooling": pooling, "threshold": float(threshold), "threshold_from": origin},
+            **_by_source(rows[0], pairs.source[: cut.kept], pairs.target[: cut.kept], right[: cut.kept], gold),
+        )
 
     def _mine(
         self,
@@ -104,6 +110,26 @@ class BitextMining:
         sides = row["source"], row["target"]
         source, target = (encode(model, tokenizer, sentences, **settings) for sentences in sides)
         return mine_bitext(source, target, k=self.k, margin=self.margin, sentences=sides), gold
+
+
+def _by_source(
+    row: dict[str, Any],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    gold: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Mined pairs by their source sentence, each mined at most once, with its share of F1: 2 hits / (mined + gold)."""
+    count = len(row["source_ids"])
+    hits, found, wanted = (np.bincount(places, minlength=count) for places in (source[right], source, gold[:, 0]))
+    partner = np.full(count, -1)
+    partner[source] = target
+    kept = np.flatnonzero(found + wanted)
+    return {
+        "ids": [row["source_ids"][place] for place in kept],
+        "predictions": [row["target_ids"][place] if place >= 0 else None for place in partner[kept]],
+        "shares": np.stack((2.0 * hits, found + wanted), axis=1)[kept],
+    }
 
 
 def _gold_rows(task: Task, row: dict[str, Any]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_stilts.kinds import Retrieved
 from hf_stilts.retrieval import encode, match_translations
 from hf_stilts.task import StiltsError
 
@@ -38,7 +39,7 @@ class BitextRetrieval:
         pooling: Any = "mean",
         precision: Any = "auto",
         **encoding: Any,
-    ) -> dict[str, float]:
+    ) -> Retrieved:
         """How often the nearest sentence is the translation, in percent.
 
         Args:
@@ -53,7 +54,8 @@ class BitextRetrieval:
 
         Returns:
             `accuracy`, with the `target` sentences (English) as queries, as XTREME scores it; `reverse_accuracy`, with
-            the `source` sentences as queries; `layer`, the one that was used.
+            the `source` sentences as queries. The prediction for the English sentence of row i is the number of the
+            row whose `source` is nearest.
         """
         layer = default_layer(model) if layer is None else layer
         settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
@@ -64,9 +66,17 @@ class BitextRetrieval:
                 f"hf-stilts tasks {task.name}"
             )
         gold = np.arange(len(source))
-        ways = {"accuracy": (target, source), "reverse_accuracy": (source, target)}
-        scores = {name: 100.0 * float(np.mean(match_translations(*way).indices == gold)) for name, way in ways.items()}
-        return {**scores, "layer": float(layer)}
+        found, reverse = (match_translations(*way).indices for way in ((target, source), (source, target)))
+        return Retrieved(
+            {
+                name: 100.0 * float(np.mean(way == gold))
+                for name, way in (("accuracy", found), ("reverse_accuracy", reverse))
+            },
+            {"layer": layer, "pooling": pooling},
+            ids=gold.tolist(),
+            predictions=found.tolist(),
+            shares=np.stack((found == gold, np.ones(len(gold))), axis=1),
+        )
 
 
 def default_layer(model: PreTrainedModel) -> int:
