@@ -1,7 +1,8 @@
 """Converters from the publishers' raw files to Parquet that tasks read like the Hub's: `build("udpos", raw, out)`.
 
-One module a source, named as the task that reads it. A converter offers `FILES`, `SOURCE`, `CITATION` and
-`convert(raw, language)`; everything else (checksums, Parquet, cards, the Hub) is done here, the same for all.
+One module a source, named as the task that reads it. A converter offers `FILES`, `SOURCE`, `CITATION`,
+`convert(raw, language)` and, for what belongs to no one language, `beside(raw, languages)`; everything else (checksums,
+Parquet, cards, the Hub) is done here, the same for all.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import os
 import pkgutil
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from datasets import Dataset
 
@@ -38,23 +39,35 @@ class Converter(Protocol):
     """What a converter's module offers.
 
     Attributes:
-        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config`.
+        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config`; or
+            several, where the files go by several names.
         SOURCE: where the publisher has them.
         CITATION: whom to cite.
     """
 
-    FILES: str
+    FILES: str | tuple[str, ...]
     SOURCE: str
     CITATION: str
     __doc__: str
 
     def convert(self, raw: Raw, language: str, **options: Any) -> dict[str, Dataset]:
-        """Splits of one language, with the names, columns and types of the Hub's data set."""
+        """Splits of one language, with the names, columns and types of the Hub's data set; none if it is not there."""
+
+
+class Beside(NamedTuple):
+    """A configuration that belongs to no one language: `beside(raw, languages)` of a converter yields them.
+
+    Where an entity's name or a question is in one language and its text in another, where candidates are shared.
+    """
+
+    config: str
+    languages: tuple[str, ...]
+    splits: dict[str, Dataset]
 
 
 @dataclass(frozen=True)
 class Built:
-    """Rows written of one configuration and split."""
+    """Rows written of one configuration and split; of several languages, `language` is `de-en`, of all it is empty."""
 
     config: str
     language: str
@@ -130,7 +143,9 @@ def build(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        configs = [_convert(converter, task, files, language, options) for language in wanted]
+        configs = list(_convert(converter, task, files, wanted, options))
+        converted = {language for config in configs for language in config.languages}
+        _require_rows(converter, files, converted, wanted if languages is not None else ())
         for config in configs:
             write_parquet(config, unfinished)
         card, body = read_card(folder / CARD), _body(name, converter, task)
@@ -143,11 +158,11 @@ def build(
     if push:
         pushed = f"{push}/{name}", _send(folder, configs, f"{push}/{name}", task, body, private)
     parts = tuple(
-        Built(config.title, config.language, split, len(config.splits[split]), folder / file)
+        Built(config.title, "-".join(config.languages), split, len(config.splits[split]), folder / file)
         for config in configs
         for split, file in config.files().items()
     )
-    absent = tuple(language for language in task.languages if language not in wanted) if languages is None else ()
+    absent = tuple(each for each in task.languages if each not in converted) if languages is None else ()
     read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
     return BuildReport(folder, parts, read, absent, pushed)
 
@@ -162,11 +177,31 @@ def _send(folder: Path, configs: list[Config], repo_id: str, task: Task, body: s
         ) from error
 
 
-def _convert(converter: Converter, task: Task, raw: Raw, language: str, options: Mapping[str, Any]) -> Config:
+def _convert(
+    converter: Converter, task: Task, raw: Raw, languages: list[str], options: Mapping[str, Any]
+) -> Iterator[Config]:
+    def record() -> dict[str, Any]:
+        made = {"converter": task.name, "source": converter.SOURCE, "raw": dict(raw.read)}
+        raw.read.clear()
+        return made | ({"options": dict(options)} if options else {})
+
     raw.read.clear()
-    splits = converter.convert(raw, language, **options)
-    record = {"converter": task.name, "source": converter.SOURCE, "raw": dict(raw.read)}
-    return Config(task.config_for(language), splits, language, record | ({"options": dict(options)} if options else {}))
+    for language in languages:
+        splits = converter.convert(raw, language, **options)
+        if splits:
+            yield Config(task.config_for(language), splits, (language,), record())
+    beside = getattr(converter, "beside", lambda raw, languages: ())
+    for config, spoken, splits in beside(raw, languages):
+        yield Config(config, splits, spoken, record())
+
+
+def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: Iterable[str]) -> None:
+    absent = [language for language in asked if language not in converted]
+    if absent or not converted:
+        raise FileNotFoundError(
+            f"The files below {raw.folder} hold no rows {f'of {absent[0]!r}' if absent else 'of any language'}. Expected "
+            f"those of {converter.SOURCE}. Fetch them, or correct --languages and --raw."
+        )
 
 
 def _converter(name: str) -> Converter:
@@ -190,11 +225,12 @@ def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]
 
 
 def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[str] | None) -> list[str]:
+    files = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
     patterns = {
-        language: converter.FILES.format(language=language, iso3=LANGUAGES[language].iso3)
-        for language in task.languages
+        code: " or ".join(file.format(language=code, iso3=LANGUAGES[code].iso3) for file in files)
+        for code in task.languages
     }
-    wanted = [language for language, pattern in patterns.items() if raw.find(pattern)]
+    wanted = [code for code, names in patterns.items() if any(raw.find(name) for name in names.split(" or "))]
     if languages is not None:
         there, wanted = wanted, list(dict.fromkeys(languages))
         stray = [language for language in wanted if language not in patterns]

@@ -48,15 +48,16 @@ class Raw:
                 self._known.append((f"{folder / SUMS}", read_sums(folder / SUMS)))
 
     def find(self, pattern: str) -> list[str]:
-        """Files whose name (without folders) matches a shell pattern, sorted by that name."""
-        found = (file for file in self._files if fnmatchcase(Path(file).name, pattern))
+        """Files whose name matches a shell pattern, sorted by that name; `de/train` also asks for the folder's name."""
+        parts = pattern.count("/") + 1
+        found = (file for file in self._files if fnmatchcase("/".join(Path(file).parts[-parts:]), pattern))
         return sorted(found, key=lambda file: (Path(file).name, file))
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         r"""Numbered lines of the one file of this name, from 1; only "\n" ends a line (U+2028 and U+0085 do not)."""
-        text = self._text(name)
-        for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
-            yield number, line.removesuffix("\r")
+        with self._checked(name).open("rb") as file:  # one line at a time: a million entities are a large file
+            for number, line in enumerate(file, start=1):
+                yield number, self._decoded(name, line.removesuffix(b"\n"), number).removesuffix("\r")
 
     def table(self, name: str, columns: int) -> Iterator[tuple[int, list[str]]]:
         """Numbered lines, split at tabs; quotes mean nothing.
@@ -72,12 +73,13 @@ class Raw:
 
     def json(self, name: str) -> Any:
         """Content of a JSON file."""
-        return self._parse(name, self._text(name), 1)
+        return self._parse(name, self._decoded(name, self._checked(name).read_bytes(), 1), 1)
 
     def json_lines(self, name: str) -> Iterator[tuple[int, Any]]:
-        """Numbered objects of a file with one JSON object a line."""
+        """Numbered objects of a file with one JSON object a line; blank lines are none."""
         for number, line in self.lines(name):
-            yield number, self._parse(name, line, number)
+            if line.strip():
+                yield number, self._parse(name, line, number)
 
     def error(self, name: str, line: int | str, found: str, expected: str) -> StiltsError:
         """What to raise for a fault in a file; `line` is a number, or says otherwise where."""
@@ -99,9 +101,11 @@ class Raw:
             )
         return self.folder / found[0]
 
-    def _text(self, name: str) -> str:
+    def _checked(self, name: str) -> Path:
         path = self._path(name)
         file = path.relative_to(self.folder).as_posix()
+        if file in self.read:
+            return path
         self.read[file] = found = sha256(path)
         for source, known in self._known:
             expected = known.get(file, found)
@@ -110,11 +114,13 @@ class Raw:
                     f"{path} has sha256 {found}; expected {expected}, as in {source}. "
                     "Fetch the file again, or go on with --no-checksum."
                 )
-        content = path.read_bytes()
+        return path
+
+    def _decoded(self, name: str, content: bytes, line: int) -> str:
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
+            line += content.count(b"\n", 0, error.start)
             raise self.error(name, line, f"byte {content[error.start]:#04x}", "UTF-8") from error
 
     def _parse(self, name: str, text: str, line: int) -> Any:

@@ -25,7 +25,7 @@ class Config:
 
     name: str | None
     splits: Mapping[str, Dataset]
-    language: str
+    languages: tuple[str, ...]
     record: Mapping[str, Any]
 
     @property
@@ -59,7 +59,7 @@ def update_card(card: DatasetCard, configs: list[Config], repository: Path, lice
     card.data[RECORD] = dict(sorted(record.items()))
     languages = card.data.get("language") or []
     known = [languages] if isinstance(languages, str) else languages
-    card.data["language"] = sorted({*known, *(each.language for each in configs)})
+    card.data["language"] = sorted({*known, *(language for each in configs for language in each.languages)})
     card.data["license"] = card.data.get("license") or license
     if not card.text.strip() or _OURS in card.text:
         card.text = f"\n{_OURS}\n{body}\n{_table(card.data[RECORD])}"
