@@ -8,8 +8,10 @@ import pytest
 import tiny
 import torch
 from datasets import Dataset
+from transformers import AutoModelForMaskedLM
 
 from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError
 
 FILL = load_kind("fill-mask")
@@ -121,3 +123,32 @@ def test_mistakes_say_what_to_do():
         features_of(SENTENCES, kind=replace(FILL, probability=0))
     with pytest.raises(StiltsError, match="T5Tokenizer has no mask token"):
         features_of(SENTENCES, arch="mt5")
+
+
+@pytest.mark.parametrize("arch", ["xlm-roberta", "bert", "distilbert", "roberta", "deberta-v2"])
+def test_the_head_sees_masked_tokens_only_and_the_loss_and_every_gradient_stay(arch):
+    model = tiny.with_head(AutoModelForMaskedLM, arch)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    tokenizer, features = tiny.tokenizer(arch), features_of(SENTENCES, train=True, arch=arch)
+    torch.manual_seed(0)
+    batch = FILL.collator(tokenizer)([features[place] for place in range(4)])
+
+    def step():
+        model.train().zero_grad()
+        output = model(**batch)
+        output.loss.backward()
+        return output, {
+            name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None
+        }
+
+    whole, gradients = step()
+    done = score_masked_positions_only(model)
+    part, same = step()
+    torch.testing.assert_close(part.loss, whole.loss)
+    torch.testing.assert_close(same, gradients)
+    masked = int((batch["labels"] != -100).sum())
+    assert done == (arch != "distilbert"), "DistilBERT's head is several modules"
+    assert part.logits.numel() == (masked if done else batch["labels"].numel()) * model.config.vocab_size
+    assert model.eval()(**batch).logits.shape == (*batch["labels"].shape, model.config.vocab_size)
