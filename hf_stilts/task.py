@@ -45,26 +45,31 @@ class Task:
 
     Args:
         kind: one of `KINDS`; decides features, head, decoding and score.
-        dataset: id of the data set's repository on the Hub.
+        dataset: id of the data set's repository on the Hub. Without an owner (`ccg`) no Hub has it: a converter builds it.
+        parts: instead of `dataset`, names of the tasks whose rows it has, one task's after the other's, labels by name.
         config: configuration name; may hold `{language}` (`de`), `{iso3}` (`deu`) or `{name}` (`German`).
         revision: a commit of that repository, never a branch. `None` says that no commit is pinned yet:
             the newest is taken and its sha recorded with every result.
         columns: canonical column -> column of the data set, or a list of columns gathered into one list.
             Columns that already have their canonical name need not be named.
-        labels: class names in the order of their integer ids (classification and tagging).
+        labels: class names in the order of their integer ids (classification and tagging). Empty: those that the data
+            set itself names (`hf_stilts.data.load.labelled`).
         aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
         languages: codes in which there are rows to evaluate on: two letters, or `qaa` to `qtz` for a made-up language.
-        splits: canonical split (train, validation, test) -> split of the data set.
+        splits: canonical split (train, validation, test) -> split of the data set, or several: `train_r1+train_r2`.
+        candidates: configuration with the candidates of all languages, a row each (`id`, `text`), where the languages
+            share them (answer retrieval).
         train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
-            returns `None` to drop the row.
+            returns `None` to drop the row. A row that it gives a `language` is one of that language alone, where one
+            configuration holds several.
         metric: the main score that selection and averages use.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
         name: the file's name; filled in by `load_task`.
     """
 
     kind: str
-    dataset: str
+    dataset: str = ""
     config: str | None = None
     revision: str | None = None
     columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
@@ -72,6 +77,8 @@ class Task:
     aliases: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ("en",)
     splits: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    candidates: str | None = None
     train: tuple[str, ...] = ()
     prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
     metric: str = "accuracy"
@@ -84,6 +91,11 @@ class Task:
         """Refuse a task that no kind could ever read."""
         if self.kind not in KINDS:
             raise StiltsError(f"A task has kind {self.kind!r}, {_nearest(self.kind, KINDS)} Set kind= in its file.")
+        if bool(self.dataset) == bool(self.parts):
+            raise StiltsError(
+                f"Task {self.name} has dataset={self.dataset!r} and parts={self.parts}; expected one of the two. "
+                "Give dataset= for rows of its own, parts= for those of other tasks."
+            )
         unknown = [column for column in self.columns if column not in KINDS[self.kind]]
         if unknown:
             raise StiltsError(
@@ -120,8 +132,17 @@ class Task:
         return self.config.format(language=language, iso3=known.iso3, name=known.name)
 
     def split_for(self, split: str) -> str:
-        """Name of a canonical split in the data set itself."""
+        """Name of a canonical split in the data set itself; several are joined by `+`, as `datasets` writes them."""
         return self.splits.get(split, split)
+
+    @property
+    def sources(self) -> tuple[Task, ...]:
+        """Tasks whose data sets it reads: itself, or its parts.
+
+        >>> [task.name for task in load_task("anli_plus").sources]
+        ['anli', 'mnli', 'snli']
+        """
+        return tuple(source for name in self.parts for source in load_task(name).sources) or (self,)
 
     def label_id(self, label: str | int) -> int:
         """Integer id of a label given by name, alias or id; -1 (no gold label) stays -1.
@@ -140,7 +161,7 @@ class Task:
         if isinstance(label, int) and -1 <= label < len(self.labels):
             return label
         raise StiltsError(
-            f"Task {self.name} met label {label!r}; it knows {', '.join(self.labels)}. "
+            f"Task {self.name} met label {label!r}; it knows {', '.join(self.labels) or 'none'}. "
             f"Add an alias to hf_stilts/tasks/{self.name}.py or correct the row."
         )
 
@@ -182,7 +203,7 @@ def describe(task: Task) -> dict[str, Any]:
         "name": task.name,
         "kind": task.kind,
         "description": task.description,
-        "dataset": task.dataset,
+        "dataset": ", ".join(source.dataset for source in task.sources),
         "config": task.config,
         "revision": task.revision,
         "languages": task.languages,

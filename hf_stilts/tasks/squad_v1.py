@@ -8,7 +8,7 @@ TASK = Task(
     config="plain_text",
     revision="7b6d24c440a36b6815f21b70d25016731768db1f",
     splits={"test": "validation"},
-    metric="f1",
+    metric="em_and_f1",
     license="cc-by-sa-4.0",
     paper="1606.05250",
 )

@@ -1,0 +1,14 @@
+"""LAReQA: find the sentences that answer a question among those of 11 languages, 11 right ones each (Roy et al. 2020)."""
+
+from hf_stilts.task import Task
+
+TASK = Task(
+    kind="answer-retrieval",
+    dataset="hf-stilts/lareqa",  # hf-stilts data build lareqa: the copy of XQuAD-R on the Hub has no sentence breaks
+    config="{language}",
+    languages=("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"),
+    train=("squad_sentences",),
+    metric="map@20",
+    license="cc-by-sa-4.0",
+    paper="2004.05484",
+)
