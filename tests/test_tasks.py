@@ -40,12 +40,37 @@ MINED = {
     "gold": [["2", "1"]],
 }
 
+FOUND = {
+    "query_ids": ["7_de"],
+    "queries": ["Was?"],
+    "candidate_ids": ["de_1_0", "de_1_1"],
+    "candidates": ["Hallo. Hallo. Eine Eule.", "Eine Eule. Hallo. Eine Eule."],
+    "gold": [["de_1_1"]],
+}
+
 # One row as the task's data set on the Hub stores it, with the types there, and what a kind must see of it.
 STORED = {
     "mnli": (
         {"premise": STRING, "hypothesis": STRING, "label": ClassLabel(names=NLI), "idx": Value("int32")},
         {"premise": "p", "hypothesis": "h", "label": 1, "idx": 0},
         {"text": "p", "text_pair": "h", "label": 1},
+    ),
+    "xnli": (
+        {"premise": STRING, "hypothesis": STRING, "label": ClassLabel(names=NLI)},
+        {"premise": "p", "hypothesis": "h", "label": 2},
+        {"text": "p", "text_pair": "h", "label": 2},
+    ),
+    "mlqa": (
+        {"id": STRING, "title": STRING, "context": STRING, "question": STRING, "answers": ANSWERS},
+        SQUAD,
+        {key: SQUAD[key] for key in ("id", "question", "context", "answers")},
+    ),
+    "xcopa": (
+        {"premise": STRING, "choice1": STRING, "choice2": STRING, "question": STRING, "label": Value("int32"),
+         "idx": Value("int32"), "changed": Value("bool")},
+        {"premise": "It rained.", "choice1": "a", "choice2": "b", "question": "effect", "label": 1, "idx": 0,
+         "changed": False},
+        {"context": "It rained.", "question": "What was the effect?", "choices": ["a", "b"], "label": 1},
     ),
     "squad_v1": (
         {"id": STRING, "title": STRING, "context": STRING, "question": STRING, "answers": ANSWERS},
@@ -77,6 +102,26 @@ STORED = {
         {"sentence1": ["Eule", "Maus"], "sentence2": ["a mouse"], "gold": [[2, 1]]},
         MINED,
     ),
+    "lareqa": (
+        {name: STRINGS for name in FOUND if name != "gold"} | {"gold": List(STRINGS)},
+        FOUND,
+        FOUND,
+    ),
+    "mewslix": (
+        {"query_ids": STRINGS, "queries": STRINGS, "gold": List(STRINGS)},
+        {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
+        {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
+    ),
+    "mewslix_pairs": (
+        {"query": STRING, "candidate": STRING, "entity_id": STRING},
+        {"query": "owl: An { owl }", "candidate": "A bird.", "entity_id": "Q25222"},
+        {"query": "owl: An { owl }", "candidate": "A bird."},
+    ),
+    "squad_sentences": (
+        {"id": STRING, "title": STRING, "context": STRING, "question": STRING, "answers": ANSWERS},
+        SQUAD | {"context": "Hi there. An owl.", "answers": {"text": ["owl"], "answer_start": [13]}},
+        {"id": "7", "query": "What?", "candidate": "An owl.Hi there. An owl."},
+    ),
 }  # fmt: skip
 
 
@@ -96,7 +141,7 @@ def test_a_task_says_what_a_reader_needs(name):
     assert task.kind in KINDS
     assert task.description and "/" in task.dataset and task.license and task.paper
     assert task.revision is None or (len(task.revision) == 40 and int(task.revision, 16)), "a commit, never a branch"
-    assert all(load_task(each).kind == task.kind for each in task.train)
+    assert not task.has_head or all(load_task(each).kind == task.kind for each in task.train)
     if task.config:
         configs = [task.config_for(language) for language in task.languages]
         assert len(set(configs)) == len(configs) or "{" not in task.config
@@ -188,6 +233,13 @@ def test_configurations_are_named_by_code_or_by_name():
     assert load_task("udpos").config_for("el") == "udpos.Greek"
     assert load_task("commonsenseqa").config_for("en") is None
     assert len({language.iso3 for language in LANGUAGES.values()}) == len(LANGUAGES) == 50
+
+
+def test_languages_are_those_of_the_benchmarks():
+    xtreme_r = {"xnli": 15, "xcopa": 11, "udpos": 38, "mlqa": 7, "xquad": 12, "tatoeba": 41}
+    assert {name: len(set(load_task(name).languages)) for name in xtreme_r} == xtreme_r
+    assert set(load_task("udpos").languages) >= {"lt", "pl", "ro", "uk", "wo"}
+    assert load_task("mlqa").config_for("vi") == "MLQA.vi.vi"
 
 
 def test_a_split_has_its_own_name_in_the_data_set():

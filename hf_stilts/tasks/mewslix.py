@@ -4,7 +4,7 @@ from hf_stilts.task import Task
 
 TASK = Task(
     kind="answer-retrieval",
-    dataset="hf-stilts/mewslix",  # hf-stilts data build mewslix: made by a script of its publisher, not on the Hub
+    dataset="mewslix",  # hf-stilts data build mewslix: made by a script of its publisher, not on the Hub
     config="{language}",
     candidates="candidates",
     languages=("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"),

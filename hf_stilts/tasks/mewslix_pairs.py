@@ -1,10 +1,10 @@
-"""Wikipedia mention pairs: a mention in its sentence and the entity it means; they train Mewsli-X (Ruder et al. 2021)."""
+"""Wikipedia mention pairs: a mention in its sentence, and the entity it means; trains Mewsli-X (Ruder et al. 2021)."""
 
 from hf_stilts.task import Task
 
 TASK = Task(
     kind="sentence-similarity",
-    dataset="hf-stilts/mewslix",
+    dataset="mewslix",
     config="wikipedia_pairs",
     languages=("en",),
     splits={"test": "validation"},

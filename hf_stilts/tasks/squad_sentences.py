@@ -1,4 +1,4 @@
-"""SQuAD as retrieval: a question and the sentence that answers it with its paragraph; it trains LAReQA (Roy et al. 2020)."""
+"""SQuAD as retrieval: a question, and its answer's sentence with the paragraph; trains LAReQA (Roy et al. 2020)."""
 
 import re
 from typing import Any
@@ -8,7 +8,9 @@ from hf_stilts.task import Task
 # A sentence ends at . ! or ? with closing marks, before a blank and what can begin the next one; a single capital or a
 # common abbreviation before the point ends none. The reference's breaker is not published: this is a plain one.
 _END = re.compile(r"[.!?][\"')\]”’]*(?=\s+[\"'(\[“‘]*[A-Z0-9])")
-_NO_END = re.compile(r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|No|Gen|Col|Lt|Capt|Sen|Rep|Gov|Rev|ca|c|cf|e\.g|i\.e))$")
+_NO_END = re.compile(
+    r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|No|Gen|Col|Lt|Capt|Sen|Rep|Gov|Rev|ca|c|cf|e\.g|i\.e))$"
+)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -26,7 +28,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def answer_sentence(row: dict[str, Any]) -> dict[str, Any] | None:
-    """A question with the sentence in which its first answer begins and the whole paragraph; None where there is none."""
+    """A question with the sentence in which its first answer begins, and the paragraph; None without such a sentence."""
     context, starts = row["context"], row["answers"]["answer_start"]
     found = [context[start:end] for start, end in sentences(context) if starts and start <= starts[0] < end]
     if not found:
