@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from hf_stilts.data.load import UNREACHABLE
 from hf_stilts.data.mirror import CARD, read_card
@@ -186,10 +186,18 @@ def _convert(
         return made | ({"options": dict(options)} if options else {})
 
     raw.read.clear()
+    by_config: dict[str | None, list[str]] = {}  # of some data sets one configuration holds all languages
     for language in languages:
-        splits = converter.convert(raw, language, **options)
-        if splits:
-            yield Config(task.config_for(language), splits, (language,), record())
+        by_config.setdefault(task.config_for(language), []).append(language)
+    for config, spoken in by_config.items():
+        converted = {language: converter.convert(raw, language, **options) for language in spoken}
+        there = tuple(language for language, splits in converted.items() if splits)
+        joined: dict[str, list[Dataset]] = {}
+        for splits in converted.values():
+            for split, rows in splits.items():
+                joined.setdefault(split, []).append(rows)
+        if there:
+            yield Config(config, {split: concatenate_datasets(rows) for split, rows in joined.items()}, there, record())
     beside = getattr(converter, "beside", lambda raw, languages: ())
     for config, spoken, splits in beside(raw, languages):
         yield Config(config, splits, spoken, record())

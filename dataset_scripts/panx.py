@@ -1,0 +1,90 @@
+"""PAN-X: persons, organisations and places in Wikipedia sentences; or in Universal NER's treebanks, as a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from hf_stilts.dataset_scripts.raw import Raw
+
+FILES = ("{language}/train", "{language}/dev", "{language}/test", "{language}_*-ud-*.iob2")
+SOURCE = "https://www.amazon.com/clouddrive/share/d3KGCRCIYwhKJF0H3eWA26hjg2ZCRhjpEQtDL70FSBN"
+CITATION = (
+    "Pan et al. (2017), Cross-lingual Name Tagging and Linking for 282 Languages, ACL; split by Rahimi, Li and Cohn "
+    "(2019), ACL. Stand-in: Mayhew et al. (2024), Universal NER, NAACL."
+)
+TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+FEATURES = Features(
+    {"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(TAGS))), "langs": List(Value("string"))}
+)
+SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+IOB2_COLUMNS = 5  # ID TOKEN TAG MISC ANNOTATOR
+
+Words = list[tuple[str, str]]
+
+
+def convert(raw: Raw, language: str) -> dict[str, Dataset]:
+    """One row a sentence, the `de:` before each word taken off.
+
+    Args:
+        raw: WikiANN's folders as they unpack (`de/train`: `de:token<TAB>tag`), or UNER's `de_*-ud-train.iob2`, whose
+            treebanks of a language are joined in the order of their file names. WikiANN's go first where both are.
+        language: two-letter code.
+    """
+    splits = {}
+    for split, part in SPLITS.items():
+        wikiann, uner = raw.find(f"{language}/{part}"), raw.find(f"{language}_*-ud-{part}.iob2")
+        read = (_wikiann(raw, file, language) for file in wikiann) if wikiann else (_uner(raw, file) for file in uner)
+        sentences = [sentence for sentences in read for sentence in sentences]
+        if sentences:
+            splits[split] = Dataset.from_dict(
+                {
+                    "tokens": [[token for token, _ in words] for words in sentences],
+                    "ner_tags": [[tag for _, tag in words] for words in sentences],
+                    "langs": [[language] * len(words) for words in sentences],
+                },
+                features=FEATURES,
+            )
+    return splits
+
+
+def _wikiann(raw: Raw, name: str, language: str) -> Iterator[Words]:
+    """Sentences of a file; as in XTREME's script, a line without two columns ends a sentence."""
+    words: Words = []
+    for number, line in raw.lines(name):
+        cells = line.split("\t")
+        if len(cells) == 2:
+            words.append((cells[0].removeprefix(f"{language}:"), _known(raw, name, number, cells[1])))
+        elif line.strip() and len(cells) == 1:
+            raise raw.error(name, number, f"{line!r} without a tag", f"`{language}:token<TAB>tag`, or an empty line")
+        elif words:
+            yield words
+            words = []
+    if words:
+        yield words
+
+
+def _uner(raw: Raw, name: str) -> Iterator[Words]:
+    words: Words = []
+    for number, line in raw.lines(name):
+        cells = line.split("\t")
+        if line.startswith("#") and len(cells) != IOB2_COLUMNS:
+            continue
+        if line and len(cells) != IOB2_COLUMNS:
+            raise raw.error(name, number, f"{len(cells)} columns", f"{IOB2_COLUMNS}, separated by tabs")
+        if line:
+            # "other" entities of some treebanks are no class of PAN-X
+            tag = "O" if cells[2].endswith("-OTH") else cells[2]
+            words.append((cells[1], _known(raw, name, number, tag)))
+        elif words:
+            yield words
+            words = []
+    if words:
+        yield words
+
+
+def _known(raw: Raw, name: str, number: int, tag: str) -> str:
+    if tag not in TAGS:
+        raise raw.error(name, number, f"tag {tag!r}", f"one of {', '.join(TAGS)}")
+    return tag

@@ -1,0 +1,54 @@
+"""TyDiQA, gold passages: questions asked in nine languages, in SQuAD's JSON, all in one file or a file a language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.dataset_scripts.xquad import FEATURES, questions
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import load_task
+
+FILES = "*tydiqa*.json"
+SOURCE = "https://github.com/google-research-datasets/tydiqa (tydiqa-goldp-v1.1-train.json, tydiqa-goldp-v1.1-dev.json)"
+CITATION = "Clark, Choi, Collins, Garrette, Kwiatkowski, Nikolaev and Palomaki (2020), TyDi QA, TACL 8."
+SPLITS = {"train": "train", "validation": "dev"}
+
+
+def convert(raw: Raw, language: str) -> dict[str, Dataset]:
+    """The language's questions, with ids that begin with its name (`swahili-...`), which is how the task knows them.
+
+    Files of one language (`tydiqa-goldp-dev-swahili.json`, `swahili_tydiqa_dev.json`, XTREME's `tydiqa.goldp.sw.train.json`,
+    whose ids have lost the name) go before those of all languages.
+    """
+    splits = {}
+    for split, part in SPLITS.items():
+        files = {file: _language_of(file) for file in raw.find(f"*tydiqa*{part}*.json")}
+        own = [file for file, spoken in files.items() if spoken == language]
+        rows = list(_rows(raw, own or [file for file, spoken in files.items() if spoken is None], language))
+        if rows:
+            splits[split] = Dataset.from_list(rows, features=FEATURES)
+    return splits
+
+
+def _rows(raw: Raw, files: list[str], language: str) -> Iterator[dict[str, Any]]:
+    name = LANGUAGES[language].name.lower()
+    for file in files:
+        for row in questions(raw, file):
+            prefix, dash, _ = row["id"].partition("-")
+            if not (dash and prefix.isalpha()):
+                row["id"], prefix = f"{name}-{row['id']}", name
+            if prefix == name:
+                yield row
+
+
+def _language_of(file: str) -> str | None:
+    """Language that a file's name bears, by name or as a code between points; None for a file of all languages."""
+    words = Path(file).name.lower().replace("_", ".").replace("-", ".").split(".")
+    return next(
+        (code for code in load_task("tydiqa").languages if {code, LANGUAGES[code].name.lower()} & {*words}), None
+    )
