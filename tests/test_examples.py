@@ -63,7 +63,7 @@ print(json.dumps({"tags": tags, "files": files, "private": private}))
     assert not [name for name in refs["files"] if name.endswith((".bin", ".pt", ".pth"))]
     printed = run(world, tmp_path, "load_by_name.py")
     assert "zero-shot" in printed
-    assert "trained language" in printed
+    assert "in-language" in printed
 
 
 def test_a_task_of_ones_own_is_one_file():

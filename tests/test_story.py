@@ -81,7 +81,7 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     assert "come from me/xlm-roberta-base-stilts-mnli@" in tagger["body"]
     assert "new: classifier" in tagger["body"]
     rows = stilts("evaluate", "udpos", "--model", "runs/udpos", "--languages", "en,de", "--json")
-    assert {row["language"]: row["setting"] for row in rows} == {"en": "trained language", "de": "zero-shot"}
+    assert {row["language"]: row["setting"] for row in rows} == {"en": "in-language", "de": "zero-shot"}
     found = stilts("evaluate", "tatoeba", "--model", published["name"], "--languages", "de", "--json")
     assert {row["model"] for row in found} == {published["name"]}
     assert all(len(row["model_revision"]) == 40 for row in found)

@@ -1,15 +1,21 @@
 """Zero-shot evaluation: every language in one tidy table, in the order of the rows, never from an untrained head."""
 
+from dataclasses import replace
+
 import pytest
 import tiny
 from datasets import Dataset
 from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
 from transformers import AutoModelForSequenceClassification, TrainingArguments
 
+from hf_stilts.data.load import load
 from hf_stilts.evaluation.predict import batches, predict
+from hf_stilts.evaluation.shares import shares
 from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
+from hf_stilts.hub.lineage import Record
+from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.trainer import IntermediateTrainer
+from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 
 def mirror(folder, languages, texts):
@@ -26,6 +32,15 @@ def mirror(folder, languages, texts):
     return folder
 
 
+def gold(task, row):
+    """The prediction that is right."""
+    if task.kind == "question-answering":
+        return row["answers"]["text"][0]
+    if task.kind == "token-classification":
+        return [task.labels[tag] for tag in row["tags"]]
+    return task.labels[row["label"]] if task.labels else row["label"]
+
+
 SINGLE = Task(
     kind="text-classification", dataset="org/data", config="{language}", labels=("no", "yes"), languages=("en", "de"),
     name="single",
@@ -36,19 +51,61 @@ TEXTS = [("the cat", 0), ("a dog reads the old book in the city", 1), ("the hous
 @pytest.fixture
 def model(tmp_path):
     labels = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
-    return tiny.save(tmp_path / "m", model_class=AutoModelForSequenceClassification, num_labels=2, **labels)
+    folder = tiny.save(tmp_path / "m", model_class=AutoModelForSequenceClassification, num_labels=2, **labels)
+    (tmp_path / "m" / "stilts.json").write_text(Record(phase="target", languages=("en",), seed=7).to_json())
+    return folder
 
 
 def test_one_row_per_language_and_metric_with_where_it_came_from(tmp_path, model):
     table = zero_shot(model, SINGLE, data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
     main = table[table["main"]]
     assert main["language"].tolist() == ["en", "de"]
-    assert main["setting"].tolist() == ["trained language", "zero-shot"]
+    assert main["setting"].tolist() == ["in-language", "zero-shot"]
     assert main["score"].nunique() == 1  # the same rows under both names
     assert (table["rows"] == len(TEXTS)).all()
     assert table["data_revision"].str.fullmatch("mirror:[0-9a-f]{12}").all()
     assert {"task", "metric", "split", "model", "model_revision", "seed", "versions"} <= set(table.columns)
     assert summary(table).columns.tolist() == ["mean", "en", "de"]
+
+
+def test_the_setting_is_what_the_training_was_and_unknown_where_nothing_says_so(tmp_path, model):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+
+    def settings(**options):
+        return zero_shot(model, SINGLE, data_dir=data, **options).query("main")["setting"].tolist()
+
+    assert settings(trained_in=["de", "sw"]) == ["zero-shot", "in-language"]
+    (tmp_path / "m" / "stilts.json").unlink()
+    assert settings() == ["unknown", "unknown"]
+
+
+def test_a_trainer_is_scored_as_it_is_and_as_the_folder_that_it_saves(tmp_path):
+    task = replace(SINGLE, name="single")
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    rows = load(task, "test", "en", data_dir=data)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, max_steps=1, save_strategy="no", seed=3)
+    run = TargetTrainer(tiny.save(tmp_path / "p"), args, task=task, train_dataset=rows, eval_dataset=rows)
+    run.train()
+    run.save_model()
+    kept = ["language", "score", "setting", "seed"]
+    here, there = (zero_shot(each, task, data_dir=data)[kept] for each in (run, str(tmp_path / "run")))
+    assert here.equals(there)
+    assert here["setting"].tolist()[0] == "in-language" and set(here["seed"]) == {3}
+
+
+@pytest.mark.parametrize(
+    "task", [PAIRS, TAGS, replace(TAGS, metric="f1"), CHOICES, SPANS], ids=lambda task: f"{task.kind} {task.metric}"
+)
+def test_shares_of_the_examples_add_up_to_the_main_score(task, tmp_path):
+    data = rows(task, 12)
+    kind = load_kind(task.kind)
+    model = tiny.with_head(kind.model_class(tiny.config()), **kind.head_config(task))
+    predictions = predict(model, task, data, tiny.tokenizer(), max_length=64)
+    predictions[:6] = [gold(task, row) for row in data.select(range(6))]
+    gained, possible = shares(kind, task, predictions, data).sum(axis=0)
+    metric = "em_and_f1" if task.kind == "question-answering" else task.metric
+    assert 100 * gained / possible == pytest.approx(kind.score(task, predictions, data)[metric])
+    assert 0 < gained
 
 
 def test_a_language_that_the_task_lacks_is_named(tmp_path, model):

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,10 +30,11 @@ def predict(
     label_order: Sequence[int] | None = None,
     progress: str | None = None,
 ) -> list[Any]:
-    """One prediction per row, in the order of the rows.
+    """One prediction per row, in the order of the rows; where several processes run, they share the batches.
 
-    The time is linear in the number of rows: each batch is reduced on the device and stored by position, where the
-    stock `Trainer.predict` concatenates all logits anew at every step.
+    Under `torchrun` each process runs every n-th of the very batches that one alone would run, and all of them return
+    all predictions. The time is linear in the number of rows: each batch is reduced on the device and stored by
+    position, where the stock `Trainer.predict` concatenates all logits anew at every step.
 
     Args:
         model: with the kind's head, on any device.
@@ -48,10 +51,13 @@ def predict(
     outputs: list[Any] = [None] * len(features)
     lengths = [_length(ids) for ids in features["input_ids"]]
     budget = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
-    bar = tqdm(total=len(features), desc=progress, disable=None if progress else True, leave=False)
+    processes = PartialState()
+    quiet = None if progress and processes.is_main_process else True
+    own = list(batches(lengths, budget))[processes.process_index :: processes.num_processes]
+    bar = tqdm(total=sum(map(len, own)), desc=progress, disable=quiet, leave=False)
     model.eval()
     with torch.inference_mode(), bar:
-        for batch in batches(lengths, budget):
+        for batch in own:
             inputs = collate([features[position] for position in batch])
             labels = {name: inputs.pop(name) for name in TARGETS if name in inputs}.get("labels")
             found = model(**{name: value.to(model.device) for name, value in inputs.items()})
@@ -61,6 +67,10 @@ def predict(
             for position, output in zip(batch, reduced.cpu().numpy(), strict=True):
                 outputs[position] = output
             bar.update(len(batch))
+    if processes.num_processes > 1:
+        mine = [(position, outputs[position]) for batch in own for position in batch]
+        for position, output in gather_object(mine):
+            outputs[position] = output
     return kind.decode(task, rows, features, outputs)
 
 

@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 import transformers
+from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, load, splits
 from hf_stilts.evaluation.predict import predict
+from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.kinds import load_kind
+from hf_stilts.hub.lineage import Record
+from hf_stilts.kinds import Retrieved, load_kind
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
+from hf_stilts.training.publish import describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.trainer import readable_length
+from hf_stilts.training.trainer import StiltsTrainer, readable_length
+
+
+@dataclass(frozen=True)
+class LanguageResult:
+    """One model in one language of a task.
+
+    Attributes:
+        task: the task's name; language: its code.
+        rows: one dictionary per metric, as in the table of `zero_shot`.
+        predictions: one dictionary per example: `id`, `prediction` and, where the main metric is a ratio of sums over
+            examples, what this one `gained` and what was `possible`: the score is 100 * sum(gained) / sum(possible).
+    """
+
+    task: str
+    language: str
+    rows: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
 
 
 def zero_shot(
-    model: str | PreTrainedModel,
+    model: str | PreTrainedModel | StiltsTrainer,
     task: str | Task,
     languages: Sequence[str] | None = None,
-    *,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-    split: str = "test",
-    limit: int | None = None,
-    max_length: int | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    **retrieval: Any,
+    **options: Any,
 ) -> pd.DataFrame:
     """Score one model in all languages of a task.
 
     Args:
-        model: name or folder of a checkpoint, or a model object. A task with a head wants a model whose head was
-            trained for it; retrieval takes any encoder.
+        model: name or folder of a checkpoint, a model object, or the Trainer that trained it. A task with a head wants
+            a model whose head was trained for it; retrieval takes any encoder.
         task: name, path of a task file, or `Task`.
         languages: two-letter codes; default: all that the task has.
-        tokenizer: the model's; default: the one beside the checkpoint.
-        split: canonical split to score.
-        limit: at most so many rows of each language.
-        max_length: tokens per window. Default: what the published scripts use for the kind.
-        data_dir: local mirror of the data sets.
-        retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
+        options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `data_dir`, and what
+            retrieval kinds take.
 
     Returns:
         One row per language and metric: task, language, metric, score (percent), rows, setting, split, model,
@@ -57,53 +70,84 @@ def zero_shot(
     Raises:
         StiltsError: a language that the task does not have; a head that was not trained, or for other labels.
     """
+    results = each_language(model, task, languages, **options)
+    return pd.DataFrame([row for result in results for row in result.rows])
+
+
+def each_language(
+    model: str | PreTrainedModel | StiltsTrainer,
+    task: str | Task,
+    languages: Sequence[str] | None = None,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    max_length: int | None = None,
+    trained_in: Sequence[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    **retrieval: Any,
+) -> Iterator[LanguageResult]:
+    """As `zero_shot`, one language after another, with the predictions.
+
+    Args:
+        model: as in `zero_shot`.
+        task: as in `zero_shot`.
+        languages: as in `zero_shot`.
+        tokenizer: the model's; default: the one beside the checkpoint.
+        split: canonical split to score.
+        limit: at most so many rows of each language.
+        max_length: tokens per window. Default: what the published scripts use for the kind.
+        trained_in: languages of the training data. Default: what the checkpoint's `stilts.json` or the Trainer says.
+        data_dir: local mirror of the data sets.
+        retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
+    """
     task = load_task(task)
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
     kind = load_kind(task.kind)
-    name, revision, seed = _identity(model)
-    order = None
-    if task.has_head:
-        source = model if isinstance(model, PreTrainedModel) else name
-        model, order = load_trained(source, task, revision=revision)
-    elif not isinstance(model, PreTrainedModel):
-        model = load_body(name, revision)[0]
-    tokenizer = tokenizer or load_tokenizer(name, revision)
+    scored = _scored(model, task)
+    tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
     if torch.cuda.is_available():
-        model.to("cuda")
-    window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(model, tokenizer))
-    table = []
+        scored.model.to(PartialState().device)
+    window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     for language in languages or task.languages:
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
-        progress = f"{task.name} {language}"
-        settings: Mapping[str, Any] = {}
         if task.has_head:
-            predictions = predict(model, task, rows, tokenizer, max_length=window, label_order=order, progress=progress)
-            scores = kind.score(task, predictions, rows)
+            predictions = predict(
+                scored.model, task, rows, tokenizer,
+                max_length=window, label_order=scored.order, progress=f"{task.name} {language}",
+            )  # fmt: skip
+            names = rows["id"] if "id" in rows.column_names else range(len(rows))
+            found = Retrieved(
+                kind.score(task, predictions, rows), {}, names, predictions, shares(kind, task, predictions, rows)
+            )
         else:
             tuned = _tuned(task, kind.tuned_on, split, language, data_dir)
-            found = kind.evaluate(task, rows, model, tokenizer, **tuned, **retrieval)
-            scores, settings = found.scores, found.settings
+            found = kind.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
         common = {
             "task": task.name,
             "language": language,
             "rows": len(rows),
             "split": split,
-            "setting": _setting(task, language),
-            "model": name,
-            "model_revision": revision,
+            "setting": _setting(task, language, scored.record, trained_in),
+            "model": scored.name,
+            "model_revision": scored.revision,
             "data_revision": data_revision(task, language, data_dir=data_dir),
-            "seed": seed,
-            **settings,
+            "seed": scored.record.seed if scored.record else None,
+            **found.settings,
             "versions": f"hf_stilts {__version__}, transformers {transformers.__version__}, "
             f"torch {torch.__version__}, python {platform.python_version()}",
         }
-        table += [
-            {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
-            for metric, score in scores.items()
-        ]
-    return pd.DataFrame(table)
+        yield LanguageResult(
+            task.name,
+            language,
+            [
+                {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
+                for metric, score in found.scores.items()
+            ],
+            list(_examples(found)),
+        )
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,16 +176,49 @@ def _tuned(
     return {"tune_on": load(task, str(tuned_on), language, data_dir=data_dir)}
 
 
-def _identity(model: str | PreTrainedModel) -> tuple[str, str | None, int | None]:
-    """Name, commit and seed of what is scored."""
+class _Scored(NamedTuple):
+    """What is scored: the model with its head, where it came from, and what its training was."""
+
+    model: PreTrainedModel
+    order: list[int] | None
+    tokenizer: PreTrainedTokenizerBase | None
+    name: str
+    revision: str | None
+    record: Record | None
+
+
+def _scored(model: str | PreTrainedModel | StiltsTrainer, task: Task) -> _Scored:
+    if isinstance(model, StiltsTrainer):
+        trained = model.accelerator.unwrap_model(model.model)
+        return _scored(trained, task)._replace(
+            record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows
+        )
     if isinstance(model, PreTrainedModel):
-        return model.config._name_or_path, getattr(model.config, "_commit_hash", None), None
+        order = load_trained(model, task)[1] if task.has_head else None
+        return _Scored(
+            model, order, None, model.config._name_or_path, getattr(model.config, "_commit_hash", None), None
+        )
     found = resolve(model)
-    return found.repo_id, found.commit, found.record.seed if found.record else None
+    loaded, order = (
+        load_trained(found.repo_id, task, revision=found.commit)
+        if task.has_head
+        else (load_body(found.repo_id, found.commit)[0], None)
+    )
+    return _Scored(loaded, order, None, found.repo_id, found.commit, found.record)
 
 
-def _setting(task: Task, language: str) -> str:
+def _setting(task: Task, language: str, record: Record | None, trained_in: Sequence[str] | None) -> str:
     """How the model came to this language; part of every row, because scores of different settings do not compare."""
     if not task.has_head:
         return "no target training"
-    return "trained language" if language == "en" else "zero-shot"
+    languages = trained_in if trained_in is not None else record.languages if record else ()
+    if not languages:
+        return "unknown"
+    return "in-language" if language in languages else "zero-shot"
+
+
+def _examples(found: Retrieved) -> Iterator[dict[str, Any]]:
+    shared = itertools.repeat(None) if found.shares is None else found.shares.tolist()
+    for name, prediction, share in zip(found.ids, found.predictions, shared, strict=False):
+        counted = {} if share is None else {"gained": share[0], "possible": share[1]}
+        yield {"id": name, "prediction": prediction, **counted}

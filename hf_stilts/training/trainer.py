@@ -21,12 +21,13 @@ from transformers import (
 from transformers.trainer_utils import set_seed
 
 from hf_stilts.data.load import data_revision, load
+from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
+from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, TaskSource, at_step
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.encoder import HandOver, load_tokenizer, with_fresh_head
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
 
 logger = logging.getLogger(__name__)
@@ -164,6 +165,14 @@ class StiltsTrainer(Trainer):
             pipeline_tag=self.task.kind,
             recipe={"profile": self.recipe.source, "max_length": self.max_length},
         )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the stock method; beside the final model lies what it went through, which evaluation reads."""
+        super().save_model(output_dir, _internal_call)
+        if not _internal_call and self.is_world_process_zero():
+            record = describe_run(self.record(), self.args, self.model)
+            record = at_step(record, self.state.global_step, self.state.epoch, self.state.log_history)
+            write(Path(output_dir or self.args.output_dir) / RECORD_FILE, record.to_json())
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
