@@ -230,3 +230,15 @@ def test_equals_sentence_transformers_and_its_tatoeba_accuracy(minilm):
         hits = sentence_transformers.util.semantic_search(theirs[0], theirs[1], top_k=1)
         assert accuracy == np.mean([hit[0]["corpus_id"] == row for row, hit in enumerate(hits)])
         assert language != "deu" or accuracy > 0.1
+
+
+def test_pooler_is_the_models_own_pooled_output():
+    model, tokenizer = tiny.encoder("bert"), tiny.tokenizer("bert")
+    sentences = ["the cat", "a dog reads", "where is the river"]
+    with torch.no_grad():
+        expected = torch.cat([model(**tokenizer(one, return_tensors="pt")).pooler_output for one in sentences])
+    assert np.abs(encode(model, tokenizer, sentences, pooling="pooler") - expected.numpy()).max() < 1e-6
+    with pytest.raises(ValueError, match="reads the last one"):
+        encode(model, tokenizer, sentences, 1, pooling="pooler")
+    with pytest.raises(ValueError, match="has no pooler"):
+        encode(tiny.encoder("distilbert"), tiny.tokenizer("distilbert"), sentences, pooling="pooler")

@@ -35,5 +35,5 @@ def test_edges():
     assert mean_average_precision([[1.0, 0.0]], [[1.0, 0.0]], [[]]) == 0.0
     # The only candidate is right, and the only right answer: precision 1 whatever k is.
     assert mean_average_precision([[1.0, 0.0]], [[0.5, 0.1]], [[0]], k=20) == 1.0
-    with pytest.raises(ValueError, match="2 answer lists for 1 queries"):
+    with pytest.raises(ValueError, match="1 rankings for 2 lists"):
         mean_average_precision([[1.0, 0.0]], [[1.0, 0.0]], [[0], [0]])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Layers: TypeAlias = int | Sequence[int] | Literal["all"] | None
-Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials"]
+Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials", "pooler"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 # Tokens in one batch. On a processor, what stays in its caches is fastest; a GPU wants to be filled.
@@ -51,7 +51,8 @@ def encode(
         sentences: n strings.
         layers: k means `hidden_states[k]`: 0 the embedding output, 14 the output of the 14th layer, -1 (and None) the
             last. A list, or "all", adds a first axis to the result.
-        pooling: "mean" over all tokens; "cls", the first token; "mean-no-specials", the mean without special tokens.
+        pooling: "mean" over all tokens; "cls", the first token; "mean-no-specials", the mean without special tokens;
+            "pooler", the model's own pooled output (in BERT and XLM-R first token, dense, tanh); last layer only.
         precision: "auto" computes as the model was loaded; "fp32" insists on float32; "bf16" computes in bfloat16 where
             autocast does, about twice as fast on hardware that has it, for a cosine of 0.9999 to the exact vector.
         max_length: longer inputs are cut, special tokens counted; fewer if the model has fewer positions.
@@ -65,8 +66,8 @@ def encode(
         pool (an empty one without its special tokens) is a row of zeros.
 
     Raises:
-        ValueError: a layer the model does not have, an unknown pooling or precision, "fp32" with other weights, or a
-            sentence that is not a string.
+        ValueError: a layer the model does not have, an unknown pooling or precision, "pooler" without a pooler or for
+            another layer than the last, "fp32" with other weights, or a sentence that is not a string.
     """
     vectors, _ = encode_all(
         model,
@@ -109,6 +110,7 @@ def encode_all(
         shortest = min((row for row in ids if row), key=len, default=[0])
         states = HiddenStates(encoder, {"input_ids": torch.tensor([shortest], device=device)})
         wanted = resolve_layers(layers, states.count)
+        pooler = pooler_of(encoder, wanted, states.count) if "pooler" in poolings else None
         vectors = np.zeros((len(poolings), len(wanted), len(distinct), states.width), dtype=np.float32)
         batches = list(equal_length_batches(lengths, budget))
         if share:
@@ -123,7 +125,7 @@ def encode_all(
 
             def take(k: int, hidden: Tensor, rows: NDArray[np.int64] = rows, keep: Tensor = keep) -> None:
                 for into, pooling in zip(vectors, poolings, strict=True):
-                    pooled = pool(hidden, pooling, keep).cpu().numpy()
+                    pooled = pool(hidden, pooling, keep, pooler).cpu().numpy()
                     for place in np.flatnonzero(wanted == k):
                         into[place, rows] = pooled
 
@@ -211,8 +213,20 @@ def equal_length_batches(lengths: NDArray[np.int64], budget: int) -> Iterator[ND
         yield from (rows[start : start + at_once] for start in range(0, len(rows), at_once))
 
 
-def pool(hidden: Tensor, pooling: Pooling, keep: Tensor) -> Tensor:
+def pooler_of(encoder: "PreTrainedModel", wanted: NDArray[np.int64], count: int) -> torch.nn.Module:
+    """What makes the model's pooled output, where it has any and is asked of the last layer."""
+    pooler = getattr(encoder, "pooler", None)
+    if pooler is None:
+        raise ValueError(f"{type(encoder).__name__} has no pooler. Expected one as BERT has; type pooling='mean'.")
+    if (wanted != count - 1).any():
+        raise ValueError(f"pooling='pooler' was asked of layers {wanted.tolist()}. It reads the last one; omit layers.")
+    return pooler
+
+
+def pool(hidden: Tensor, pooling: Pooling, keep: Tensor, pooler: torch.nn.Module | None = None) -> Tensor:
     """One float32 vector per row from a hidden state (rows, tokens, d) without padding; `keep` is 0 where special."""
+    if pooler is not None and pooling == "pooler":
+        return pooler(hidden).float()
     if pooling == "cls":
         return hidden[:, 0].float()
     if pooling == "mean":

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hf_stilts.metrics.bucc_mining.mining import is_gold, unit_rows
+from hf_stilts.metrics.bucc_mining.mining import unit_rows
+from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits
 from hf_stilts.retrieval.neighbours import nearest_rows
 
 
@@ -26,12 +24,5 @@ def mean_average_precision(queries: Any, candidates: Any, relevant: Sequence[Ite
     0.8333333333333333
     """
     indices = nearest_rows(unit_rows(queries, "queries"), unit_rows(candidates, "candidates"), k).indices
-    if len(relevant) != len(indices) or not len(indices):
-        raise ValueError(f"{len(relevant)} answer lists for {len(indices)} queries. Expected as many, at least one.")
-    answers = [np.unique(np.fromiter(rows, dtype=np.int64)) for rows in relevant]
-    count = np.array([len(rows) for rows in answers])
-    gold = np.stack((np.repeat(np.arange(len(answers)), count), np.concatenate(answers)), axis=1)
-    n, depth = indices.shape
-    hit = is_gold(np.repeat(np.arange(n), depth), indices.ravel(), gold).reshape(n, depth)
-    precision: NDArray[np.float64] = np.where(hit, hit.cumsum(axis=1) / np.arange(1, depth + 1), 0.0)
-    return float((precision.sum(axis=1) / np.clip(np.minimum(count, k), 1, None)).mean())
+    hits = find_hits(indices.tolist(), [set(map(int, rows)) for rows in relevant], k)
+    return float(average_precision(hits).mean())

@@ -28,7 +28,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def answer_sentence(row: dict[str, Any]) -> dict[str, Any] | None:
-    """A question with the sentence in which its first answer begins, and the paragraph; None without such a sentence."""
+    """A question, the sentence in which its first answer begins, and the paragraph; None without such a sentence."""
     context, starts = row["context"], row["answers"]["answer_start"]
     found = [context[start:end] for start, end in sentences(context) if starts and start <= starts[0] < end]
     if not found:
