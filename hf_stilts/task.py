@@ -29,7 +29,13 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 # No training data, no head: the encoder is used as it is.
 HEADLESS = {"bitext-retrieval", "bitext-mining", "answer-retrieval"}
-OPTIONAL_COLUMNS = {("text-classification", "text_pair"), ("multiple-choice", "question")}
+LABELLED = {"text-classification", "token-classification"}  # class names are the task's, not the row's
+OPTIONAL_COLUMNS = {
+    ("text-classification", "text_pair"),
+    ("multiple-choice", "question"),
+    ("answer-retrieval", "candidate_ids"),  # of a task whose languages share their candidates
+    ("answer-retrieval", "candidates"),
+}
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
 LOCAL_USE = re.compile("q[a-t][a-z]")
@@ -45,7 +51,8 @@ class Task:
 
     Args:
         kind: one of `KINDS`; decides features, head, decoding and score.
-        dataset: id of the data set's repository on the Hub. Without an owner (`ccg`) no Hub has it: a converter builds it.
+        dataset: id of the data set's repository on the Hub. One without an owner (`ccg`) is on no Hub, but built by a
+            converter.
         parts: instead of `dataset`, names of the tasks whose rows it has, one task's after the other's, labels by name.
         config: configuration name; may hold `{language}` (`de`), `{iso3}` (`deu`) or `{name}` (`German`).
         revision: a commit of that repository, never a branch. `None` says that no commit is pinned yet:
@@ -61,8 +68,8 @@ class Task:
             share them (answer retrieval).
         train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
-            returns `None` to drop the row. A row that it gives a `language` is one of that language alone, where one
-            configuration holds several.
+            returns `None` to drop the row.
+        language_of: code of the language of a row as it is stored, where one configuration holds several.
         metric: the main score that selection and averages use.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
         name: the file's name; filled in by `load_task`.
@@ -81,6 +88,7 @@ class Task:
     candidates: str | None = None
     train: tuple[str, ...] = ()
     prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+    language_of: Callable[[dict[str, Any]], str] | None = None
     metric: str = "accuracy"
     license: str = "unknown"
     paper: str = ""
@@ -207,7 +215,7 @@ def describe(task: Task) -> dict[str, Any]:
         "config": task.config,
         "revision": task.revision,
         "languages": task.languages,
-        "trained on": (task.train or (task.name,)) if task.has_head else (),
+        "trained on": task.train or ((task.name,) if task.has_head else ()),
         "labels": task.labels,
         "metric": task.metric,
         "license": task.license,

@@ -7,6 +7,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
 from datasets.table import CastError
 
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task
+from hf_stilts.task import KINDS, LABELLED, OPTIONAL_COLUMNS, StiltsError, Task
 
 Row: TypeAlias = dict[str, Any]
 Mapping: TypeAlias = dict[str, str | tuple[str, ...]]
@@ -61,7 +62,23 @@ def types(task: Task) -> dict[str, Any]:
     return {column: known[column] for column in columns}
 
 
-def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None = None) -> Dataset:
+def named(task: Task, features: Features | None) -> Task:
+    """The task with class names: its own, or where it has none those of the columns' `ClassLabel`.
+
+    >>> tags = Features({"tokens": _STRINGS, "supertags": List(ClassLabel(names=["n", "np/n"]))})
+    >>> named(Task(kind="token-classification", dataset="x/y", columns={"tags": "supertags"}), tags).labels
+    ('n', 'np/n')
+    """
+    if task.labels or task.kind not in LABELLED or features is None:
+        return task
+    columns = (task.columns.get(column, column) for column in _LABELS)
+    names = next((names for column in columns if (names := _class_names(features, column))), ())
+    return replace(task, labels=tuple(names))
+
+
+def canonical(
+    rows: Dataset | IterableDataset, task: Task, *, language: str | None = None, limit: int | None = None
+) -> Dataset:
     """Rows with the canonical columns of the task's kind, and no others but `id`.
 
     Columns are renamed by `task.columns` (a tuple of columns becomes one list), then `task.prepare` runs on each row,
@@ -71,6 +88,7 @@ def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None 
     Args:
         rows: one split as it is stored; a stream is read only as far as `limit` asks.
         task: what the columns mean.
+        language: drop the rows of other ones, where a configuration holds several (`task.language_of`).
         limit: at most so many rows, counted after `task.prepare` has dropped its own.
 
     Returns:
@@ -86,7 +104,7 @@ def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None 
         with _typed(task, stored, TypeError):
             return _rename(rows, mapping, types(task))
 
-    kept = (row for row in _converted(rows, _converter(task, mapping, names)) if row is not None)
+    kept = (row for row in _converted(rows, _converter(task, mapping, names, language)) if row is not None)
     first = list(itertools.islice(kept, limit or 1))
     if not first:
         raise StiltsError(
@@ -94,7 +112,8 @@ def canonical(rows: Dataset | IterableDataset, task: Task, *, limit: int | None 
         )
     features = Features({column: kind for column, kind in types(task).items() if column in first[0]})
     _require(task, features)
-    known = {"task": task, "mapping": mapping, "names": names, "columns": list(features), "code": _code(task)}
+    known = {"task": task, "mapping": mapping, "names": names, "language": language}
+    known |= {"columns": list(features), "code": _code(task)}
     with _typed(task, stored):
         if limit is not None:
             return Dataset.from_list(first, features=features)
@@ -157,7 +176,12 @@ def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[
 def _only_renames(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
     gathered = any(not isinstance(columns, str) for columns in mapping.values())
     relabelled = any(tuple(names[column] or ()) != task.labels for column in names)
-    return task.prepare is None and not gathered and not relabelled and len({*mapping.values()}) == len(mapping)
+    return (
+        not (task.prepare or task.language_of)
+        and not gathered
+        and not relabelled
+        and len({*mapping.values()}) == len(mapping)
+    )
 
 
 def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
@@ -167,12 +191,16 @@ def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
     return renamed if renamed.features == features else renamed.cast(features)
 
 
-def _converter(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> Callable[[Row], Row | None]:
+def _converter(
+    task: Task, mapping: Mapping, names: dict[str, list[str] | None], language: str | None
+) -> Callable[[Row], Row | None]:
     """One stored row -> one canonical row, or None where `task.prepare` drops it."""
     used = {column for columns in mapping.values() for column in _as_tuple(columns)}
     known = types(task)
 
     def convert(row: Row) -> Row | None:
+        if language and task.language_of and task.language_of(row) != language:
+            return None
         new = {
             column: row[stored] if isinstance(stored, str) else [row[each] for each in stored]
             for column, stored in mapping.items()
@@ -220,20 +248,22 @@ def _batch(
     task: Task,
     mapping: Mapping,
     names: dict[str, list[str] | None],
+    language: str | None,
     columns: list[str],
     code: str,
 ) -> dict[str, list[Any]]:
     """Convert a batch; `code` is not read: it makes the cache of `Dataset.map` notice an edited `prepare`."""
     rows = (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
-    kept = [row for row in _converted(rows, _converter(task, mapping, names), indices) if row is not None]
+    kept = [row for row in _converted(rows, _converter(task, mapping, names, language), indices) if row is not None]
     return {column: [row[column] for row in kept] for column in columns}
 
 
 def _code(task: Task) -> str:
     # `datasets` hashes an imported function by its name alone, and would hand out the rows of an older version of it.
     own = inspect.getsource(sys.modules[__name__])
+    functions = filter(None, (task.prepare, task.language_of))
     try:
-        return own + (inspect.getsource(inspect.getmodule(task.prepare) or task.prepare) if task.prepare else "")
+        return own + "".join(inspect.getsource(inspect.getmodule(each) or each) for each in functions)
     except (OSError, TypeError):  # typed into an interpreter: then it is hashed by value
         return own
 

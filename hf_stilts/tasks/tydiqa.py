@@ -1,4 +1,4 @@
-"""TyDiQA, gold passages: questions asked in nine languages by people who did not know the answer (Clark et al. 2020)."""
+"""TyDiQA, gold passages: questions asked in nine languages by people without the answer (Clark et al. 2020)."""
 
 from typing import Any
 
@@ -9,15 +9,20 @@ SPOKEN = ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")
 CODES = {LANGUAGES[code].name.lower(): code for code in SPOKEN}
 
 
-def one_language(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the language off the id (`swahili-...`), and put offsets right that the Hub's copy shifted by stripping."""
+def language_of(row: dict[str, Any]) -> str:
+    """Code of `swahili`, with which the id begins."""
+    return CODES[row["id"].partition("-")[0]]
+
+
+def realign(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Move offsets to the nearest place of the answer: the Hub's copy strips contexts without moving them."""
     text, starts = row["answers"]["text"], []
     for answer, start in zip(text, row["answers"]["answer_start"], strict=True):
-        places = [at for at in range(len(row["context"])) if row["context"].startswith(answer, at)]
+        places = [place for place in range(len(row["context"])) if row["context"].startswith(answer, place)]
         if not places:
             return None
-        starts.append(min(places, key=lambda at: abs(at - start)))
-    return {**row, "answers": {"text": text, "answer_start": starts}, "language": CODES[row["id"].partition("-")[0]]}
+        starts.append(min(places, key=lambda place: abs(place - start)))
+    return {**row, "answers": {"text": text, "answer_start": starts}}
 
 
 TASK = Task(
@@ -27,7 +32,8 @@ TASK = Task(
     revision="da78f23f9119363459acbaf46bf89426ff26c259",
     languages=SPOKEN,
     splits={"test": "validation"},  # the dev files are XTREME's test files
-    prepare=one_language,
+    prepare=realign,
+    language_of=language_of,
     metric="em_and_f1",
     license="apache-2.0",
     paper="2003.05002",
