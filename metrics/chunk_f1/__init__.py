@@ -1,0 +1,1 @@
+"""F1 of chunks of tags, entities and raw parts of speech; an `evaluate` module and its numpy."""

@@ -1,0 +1,183 @@
+"""Exact match and F1 of answers to questions, as the official scripts of SQuAD and of MLQA count them.
+
+XTREME scores XQuAD and TyDiQA by SQuAD's English normalisation in every language, and MLQA by MLQA's own, which knows
+each language's articles and all punctuation marks of Unicode (Lewis et al. 2020, `mlqa_evaluation_v1.py`).
+"""
+
+import re
+import string
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Literal, TypeAlias, get_args
+
+Normalisation: TypeAlias = Literal["squad", "mlqa"]
+
+_ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ENGLISH = frozenset(("a", "an", "the"))
+_ARTICLES = {
+    "en": "a|an|the",
+    "es": "un|una|unos|unas|el|la|los|las",
+    "de": "ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des",
+    "vi": "của|là|cái|chiếc|những",
+}
+_MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+_HAN = re.compile("([\u4e00-\u9fa5])")
+
+
+def normalise(text: str, normalisation: Normalisation = "squad", language: str = "en") -> str:
+    """What two answers must share to be equal: lower case, without punctuation, articles and surplus blanks.
+
+    Args:
+        text: an answer.
+        normalisation: "squad" drops ASCII punctuation and English articles, whatever the language. "mlqa" drops all
+            punctuation of Unicode and the language's articles; in Arabic every "ال", also within a word, as MLQA's
+            script does; in Chinese each Han character becomes a word.
+        language: of the answer; only "mlqa" reads it.
+
+    >>> normalise("The  Quick-Fox, a fox.")
+    'quickfox fox'
+    >>> normalise("«Der» Hund。"), normalise("«Der» Hund。", "mlqa", "de")
+    ('«der» hund。', 'hund')
+    >>> normalise("HTML5标准。", "mlqa", "zh")
+    'html5 标 准'
+
+    Raises:
+        ValueError: an unknown normalisation, or a language that MLQA does not have.
+    """
+    return _normaliser(normalisation, language)(text)
+
+
+def overlap(found: str, gold: str) -> float:
+    """F1 of the words, cut at blanks, that two normalised texts share; between 0 and 1.
+
+    >>> round(overlap("green quickfox", "quickfox"), 3)
+    0.667
+    """
+    ours, theirs = found.split(), gold.split()
+    distinct = set(ours)
+    if distinct.isdisjoint(theirs):
+        return 0.0
+    if len(distinct) == len(ours):
+        others = set(theirs)
+        shared = len(distinct & others) if len(others) == len(theirs) else (Counter(ours) & Counter(theirs)).total()
+    else:
+        shared = (Counter(ours) & Counter(theirs)).total()
+    # The official order of operations, to the last bit.
+    precision, recall = shared / len(ours), shared / len(theirs)
+    return 2 * precision * recall / (precision + recall)
+
+
+def answer_scores(
+    predictions: Sequence[str | None],
+    golds: Sequence[Sequence[str]],
+    unanswerable: bool = False,
+    normalisation: Normalisation = "squad",
+    language: str = "en",
+) -> dict[str, float]:
+    """`exact_match`, `f1` and their mean `em_and_f1` in percent, the best over each question's gold answers.
+
+    XTREME's averages over tasks use the mean.
+
+    Args:
+        predictions: an answer for each question; "" says that there is none, None that the question was left out, which
+            counts 0.
+        golds: the gold answers of each question; none where the context does not answer it.
+        unanswerable: score as SQuAD 2.0 does, where an empty prediction is right for a question without answer, and
+            add the scores of the two kinds of questions (`HasAns_exact`, `HasAns_f1`, `NoAns_exact`, `NoAns_f1`).
+            Otherwise as SQuAD 1.1, XQuAD, TyDiQA-GoldP in XTREME: there an answer that normalises to nothing has F1 0.
+        normalisation: "squad" or "mlqa", see `normalise`.
+        language: of the answers.
+
+    Raises:
+        ValueError: not as many predictions as questions, or none; an unknown normalisation or language.
+    """
+    if len(predictions) != len(golds) or not golds:
+        raise ValueError(f"{len(predictions)} predictions for {len(golds)} questions. Expected as many, at least one.")
+    known: dict[str, str] = _Normalised(_normaliser(normalisation, language))
+    exact, f1 = [], []
+    for prediction, gold in zip(predictions, golds, strict=True):
+        if prediction is None:
+            exact.append(0.0)
+            f1.append(0.0)
+            continue
+        found, expected = known[prediction], {known[text] for text in gold}
+        if unanswerable:
+            expected = expected - {""} or {""}
+        exact.append(1.0 if found in expected else 0.0)
+        if unanswerable and (not found or expected == {""}):
+            f1.append(exact[-1])
+        elif found and found in expected:
+            f1.append(1.0)
+        else:
+            f1.append(max([overlap(found, text) for text in expected], default=0.0))
+    scores = {"exact_match": _percent(exact), "f1": _percent(f1)}
+    scores["em_and_f1"] = (scores["exact_match"] + scores["f1"]) / 2
+    if unanswerable:
+        for name, wanted in (("HasAns", True), ("NoAns", False)):
+            of_name = [place for place, gold in enumerate(golds) if bool(gold) is wanted]
+            if of_name:
+                scores[f"{name}_exact"] = _percent([exact[place] for place in of_name])
+                scores[f"{name}_f1"] = _percent([f1[place] for place in of_name])
+    return scores
+
+
+class _Normalised(dict[str, str]):
+    """Remembers each text's normal form: three annotators mostly mark the same words."""
+
+    def __init__(self, normaliser: Callable[[str], str]) -> None:
+        self.normaliser = normaliser
+
+    def __missing__(self, text: str) -> str:
+        normal = self[text] = self.normaliser(text)
+        return normal
+
+
+def _percent(values: Sequence[float]) -> float:
+    return 100.0 * sum(values) / len(values)
+
+
+def _normaliser(normalisation: str, language: str) -> Callable[[str], str]:
+    if normalisation not in get_args(Normalisation):
+        known = ", ".join(get_args(Normalisation))
+        raise ValueError(f"normalisation={normalisation!r} is not known. Expected one of: {known}.")
+    if normalisation == "squad":
+        return _squad
+    if language not in _MLQA_LANGUAGES:
+        raise ValueError(
+            f"MLQA's normalisation does not know the language {language!r}. Expected one of: "
+            f"{', '.join(_MLQA_LANGUAGES)}; for another language take normalisation='squad'."
+        )
+    return partial(_mlqa, language=language)
+
+
+def _squad(text: str) -> str:
+    text = text.lower().translate(_ASCII_PUNCTUATION)
+    if text.isascii() and text.isprintable():
+        # Between plain words only blanks are left, so that an article is a word: no need of a regular expression.
+        return " ".join([word for word in text.split() if word not in _ENGLISH])
+    return " ".join(_article("en").sub(" ", text).split())
+
+
+def _mlqa(text: str, language: str) -> str:
+    text = text.lower().translate(_unicode_punctuation())
+    if language in _ARTICLES:
+        text = _article(language).sub(" ", text)
+    elif language == "ar":
+        text = text.replace("ال", " ")
+    elif language == "zh":
+        text = _HAN.sub(r" \1 ", text)
+    return " ".join(text.split())
+
+
+@cache
+def _article(language: str) -> re.Pattern[str]:
+    return re.compile(rf"\b({_ARTICLES[language]})\b")
+
+
+@cache
+def _unicode_punctuation() -> dict[int, None]:
+    marks = (mark for mark in range(sys.maxunicode) if unicodedata.category(chr(mark)).startswith("P"))
+    return {**dict.fromkeys(marks), **dict.fromkeys(map(ord, string.punctuation))}

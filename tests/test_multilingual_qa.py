@@ -1,0 +1,148 @@
+"""Exact match and F1 of answers: both normalisations rule by rule, scores by hand, and the module."""
+
+import re
+import string
+import sys
+import unicodedata
+
+import evaluate
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_stilts.metrics import metric_path
+from hf_stilts.metrics.multilingual_qa.answers import answer_scores, normalise, overlap
+
+
+def test_squads_normalisation_is_english_and_ascii_only():
+    assert normalise("The  Cat's (an) a-dog!") == "cats adog"
+    assert normalise("«Der» Hund。") == "«der» hund。"
+    # An article is what stands between other characters than letters, digits and "_", also where those are no blanks.
+    assert normalise("«the» €a") == "« » €"
+    assert normalise("a\x07b") == "\x07b"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        (
+            "en",
+            "The “Quick” Fox’s an—end",
+            "quick foxs anend",
+        ),  # punctuation goes before articles do: "an—end" is one word
+        ("es", "¿El Niño y las unas casas?", "niño y casas"),
+        ("de", "Die Häuser des Einen, einer", "häuser"),
+        ("de", "derweil dasselbe", "derweil dasselbe"),
+        ("vi", "Những con mèo của cái nhà là chiếc", "con mèo nhà"),
+        ("hi", "। द हाउस!", "द हाउस"),  # the danda is punctuation; no articles
+        ("ar", "القاهرة، والكتاب", "قاهرة و كتاب"),  # "ال" also from within a word
+        ("zh", "北京市。HTML5 标准", "北 京 市 html5 标 准"),
+        ("zh", "the 𠀀か", "the 𠀀か"),  # neither rare ideographs nor kana are cut; English articles stay
+        ("en", "a $5 <b>", "5 b"),  # "$" and "<" are symbols in Unicode, but ASCII punctuation
+    ],
+)
+def test_mlqas_normalisation_rule_by_rule(language, text, expected):
+    assert normalise(text, "mlqa", language) == expected
+
+
+PUNCTUATION = {chr(i) for i in range(sys.maxunicode) if unicodedata.category(chr(i))[0] == "P"} | {*string.punctuation}
+
+
+def slowly(text, marks):
+    """SQuAD's official steps, one after the other."""
+    kept = "".join(character for character in text.lower() if character not in marks)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
+
+
+texts = st.lists(
+    st.sampled_from(
+        ["the", "a", "An", "cat", "İ", "ß", "«", "'", "-", " ", "\u00a0", "\x1c", "\x00", "\n", "।", "€", "_", "1"]
+    )
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_short_cuts_change_no_text(text):
+    assert normalise(text) == slowly(text, string.punctuation)
+    assert normalise(text, "mlqa", "en") == slowly(text, PUNCTUATION)
+
+
+def test_overlap_counts_words_as_often_as_they_occur():
+    # "x x y" and "x z x": twice x. P = R = 2/3. "x x" and "x": one, P = 1/2, R = 1.
+    assert overlap("x x y", "x z x") == pytest.approx(2 / 3)
+    assert overlap("x x", "x") == overlap("x", "x x") == pytest.approx(2 / 3)
+    assert overlap("x", "y") == overlap("", "") == 0.0
+
+
+def test_scores_by_hand():
+    golds = [["the green house"], ["Berlin", "in Berlin"], ["北京"]]
+    scores = answer_scores(["green house!", "in the Berlin", "北京市"], golds)
+    # 1: equal after normalisation. 2: "in berlin" equals the second gold. 3: not equal, no shared word, 0.
+    assert scores == pytest.approx({"exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3})
+    # "old green house" against "green house": 2 shared, P = 2/3, R = 1, F1 = 4/5.
+    assert answer_scores(["old green house"], [["green house"]]) == pytest.approx(
+        {"exact_match": 0.0, "f1": 80.0, "em_and_f1": 40.0}
+    )
+    # "a b b" loses its article; 1 of "b b" is shared with "b": P = 1/2, R = 1.
+    assert answer_scores(["a b b"], [["b"]])["f1"] == pytest.approx(200 / 3)
+
+
+def test_chinese_characters_are_words_to_mlqa():
+    # 北 京 市 against 北 京: 2 shared, P = 2/3, R = 1.
+    assert answer_scores(["北京市"], [["北京"]], normalisation="mlqa", language="zh")["f1"] == pytest.approx(80.0)
+
+
+def test_answers_that_normalise_to_nothing():
+    # SQuAD 1.1: equal, so exact; but no word is shared.
+    assert answer_scores(["%"], [["%"]]) == {"exact_match": 100.0, "f1": 0.0, "em_and_f1": 50.0}
+    # SQuAD 2.0: nothing is the right answer to nothing.
+    assert answer_scores(["%"], [["%"]], True)["f1"] == 100.0
+
+
+def test_a_question_that_was_left_out_counts_nothing_even_where_nothing_would_be_right():
+    assert answer_scores([None, "x"], [["%"], ["x"]])["exact_match"] == 50.0
+
+
+def test_scores_with_unanswerable_questions_by_hand():
+    golds = [["cat"], [], []]
+    scores = answer_scores(["the cat", "", "dog"], golds, unanswerable=True)
+    assert scores == pytest.approx(
+        {
+            "exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3, "HasAns_exact": 100.0, "HasAns_f1": 100.0,
+            "NoAns_exact": 50.0, "NoAns_f1": 50.0,
+        }
+    )  # fmt: skip
+    assert answer_scores([""], [["cat"]], True)["f1"] == 0.0
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="1 predictions for 2 questions"):
+        answer_scores(["x"], [["x"], ["y"]])
+    with pytest.raises(ValueError, match="0 predictions for 0 questions"):
+        answer_scores([], [])
+    with pytest.raises(ValueError, match="normalisation='x' is not known. Expected one of: squad, mlqa"):
+        normalise("x", "x")
+    with pytest.raises(ValueError, match="does not know the language 'sw'. Expected one of: ar, de"):
+        normalise("x", "mlqa", "sw")
+
+
+def test_the_module_by_hand():
+    # German loses "das" and "ein": "alte haus" shares one word with "haus": P = 1/2, R = 1. SQuAD's keeps them all:
+    # "das alte haus" against "ein haus": P = 1/3, R = 1/2, F1 = 2/5; against "haus": P = 1/3, R = 1, F1 = 1/2.
+    answers = {"predictions": ["das alte Haus"], "references": [["Haus", "ein Haus"]]}
+    mlqa = evaluate.load(metric_path("multilingual_qa"), "mlqa")
+    assert mlqa.compute(**answers, language="de") == pytest.approx(
+        {"exact_match": 0, "f1": 200 / 3, "em_and_f1": 100 / 3}
+    )
+    assert evaluate.load(metric_path("multilingual_qa")).compute(**answers)["f1"] == pytest.approx(50.0)
+    with pytest.raises(ValueError, match="needs the language"):
+        mlqa.compute(**answers)
+    with pytest.raises(ValueError, match="no configuration 'xquad'. Expected one of: squad, mlqa"):
+        evaluate.load(metric_path("multilingual_qa"), "xquad")
+
+
+def test_the_module_takes_questions_without_answer():
+    squad = evaluate.load(metric_path("multilingual_qa"), "squad")
+    scores = squad.compute(predictions=["", "cat"], references=[[], ["cat"]], unanswerable=True)
+    assert scores["exact_match"] == scores["NoAns_exact"] == 100.0
