@@ -14,7 +14,6 @@ from transformers import (
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
 )
@@ -25,8 +24,10 @@ from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, TaskSource, at_step
 from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.encoder import HandOver, load_tokenizer, with_fresh_head
+from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
 
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(Trainer):
+class StiltsTrainer(MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -52,6 +53,8 @@ class StiltsTrainer(Trainer):
         limit: at most so many training rows.
         max_length: tokens per window. Default: the recipe's, capped by what the model can read.
         data_dir: local mirror of the data sets (see `hf_stilts.data.load`).
+        micro_tokens: most tokens that go through the model at a time, padding included; the examples of an optimizer
+            step, its loss and its gradient stay the same. Default: what suits the device; 0: batches as they come.
         stock: any further argument of `transformers.Trainer`.
     """
 
@@ -71,6 +74,7 @@ class StiltsTrainer(Trainer):
         limit: int | None = None,
         max_length: int | None = None,
         data_dir: str | os.PathLike[str] | None = None,
+        micro_tokens: int | None = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
@@ -85,6 +89,7 @@ class StiltsTrainer(Trainer):
         self.kind = load_kind(self.task.kind)
         self.recipe = load_recipe(recipe, self.task, self.phase)
         self.data_dir = data_dir
+        self.micro_tokens = micro_tokens
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
         if data_collator is None:
@@ -116,7 +121,7 @@ class StiltsTrainer(Trainer):
         self.scored = {name: self._featurise(data, train=False) for name, data in several.items()}
         features = {name: features for name, (features, _) in self.scored.items()}
         self.scoring = self.scored.get("", (None, None))
-        super().__init__(
+        self._begin(
             model,
             args,
             data_collator or self.kind.collator(processing_class),
@@ -128,6 +133,12 @@ class StiltsTrainer(Trainer):
             callbacks=list(callbacks or []),
             **stock,
         )
+        if self.task.kind == "fill-mask":
+            score_masked_positions_only(model)
+
+    def _begin(self, *stock: Any, **named: Any) -> None:
+        """Construct the stock Trainer, and undo what is wrong with it; all phases and mixtures come through here."""
+        super().__init__(*stock, **named)
         # Stock transformers 5 takes a forward with **kwargs as proof that the loss is already divided by the number of
         # items in the effective batch; the encoder heads ignore that number, so the loss would be multiplied by the
         # accumulation steps and by the process count.
@@ -173,6 +184,15 @@ class StiltsTrainer(Trainer):
             record = describe_run(self.record(), self.args, self.model)
             record = at_step(record, self.state.global_step, self.state.epoch, self.state.log_history)
             write(Path(output_dir or self.args.output_dir) / RECORD_FILE, record.to_json())
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *rest: Any, **stock: Any
+    ) -> Any:
+        """As the stock method; a kind whose stock loss depends on the padding has its own."""
+        loss, outputs = super().compute_loss(model, inputs, True, *rest, **stock)
+        if self.compute_loss_func is None and (own := getattr(self.kind, "loss", None)):
+            loss = own(outputs, inputs)
+        return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
