@@ -79,3 +79,23 @@ LANGUAGES: dict[str, Language] = {
     "yo": Language("yor", "Yoruba", "Niger-Congo", "Latin", 2, 1.1, True),
     "zh": Language("cmn", "Chinese", "Sino-Tibetan", "Han", 5, 14000, True),
 }
+
+# ISO 15924 codes of the scripts above, as language tags (`hi-Latn`) and NLLB's codes (`hin_Deva`) spell them.
+SCRIPT_CODES: dict[str, str] = {
+    "Arabic": "Arab", "Bengali": "Beng", "Burmese": "Mymr", "Cyrillic": "Cyrl", "Devanagari": "Deva",
+    "Georgian": "Geor", "Greek": "Grek", "Gujarati": "Gujr", "Gurmukhi": "Guru", "Han": "Hans", "Hangul": "Hang",
+    "Hebrew": "Hebr", "Ideograms+kana": "Jpan", "Latin": "Latn", "Malayalam": "Mlym", "Perso-Arabic": "Arab",
+    "Tamil": "Taml", "Telugu": "Telu", "Thai": "Thai",
+}  # fmt: skip
+# FLORES-200 names an individual language where Tatoeba names the macrolanguage, and Chinese the other way round.
+_FLORES = {"ar": "arb", "az": "azj", "qu": "quy", "zh": "zho"}
+
+
+def nllb_code(code: str) -> str:
+    """Code of a language in FLORES-200 and in NLLB's tokenizers: ISO 639-3 and the script.
+
+    >>> [nllb_code(code) for code in ("de", "ar", "zh", "fa")]
+    ['deu_Latn', 'arb_Arab', 'zho_Hans', 'pes_Arab']
+    """
+    known = LANGUAGES[code]
+    return f"{_FLORES.get(code, known.iso3)}_{SCRIPT_CODES[known.script]}"
