@@ -17,7 +17,7 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
-from hf_stilts.data.load import data_revision, load, splits
+from hf_stilts.data.load import data_revision, labelled, load, splits
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
@@ -101,7 +101,7 @@ def each_language(
         data_dir: local mirror of the data sets.
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
-    task = load_task(task)
+    task = labelled(task, data_dir)
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")

@@ -87,7 +87,6 @@ def render(record: Record, repo_id: str, tag: str, notes: Sequence[str] = ()) ->
 
 def card_data(record: Record, repo_id: str) -> ModelCardData:
     """Build the card's front matter. Every score is a plain float: a numpy scalar would corrupt the YAML."""
-    task_names = [task.name for task in record.tasks]
     parent = record.parent if record.parent and record.parent.published else None
     results = list(_results(record))
     return ModelCardData(
@@ -99,7 +98,7 @@ def card_data(record: Record, repo_id: str) -> ModelCardData:
         license=licence_of(record).id,
         metrics=sorted(_metric_ids(record)) or None,
         pipeline_tag=record.pipeline_tag,
-        tags=search_tags(record.phase, task_names),
+        tags=search_tags(record.phase, record.task_names),
         model_name=repo_id.rsplit("/", 1)[-1] if results else None,
         eval_results=results or None,
     )

@@ -49,7 +49,7 @@ class Checkpoint:
         record = self.record or Record()
         return {
             "name": self.repo_id,
-            "tasks": ", ".join(task.name for task in record.tasks) or None,
+            "tasks": ", ".join(record.task_names) or None,
             "phase": record.phase if self.record else None,
             "base": record.parent.id if record.parent else None,
             "languages": ", ".join(record.languages) or None,

@@ -134,9 +134,14 @@ class Record:
                 raise StiltsError(f"{where} is a path on this machine ({text}). A Hub id or a plain name is expected.")
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks, each once: a task whose rows are of several data sets has a source for each."""
+        return tuple(dict.fromkeys(task.name for task in self.tasks))
+
+    @property
     def title(self) -> str:
         """Say in a few words what this is: `intermediate training on mnli`."""
-        return f"{self.phase} training" + (f" on {', '.join(task.name for task in self.tasks)}" if self.tasks else "")
+        return f"{self.phase} training" + (f" on {', '.join(self.task_names)}" if self.tasks else "")
 
     def to_json(self) -> str:
         """Write the record as the text of `stilts.json`, the same text for the same record."""

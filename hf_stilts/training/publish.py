@@ -36,6 +36,7 @@ _RECIPE = (
     *("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
     *("warmup_steps", "lr_scheduler_type", "weight_decay", "optim", "adam_beta1", "adam_beta2", "adam_epsilon"),
     *("max_grad_norm", "label_smoothing_factor", "bf16", "fp16", "train_sampling_strategy", "data_seed"),
+    *("eval_strategy", "eval_steps", "per_device_eval_batch_size"),  # an evaluation draws random numbers, too
 )
 _PACKAGES = ("hf_stilts", "transformers", "torch", "datasets", "peft")
 _PIPELINE_TAGS = {
@@ -149,7 +150,7 @@ class PublishCheckpoints(TrainerCallback):
                 "PublishCheckpoints does not know the task and the base model, of which a name is made. "
                 'Pass a name: PublishCheckpoints("me/my-model")'
             )
-        return repo_id(self.namespace, run.parent.id, [task.name for task in run.tasks], run.seed)
+        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed)
 
     def _describe(self, args: TrainingArguments, model: Any) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()
@@ -175,7 +176,7 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
         seed=args.seed if record.seed is None else record.seed,
         pipeline_tag=record.pipeline_tag or next(iter(tags), None),
         library="peft" if hasattr(model, "peft_config") else record.library,
-        versions={"python": platform.python_version(), **_versions(), **record.versions},
+        versions={"python": platform.python_version(), **versions(), **record.versions},
         hardware={**_hardware(args), **record.hardware},
     )
 
@@ -217,7 +218,8 @@ def recipe_of(args: TrainingArguments) -> dict[str, Scalar]:
     return {**recipe, "processes": args.world_size}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Packages that decide a run's result -> their version here."""
     found = {}
     for package in _PACKAGES:
         try:
