@@ -207,8 +207,8 @@ def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: It
     absent = [language for language in asked if language not in converted]
     if absent or not converted:
         raise FileNotFoundError(
-            f"The files below {raw.folder} hold no rows {f'of {absent[0]!r}' if absent else 'of any language'}. Expected "
-            f"those of {converter.SOURCE}. Fetch them, or correct --languages and --raw."
+            f"The files below {raw.folder} hold no rows of {repr(absent[0]) if absent else 'any language'}. "
+            f"Expected those of {converter.SOURCE}. Fetch them, or correct --languages and --raw."
         )
 
 

@@ -8,7 +8,7 @@ Configuration `{language}`, split `test`, one row that holds the language's whol
 | `queries` | list of strings | the questions |
 | `candidate_ids` | list of strings | `{language}_{paragraph, from 1}_{sentence, from 0}` |
 | `candidates` | list of strings | the sentence, then its whole paragraph |
-| `gold` | list of lists of strings | for each query the ids of the right candidates of *all* languages whose files are there |
+| `gold` | list of lists of strings | each query's right candidates, of *all* languages that have files |
 
 The candidates of a multilingual search are those of all languages' rows together.
 """

@@ -2,7 +2,7 @@
 
 | configuration | splits | a row |
 |---|---|---|
-| `{language}` of a query | `validation`, `test` | all its mentions: `query_ids`, `queries`, `gold` (a list of one entity id each) |
+| `{language}` of a query | `validation`, `test` | all mentions: `query_ids`, `queries`, `gold` (one entity id each) |
 | `candidates` | `test` | one entity: `id`, `text`, `language` |
 | `wikipedia_pairs` | `train`, `validation` | one training pair: `query`, `candidate`, `entity_id` |
 

@@ -23,7 +23,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def beside(raw: Raw, languages: list[str]) -> Iterator[Beside]:
-    """`MLQA.{context}.{question}`: contexts of the languages that are built, in whatever language they are asked about."""
+    """`MLQA.{context}.{question}`: contexts of the built languages, asked about in any other."""
     for context in languages:
         for question in load_task("mlqa").languages:
             splits = _pair(raw, context, question) if context != question else {}

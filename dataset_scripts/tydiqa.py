@@ -22,8 +22,8 @@ SPLITS = {"train": "train", "validation": "dev"}
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """The language's questions, with ids that begin with its name (`swahili-...`), which is how the task knows them.
 
-    Files of one language (`tydiqa-goldp-dev-swahili.json`, `swahili_tydiqa_dev.json`, XTREME's `tydiqa.goldp.sw.train.json`,
-    whose ids have lost the name) go before those of all languages.
+    Files of one language (`tydiqa-goldp-dev-swahili.json`, `swahili_tydiqa_dev.json`, XTREME's
+    `tydiqa.goldp.sw.train.json`, whose ids have lost the name) go before those of all languages.
     """
     splits = {}
     for split, part in SPLITS.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import load_task
 
 FILES = "{language}_*-ud-*.conllu"
@@ -51,15 +52,18 @@ def convert(raw: Raw, language: str, *, fused: bool = True) -> dict[str, Dataset
     """All treebanks of a language together, in the order of their file names.
 
     Args:
-        raw: a UD release, or some of its treebanks.
+        raw: a UD release, or some of its treebanks. Of two releases side by side (`ud-treebanks-v2.5`, `-v2.7`) the
+            added languages of XTREME-R are read from 2.7 and all others from 2.5, as there.
         language: two-letter code with which the file names begin.
         fused: a fused form (German `im`) is one word with the tag of its head, and blanks and U+200C inside words are
             deleted, as in XTREME (Hu et al. 2020). False: UD's words (`in`, `dem`) as they are, as in `google/xtreme`.
     """
+    release = "2.5" if LANGUAGES[language].xtreme else "2.7"
     precedence = PRECEDENCE.get(language, DEFAULT_PRECEDENCE)
     parts = {}
     for split, part in SPLITS.items():
         files = [file for file in raw.find(f"{language}_*-ud-{part}*.conllu") if WITHOUT_TEXT not in file]
+        files = [file for file in files if f"-v{release}/" in file] or files
         rows: dict[str, list[list[str]]] = {"tokens": [], "pos_tags": []}
         for sentence in (each for file in files for each in sentences(raw, file)):
             tokens, tags = fuse(sentence, precedence) if fused else (sentence.forms, sentence.tags)

@@ -101,6 +101,14 @@ def test_treebanks_are_joined_in_the_order_of_their_names(convert, tmp_path):
     assert splits("udpos", "ar", tmp_path / "out") == ("validation", "test")
 
 
+@pytest.mark.parametrize(("language", "release"), [("de", "2.5"), ("lt", "2.7"), ("wo", "2.7")])
+def test_added_languages_of_xtreme_r_are_read_from_the_later_release(convert, language, release):
+    files = {
+        f"ud-treebanks-v{each}/UD_X/{language}_x-ud-test.conllu": conllu((1, each, "X", 0)) for each in ("2.5", "2.7")
+    }
+    assert convert(files, language) == [([release], ["X"])]
+
+
 def test_empty_nodes_are_no_words_and_the_last_sentence_needs_no_blank_line(convert):
     text = conllu((1, "a", "X", 0), ("1.1", "ghost", "VERB", "_"), (2, "b", "X", 1)).rstrip("\n")
     assert convert({"de_x-ud-test.conllu": text}) == [(["a", "b"], ["X", "X"])]

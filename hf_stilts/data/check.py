@@ -73,6 +73,8 @@ def fault(row: dict[str, Any]) -> str:
         return f"label {row['label']} of {len(row['choices'])} choices; expected 0 to {len(row['choices']) - 1}"
     if "answers" in row:
         return _answer_fault(row["context"], **row["answers"])
+    if "queries" in row:
+        return _search_fault(row)
     return _mining_fault(row) if "gold" in row else ""
 
 
@@ -95,6 +97,16 @@ def _answer_fault(context: str, text: list[str], answer_start: list[int]) -> str
         if not context.startswith(answer, start):
             there = context[start : start + len(answer)]
             return f"at offset {start} the context says {there!r}; expected the answer {answer!r}"
+    return ""
+
+
+def _search_fault(row: dict[str, Any]) -> str:
+    for ids, texts in (("query_ids", "queries"), ("candidate_ids", "candidates")):
+        if ids in row and not len(row[texts]) == len(row[ids]) == len(set(row[ids])):
+            return f"{len(row[texts])} {texts} with {len(set(row[ids]))} different ids; expected as many"
+    known = sum(map(bool, row["gold"]))  # a query's right candidates may be in other languages, but there is one
+    if not len(row["queries"]) == len(row["gold"]) == known:
+        return f"{len(row['queries'])} queries, {known} of them with gold ids; expected all of them"
     return ""
 
 

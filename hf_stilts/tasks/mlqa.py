@@ -5,7 +5,7 @@ from hf_stilts.task import Task
 TASK = Task(
     kind="question-answering",
     dataset="google/xtreme",
-    config="MLQA.{language}.{language}",  # the context's language, then the question's: XTREME asks in the context's own
+    config="MLQA.{language}.{language}",  # context, then question: XTREME asks in the context's own
     revision="ec5f1f46e9af79639a90684a7a70a956c4998f04",
     languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
     train=("squad_v1",),

@@ -1,4 +1,4 @@
-"""UD-POS: tag each word with one of 17 universal parts of speech, in the 38 languages of XTREME-R (Nivre et al. 2018)."""
+"""UD-POS: give each word one of 17 universal parts of speech, in the 38 languages of XTREME-R (Nivre et al. 2018)."""
 
 from hf_stilts.task import Task
 
