@@ -1,0 +1,10 @@
+"""Run under torchrun by test_two_processes.py: a benchmark with all kinds of heads, into the folder that is named."""
+
+import sys
+
+from test_benchmark_run import CHOSEN
+
+from hf_stilts.evaluation.benchmark_run import run_benchmark
+
+model, data_dir, out = sys.argv[1:]
+run_benchmark("xtreme", model, out=out, data_dir=data_dir, **CHOSEN)
