@@ -128,7 +128,7 @@ def _scores(record: Record) -> Iterable[tuple[TaskSource, str, float]]:
         owners = [task for task in record.tasks if key.startswith(f"{task.name}_")]
         if not owners and len(record.tasks) == 1:
             owners = list(record.tasks)
-        for task in owners[:1]:
+        for task in sorted(owners, key=lambda task: -len(task.name))[:1]:  # squad_v2_... is not of a task `squad`
             name = key.removeprefix(f"{task.name}_")
             if name != "loss":
                 yield task, name, value

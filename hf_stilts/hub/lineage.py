@@ -40,6 +40,7 @@ class TaskSource:
         revision: commit of the data set, or `mirror:` and a hash of the content where it came from a local mirror.
         rows: how many training rows were used, after any cap.
         license: licence of the data, in the Hub's spelling (`cc-by-4.0`).
+        language: language of these rows, as the run asked for it: `de`, or a tag such as `en-x-cs50-de`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TaskSource:
     split: str | None = None
     rows: int | None = None
     license: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Record:
     Args:
         phase: `pretraining`, `intermediate` or `target`.
         tasks: what it was trained on, in order.
+        mixture: what a training on several tasks at once is called in its repository's name.
         parent: the model it started from.
         languages: codes of the training data's languages.
         recipe: hyper-parameters, by the names of `transformers.TrainingArguments`.
@@ -93,6 +96,7 @@ class Record:
 
     phase: str = "intermediate"
     tasks: tuple[TaskSource, ...] = ()
+    mixture: str | None = None
     parent: ParentModel | None = None
     languages: tuple[str, ...] = ()
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
@@ -137,6 +141,15 @@ class Record:
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks, each once: a task whose rows are of several data sets has a source for each."""
         return tuple(dict.fromkeys(task.name for task in self.tasks))
+
+    @property
+    def rows_by_language(self) -> dict[str, int]:
+        """Training rows of each language, as far as the sources tell."""
+        found: dict[str, int] = {}
+        for task in self.tasks:
+            if task.language:
+                found[task.language] = found.get(task.language, 0) + (task.rows or 0)
+        return found
 
     @property
     def title(self) -> str:

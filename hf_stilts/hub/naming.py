@@ -1,7 +1,8 @@
 """Names on the Hub: the repository, tag and search tags of a checkpoint, so that a task's name finds it again."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -15,12 +16,19 @@ SEARCH_TAG = "stilts"
 PHASES = ("pretraining", "intermediate", "target")
 
 
-def repo_id(namespace: str | None, base: str, tasks: Sequence[str], seed: int | None = None) -> str:
+def repo_id(
+    namespace: str | None,
+    base: str,
+    tasks: Sequence[str],
+    seed: int | None = None,
+    languages: Mapping[str, int] | None = None,
+) -> str:
     """Name the repository of a model trained from `base` on `tasks`: `<namespace>/<base>-stilts-<task>`.
 
     `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
     Hub, and "-" or "_" would be lost among those inside task names. A seed other than the default 42 is appended as
-    `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
+    `-seed<N>`, and languages other than English alone before it, as `language_suffix` spells them: `languages` are
+    the training rows of each. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
 
     Raises StiltsError where the result is no legal Hub name.
 
@@ -28,15 +36,45 @@ def repo_id(namespace: str | None, base: str, tasks: Sequence[str], seed: int | 
     'org/xlm-roberta-base-stilts-mnli'
     >>> repo_id("org", "xlm-roberta-base", ["mnli", "squad_v1"], seed=2)
     'org/xlm-roberta-base-stilts-mnli.squad_v1-seed2'
+    >>> repo_id("org", "xlm-roberta-base", ["mnli"], languages={"de": 392702})
+    'org/xlm-roberta-base-stilts-mnli-de'
     >>> repo_id(None, "xlm-roberta-base", ["mnli"])
     'xlm-roberta-base-stilts-mnli'
     """
     if not tasks:
         raise StiltsError("No task was given. A published name ends in its tasks. Pass tasks=['mnli'] or a repo_id.")
-    name = f"{base.rstrip('/').rsplit('/', 1)[-1]}-stilts-{'.'.join(tasks)}"
+    name = f"{base.rstrip('/').rsplit('/', 1)[-1]}-stilts-{'.'.join(tasks)}{language_suffix(languages or {})}"
     if seed is not None and seed != DEFAULT_SEED:
         name += f"-seed{seed}"
     return check_repo_id(f"{namespace}/{name}" if namespace else name)
+
+
+def mixture_name(tasks: Sequence[str]) -> str:
+    """Name a training on several tasks at once: their names joined, or of more than three a number and a fingerprint.
+
+    The Hub allows 96 characters. The same tasks in another order have the same fingerprint.
+
+    >>> mixture_name(["mnli", "squad_v2"])
+    'mnli.squad_v2'
+    >>> mixture_name(["mnli", "qqp", "ccg", "squad_v2"])
+    '4-tasks-84ec5e'
+    """
+    if len(tasks) <= 3:
+        return ".".join(tasks)
+    return f"{len(tasks)}-tasks-{hashlib.sha256('.'.join(sorted(tasks)).encode()).hexdigest()[:6]}"
+
+
+def language_suffix(rows: Mapping[str, int]) -> str:
+    """Spell the languages of the training rows: nothing for English alone, else whole per cents where there are several.
+
+    >>> language_suffix({"en": 10000}), language_suffix({"de": 10000}), language_suffix({"en": 2500, "sw": 7500})
+    ('', '-de', '-25en.75sw')
+    """
+    present = {language: number for language, number in rows.items() if number}
+    if len(present) > 1:
+        total = sum(present.values())
+        return "-" + ".".join(f"{100 * number / total:.0f}{language}" for language, number in present.items())
+    return "".join(f"-{language}" for language in present if language != "en")
 
 
 def check_repo_id(repo_id: str) -> str:

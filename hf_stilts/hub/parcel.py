@@ -30,6 +30,8 @@ from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
 
+# Where a mixture's heads lie, one folder each; see hf_stilts/training/heads.py.
+HEADS, HEAD_FILE = "heads", "head.safetensors"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 # An allow list: a file that nobody thought of stays at home. No *.bin, *.pt or *.pkl, since those are pickles.
 PUBLISHED = (
@@ -37,6 +39,7 @@ PUBLISHED = (
     *("config.json", "generation_config.json", "adapter_config.json", "preprocessor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
+    *(f"{HEADS}/*/{HEAD_FILE}", f"{HEADS}/*/config.json"),
 )
 STATE_FILE = "trainer_state.json"
 # What a training needs besides to go on; only where the user asks for it, and never on main.
@@ -121,13 +124,15 @@ def pack(checkpoint: Path, outbox: Path, parcel: Parcel) -> Parcel:
     Raises OSError (disk full ...) having left nothing, and StiltsError where the checkpoint holds no safetensors.
     """
     wanted = PUBLISHED if parcel.branch == "main" else RESUMED
-    names = sorted(path.name for path in checkpoint.iterdir() if path.is_file() and _matches(path.name, wanted))
+    inside = (path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if path.is_file())
+    names = sorted(name for name in inside if _matches(name, wanted))
     if not any(_matches(name, WEIGHTS) for name in names):
         raise StiltsError(_no_weights(checkpoint))
     parent = parcel.read_record().parent
     packing = outbox / f".packing-{parcel.id}"
     try:
-        (packing / "files").mkdir(parents=True)
+        for name in names:
+            (packing / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         files = {name: _pack_file(checkpoint / name, packing / "files" / name, parent) for name in names}
         notes = () if any(_matches(name, TOKENIZER) for name in names) else (_NO_TOKENIZER,)
         parcel = dataclasses.replace(parcel, files=files, notes=notes)
@@ -232,12 +237,14 @@ def _without_paths(value: Any, key: str, parent: ParentModel | None) -> Any:
 
 
 def is_published(name: str) -> bool:
-    """Say whether a file of this name, at the top of a repository, belongs to a published checkpoint."""
-    return "/" not in name and _matches(name, PUBLISHED)
+    """Say whether a file of this path in a repository belongs to a published checkpoint."""
+    return _matches(name, PUBLISHED)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    """Whether a path matches, folder by folder: to `fnmatch`, a star would be any number of folders."""
+    same_depth = (pattern for pattern in patterns if pattern.count("/") == name.count("/"))
+    return any(fnmatch.fnmatch(name, pattern) for pattern in same_depth)
 
 
 def _no_weights(checkpoint: Path) -> str:

@@ -108,7 +108,13 @@ def load_tokenizer(source: str, revision: str | None = None) -> PreTrainedTokeni
         ) from error
 
 
-def with_fresh_head(source: str, task: Task, *, revision: str | None = None) -> tuple[PreTrainedModel, HandOver]:
+def with_fresh_head(
+    source: str,
+    task: Task,
+    *,
+    revision: str | None = None,
+    loaded: tuple[PreTrainedModel, set[str]] | None = None,
+) -> tuple[PreTrainedModel, HandOver]:
     """Stock model for `task` whose body comes from `source` and whose head is new.
 
     The only door between two phases. A pooler that was trained under a task's head counts as part of that head; the
@@ -119,12 +125,13 @@ def with_fresh_head(source: str, task: Task, *, revision: str | None = None) -> 
         source: repository id or folder of a checkpoint with any head or none.
         task: what the head is for; its labels name the classes in the model's configuration.
         revision: commit of `source`.
+        loaded: what `load_body` gives for them, where it was called already.
 
     Returns:
         The model in float32 and what came along. The head is drawn from torch's generator: seed it before.
     """
     kind = load_kind(task.kind)
-    body, missing = load_body(source, revision)
+    body, missing = loaded or load_body(source, revision)
     config = copy.deepcopy(body.config)
     trained_as = (config.architectures or [""])[0]
     config.update(kind.head_config(task))

@@ -150,7 +150,8 @@ class PublishCheckpoints(TrainerCallback):
                 "PublishCheckpoints does not know the task and the base model, of which a name is made. "
                 'Pass a name: PublishCheckpoints("me/my-model")'
             )
-        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed)
+        tasks = [run.mixture] if run.mixture else run.task_names
+        return repo_id(self.namespace, run.parent.id, tasks, run.seed, run.rows_by_language)
 
     def _describe(self, args: TrainingArguments, model: Any) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()
