@@ -21,10 +21,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from hf_stilts.data.canonical import canonical
+from hf_stilts.data.canonical import canonical, named
+from hf_stilts.data.exclusion import read_exclusion
 from hf_stilts.data.mirror import CARD, Configuration, describe, read_card, read_configuration, write
 from hf_stilts.data.progress import progress_bars
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.data.variety import stored_as, variety
+from hf_stilts.task import LABELLED, StiltsError, Task, load_task
 
 MIRROR = "HF_STILTS_DATA"
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
@@ -65,16 +67,20 @@ def load(
     *,
     limit: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    exclude: str | os.PathLike[str] | None = None,
 ) -> datasets.Dataset:
     """One split of a task in one language, with canonical columns.
 
     Args:
         task: a task or its name.
         split: `train`, `validation` or `test`; the task knows what the data set calls it.
-        language: two-letter code, one of `task.languages`.
-        limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need.
+        language: two-letter code, one of `task.languages`; or what the task's rows were translated, code-switched or
+            transliterated into, which a mirror holds (see `hf_stilts.data.variety`).
+        limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need. Where
+            the task joins several splits or tasks, the first ones of each, in equal shares.
         data_dir: a mirror: `<data_dir>/<owner>/<name>/` is what a clone of that data set's repository would be. Without
             it the environment variable `HF_STILTS_DATA` names the mirror; without that the rows come from the Hub.
+        exclude: exclusion list (`hf-stilts data overlap`); the rows that it names are left out before `limit` counts.
 
     Returns:
         The columns of `hf_stilts.task.KINDS[task.kind]`, and `id` where there is one. Labels and tags are ids into
@@ -88,26 +94,81 @@ def load(
     task = load_task(task)
     if limit is not None and limit < 1:
         raise StiltsError(f"limit={limit} asks for no rows. Give 1 or more, or None for all.")
+    if exclude is not None:
+        rows = _without(exclude, task, split, language, data_dir)
+        return rows if limit is None else rows.select(range(min(limit, len(rows))))
+    task, language = stored_as(task, language, mirror_root(data_dir))
+    task = labelled(task, data_dir)
+    if task.parts:
+        return datasets.concatenate_datasets(load_parts(task, split, language, limit=limit, data_dir=data_dir))
     with _reaching(task):
         source = _source(task, language, data_dir)
-        stored = _stored_split(task, split, language, _splits(source))
-        stream = limit is not None
-        builder = source.builder(stored, stream=stream) if isinstance(source, Configuration) else source
-        if stream:
-            return canonical(builder.as_streaming_dataset(stored), task, limit=limit)
-        with progress_bars(builder.info.download_size):
-            # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
-            builder.download_and_prepare(verification_mode="no_checks")
-            return canonical(builder.as_dataset(stored), task)
+        stored = _stored_splits(task, split, language, _splits(source))
+        shared = zip(stored, _shares(limit, len(stored)), strict=True)
+        rows = [_read(task, source, name, language, share) for name, share in shared if share != 0]
+        return datasets.concatenate_datasets(rows)
 
 
-def data_revision(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> str:
-    """What identifies the rows that `load` gives: a commit of the Hub, or `mirror:` and 12 hex digits of content.
+def load_parts(
+    task: Task,
+    split: str,
+    language: str = "en",
+    *,
+    limit: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> list[datasets.Dataset]:
+    """As `load`, of a task that is made of others: the rows of each of `task.sources`, with the labels of the whole."""
+    found = []
+    for source, share in zip(task.sources, _shares(limit, len(task.sources)), strict=True):
+        rows = canonical(load(source, split, language, limit=share or limit, data_dir=data_dir), task)
+        found.append(rows if share is None else rows.select(range(min(share, len(rows)))))
+    return found
+
+
+def _shares(limit: int | None, count: int) -> list[int | None]:
+    """Equal shares of the limit: the first 500 rows of ANLI+ are of all its parts."""
+    return [None if limit is None else limit // count + (place < limit % count) for place in range(count)]
+
+
+def _read(
+    task: Task, source: Configuration | datasets.DatasetBuilder, split: str, language: str, limit: int | None
+) -> datasets.Dataset:
+    stream = limit is not None
+    builder = source.builder(split, stream=stream) if isinstance(source, Configuration) else source
+    if stream:
+        return canonical(builder.as_streaming_dataset(split), task, language=language, limit=limit)
+    with progress_bars(builder.info.download_size):
+        # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
+        builder.download_and_prepare(verification_mode="no_checks")
+        return canonical(builder.as_dataset(split), task, language=language)
+
+
+def labelled(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> Task:
+    """The task with its class names: its own, or where its file gives none those that its data set names.
 
     Raises:
         StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
     task = load_task(task)
+    if task.labels or task.parts or task.kind not in LABELLED:
+        return task
+    language = "en" if "en" in task.languages else task.languages[0]
+    with _reaching(task):
+        source = _source(task, language, data_dir)
+    return named(task, source.features if isinstance(source, Configuration) else source.info.features)
+
+
+def data_revision(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> str:
+    """What identifies the rows that `load` gives: a commit of the Hub, or `mirror:` and 12 hex digits of content.
+
+    Of a task with parts it is that of each: `anli@... mnli@...`.
+
+    Raises:
+        StiltsError, FileNotFoundError, ConnectionError: as `load`.
+    """
+    task, language = stored_as(load_task(task), language, mirror_root(data_dir))
+    if task.parts:
+        return " ".join(f"{part.name}@{data_revision(part, language, data_dir)}" for part in task.sources)
     mirrored = _mirrored(task, _config(task, language), data_dir)
     return mirrored.revision if mirrored else _commit(task)
 
@@ -118,16 +179,38 @@ def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[s
     Raises:
         StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
-    task = load_task(task)
+    task, language = stored_as(load_task(task), language, mirror_root(data_dir))
+    if task.parts:
+        each = [splits(part, language, data_dir) for part in task.sources]
+        return tuple(split for split in each[0] if all(split in others for others in each))
     with _reaching(task):
-        present = _splits(_source(task, language, data_dir))
-    return tuple(split for split in ("train", "validation", "test") if task.split_for(split) in present)
+        present = set(_splits(_source(task, language, data_dir)))
+    return tuple(split for split in ("train", "validation", "test") if present >= {*task.split_for(split).split("+")})
 
 
 def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """Folder of the task's data set in the mirror that `load` would read; None when it would read the Hub."""
+    root = mirror_root(data_dir)
+    return root / task.dataset if root else None
+
+
+def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Folder of the mirror that `load` would read; None when it would read the Hub."""
     root = data_dir if data_dir is not None else os.environ.get(MIRROR)
-    return Path(root).expanduser() / task.dataset if root else None
+    return Path(root).expanduser() if root else None
+
+
+def _without(
+    exclude: str | os.PathLike[str], task: Task, split: str, language: str, data_dir: str | os.PathLike[str] | None
+) -> datasets.Dataset:
+    """Rows of a split without those that an exclusion list names, as this language or as what it was made from."""
+    exclusion = read_exclusion(exclude, task.name, split)
+    stored, _ = stored_as(task, language, mirror_root(data_dir))
+    names: dict[str, str | None] = {language: data_revision(task, language, data_dir)}
+    if stored is not task:
+        made = variety(str(stored.config))
+        names |= {str(stored.config): names[language], made.source or made.language: None}
+    return exclusion.without(load(task, split, language, data_dir=data_dir), names)
 
 
 def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[str] | None = None) -> PrefetchReport:
@@ -146,9 +229,9 @@ def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[
             card, which makes them visible to `load`, is written last.
     """
     task, mirror = load_task(task), Path(out).expanduser()
-    own = _prefetch(task, mirror, tuple(languages or task.languages))
-    trained_on = (_prefetch(load_task(name), mirror, ("en",)) for name in task.train)
-    return PrefetchReport(mirror, (own, *trained_on))
+    own = [(source, tuple(languages or task.languages)) for source in task.sources]
+    trained_on = [(source, ("en",)) for name in task.train for source in load_task(name).sources]
+    return PrefetchReport(mirror, tuple(_prefetch(source, mirror, codes) for source, codes in [*own, *trained_on]))
 
 
 def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
@@ -204,7 +287,13 @@ def _source(
     task: Task, language: str, data_dir: str | os.PathLike[str] | None
 ) -> Configuration | datasets.DatasetBuilder:
     config = _config(task, language)
-    return _mirrored(task, config, data_dir) or _hub_builder(task, config)
+    mirrored = _mirrored(task, config, data_dir)
+    if mirrored is None and "/" not in task.dataset:
+        raise FileNotFoundError(
+            f"The rows of task {task.name} are on no Hub: their publisher does not give them away. Expected a mirror "
+            f"here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+        )
+    return mirrored or _hub_builder(task, config)
 
 
 def _mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
@@ -231,6 +320,13 @@ def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
             f"Correct config= or revision= of task {task.name}."
         ) from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+        raise StiltsError(
+            f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
+            f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+        ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if task.revision is not None and builder.hash != task.revision:
         raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
@@ -243,11 +339,12 @@ def _splits(source: Configuration | datasets.DatasetBuilder) -> list[str]:
     return [str(split) for split in source.config.data_files or source.info.splits or ()]
 
 
-def _stored_split(task: Task, split: str, language: str, present: list[str]) -> str:
-    stored = task.split_for(split)
-    if stored in present:
+def _stored_splits(task: Task, split: str, language: str, present: list[str]) -> list[str]:
+    joined = task.split_for(split)
+    stored = joined.split("+")
+    if set(stored) <= set(present):
         return stored
-    called = "" if stored == split else f" (called {stored!r} there)"
+    called = "" if joined == split else f" (called {joined!r} there)"
     train = (
         f" Its English training rows are those of {', '.join(task.train)}." if split == "train" and task.train else ""
     )
@@ -280,7 +377,10 @@ def _reaching(task: Task) -> Iterator[None]:
 
 
 def _how_to_get(task: Task) -> str:
-    prefetch = f"Run: hf-stilts data prefetch {task.name} --out DIR (where there is a network)"
-    if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{task.name}") is None:
-        return prefetch
-    return f"{prefetch}, or: hf-stilts data build {task.name} --raw DIR --out DIR (from the publisher's files)"
+    ways = [
+        f"hf-stilts data prefetch {task.name} --out DIR (where there is a network)" if "/" in task.dataset else "",
+        f"hf-stilts data build {task.name} --raw DIR --out DIR (from the publisher's files)"
+        if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{task.name}")
+        else "",
+    ]
+    return f"Run: {', or: '.join(filter(None, ways))}"

@@ -23,7 +23,7 @@ from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, load_kind
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
