@@ -20,7 +20,7 @@ class _Deepest(Exception):
 def encoder_of(model: "PreTrainedModel") -> "PreTrainedModel":
     """The encoder inside a model: without its head, and of an encoder-decoder such as mT5 the encoder alone."""
     body = getattr(model, "base_model", model)
-    return body.get_encoder() if body.config.is_encoder_decoder else body
+    return body.get_encoder() if hasattr(body, "decoder") else body
 
 
 class HiddenStates:
