@@ -91,6 +91,14 @@ def variety(tag: str) -> Variety:
     return Variety(match["language"], match["script"], match["source"], switched, int(match["percent"] or 0))
 
 
+def is_tag(tag: object) -> bool:
+    """Whether `variety` can read it."""
+    try:
+        return isinstance(tag, str) and variety(tag) is not None
+    except StiltsError:
+        return False
+
+
 def text_columns(kind: str) -> tuple[str, ...]:
     """Canonical columns of a kind that hold text: strings and lists of strings that are neither ids nor labels.
 

@@ -26,9 +26,9 @@ def repo_id(
     """Name the repository of a model trained from `base` on `tasks`: `<namespace>/<base>-stilts-<task>`.
 
     `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
-    Hub, and "-" or "_" would be lost among those inside task names. A seed other than the default 42 is appended as
-    `-seed<N>`, and languages other than English alone before it, as `language_suffix` spells them: `languages` are
-    the training rows of each. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
+    Hub, and "-" or "_" would be lost among those inside task names. `languages`, the training rows of each, are
+    appended as `language_suffix` spells them, and a seed other than the default 42 as `-seed<N>`. Without a namespace
+    the bare name is returned; the Hub then takes the user's own namespace.
 
     Raises StiltsError where the result is no legal Hub name.
 
@@ -65,7 +65,7 @@ def mixture_name(tasks: Sequence[str]) -> str:
 
 
 def language_suffix(rows: Mapping[str, int]) -> str:
-    """Spell the languages of the training rows: nothing for English alone, else whole per cents where there are several.
+    """Spell the languages of training rows: nothing for English alone, whole per cents where there are several.
 
     >>> language_suffix({"en": 10000}), language_suffix({"de": 10000}), language_suffix({"en": 2500, "sw": 7500})
     ('', '-de', '-25en.75sw')
