@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -39,10 +41,11 @@ class Raw:
         self._files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         self._known: list[tuple[str, dict[str, str]]] = []
         if checksum:
-            published = {
-                Path(file).name: digest for file, digest in read_sums(PUBLISHED).items() if file.startswith(f"{name}/")
+            known = {f"/{file}": digest for file, digest in read_sums(PUBLISHED).items() if file.startswith(f"{name}/")}
+            published = {file.removeprefix(f"/{name}"): digest for file, digest in known.items()}
+            here = {
+                file: digest for file in self._files for end, digest in published.items() if f"/{file}".endswith(end)
             }
-            here = {file: published[Path(file).name] for file in self._files if Path(file).name in published}
             self._known.append((f"the published files ({PUBLISHED.name})", here))
             if (folder / SUMS).is_file():
                 self._known.append((f"{folder / SUMS}", read_sums(folder / SUMS)))
@@ -80,6 +83,37 @@ class Raw:
         for number, line in self.lines(name):
             if line.strip():
                 yield number, self._parse(name, line, number)
+
+    def records(self, name: str, keys: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Numbered rows, each with these keys at least.
+
+        By the file's ending: `.jsonl` is an object a line; `.csv` has commas, quotes and a header; any other file has
+        tabs and a header, and quotes mean nothing.
+
+        Raises:
+            StiltsError: a row lacks a key, or has not as many cells as the header.
+        """
+        keys = list(keys)
+        for number, row in self._rows(name):
+            missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
+            if missing:
+                raise self.error(name, number, f"no {missing[0]!r}", f"{{{', '.join(keys)}}}")
+            yield number, row
+
+    def _rows(self, name: str) -> Iterator[tuple[int, Any]]:
+        if name.endswith(".jsonl"):
+            yield from self.json_lines(name)
+        elif name.endswith(".csv"):
+            # A quoted cell may hold line ends, so the reader gets the lines and says where it stands.
+            reader = csv.DictReader(line + "\n" for _, line in self.lines(name))
+            for row in reader:
+                if None in row:
+                    raise self.error(name, reader.line_num, f"{len(row[None])} cells too many", "as many as its header")
+                yield reader.line_num, row
+        else:
+            header = next(self.lines(name), (0, ""))[1].split("\t")
+            for number, cells in itertools.islice(self.table(name, columns=len(header)), 1, None):
+                yield number, dict(zip(header, cells, strict=True))
 
     def error(self, name: str, line: int | str, found: str, expected: str) -> StiltsError:
         """What to raise for a fault in a file; `line` is a number, or says otherwise where."""

@@ -29,8 +29,13 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     return {"validation": Dataset.from_list(list(questions(raw, f"xquad.{language}.json")), features=FEATURES)}
 
 
-def questions(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+def questions(raw: Raw, name: str, *, exact: bool = True) -> Iterator[dict[str, Any]]:
     """Questions of a file in SQuAD's format, in its order.
+
+    Args:
+        raw: where the file is.
+        name: its name.
+        exact: whether every answer must stand in its context where it says, as it does not in machine translations.
 
     Raises:
         StiltsError: a key is missing, an id is there twice, or an answer is not in its context where it says.
@@ -42,7 +47,7 @@ def questions(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
             for paragraph, text in enumerate(content["paragraphs"]):
                 where = f"data[{article}].paragraphs[{paragraph}]"
                 for question in text["qas"]:
-                    row = _question(raw, name, question, text["context"])
+                    row = _question(raw, name, question, text["context"], exact)
                     if row["id"] in seen:
                         raise raw.error(name, where, f"question {row['id']} again", "every id once")
                     seen.add(row["id"])
@@ -52,11 +57,11 @@ def questions(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
         raise raw.error(name, where, f"no {error}" if isinstance(error, KeyError) else str(error), expected) from error
 
 
-def _question(raw: Raw, name: str, question: dict[str, Any], context: str) -> dict[str, Any]:
+def _question(raw: Raw, name: str, question: dict[str, Any], context: str, exact: bool) -> dict[str, Any]:
     texts = [answer["text"] for answer in question["answers"]]
     starts = [answer["answer_start"] for answer in question["answers"]]
     for text, start in zip(texts, starts, strict=True):
-        if not context.startswith(text, start):
+        if exact and not context.startswith(text, start):
             found = f"{context[start : start + len(text)]!r} at offset {start} of the context"
             raise raw.error(name, f"question {question['id']}", found, f"the answer {text!r}")
     answers = {"text": texts, "answer_start": starts}

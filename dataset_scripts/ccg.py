@@ -1,0 +1,126 @@
+"""CCG supertags: each word's category, from CCGbank (licensed), the Parallel Meaning Bank, or one sentence a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.task import load_task
+
+SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+PMB = tuple("{language}/" + f"{part}.conll" for part in SPLITS.values())
+LINES = tuple(f"ccg.{part}" for part in SPLITS.values())  # jiant's: words, a tab, categories
+BANK = ("wsj_????.auto", "wsj*.stagged")
+FILES = (*PMB, *LINES, *BANK)
+SOURCE = "LDC2005T13 (CCGbank), or https://pmb.let.rug.nl (layer data of the Parallel Meaning Bank)"
+CITATION = (
+    "Hockenmaier and Steedman (2007), CCGbank, Computational Linguistics 33; Abzianidze et al. (2017), The Parallel "
+    "Meaning Bank, EACL."
+)
+UNSEEN = "unseen"
+"""Category of a word in dev or test whose own is nowhere in the training rows: no model gets it right."""
+
+Sentence = list[tuple[str, str]]
+_LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) \S+>")
+# Wall Street Journal sections, as everywhere in the supertagging literature.
+_SECTIONS = {"train": range(2, 22), "validation": range(1), "test": range(23, 24)}
+_ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LCB-": "{", "-RCB-": "}", "-LSB-": "[", "-RSB-": "]"}
+_COLUMNS = 7  # of the Parallel Meaning Bank: token, token, symbol, semantic tag, category, sense, roles
+
+
+def convert(raw: Raw, language: str) -> dict[str, Dataset]:
+    """One row a sentence. The classes are the categories of the training rows of all languages, and `unseen`.
+
+    CCGbank: sections 02 to 21 train, 00 validates, 23 tests, from its `.auto` trees or C&C's `.stagged` files. (The
+    paper's 38,015 and 5,484 sentences are another split, jiant's, whose making is not published; its files are read.)
+    """
+    found = {split: list(_sentences(raw, split, language)) for split in SPLITS}
+    if not any(found.values()):
+        return {}
+    others = [code for code in load_task("ccg").languages if code != language]
+    trained = [found["train"], *(_sentences(raw, "train", code) for code in others)]
+    known = sorted({category for sentences in trained for sentence in sentences for _, category in sentence})
+    features = Features({"tokens": List(Value("string")), "supertags": List(ClassLabel(names=[*known, UNSEEN]))})
+    seen = set(known)
+    return {
+        split: Dataset.from_dict(
+            {
+                "tokens": [[word for word, _ in sentence] for sentence in sentences],
+                "supertags": [[tag if tag in seen else UNSEEN for _, tag in sentence] for sentence in sentences],
+            },
+            features=features,
+        )
+        for split, sentences in found.items()
+        if sentences
+    }
+
+
+def _sentences(raw: Raw, split: str, language: str) -> Iterator[Sentence]:
+    for file in raw.find(f"{language}/{SPLITS[split]}.conll"):
+        yield from _conll(raw, file)
+    if language == "en":
+        for file in raw.find(f"ccg.{SPLITS[split]}"):
+            yield from _lines(raw, file)
+        # Both kinds of file hold the same sentences, so one is enough.
+        trees = [file for file in raw.find(BANK[0]) if _section(file)[0] in _SECTIONS[split]]
+        tagged = [file for file in raw.find(BANK[1]) if {*_section(file)} <= {*_SECTIONS[split]}]
+        yield from _auto(raw, trees) if trees else _stagged(raw, tagged)
+
+
+def _conll(raw: Raw, name: str) -> Iterator[Sentence]:
+    sentence: Sentence = []
+    for number, line in raw.lines(name):
+        cells = line.split("\t")
+        if line and not line.startswith("#"):
+            if len(cells) != _COLUMNS:
+                raise raw.error(name, number, f"{len(cells)} columns", f"{_COLUMNS}, separated by tabs")
+            sentence.append((cells[0].replace("~", " "), cells[4]))  # `New~York` is one token
+        elif not line and sentence:
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
+
+
+def _lines(raw: Raw, name: str) -> Iterator[Sentence]:
+    for number, cells in raw.table(name, columns=2):
+        words, categories = (cell.split(" ") for cell in cells)
+        if len(words) != len(categories):
+            found = f"{len(words)} words with {len(categories)} categories"
+            raise raw.error(name, number, found, "as many, separated by blanks")
+        yield list(zip(map(_plain, words), categories, strict=True))
+
+
+def _auto(raw: Raw, names: Iterable[str]) -> Iterator[Sentence]:
+    for name in names:
+        for number, line in raw.lines(name):
+            leaves = _LEAF.findall(line)
+            if line.startswith("(") and not leaves:
+                raise raw.error(name, number, "a tree without a leaf", "(<L category tag tag word category>) in it")
+            if leaves:
+                yield [(_plain(word), category) for category, word in leaves]
+
+
+def _stagged(raw: Raw, names: Iterable[str]) -> Iterator[Sentence]:
+    for name in names:
+        for number, line in raw.lines(name):
+            tokens = [token.split("|") for token in line.split()]
+            if any(len(token) != 3 for token in tokens):
+                raise raw.error(name, number, f"{line[:60]!r}", "word|tag|category, separated by blanks")
+            if tokens:
+                yield [(_plain(word), category) for word, _, category in tokens]
+
+
+def _section(name: str) -> range:
+    """Sections that a file's name bears: `wsj_0203.auto` is of 02, `wsj02-21.stagged` of 02 to 21."""
+    stem = Path(name).name.removeprefix("wsj").removeprefix("_")
+    numbers = [int(number[:2]) for number in re.findall(r"\d{2,4}", stem)]
+    return range(numbers[0], numbers[-1] + 1) if numbers else range(0)
+
+
+def _plain(word: str) -> str:
+    return _ESCAPED.get(word, word).replace("\\/", "/")

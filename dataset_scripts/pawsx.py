@@ -1,0 +1,57 @@
+"""PAWS-X: pairs of sentences of much the same words, in the publisher's files or in those of XTREME's script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Features, Value
+
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.task import load_task
+
+SPLITS = {"train": ("train", "translated_train"), "validation": ("dev_2k",), "test": ("test_2k",)}
+XTREME = {"train": "train", "validation": "dev", "test": "test"}
+FILES = (
+    *("{language}/" + f"{part}.tsv" for parts in SPLITS.values() for part in parts),
+    *(f"{part}-" + "{language}.tsv" for part in XTREME.values()),
+)
+SOURCE = "https://github.com/google-research-datasets/paws/tree/master/pawsx"
+CITATION = "Yang, Zhang, Tar and Baldridge (2019), PAWS-X, EMNLP."
+LABELS = load_task("pawsx").labels
+FEATURES = Features(
+    {
+        "id": Value("int32"),
+        "sentence1": Value("string"),
+        "sentence2": Value("string"),
+        "label": ClassLabel(names=list(LABELS)),
+    }
+)
+
+
+def convert(raw: Raw, language: str) -> dict[str, Dataset]:
+    """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id."""
+    splits = {}
+    for split, parts in SPLITS.items():
+        published = [file for part in parts for file in raw.find(f"{language}/{part}.tsv")]
+        xtreme = raw.find(f"{XTREME[split]}-{language}.tsv")
+        if published or xtreme:
+            rows = _published(raw, published[0]) if published else _xtreme(raw, xtreme[0])
+            splits[split] = Dataset.from_list(list(rows), features=FEATURES)
+    return splits
+
+
+def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+    for number, row in raw.records(name, FEATURES):
+        yield _row(raw, name, number, row["id"], row["sentence1"], row["sentence2"], row["label"])
+
+
+def _xtreme(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+    for number, cells in raw.table(name, columns=3):
+        yield _row(raw, name, number, str(number), *cells)
+
+
+def _row(raw: Raw, name: str, number: int, each: str, first: str, second: str, label: str) -> dict[str, Any]:
+    if label not in LABELS or not each.isdigit():
+        raise raw.error(name, number, f"label {label!r} of pair {each!r}", "0 or 1, of a number")
+    return {"id": int(each), "sentence1": first, "sentence2": second, "label": label}

@@ -1,0 +1,53 @@
+"""SNLI: pairs of sentences and whether the second follows from the first; the publisher's files, or tokenised ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Features, Value
+
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.task import load_task
+
+FILES = ("snli_1.0_*.jsonl", "snli_1.0_*.txt", "labels.*")
+SOURCE = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
+CITATION = "Bowman, Angeli, Potts and Manning (2015), A large annotated corpus for natural language inference, EMNLP."
+LABELS = load_task("snli").labels
+FEATURES = Features(
+    {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=list(LABELS))}
+)
+SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+UNDECIDED = "-"  # the annotators did not agree; -1 on the Hub
+
+
+def convert(raw: Raw, language: str) -> dict[str, Dataset]:
+    """One row a pair, of `snli_1.0_dev.jsonl` or `.txt`, or of InferSent's three tokenised files `s1.dev` and so on."""
+    splits = {}
+    for split, part in SPLITS.items():
+        published = [file for end in ("jsonl", "txt") for file in raw.find(f"snli_1.0_{part}.{end}")]
+        if published:
+            splits[split] = Dataset.from_list(list(_published(raw, published[0])), features=FEATURES)
+        elif raw.find(f"labels.{part}"):
+            splits[split] = Dataset.from_list(list(_tokenised(raw, part)), features=FEATURES)
+    return splits
+
+
+def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+    for number, row in raw.records(name, ("sentence1", "sentence2", "gold_label")):
+        yield _row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])
+
+
+def _tokenised(raw: Raw, part: str) -> Iterator[dict[str, Any]]:
+    columns = [[line.strip() for _, line in raw.lines(f"{name}.{part}")] for name in ("s1", "s2", "labels")]
+    if len({len(column) for column in columns}) > 1:
+        found = f"{', '.join(str(len(column)) for column in columns)} lines in s1, s2 and labels"
+        raise raw.error(f"labels.{part}", "its end", found, "as many in each")
+    for number, (premise, hypothesis, label) in enumerate(zip(*columns, strict=True), start=1):
+        yield _row(raw, f"labels.{part}", number, premise, hypothesis, label)
+
+
+def _row(raw: Raw, name: str, number: int, premise: str, hypothesis: str, label: str) -> dict[str, Any]:
+    if label not in (*LABELS, UNDECIDED):
+        raise raw.error(name, number, f"label {label!r}", f"one of {', '.join(LABELS)}, or {UNDECIDED}")
+    return {"premise": premise, "hypothesis": hypothesis, "label": -1 if label == UNDECIDED else label}
