@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,28 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
-from hf_stilts.data.load import data_revision, load
+from hf_stilts.data.canonical import named
+from hf_stilts.data.language_mix import Languages
+from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, TaskSource, at_step
+from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
-from hf_stilts.training.encoder import HandOver, load_tokenizer, with_fresh_head
+from hf_stilts.training.compact import CompactTrainer
+from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.sources import codes_of, languages_of, sources, sources_of_own_rows, training_rows
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(MicroBatchTrainer):
+class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -50,11 +55,16 @@ class StiltsTrainer(MicroBatchTrainer):
         train_dataset: features, or rows with the kind's canonical columns. Default: the task's English train split.
         eval_dataset: the same for evaluation. Default: the English validation split, capped as the recipe says.
         processing_class: tokenizer. Default: the one beside the checkpoint.
+        languages: of the training rows: `"de"`, `"en,sw"`, `{"en": 0.75, "sw": 0.25}` (`mix_languages`); those that the
+            task has, and those that its rows were made into. Default: English. With shares, `limit` is the total.
+        exclude: list of training rows to leave out (`hf-stilts data overlap`).
         limit: at most so many training rows.
         max_length: tokens per window. Default: the recipe's, capped by what the model can read.
         data_dir: local mirror of the data sets (see `hf_stilts.data.load`).
         micro_tokens: most tokens that go through the model at a time, padding included; the examples of an optimizer
             step, its loss and its gradient stay the same. Default: what suits the device; 0: batches as they come.
+        compact_vocabulary: train only the word embeddings that the training rows use. The same model to the bit, with
+            less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
         stock: any further argument of `transformers.Trainer`.
     """
 
@@ -71,25 +81,30 @@ class StiltsTrainer(MicroBatchTrainer):
         *,
         task: str | Task,
         recipe: str = "jiant",
+        languages: Languages | None = None,
+        exclude: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         max_length: int | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         micro_tokens: int | None = None,
+        compact_vocabulary: bool = False,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
-        self.task = self.training_task(load_task(task))
+        trained = self.training_task(load_task(task))
+        self.task = labelled(trained, data_dir) if train_dataset is None else named(trained, train_dataset.features)
         if not self.task.has_head:
             raise StiltsError(
                 f"{self.task.name} is a {self.task.kind} task: it has no training data and no head. "
                 f"Evaluate an encoder on it as it is: hf-stilts evaluate {self.task.name} --model NAME"
             )
         self.kind = load_kind(self.task.kind)
-        self.recipe = load_recipe(recipe, self.task, self.phase)
-        self.data_dir = data_dir
+        self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
+        self.data_dir, self.limit = data_dir, limit
         self.micro_tokens = micro_tokens
+        self.compact_vocabulary = compact_vocabulary
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
         if data_collator is None:
@@ -112,7 +127,11 @@ class StiltsTrainer(MicroBatchTrainer):
         self.tokenizer_for_rows = processing_class
         self.own_data = train_dataset is not None
         if train_dataset is None:
-            train_dataset = load(self.task, "train", "en", limit=limit, data_dir=data_dir)
+            train_dataset = training_rows(self.task, languages, limit=limit, data_dir=data_dir, exclude=exclude)
+        elif languages is not None or exclude is not None:
+            raise StiltsError(
+                "languages= and exclude= choose rows of the task, but train_dataset= brings its own rows."
+            )
         if eval_dataset is None:
             eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
         train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
@@ -158,23 +177,25 @@ class StiltsTrainer(MicroBatchTrainer):
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
-        own_data = self.own_data  # rows from elsewhere: the task's data set and its licence say nothing about them
-        source = TaskSource(
-            name=self.task.name,
-            dataset=None if own_data else self.task.dataset,
-            config=None if own_data else self.task.config_for("en"),
-            revision=None if own_data else data_revision(self.task, "en", data_dir=self.data_dir),
-            split=None if own_data else self.task.split_for("train"),
-            rows=len(self.train_dataset if self.train_rows is None else self.train_rows),
-            license=None if own_data else self.task.license,
+        rows = self.train_dataset if self.train_rows is None else self.train_rows
+        by_language = languages_of(rows)
+        # Of rows from elsewhere the task's data set and its licence say nothing.
+        trained_on = (
+            sources_of_own_rows(self.task, rows)
+            if self.own_data
+            else tuple(
+                source
+                for language, count in (by_language or {"en": len(rows)}).items()
+                for source in sources(self.task, count, language=language, limit=self.limit, data_dir=self.data_dir)
+            )
         )
         return Record(
             phase=self.phase,
-            tasks=(source,),
+            tasks=trained_on,
             parent=parent_of(self.handover) if self.handover else None,
-            languages=("en",),
+            languages=codes_of(by_language) or ("en",),
             pipeline_tag=self.task.kind,
-            recipe={"profile": self.recipe.source, "max_length": self.max_length},
+            recipe={"profile": self.profile, "max_length": self.max_length, **self.vocabulary_recipe},
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -262,6 +283,8 @@ class TargetTrainer(StiltsTrainer):
         init: intermediate checkpoint by name: `"mnli"`, `"mnli@step-2000"`, a repository id or a folder. `None` trains
             from the public model directly, which is the baseline.
         model: with `init`, the public model that the intermediate checkpoint descends from; without it, the start.
+        after: instead of both, output folder of the target training that goes before this one on the way to the same
+            target (SIQA's before COPA, for XCOPA): its head goes on too, and so does its record.
         rest: as `StiltsTrainer`.
     """
 
@@ -274,9 +297,17 @@ class TargetTrainer(StiltsTrainer):
         *,
         init: str | None = None,
         namespace: str | None = None,
+        after: str | os.PathLike[str] | None = None,
         **rest: Any,
     ) -> None:
         revision = None
+        self.before: Record | None = None
+        if after is not None:
+            if model is not None or init is not None:
+                raise StiltsError("after= was given beside model= or init=. Pass after= alone: it says where to start.")
+            self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
+            model, _ = load_trained(str(after), self.training_task(load_task(rest["task"])))
+            rest["processing_class"] = rest.get("processing_class") or load_tokenizer(str(after))
         if init is not None:
             if isinstance(model, PreTrainedModel):
                 raise StiltsError("Both a model object and init= were given. Pass init= alone, or the model alone.")
@@ -284,14 +315,22 @@ class TargetTrainer(StiltsTrainer):
             model, revision = found.repo_id, found.commit
         super().__init__(model, args, revision=revision, **rest)
 
+    def record(self) -> Record:
+        """As for every run; after another training, that one's tasks go first and its parent is the parent."""
+        own = super().record()
+        if self.before is None:
+            return own
+        return replace(own, tasks=(*self.before.tasks, *own.tasks), parent=self.before.parent)
+
     @classmethod
     def training_task(cls, task: Task) -> Task:
         """Task that supplies the English rows: XQuAD has none and is trained on SQuAD."""
         if len(task.train) > 1:
             first, *_, last = task.train
             raise StiltsError(
-                f"{task.name} trains on {', '.join(task.train)} one after another. Train {first} first, then "
-                f"TargetTrainer(task='{last}', init=<its output folder>)."
+                f"{task.name} trains on {', '.join(task.train)} one after another, which is more than one Trainer. "
+                f"Type hf-stilts target {task.name} (run_phase), or train {first} first, then "
+                f"TargetTrainer(task='{last}', after=<its output folder>)."
             )
         return load_task(task.train[0]) if task.train else task
 
