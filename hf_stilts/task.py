@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hf_stilts.languages import LANGUAGES
 
@@ -71,6 +71,7 @@ class Task:
             returns `None` to drop the row.
         language_of: code of the language of a row as it is stored, where one configuration holds several.
         metric: the main score that selection and averages use.
+        normalisation: how answers to questions are compared: as SQuAD does, or as MLQA does for its languages.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
         name: the file's name; filled in by `load_task`.
     """
@@ -90,6 +91,7 @@ class Task:
     prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
     language_of: Callable[[dict[str, Any]], str] | None = None
     metric: str = "accuracy"
+    normalisation: Literal["squad", "mlqa"] = "squad"
     license: str = "unknown"
     paper: str = ""
     description: str = ""

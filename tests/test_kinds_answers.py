@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
-from hf_stilts.kinds import load_kind
-from hf_stilts.kinds.answers import answer_scores, normalise
-from hf_stilts.kinds.question_answering import best_spans
-from hf_stilts.task import StiltsError
+from hf_stilts.kinds import kind_for, load_kind
+from hf_stilts.kinds.spans import best_spans
+from hf_stilts.task import StiltsError, load_task
 
 ANSWER = load_kind("question-answering")
 QA = kind_cases.TASKS["question-answering"]
@@ -142,12 +141,12 @@ def spans_of(starts, ends, allowed=None, n_best=20, max_answer=30):
     logits = np.array([list(zip(starts, ends, strict=True))], dtype=np.float32)
     allowed = np.ones(logits.shape[:2], dtype=bool) if allowed is None else np.array([allowed], dtype=bool)
     found = best_spans(logits, allowed, n_best, max_answer)
-    return float(found.score[0]), int(found.first[0]), int(found.last[0])
+    return found.score.item(), found.first.item(), found.last.item()
 
 
 def test_best_span_by_hand():
-    # Best start 2 (5.0) and best end 0 (6.0) do not make a span. 2-3: 5 + 2 = 7; 0-0: 1 + 6 = 7, and it is earlier.
-    assert spans_of([1, 0, 5, 0], [6, 0, 0, 2]) == (7.0, 0, 0)
+    # Best start 2 (5.0) and best end 0 (6.0) do not make a span. 2-3: 5 + 2 = 7; 0-0: 1 + 6 = 7, with the lower start.
+    assert spans_of([1, 0, 5, 0], [6, 0, 0, 2]) == (7.0, 2, 3)
     assert spans_of([1, 0, 5, 0], [6, 0, 0, 3]) == (8.0, 2, 3)
 
 
@@ -173,6 +172,53 @@ def test_best_span_equals_trying_all(length, max_answer, seed):
             if allowed[window, first] and allowed[window, last]
         ]
         assert found.score[window] == max(sums, default=-np.inf)
+
+
+def test_starts_and_ends_are_chosen_among_all_tokens_as_the_official_scripts_do():
+    # The two best starts are 0 (9.0) and 1 (8.0), of which only 1 is allowed; 2 (7.0) is not looked at: 1-1, 8 + 5.
+    assert spans_of([9, 8, 7], [0, 5, 9], allowed=[False, True, False], n_best=2) == (13.0, 1, 1)
+    assert spans_of([9, 8, 7], [9, 9, 9], allowed=[False, False, True], n_best=2)[0] == -np.inf
+
+
+def looped(logits, allowed, n_best, max_answer):
+    """All spans of a window in the order in which run_qa's loops meet them, then sorted as it sorts."""
+    ranked = [sorted(range(len(logits)), key=lambda place, side=side: -logits[place, side])[:n_best] for side in (0, 1)]
+    spans = [
+        (logits[first, 0] + logits[last, 1], first, last)
+        for first in ranked[0]
+        for last in ranked[1]
+        if allowed[first] and allowed[last] and first <= last < first + max_answer
+    ]
+    return sorted(spans, key=lambda span: -span[0])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 14), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 10**6))
+def test_spans_are_those_of_the_official_loops_ties_included(length, n_best, max_answer, keep, seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.integers(-3, 3, (3, length, 2)).astype(np.float32)  # many equal ones, of either sign
+    allowed = rng.random((3, length)) < 0.8
+    found = best_spans(logits, allowed, n_best, max_answer, keep)
+    for window in range(3):
+        expected = looped(logits[window], allowed[window], n_best, max_answer)[:keep]
+        ours = [span for span in zip(*(part[window].tolist() for part in found), strict=True) if span[0] > -np.inf]
+        assert ours == expected
+
+
+def test_n_best_answers_on_request():
+    rows = rows_of(("the cat sings", "cat", 4))
+    features = features_of(rows)
+    tokens = {start: place for place, start in enumerate(features[0]["starts"])}
+    outputs = [np.full((len(features[0]["input_ids"]), 2), -50.0, dtype=np.float32)]
+    outputs[0][tokens[4], 0] = outputs[0][tokens[4], 1] = 1.0
+    outputs[0][tokens[8], 1] = 1.0 - np.log(3.0)
+    best = replace(ANSWER, n_best=2).n_best_answers(rows, features, outputs)[0]
+    # "cat" 1 + 1, "cat sings" 1 + 1 - ln 3: their softmax is 3/4 and 1/4; n_best 2 keeps two.
+    assert [answer["text"] for answer in best] == ["cat", "cat sings"]
+    assert [answer["probability"] for answer in best] == pytest.approx([0.75, 0.25])
+    assert best[0]["score"] == 2.0
+    silent = replace(ANSWER, n_best=2, nulls=True).n_best_answers(rows, features, outputs)[0]
+    assert [answer["text"] for answer in silent] == ["cat", "cat sings", ""]
 
 
 def test_the_best_window_wins_and_padding_never_does():
@@ -257,44 +303,14 @@ def test_gold_positions_decode_to_exactly_the_gold_answer(parts, data, arch):
         assert found == answer.strip() or arch in ("bert", "distilbert", "deberta-v2")
 
 
-# Scores.
-
-
-def test_normalisation_is_english_and_ascii_only():
-    assert normalise("The  Cat's (an) a-dog!") == "cats adog"
-    assert normalise("«Der» Hund。") == "«der» hund。"
-
-
-def test_scores_by_hand():
-    golds = [["the green house"], ["Berlin", "in Berlin"], ["北京"]]
-    scores = answer_scores(["green house!", "in the Berlin", "北京市"], golds, unanswerable=False)
-    # 1: equal after normalisation. 2: "in berlin" equals the second gold. 3: not equal, no shared word, 0.
-    assert scores == pytest.approx({"exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3})
-    # "old green house" against "green house": 2 shared, P = 2/3, R = 1, F1 = 4/5.
-    assert answer_scores(["old green house"], [["green house"]], False) == pytest.approx(
-        {"exact_match": 0.0, "f1": 80.0, "em_and_f1": 40.0}
-    )
-    # Words count as often as they occur: "a b b" loses its article; 1 of "b b" is shared with "b": P = 1/2, R = 1.
-    assert answer_scores(["a b b"], [["b"]], False)["f1"] == pytest.approx(200 / 3)
-
-
-def test_answers_that_normalise_to_nothing():
-    # SQuAD 1.1: equal, so exact; but no word is shared.
-    assert answer_scores(["%"], [["%"]], False) == {"exact_match": 100.0, "f1": 0.0, "em_and_f1": 50.0}
-    # SQuAD 2.0: nothing is the right answer to nothing.
-    assert answer_scores(["%"], [["%"]], True)["f1"] == 100.0
-
-
-def test_scores_with_unanswerable_questions_by_hand():
-    golds = [["cat"], [], []]
-    scores = answer_scores(["the cat", "", "dog"], golds, unanswerable=True)
-    assert scores == pytest.approx(
-        {
-            "exact_match": 200 / 3, "f1": 200 / 3, "em_and_f1": 200 / 3, "HasAns_exact": 100.0, "HasAns_f1": 100.0,
-            "NoAns_exact": 50.0, "NoAns_f1": 50.0,
-        }
-    )  # fmt: skip
-    assert answer_scores([""], [["cat"]], True)["f1"] == 0.0
+def test_mlqa_is_scored_by_its_own_normalisation_in_each_language():
+    rows = rows_of(("das alte Haus", "das Haus", 0))
+    mlqa = replace(QA, normalisation="mlqa", languages=("de", "en"))
+    # Without the German article "haus" equals "haus"; in English "das haus" shares one word of two: F1 2/3.
+    assert kind_for(mlqa, "de").score(mlqa, ["Haus"], rows)["exact_match"] == 100.0
+    assert kind_for(mlqa, "en").score(mlqa, ["Haus"], rows)["f1"] == pytest.approx(200 / 3)
+    assert kind_for(QA, "de").score(QA, ["Haus"], rows)["exact_match"] == 0.0
+    assert load_task("mlqa").normalisation == "mlqa"
 
 
 def test_blanked_answers_of_a_test_file_are_not_scored():

@@ -1,4 +1,4 @@
-"""Token classification: words, sub-tokens and windows; chunks and their F1 by XTREME's rule."""
+"""Token classification: words, sub-tokens and windows, and the scores of tags."""
 
 import kind_cases
 import numpy as np
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tokenizers import normalizers
 
 from hf_stilts.kinds import load_kind
-from hf_stilts.kinds.chunks import chunk_scores, chunks
 from hf_stilts.task import StiltsError, Task
 
 TAG = load_kind("token-classification")
@@ -142,48 +141,6 @@ def test_windows_lose_no_sub_token_where_every_word_fits(tokens, arch):
     (_, short), (_, long) = (features_of([tokens], arch=arch, max_length=length) for length in (8, 500))
     sub_tokens = [sum(len(ids) - edges for ids in features["input_ids"]) for features in (short, long)]
     assert sub_tokens[0] == sub_tokens[1]
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        # A run of equal plain tags is one chunk, wherever sentences and words end.
-        (["NOUN", "NOUN", "VERB"], {("NOUN", 0, 1), ("VERB", 2, 2)}),
-        # The first letter is read as a prefix. S: one chunk for each token.
-        (["SCONJ", "SCONJ", "SYM"], {("SCONJ", 0, 0), ("SCONJ", 1, 1), ("SYM", 2, 2)}),
-        # I: "inside", which changes nothing within a run.
-        (["INTJ", "INTJ"], {("INTJ", 0, 1)}),
-        # CCONJ and SCONJ stay two types (seqeval 1.x would call both CONJ).
-        (["CCONJ", "SCONJ"], {("CCONJ", 0, 0), ("SCONJ", 1, 1)}),
-        # O stands for nothing.
-        (["O", "ADJ", "O", "ADJ"], {("ADJ", 1, 1), ("ADJ", 3, 3)}),
-        # BIO: a B opens, an I goes on, an I of another type or after O opens too.
-        (
-            ["B-PER", "I-PER", "B-PER", "I-LOC", "O", "I-LOC"],
-            {("PER", 0, 1), ("PER", 2, 2), ("LOC", 3, 3), ("LOC", 5, 5)},
-        ),
-        # BIOES: E closes, S is one for itself.
-        (["B-PER", "E-PER", "E-PER", "S-PER", "I-PER"], {("PER", 0, 1), ("PER", 2, 2), ("PER", 3, 3), ("PER", 4, 4)}),
-        # The type is what follows the last hyphen.
-        (["B-X-PER", "I-Y-PER"], {("PER", 0, 1)}),
-        ([], set()),
-    ],
-)
-def test_chunks_rule_by_rule(tags, expected):
-    assert chunks(tags) == expected
-
-
-def test_chunk_scores_by_hand():
-    gold = [["NOUN", "NOUN", "VERB"], ["VERB", "DET"]]
-    found = [["NOUN", "VERB", "VERB"], ["VERB", "DET"]]
-    # Gold chunks: NOUN 0-1, VERB 2, VERB 4, DET 5 (place 3 is the O after sentence one). Found: NOUN 0, VERB 1-2,
-    # VERB 4, DET 5. Two are in both: P = 2/4, R = 2/4, F1 = 1/2.
-    assert chunk_scores(gold, found) == {"f1": 50.0, "precision": 50.0, "recall": 50.0}
-
-
-def test_no_chunk_crosses_the_end_of_a_sentence():
-    # Joined without an O, one chunk of three would be found on both sides.
-    assert chunk_scores([["NOUN"], ["NOUN", "NOUN"]], [["NOUN"], ["NOUN", "VERB"]])["recall"] == 50.0
 
 
 def test_scores_of_tags_by_hand():

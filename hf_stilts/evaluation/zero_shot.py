@@ -22,7 +22,7 @@ from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
-from hf_stilts.kinds import Retrieved, load_kind
+from hf_stilts.kinds import Retrieved, kind_for
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
@@ -105,13 +105,13 @@ def each_language(
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
-    kind = load_kind(task.kind)
     scored = _scored(model, task)
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
     if torch.cuda.is_available():
         scored.model.to(PartialState().device)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     for language in languages or task.languages:
+        kind = kind_for(task, language)
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
         if task.has_head:
             predictions = predict(

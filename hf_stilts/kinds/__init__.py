@@ -93,6 +93,12 @@ class RetrievalKind(Protocol):
         """Encode, search and score one language; `task.metric` is one of the scores."""
 
 
+def kind_for(task: Task, language: str = "en") -> Any:
+    """The task's kind, set up for one language where it is not the same in all: how MLQA compares answers."""
+    kind = load_kind(task.kind)
+    return kind.in_language(task, language) if hasattr(kind, "in_language") else kind
+
+
 def load_kind(name: str) -> Any:
     """Kind by its Hugging Face task name: `"text-classification"` is `hf_stilts.kinds.text_classification.KIND`."""
     return importlib.import_module(f"hf_stilts.kinds.{name.replace('-', '_')}").KIND

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
-from hf_stilts.kinds.answers import answer_scores
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
+from hf_stilts.kinds.spans import Search, search
+from hf_stilts.metrics.multilingual_qa.answers import Normalisation, answer_scores
 from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
@@ -21,17 +23,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
-
-# Features that are searched at a time; bounds the memory of decoding.
-FEATURES_AT_A_TIME = 512
-
-
-class Spans(NamedTuple):
-    """The best span of each window: `score` float32 (n,), -inf where there is none, and its first and last token."""
-
-    score: NDArray[np.float32]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,7 @@ class QuestionAnswering:
         max_answer: longest answer in tokens.
         null_threshold: the null answer is given if it beats the best span by more than this.
         nulls: whether questions may have no answer; None finds out from the rows: some have no gold answer, not all.
+        normalisation: how answers are compared, by "squad" or by "mlqa"; `language` of the answers: MLQA's reads it.
     """
 
     name: str = "question-answering"
@@ -61,6 +53,12 @@ class QuestionAnswering:
     max_answer: int = 30
     null_threshold: float = 0.0
     nulls: bool | None = None
+    normalisation: Normalisation = "squad"
+    language: str = "en"
+
+    def in_language(self, task: Task, language: str) -> QuestionAnswering:
+        """Compares answers in this language as the task does."""
+        return replace(self, normalisation=task.normalisation, language=language)
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
         """`AutoModelForQuestionAnswering`'s class."""
@@ -159,27 +157,39 @@ class QuestionAnswering:
 
         With unanswerable questions it is "" where the lowest null score of the windows wins (SQuAD 2.0).
         """
-        best = np.full(len(rows), -np.inf)
-        null = np.full(len(rows), np.inf)
-        span = np.zeros((len(rows), 2), dtype=np.int64)
-        for begin in range(0, len(features), FEATURES_AT_A_TIME):
-            part = features[begin : begin + FEATURES_AT_A_TIME]
-            starts, ends = (_matrix(part[name], -1) for name in ("starts", "ends"))
-            logits = np.full((*starts.shape, 2), -np.inf, dtype=np.float32)
-            for place, output in enumerate(outputs[begin : begin + FEATURES_AT_A_TIME]):
-                length = len(part["starts"][place])
-                logits[place, :length] = output[:length]
-            found = best_spans(logits, starts >= 0, self.n_best, self.max_answer)
-            for place, row in enumerate(part["row"]):
-                null[row] = min(null[row], logits[place, part["null"][place]].sum())
-                if found.score[place] > best[row]:
-                    best[row] = found.score[place]
-                    span[row] = starts[place, found.first[place]], ends[place, found.last[place]]
-        silent = (null - best > self.null_threshold) & self._may_be_silent(rows)
+        found = search(features, outputs, self.n_best, self.max_answer)
+        best = np.full(len(rows), -np.inf, dtype=np.float32)
+        spans = np.zeros((len(rows), 2), dtype=np.int64)
+        # Best window of each row first, the earlier one of equals.
+        ranked = np.lexsort((-found.spans.score[:, 0], found.row))
+        answered, firsts = np.unique(found.row[ranked], return_index=True)
+        winner = ranked[firsts]
+        best[answered] = found.spans.score[winner, 0]
+        spans[answered] = np.where(
+            np.isfinite(best[answered, None]), np.stack((found.spans.first, found.spans.last), axis=1)[winner, :, 0], 0
+        )
+        silent = (_null_scores(found, len(rows)) - best > self.null_threshold) & self._may_be_silent(rows)
         return [
             "" if quiet else context[first:last].strip()
-            for context, (first, last), quiet in zip(rows["context"], span.tolist(), silent.tolist(), strict=True)
+            for context, (first, last), quiet in zip(rows["context"][:], spans.tolist(), silent.tolist(), strict=True)
         ]
+
+    def n_best_answers(self, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
+        """The `n_best` best answers of each row over all its windows, best first, as run_qa writes them out.
+
+        Each is a dictionary of `text`, `score`, the sum of its two logits, and `probability`, the softmax over the
+        list. With unanswerable questions the null answer "" is always among them. `decode` does not need this.
+        """
+        found = search(features, outputs, self.n_best, self.max_answer, keep=self.n_best)
+        contexts, scored = rows["context"][:], [list[tuple[float, str]]() for _ in range(len(rows))]
+        for row, *spans in zip(found.row.tolist(), *(part.tolist() for part in found.spans), strict=True):
+            for score, first, last in zip(*spans, strict=True):
+                if score > -np.inf:
+                    scored[row].append((score, contexts[row][first:last].strip()))
+        nulls = [[(score, "")] for score in _null_scores(found, len(rows)).tolist()]
+        if not self._may_be_silent(rows):
+            nulls = [[] for _ in nulls]
+        return [_best_answers(*answers, self.n_best) for answers in zip(scored, nulls, strict=True)]
 
     def score(self, task: Task, predictions: Sequence[str], rows: Dataset) -> dict[str, float]:
         """`exact_match` and `f1`, SQuAD 1.1's; with unanswerable questions SQuAD 2.0's and both halves apart.
@@ -188,7 +198,9 @@ class QuestionAnswering:
         """
         golds = _gold_texts(rows)
         unanswerable = self._may_be_silent(rows)
-        return answer_scores(predictions, golds, unanswerable) if unanswerable or any(golds) else {}
+        if not (unanswerable or any(golds)):
+            return {}
+        return answer_scores(predictions, golds, unanswerable, self.normalisation, self.language)
 
     def _may_be_silent(self, rows: Dataset) -> bool:
         if self.nulls is not None:
@@ -197,36 +209,21 @@ class QuestionAnswering:
         return any(golds) and not all(golds)
 
 
-def best_spans(logits: NDArray[np.float32], allowed: NDArray[np.bool_], n_best: int, max_answer: int) -> Spans:
-    """Best span of each window: the highest sum of a start and an end logit among the `n_best` of each.
-
-    Args:
-        logits: (n, length, 2).
-        allowed: (n, length); the tokens that a span may begin or end with.
-        n_best: how many starts and ends are combined.
-        max_answer: longest span in tokens.
-
-    Returns:
-        Among equal scores the earlier start, then the earlier end.
-    """
-    scores = np.where(allowed[..., None], logits, -np.inf).transpose(2, 0, 1)
-    # A stable sort: equal logits, as an untrained head may give, must not depend on the batch.
-    top = np.argsort(-scores, axis=-1, kind="stable")[..., :n_best]
-    top.sort(axis=-1)
-    starts, ends = np.take_along_axis(scores, top, axis=-1)
-    length = top[1][:, None, :] - top[0][:, :, None] + 1
-    sums = np.where((length >= 1) & (length <= max_answer), starts[:, :, None] + ends[:, None, :], -np.inf)
-    flat = sums.reshape(len(sums), -1)
-    best = flat.argmax(axis=-1)
-    rows, width = np.arange(len(sums)), sums.shape[2]
-    return Spans(flat[rows, best], top[0][rows, best // width], top[1][rows, best % width])
+def _best_answers(answers: list[tuple[float, str]], null: list[tuple[float, str]], count: int) -> list[dict[str, Any]]:
+    best = sorted([*answers, *null], key=itemgetter(0), reverse=True)[:count]
+    best += [answer for answer in null if answer not in best]
+    height = np.exp([score - best[0][0] for score, _ in best])
+    share = (height / height.sum()).tolist()
+    return [
+        {"text": text, "score": score, "probability": part} for (score, text), part in zip(best, share, strict=True)
+    ]
 
 
-def _matrix(lists: list[list[int]], fill: int) -> NDArray[np.int64]:
-    matrix = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
-    for row, values in enumerate(lists):
-        matrix[row, : len(values)] = values
-    return matrix
+def _null_scores(found: Search, rows: int) -> NDArray[np.float32]:
+    """Lowest null score of the windows of each row, float32 (rows,)."""
+    null = np.full(rows, np.inf, dtype=np.float32)
+    np.minimum.at(null, found.row, found.null)
+    return null
 
 
 def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_query: int) -> list[str]:
@@ -241,9 +238,9 @@ def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_que
 
 def _context_offsets(
     offsets: list[tuple[int, int]], sequence: list[int | None]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """First and last character (exclusive) of each token of the context; -1 for tokens that cover none of it."""
-    starts, ends = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+    starts, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
     outside = (np.array([-1 if part is None else part for part in sequence]) != 1) | (starts >= ends)
     return np.where(outside, -1, starts), np.where(outside, -1, ends)
 
@@ -276,7 +273,7 @@ def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]]
 
 
 def _gold_tokens(
-    gold: tuple[int, int] | None, starts: NDArray[np.int64], ends: NDArray[np.int64], begins: bool, closes: bool
+    gold: tuple[int, int] | None, starts: NDArray[np.int32], ends: NDArray[np.int32], begins: bool, closes: bool
 ) -> tuple[int, int] | None:
     """First and last token of the answer, if this window holds all of it.
 

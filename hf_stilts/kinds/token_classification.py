@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
-from hf_stilts.kinds.chunks import chunk_scores, chunks
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -24,6 +24,7 @@ from hf_stilts.kinds.features import (
     pad,
     special_tokens,
 )
+from hf_stilts.metrics.chunk_f1.chunks import Tags, count_by_sentence, count_chunks, overall, token_accuracy
 from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class TokenClassification:
         return tags
 
     def score(self, task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -> dict[str, float]:
-        """`f1`, `precision` and `recall` of chunks by XTREME's rule (`chunks.py`), and `accuracy` over words.
+        """`f1`, `precision` and `recall` of chunks by XTREME's rule (`metrics/chunk_f1`), and `accuracy` over words.
 
         With BIO tags the chunks are entities; parts of speech are scored by the same rule, which is why the published
         POS "F1" is not accuracy. Words without a gold tag do not count. Nothing where no row has tags.
@@ -115,10 +116,8 @@ class TokenClassification:
         compared = _compared(task, predictions, rows)
         if compared is None:
             return {}
-        expected, found = compared
-        words = sum(map(len, expected))
-        right = sum(a == b for pair in zip(expected, found, strict=True) for a, b in zip(*pair, strict=True))
-        return {**chunk_scores(expected, found), "accuracy": 100.0 * right / max(words, 1)}
+        chunks = overall(count_chunks(*compared))
+        return {name: 100.0 * share for name, share in {**chunks, "accuracy": token_accuracy(*compared[:2])}.items()}
 
     def shares(self, task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -> NDArray[np.float64] | None:
         """What each sentence gained of the main metric and could have gained, float64 (rows, 2).
@@ -128,34 +127,35 @@ class TokenClassification:
         compared = _compared(task, predictions, rows)
         if compared is None or task.metric not in ("f1", "accuracy"):
             return None
-        pairs = zip(*compared, strict=True)
+        gold, found, names = compared
         if task.metric == "accuracy":
-            table = [(sum(map(str.__eq__, gold, found)), len(gold)) for gold, found in pairs]
-        else:
-            sets = [(chunks(gold), chunks(found)) for gold, found in pairs]
-            table = [(2 * len(gold & found), len(gold) + len(found)) for gold, found in sets]
-        return np.array(table, dtype=np.float64).reshape(-1, 2)
+            sentence = np.repeat(np.arange(len(gold.lengths)), gold.lengths)
+            right = np.bincount(sentence[gold.ids == found.ids], minlength=len(gold.lengths))
+            return np.stack((right, gold.lengths), axis=1).astype(np.float64)
+        correct, predicted, expected = count_by_sentence(gold, found, names).T
+        return np.stack((2 * correct, predicted + expected), axis=1).astype(np.float64)
 
 
-def _compared(
-    task: Task, predictions: Sequence[Sequence[str]], rows: Dataset
-) -> tuple[list[list[str]], list[list[str]]] | None:
-    """Gold and predicted tags of every sentence, less the words without a gold tag; `None` where no row has tags."""
+def _compared(task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -> tuple[Tags, Tags, list[str]] | None:
+    """Gold and predicted tags, less the words without a gold tag, and the tags' names; `None` where no row has tags."""
     gold = _gold(task, rows)
     unlabelled = [row for row, tags in enumerate(gold) if tags and max(tags) < 0]
     if not all_labelled(task, unlabelled, sum(map(bool, gold))):
         return None
-    expected, found = [], []
     for row, (tags, prediction) in enumerate(zip(gold, predictions, strict=True)):
         if len(tags) != len(prediction):
             raise StiltsError(
                 f"Task {task.name}: row {row} has {len(tags)} words and {len(prediction)} predicted tags; expected "
                 "one for each word. Pass the list that decode() gave for these very rows."
             )
-        counted = [place for place, tag in enumerate(tags) if tag >= 0]
-        expected.append([task.labels[tags[place]] for place in counted])
-        found.append([prediction[place] for place in counted])
-    return expected, found
+    lengths = np.array([len(tags) for tags in gold], dtype=np.int64)
+    expected = np.fromiter(chain.from_iterable(gold), dtype=np.int64)
+    index = {name: number for number, name in enumerate(task.labels)}
+    found = np.fromiter((index.setdefault(tag, len(index)) for tags in predictions for tag in tags), dtype=np.int64)
+    counted = expected >= 0
+    sentence = np.repeat(np.arange(len(gold)), lengths)
+    kept = np.bincount(sentence[counted], minlength=len(gold))
+    return Tags(expected[counted], kept), Tags(found[counted], kept), list(index)
 
 
 def _gold(task: Task, rows: Dataset) -> list[list[int]]:

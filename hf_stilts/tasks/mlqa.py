@@ -10,6 +10,7 @@ TASK = Task(
     languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
     train=("squad_v1",),
     metric="f1",
+    normalisation="mlqa",
     license="cc-by-sa-3.0",
     paper="1910.07475",
 )

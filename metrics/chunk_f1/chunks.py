@@ -28,8 +28,8 @@ def _pairs(*wanted: str) -> NDArray[np.bool_]:
     """Whether two neighbouring prefixes are among those wanted, written "BS" for B and then S; `*` is any."""
     every = PREFIXES + "*"
     table = np.zeros((len(every), len(every)), dtype=bool)
-    for first, second in wanted:
-        rows, columns = (slice(None) if prefix == "*" else every.index(prefix) for prefix in (first, second))
+    for pair in wanted:
+        rows, columns = (slice(None) if prefix == "*" else every.index(prefix) for prefix in pair)
         table[rows, columns] = True
     return table
 
@@ -139,8 +139,8 @@ def chunk_scores(
     >>> chunk_scores([["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "O", "O", "B-LOC"]])
     {'f1': 0.5, 'precision': 0.5, 'recall': 0.5}
     """
-    sides, names = number_tags(gold, found)
-    return overall(count_chunks(*sides, names, rule))
+    (expected, predicted), names = number_tags(gold, found)
+    return overall(count_chunks(expected, predicted, names, rule))
 
 
 def overall(counts: Counts) -> dict[str, float]:
