@@ -7,17 +7,22 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.lineage import RECORD_FILE, Record
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.training.encoder import HandOver
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
+from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer, parent_of
 
 TRAINERS: dict[str, type[StiltsTrainer]] = {trainer.phase: trainer for trainer in (IntermediateTrainer, TargetTrainer)}
 
@@ -41,8 +46,11 @@ def run_phase(
         recipe: hyper-parameter profile.
         publish: sends the checkpoints that are saved.
         resume: go on from the newest checkpoint, in the output folder or (with `publish`) on the Hub; from the start
-            where there is none.
+            where there is none. Stages that are finished are not done again.
         trainer_arguments: passed to the phase's Trainer.
+
+    A target that trains on several tasks one after another (XCOPA: SIQA, then COPA) does so here, body and head going
+    on; each stage but the last has a folder of its name in the output folder, and only the last is published.
 
     Returns:
         Task, folder, steps, seconds, the score on English dev and where the body came from. The final model and its
@@ -50,6 +58,12 @@ def run_phase(
     """
     trainer_class = TRAINERS[phase]
     task = load_task(task)
+    if phase == TargetTrainer.phase and len(task.train) > 1:
+        folder = arguments(load_recipe(recipe, task, phase), ["--output_dir", f"runs/{phase}-{task.name}", *flags])
+        before, start = _before(task, flags, folder.output_dir, recipe, resume, trainer_arguments)
+        last = [*flags, "--output_dir", folder.output_dir]
+        result = run_phase(phase, task.train[-1], last, recipe=recipe, publish=publish, resume=resume, **start)
+        return result | {"task": task.name, "body": f"Body and head come from {before}."}
     trained = trainer_class.training_task(task)
     figures = load_recipe(recipe, trained, phase)
     args = arguments(figures, ["--output_dir", f"runs/{phase}-{task.name}", *flags])
@@ -70,6 +84,49 @@ def run_phase(
         trained.metric: metrics.get(f"eval_{trained.metric}"),
         "body": str(trainer.handover) if trainer.handover else None,
     }
+
+
+def _before(
+    task: Task, flags: Sequence[str], folder: str, recipe: str, resume: bool, trainer_arguments: dict[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """Train all stages of a target but the last; the folder of the last of them, and how the next one starts.
+
+    A stage is finished when its record lies in its folder, which `save_model` writes last.
+    """
+    start = dict(trainer_arguments)
+    for name in task.train[:-1]:
+        stage = Path(folder) / name
+        if resume and (stage / RECORD_FILE).is_file():
+            _check_start(stage, **start)
+        else:
+            run_phase("target", name, [*flags, "--output_dir", str(stage)], recipe=recipe, resume=resume, **start)
+        PartialState().wait_for_everyone()  # the first process writes what all of them read next
+        start = {key: value for key, value in start.items() if key not in ("model", "init", "namespace", "after")}
+        start["after"] = str(stage)
+    return stage, start
+
+
+def _check_start(
+    stage: Path,
+    *,
+    model: Any = None,
+    init: str | None = None,
+    namespace: str | None = None,
+    after: str | None = None,
+    **_: Any,
+) -> None:
+    """Refuse a finished stage that did not start where this run does."""
+    if after is not None or not isinstance(model, str | None):
+        return  # the stage before was checked; a model object does not say where it is from
+    found = resolve(init, base=model, namespace=namespace) if init else None
+    name, commit = (found.repo_id, found.commit) if found else (model or DEFAULT_MODEL, None)
+    wanted = parent_of(HandOver(name, commit, 0, ()))
+    parent = Record.from_json((stage / RECORD_FILE).read_text(encoding="utf-8")).parent
+    if parent is None or parent.id != wanted.id or (wanted.commit or parent.commit) != parent.commit:
+        raise StiltsError(
+            f"{stage} was trained from {parent.id if parent else 'nothing'}; this run starts from {wanted.id}. Nothing "
+            "was done. Pass another --output_dir, or leave out --resume to train it anew."
+        )
 
 
 def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | None:
