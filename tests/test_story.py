@@ -76,6 +76,9 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     assert [step["name"] for step in walk] == [published["name"], BASE]
     assert {row["state"] for row in stilts("checkpoints", "verify", published["name"], "--json")} == {"unchanged"}
 
+    again = stilts("reproduce", "me/xlm-roberta-base-stilts-mnli@step-2", "--json")
+    assert {row["compared"]: row["difference"] for row in again} == {"accuracy": 0, "loss": 0, "weights": 0}
+
     target = ("target", "udpos", "--from", "mnli", "--model", BASE, "--namespace", "me", "--output_dir", "runs/udpos")
     (tagger,) = stilts(*target, "--max_steps", "2", "--use_cpu", "1", "--json")
     assert "come from me/xlm-roberta-base-stilts-mnli@" in tagger["body"]

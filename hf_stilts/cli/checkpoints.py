@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hf_stilts.cli.options import Json
+from hf_stilts.cli.options import DataDir, Json
 
 app = typer.Typer()
 published = typer.Typer(help="What is published, and where it comes from.", invoke_without_command=True)
@@ -74,4 +75,26 @@ def publish(
     show(report.rows(), as_json=as_json)
     say(str(report), as_json=as_json)
     if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="A published checkpoint: mnli, mnli@step-2000, org/model@step-2000.")],
+    output_dir: Annotated[Path | None, typer.Option("--output_dir", "--output-dir", help="Where to train.")] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="Points by which a score may be off.")] = 0.5,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Run a published checkpoint's training again, at the same revisions, and compare scores and weights."""
+    from contextlib import redirect_stdout
+
+    from hf_stilts.console import say, show
+    from hf_stilts.training.reproduce import reproduce as again
+
+    with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
+        found = again(name, output_dir, data_dir=data_dir)
+    show(found.rows(), as_json=as_json)
+    say(str(found), as_json=as_json)
+    if not found.within(tolerance):
         raise typer.Exit(1)
