@@ -36,10 +36,12 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/real_data"))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the steps and of the evaluation rows")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--phase", choices=("train", "evaluate"), help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, default=3000, help="of pre-training")
+    parser.add_argument("--width", type=int, default=128, help="of the encoder, on a processor")
+    parser.add_argument("--phase", choices=("pretrain", "train", "evaluate"), help="one part only")
     options = parser.parse_args()
     if options.phase:
-        return {"train": train, "evaluate": evaluate}[options.phase](options)
+        return {"pretrain": pretrain, "train": train, "evaluate": evaluate}[options.phase](options)
 
     from hf_stilts.dataset_scripts import build
     from hf_stilts.hub.local import LocalHub
@@ -52,20 +54,17 @@ def main():
     with LocalHub(options.out / "hub") as hub:
         environment = os.environ | hub.environment() | {"HF_STILTS_DATA": str(options.out / "mirror")}
         environment |= {"HF_HOME": str(options.out / "cache"), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-        for phase in ("train", "evaluate"):  # the second process finds the first one's checkpoints by name alone
+        for phase in ("pretrain", "train", "evaluate"):  # each finds what the one before it published, by name alone
             subprocess.run([sys.executable, *sys.argv, "--phase", phase], env=environment, check=True)
     print(f"{time.time() - started:.0f} seconds in all")
 
 
 def train(options):
     """Phases one and two."""
-    import torch
     from huggingface_hub import HfApi
 
     from hf_stilts import IntermediateTrainer, PublishCheckpoints, load_task
 
-    torch.manual_seed(options.seed)
-    pretrain(options)
     HfApi().create_repo(BASE, exist_ok=True)
     HfApi().upload_folder(repo_id=BASE, folder_path=options.out / "base", ignore_patterns=["*.bin", "checkpoint-*"])
     for name in INTERMEDIATE:
@@ -128,38 +127,59 @@ def pretrain(options):
 
     from hf_stilts import IntermediateTrainer, Task
 
-    texts = sorted(set(text(options.raw)))
-    tokenizer = unigram(texts)
-    size = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
-    if torch.cuda.is_available():  # the same path, more of it
-        size = {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "intermediate_size": 2048}
-    config = XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=386, **size)
+    torch.manual_seed(options.seed)
+    alone, pairs = sorted(set(text(options.raw))), list(translations(options.raw))
+    tokenizer = unigram(alone)
+    width, layers = (512, 8) if torch.cuda.is_available() else (options.width, 4)  # with a GPU the same path, more of it
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=386, hidden_size=width, num_hidden_layers=layers,
+        num_attention_heads=width // 32, intermediate_size=4 * width,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # it sees each text a few times at most
+    )  # fmt: skip
     task = Task(kind="fill-mask", dataset="local/text", name="text")
     trainer = IntermediateTrainer(
         XLMRobertaForMaskedLM(config),
-        arguments(options, "base", 700, batch=24, rate=2e-3),
+        arguments(options, "base", options.steps, batch=32, rate=2e-3),
         task=task,
         processing_class=tokenizer,
-        max_length=64,
-        train_dataset=Dataset.from_dict({"text": texts}),
-        eval_dataset=Dataset.from_dict({"text": texts[::400]}),
+        max_length=128,
+        train_dataset=Dataset.from_dict({"text": [*alone, *pairs]}),
+        eval_dataset=Dataset.from_dict({"text": alone[::400]}),
     )
     trainer.train()
     trainer.save_model(options.out / "base")
-    report(options, {"phase": "pretraining", "task": "text", "texts": len(texts), **trainer.evaluate()})
+    report(options, {"phase": "pretraining", "texts": len(alone), "pairs": len(pairs), **trainer.evaluate()})
 
 
 def text(raw):
     """Monolingual text: NTREX, the paragraphs of TyDiQA, the training and dev sentences of UD."""
-    for code in ("ref." + each for each in NTREX.values()):
-        yield from (raw / "ntrex" / f"newstest2019-{code}.txt").read_text("utf-8").rstrip("\n").split("\n")
-    yield from (raw / "ntrex" / "newstest2019-src.eng.txt").read_text("utf-8").rstrip("\n").split("\n")
+    for side in ntrex(raw).values():
+        yield from side
     for name in TYDIQA:
         for article in json.loads((raw / "tydiqa_goldp" / f"{name}.json").read_text("utf-8"))["data"]:
             yield from (paragraph["context"] for paragraph in article["paragraphs"])
     for file in sorted((raw / "ud").glob("*/*-ud-train.conllu")) + sorted((raw / "ud").glob("*/*-ud-dev.conllu")):
         lines = file.read_text("utf-8").split("\n")
         yield from (line.removeprefix("# text = ") for line in lines if line.startswith("# text = "))
+
+
+def translations(raw):
+    """Translation language modelling (Conneau and Lample 2019): a sentence and its translation in one window."""
+    sides = ntrex(raw)
+    english = sides.pop("en")
+    for place, side in enumerate(sides.values()):
+        for line, pair in enumerate(zip(english, side, strict=True)):
+            yield " ".join(pair if (line + place) % 2 else pair[::-1])
+
+
+def ntrex(raw):
+    """The first 700 lines of NTREX in every language; the others stay unseen, for mining."""
+    files = {"en": "src.eng"} | {language: f"ref.{code}" for language, code in NTREX.items()}
+    folder = raw / "ntrex"
+    return {
+        language: (folder / f"newstest2019-{name}.txt").read_text("utf-8").split("\n")[:700]
+        for language, name in files.items()
+    }
 
 
 def unigram(texts):
