@@ -1,0 +1,115 @@
+"""Replaces words of a row's texts and keeps its labels right: answers are found again, tokens keep their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import regex
+
+from hf_stilts.data.variety import text_columns
+from hf_stilts.task import HEADLESS, StiltsError, Task
+
+# Scripts that put no blanks between words, and the lengthener that kana share.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+# Letters with their marks and digits; an apostrophe inside is part of the word, a hyphen ends it.
+_SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
+_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{_SPACED}(?:['’]{_SPACED})*")
+
+
+class Run(NamedTuple):
+    """Letters without a blank between them: one word, or several where the script puts no blanks (`unspaced`)."""
+
+    start: int
+    end: int
+    unspaced: bool
+
+
+class Edit(NamedTuple):
+    """Put `text` in place of what stands from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+Editor = Callable[[str, Sequence[int], str], Iterable[Edit]]
+"""Text, offsets that no edit may cross, where the text stands (`context`, `choices[1]`) -> edits, in their order."""
+
+
+def runs(text: str) -> Iterator[Run]:
+    """Runs of letters, from left to right.
+
+    >>> [text[run.start:run.end] for text in ["Don't go, well-known 東京タワー!"] for run in runs(text)]
+    ["Don't", 'go', 'well', 'known', '東京タワー']
+    """
+    for match in _RUN.finditer(text):
+        yield Run(match.start(), match.end(), match["unspaced"] is not None)
+
+
+def rewrite(text: str, edits: Sequence[Edit], offsets: Sequence[int] = ()) -> tuple[str, list[int]]:
+    """Text after edits that do not overlap, in their order, and where each of `offsets` is in it.
+
+    >>> rewrite("a cat sat", [Edit(2, 5, "Katze")], [2, 5, 9])
+    ('a Katze sat', [2, 7, 11])
+    """
+    parts, done = [], 0
+    for edit in edits:
+        parts += [text[done : edit.start], edit.text]
+        done = edit.end
+    moved = [
+        offset + sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.end <= offset)
+        for offset in offsets
+    ]
+    return "".join([*parts, text[done:]]), moved
+
+
+def edited(kind: str, row: Mapping[str, Any], editor: Editor) -> dict[str, Any]:
+    """A canonical row with its texts edited; number of tokens and choices, labels and tags stay.
+
+    An answer is what stands in the edited context where the answer stood, so it is there to the letter; a choice or a
+    token is edited by itself.
+
+    Args:
+        kind: of the row's task.
+        row: what to edit; not changed.
+        editor: gives the edits of one text.
+    """
+    new = dict(row)
+    for column in text_columns(kind):
+        value = row.get(column)
+        if isinstance(value, str):
+            if column != "context" or "answers" not in row:
+                new[column] = rewrite(value, list(editor(value, (), column)))[0]
+        elif value is not None:
+            new[column] = [
+                rewrite(each, list(editor(each, (), f"{column}[{place}]")))[0] for place, each in enumerate(value)
+            ]
+    if "answers" in row:
+        new |= _answered(row["context"], row["answers"], editor)
+    return new
+
+
+def refuse_unless_trained_on(task: Task, what: str) -> None:
+    """Refuse a task without training rows: its texts are what is tested.
+
+    Raises:
+        StiltsError: the task's kind has no head.
+    """
+    if task.kind in HEADLESS:
+        raise StiltsError(
+            f"{task.name} is a {task.kind} task: it has no training rows, and {what} what it is evaluated on would "
+            "change the question. Name a task that is trained on: hf-stilts tasks"
+        )
+
+
+def _answered(context: str, answers: Mapping[str, Any], editor: Editor) -> dict[str, Any]:
+    starts = list(answers["answer_start"])
+    ends = [start + len(text) for start, text in zip(starts, answers["text"], strict=True)]
+    cuts = sorted({*starts, *ends})
+    text, moved = rewrite(context, list(editor(context, cuts, "context")), [*starts, *ends])
+    spans = list(zip(moved[: len(starts)], moved[len(starts) :], strict=True))
+    return {
+        "context": text,
+        "answers": {"text": [text[start:end] for start, end in spans], "answer_start": [start for start, _ in spans]},
+    }
