@@ -63,6 +63,8 @@ class Task:
             set itself names (`hf_stilts.data.load.labelled`).
         aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
         languages: codes in which there are rows to evaluate on: two letters, or `qaa` to `qtz` for a made-up language.
+        built: those of `languages` that no repository on the Hub has: a converter makes their rows from the publisher's
+            files (`hf-stilts data build`).
         splits: canonical split (train, validation, test) -> split of the data set, or several: `train_r1+train_r2`.
         candidates: configuration with the candidates of all languages, a row each (`id`, `text`), where the languages
             share them (answer retrieval).
@@ -84,6 +86,7 @@ class Task:
     labels: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ("en",)
+    built: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
     candidates: str | None = None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import hf_stilts.tasks
 from hf_stilts.data.canonical import canonical
+from hf_stilts.data.load import served
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import KINDS, StiltsError, Task, list_tasks, load_task
 
@@ -240,6 +241,13 @@ def test_languages_are_those_of_the_benchmarks():
     assert {name: len(set(load_task(name).languages)) for name in xtreme_r} == xtreme_r
     assert set(load_task("udpos").languages) >= {"lt", "pl", "ro", "uk", "wo"}
     assert load_task("mlqa").config_for("vi") == "MLQA.vi.vi"
+
+
+def test_languages_that_the_hub_lacks_are_not_asked_of_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_STILTS_DATA", raising=False)
+    assert set(load_task("udpos").languages) - set(served("udpos")) == {"lt", "pl", "ro", "uk", "wo"}
+    assert served("udpos", tmp_path) == load_task("udpos").languages, "who builds a mirror has all of them there"
+    assert all(set(load_task(name).built) <= set(load_task(name).languages) for name in OWN)
 
 
 def test_a_split_has_its_own_name_in_the_data_set():

@@ -158,6 +158,22 @@ def labelled(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -
     return named(task, source.features if isinstance(source, Configuration) else source.info.features)
 
 
+def load_candidates(task: Task | str, *, data_dir: str | os.PathLike[str] | None = None) -> datasets.Dataset | None:
+    """Candidates that all languages of a task share, columns `id` and `text`; None where its rows hold their own.
+
+    They stay on disk: a million of them take no memory until they are read.
+
+    Raises:
+        StiltsError, FileNotFoundError, ConnectionError: as `load`.
+    """
+    task = load_task(task)
+    if task.candidates is None:
+        return None
+    # Plain texts, as masked language modelling reads them; the configuration belongs to no one language.
+    texts = replace(task, kind="fill-mask", config=task.candidates, columns={}, train=(), languages=("en",))
+    return load(texts, "test", "en", data_dir=data_dir)
+
+
 def data_revision(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> str:
     """What identifies the rows that `load` gives: a commit of the Hub, or `mirror:` and 12 hex digits of content.
 
@@ -186,6 +202,13 @@ def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[s
     with _reaching(task):
         present = set(_splits(_source(task, language, data_dir)))
     return tuple(split for split in ("train", "validation", "test") if present >= {*task.split_for(split).split("+")})
+
+
+def served(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Languages that are evaluated where none is asked for: in a mirror all, from the Hub all but `task.built`."""
+    task = load_task(task)
+    built = task.built if mirror_root(data_dir) is None else ()
+    return tuple(language for language in task.languages if language not in built)
 
 
 def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
@@ -219,7 +242,7 @@ def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[
     Args:
         task: a task or its name.
         out: the mirror; what it already holds of other tasks stays.
-        languages: two-letter codes; all of the task's when None.
+        languages: two-letter codes; all of the task's that the Hub has when None.
 
     Returns:
         What was copied, task by task.
@@ -229,7 +252,8 @@ def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[
             card, which makes them visible to `load`, is written last.
     """
     task, mirror = load_task(task), Path(out).expanduser()
-    own = [(source, tuple(languages or task.languages)) for source in task.sources]
+    wanted = tuple(languages or (code for code in task.languages if code not in task.built))
+    own = [(source, wanted) for source in task.sources]
     trained_on = [(source, ("en",)) for name in task.train for source in load_task(name).sources]
     return PrefetchReport(mirror, tuple(_prefetch(source, mirror, codes) for source, codes in [*own, *trained_on]))
 
@@ -239,7 +263,8 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
     root = f"hf://datasets/{task.dataset}@{revision}/"
     files, infos = {}, {}
     with _reaching(task):
-        for config in dict.fromkeys(_config(task, language) for language in languages):
+        shared = [] if task.candidates is None else [task.candidates]
+        for config in dict.fromkeys([*(_config(task, language) for language in languages), *shared]):
             builder = _hub_builder(replace(task, revision=revision), config)
             if not builder.config.data_files:
                 raise ConnectionError("only the cache of an earlier load was found, which is no copy of its files")
@@ -318,7 +343,7 @@ def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
         raise StiltsError(
             f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
-            f"Correct config= or revision= of task {task.name}."
+            f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
         ) from error
     except RuntimeError as error:
         if "scripts are no longer supported" not in str(error):

@@ -17,12 +17,12 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
-from hf_stilts.data.load import data_revision, labelled, load, splits
+from hf_stilts.data.load import data_revision, labelled, load, served, splits
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
-from hf_stilts.kinds import Retrieved, kind_for
+from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
@@ -59,7 +59,7 @@ def zero_shot(
         model: name or folder of a checkpoint, a model object, or the Trainer that trained it. A task with a head wants
             a model whose head was trained for it; retrieval takes any encoder.
         task: name, path of a task file, or `Task`.
-        languages: two-letter codes; default: all that the task has.
+        languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
         options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `data_dir`, and what
             retrieval kinds take.
 
@@ -110,7 +110,7 @@ def each_language(
     if torch.cuda.is_available():
         scored.model.to(PartialState().device)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
-    for language in languages or task.languages:
+    for language in languages or served(task, data_dir):
         kind = kind_for(task, language)
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
         if task.has_head:
@@ -128,7 +128,7 @@ def each_language(
         common = {
             "task": task.name,
             "language": language,
-            "rows": len(rows),
+            "rows": len(found.ids) if together else len(rows),
             "split": split,
             "setting": _setting(task, language, scored.record, trained_in),
             "model": scored.name,
@@ -209,7 +209,7 @@ def _scored(model: str | PreTrainedModel | StiltsTrainer, task: Task) -> _Scored
 
 def _setting(task: Task, language: str, record: Record | None, trained_in: Sequence[str] | None) -> str:
     """How the model came to this language; part of every row, because scores of different settings do not compare."""
-    if not task.has_head:
+    if not task.has_head and not (task.train and record and record.phase == "target"):
         return "no target training"
     languages = trained_in if trained_in is not None else record.languages if record else ()
     if not languages:

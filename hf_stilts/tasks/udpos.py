@@ -15,8 +15,9 @@ TASK = Task(
     languages=(
         "af", "ar", "bg", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "hu", "id", "it",
         "ja", "kk", "ko", "mr", "nl", "pt", "ru", "ta", "te", "th", "tl", "tr", "ur", "vi", "yo", "zh",
-        "lt", "pl", "ro", "uk", "wo",  # XTREME-R's, from UD 2.7: not on the Hub, build them from the treebanks
+        "lt", "pl", "ro", "uk", "wo",
     ),
+    built=("lt", "pl", "ro", "uk", "wo"),  # XTREME-R's, from the treebanks of UD 2.7
     metric="f1",
     license="other",
     paper="2003.11080",
