@@ -17,7 +17,7 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
-from hf_stilts.data.load import data_revision, labelled, load, served, splits
+from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
@@ -110,10 +110,18 @@ def each_language(
     if torch.cuda.is_available():
         scored.model.to(PartialState().device)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
-    for language in languages or served(task, data_dir):
+    asked = tuple(languages or served(task, data_dir))
+    together: dict[str, Retrieved] = {}
+    if getattr(load_kind(task.kind), "joint", False):
+        pool = {"candidates": load_candidates(task, data_dir=data_dir)}
+        every = {language: load(task, split, language, limit=limit, data_dir=data_dir) for language in asked}
+        together = load_kind(task.kind).evaluate(task, every, scored.model, tokenizer, **pool, **retrieval)
+    for language in asked:
         kind = kind_for(task, language)
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
-        if task.has_head:
+        if language in together:
+            found = together[language]
+        elif task.has_head:
             predictions = predict(
                 scored.model, task, rows, tokenizer,
                 max_length=window, label_order=scored.order, progress=f"{task.name} {language}",

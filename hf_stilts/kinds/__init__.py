@@ -82,6 +82,8 @@ class RetrievalKind(Protocol):
     """A kind without training data or head: the encoder is used as it is.
 
     `tuned_on` names the canonical split, if any, on which a threshold is set for the others (`tune_on=` of `evaluate`).
+    A kind with `joint = True` searches all languages at once: its `evaluate` is given language -> rows, and returns
+    language -> `Retrieved`.
     """
 
     name: str

@@ -1,0 +1,209 @@
+"""Find what answers a query among the candidates of all languages, with an encoder as it is (LAReQA, Mewsli-X)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_stilts.kinds import Retrieved
+from hf_stilts.kinds.bitext_retrieval import default_layer
+from hf_stilts.kinds.dual_encoder import DualEncoding
+from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits, recall, reciprocal_rank
+from hf_stilts.retrieval import encode
+from hf_stilts.retrieval.corpus import encode_shards, search_shards
+from hf_stilts.task import StiltsError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_stilts.task import Task
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query: its id, text and language, and the ids of its right answers in every language."""
+
+    name: str
+    text: str
+    language: str
+    gold: frozenset[str]
+
+
+@dataclass(frozen=True)
+class AnswerRetrieval:
+    """Exact search by cosine over one pool of candidates, for the questions of all languages together (XTREME-R).
+
+    Args:
+        depth: how many candidates are ranked, the 20 of mAP@20.
+    """
+
+    name: str = "answer-retrieval"
+    tuned_on: str | None = None
+    joint: bool = True
+    depth: int = 20
+
+    def evaluate(
+        self,
+        task: Task,
+        rows: Mapping[str, Dataset],
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        candidates: Dataset | None = None,
+        layer: int | None = None,
+        pooling: Any = None,
+        query_length: int | None = None,
+        candidate_length: int | None = None,
+        cache: str | None = None,
+        **encoding: Any,
+    ) -> dict[str, Retrieved]:
+        """Scores of every language's questions, in percent, among the candidates of all languages in `rows`.
+
+        Args:
+            task: only its name is read, for messages.
+            rows: language -> one row with `query_ids`, `queries` and `gold`, the ids of each query's right answers in
+                all languages, and with `candidate_ids` and `candidates`, the pool's part in this language.
+            model: any encoder; one that `DualEncoderTrainer` trained says itself how it is to be used.
+            tokenizer: the model's.
+            candidates: instead of the rows' candidates, one row each with `id` and `text`.
+            layer: k means `hidden_states[k]`. None: the last of a dual encoder, else `default_layer`.
+            pooling: as in `hf_stilts.encode`. None: as the dual encoder was trained, else "mean".
+            query_length: tokens of a query, special ones included. None: as it was trained, else LAReQA's 96.
+            candidate_length: tokens of a candidate. None: as it was trained, else LAReQA's 256.
+            cache: folder for the candidates' vectors, so that a stopped run goes on where it was.
+            encoding: further arguments of `hf_stilts.encode`.
+
+        Returns:
+            For each language that has queries `map@20`, `mrr@20` and `recall@20`. Where the candidates' languages are
+            known also `map@20_cross`, with right answers in the query's own language out of the pool;
+            `same_language@20`, the share of results in the query's own language, which shows language bias; and the
+            language's line of the recall matrix, `recall@20_de`: the share of German answers that are found. Ids are
+            those of the queries, predictions the ranked ids. A right answer outside the pool is not counted; a query
+            without any scores 0.
+
+        Raises:
+            StiltsError: not one row per language, a candidate's id twice, or no right answer in the whole pool.
+        """
+        questions = [each for language, data in rows.items() for each in _questions(task, language, data)]
+        ids, texts, spoken = _pool(task, rows, candidates)
+        place = {name: row for row, name in enumerate(ids)}
+        gold = [{place[name] for name in each.gold if name in place} for each in questions]
+        if not any(gold) or len(place) < len(ids):
+            raise StiltsError(
+                f"Task {task.name}: {sum(map(len, gold))} right answers are among {len(ids)} candidates with "
+                f"{len(place)} ids. Expected some, and every id once. Correct the rows, or name more --languages."
+            )
+        trained = DualEncoding.of(model.config)
+        known = trained or DualEncoding(pooling="mean")
+        settings = {
+            "layer": (model.config.num_hidden_layers if trained else default_layer(model)) if layer is None else layer,
+            "pooling": pooling or known.pooling,
+        }
+        encoding = {**encoding, "layers": settings["layer"], "pooling": settings["pooling"]}
+        asked = encode(
+            model, tokenizer, [each.text for each in questions],
+            max_length=query_length or known.query_length, **encoding,
+        )  # fmt: skip
+        length = candidate_length or known.candidate_length
+        shards = encode_shards(model, tokenizer, texts, folder=cache, max_length=length, **encoding)
+        # Answers in the query's own language are taken out of the ranking later on: look that much deeper.
+        own = [{row for row in rows if spoken[row] == q.language} for q, rows in zip(questions, gold, strict=True)]
+        ranked = search_shards(asked, shards, self.depth + max(map(len, own), default=0)).indices
+        found = {"candidates": len(ids), "pool": " ".join(rows) if candidates is None else "shared"}
+        ranking = Ranking(questions, ranked, gold, own, spoken, self.depth)
+        return {
+            language: Retrieved(
+                scores,
+                {**settings, **found},
+                ids=[questions[row].name for row in at],
+                predictions=[[ids[place] for place in ranked[row, : self.depth]] for row in at],
+                shares=shares,
+            )
+            for language, at, scores, shares in ranking.by_language()
+        }
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What was found for the questions of all languages, by rows of the pool.
+
+    Attributes:
+        questions: n of them.
+        ranked: int64 (n, depth or more), best first.
+        gold: for each question the rows of its right answers; `own` those of them in its own language.
+        spoken: language of every candidate; empty texts where it is not known.
+        depth: how much of a ranking is scored.
+    """
+
+    questions: Sequence[Question]
+    ranked: NDArray[np.int64]
+    gold: Sequence[set[int]]
+    own: Sequence[set[int]]
+    spoken: NDArray[np.str_]
+    depth: int
+
+    def by_language(self) -> Iterator[tuple[str, NDArray[np.int64], dict[str, float], NDArray[np.float64]]]:
+        """Language, its questions' places, its scores, and (average precision, 1) for each of them."""
+        k = self.depth
+        asked = np.array([each.language for each in self.questions])
+        top = self.ranked[:, :k]
+        hits = find_hits(top.tolist(), self.gold, k)
+        precision = average_precision(hits)
+        values = {f"map@{k}": precision, f"mrr@{k}": reciprocal_rank(hits), f"recall@{k}": recall(hits)}
+        known = [language for language in dict.fromkeys(asked.tolist()) if (self.spoken == language).any()]
+        if known:
+            values |= {
+                f"map@{k}_cross": self._cross(),
+                f"same_language@{k}": (self.spoken[top] == asked[:, None]).mean(1),
+            }
+        answers = np.array([(place, row) for place, rows in enumerate(self.gold) for row in rows], dtype=np.int64).T
+        found, wanted = np.where(hits.hit[:, : top.shape[1]], self.spoken[top], ""), self.spoken[answers[1]]
+        for language in dict.fromkeys(asked.tolist()):
+            at = np.flatnonzero(asked == language)
+            scores = {name: 100.0 * float(each[at].mean()) for name, each in values.items()}
+            for other in known:
+                there = np.count_nonzero(wanted[asked[answers[0]] == language] == other)
+                if there:
+                    scores[f"recall@{k}_{other}"] = 100.0 * np.count_nonzero(found[at] == other) / there
+            yield language, at, scores, np.stack((precision[at], np.ones(len(at))), axis=1)
+
+    def _cross(self) -> NDArray[np.float64]:
+        """Average precision, right answers in the question's own language being out of the pool."""
+        left = [
+            [row for row in ranking if row not in own]
+            for ranking, own in zip(self.ranked.tolist(), self.own, strict=True)
+        ]
+        gold = [rows - own for rows, own in zip(self.gold, self.own, strict=True)]
+        return average_precision(find_hits(left, gold, self.depth))
+
+
+def _questions(task: Task, language: str, rows: Dataset) -> list[Question]:
+    if len(rows) != 1:
+        raise StiltsError(
+            f"Task {task.name} has {len(rows)} rows in {language}; expected one that holds all queries and candidates. "
+            "Gather them into lists in the task's prepare=."
+        )
+    columns = (rows[0][name] for name in ("query_ids", "queries", "gold"))
+    return [Question(name, text, language, frozenset(gold)) for name, text, gold in zip(*columns, strict=True)]
+
+
+def _pool(
+    task: Task, rows: Mapping[str, Dataset], candidates: Dataset | None
+) -> tuple[list[str], Sequence[str], NDArray[np.str_]]:
+    """Ids, texts and languages of all candidates."""
+    if candidates is not None:
+        return candidates["id"][:], candidates["text"], np.full(len(candidates), "")
+    parts = {language: data[0] for language, data in rows.items()}
+    if not all("candidates" in part for part in parts.values()):
+        raise StiltsError(f"The rows of task {task.name} hold no candidates. Set candidates= in its file, or add them.")
+    ids = [name for part in parts.values() for name in part["candidate_ids"]]
+    texts = [text for part in parts.values() for text in part["candidates"]]
+    return ids, texts, np.repeat(list(parts), [len(part["candidates"]) for part in parts.values()])
+
+
+KIND = AnswerRetrieval()
