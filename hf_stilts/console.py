@@ -15,6 +15,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hf_stilts.evaluation.gains import GainReport
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -54,6 +56,57 @@ def show_scores(table: pd.DataFrame) -> None:
         out.print(
             Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True)
         )
+
+
+def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a benchmark's scores: every language, then the means of tasks, groups and the whole.
+
+    Args:
+        table: rows of `run_benchmark`.
+        found: what `benchmark_scores` makes of them; this is the JSON.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        return
+    show_scores(table)
+    rows = [
+        {
+            "task": name, "group": task["group"], "metric": task["metric"], "score": task["score"],
+            "languages": f"{task['languages']} of {task['should be']}",
+        }
+        for name, task in found["tasks"].items()
+    ]  # fmt: skip
+    out.print()
+    show(rows, as_json=False)
+    if found["groups"]:
+        out.print()
+        show([{"group": name, "score": score} for name, score in found["groups"].items()], as_json=False)
+    for note in found["notes"]:
+        out.print(f"\n{note}")
+
+
+def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
+    """Print what intermediate training brought; as JSON all tables in one object."""
+    if as_json:
+        sys.stdout.write(json.dumps(vars(report), ensure_ascii=False) + "\n")
+        return
+    tables = {
+        "Tasks, mean over languages (p: sign test over languages, p_holm: corrected over tasks)": report.tasks,
+        "Languages (low, high: 95 % over examples)": report.languages if languages else [],
+        "Groups": report.groups,
+        "Gaps between languages": report.gaps,
+        "Best start per target, chosen on English dev": report.best,
+    }
+    for title, rows in tables.items():
+        if rows:
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            lines = [{column: row.get(column) for column in columns} for row in rows]
+            lines = [line | {p: f"{line[p]:.3f}" for p in ("p", "p_holm") if line.get(p) is not None} for line in lines]
+            show(lines, as_json=False, title=title)
+            out.print()
+    for note in report.notes:
+        out.print(note)
 
 
 def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:

@@ -2,39 +2,104 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import DataDir, Json, Limit, split_list
+from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Json, Limit, Namespace, Recipe, split_list
+from hf_stilts.task import StiltsError, load_task
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(context_settings=STOCK_FLAGS)
 def evaluate(
-    task: list[str],
-    model: Annotated[str, typer.Option(help="Checkpoint by name or folder.")],
+    name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
+    model: Annotated[str, typer.Option(help="Trained checkpoint; of a benchmark: the public model to start from.")],
+    init: Annotated[
+        str | None, typer.Option("--from", help="Benchmark: intermediate checkpoint by name; without it, the baseline.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Benchmark: comma-separated; default: all.")] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
     limit: Limit = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state for retrieval tasks, 0 = embeddings.")] = None,
+    recipe: Recipe = "jiant",
+    label: Annotated[str | None, typer.Option(help="Benchmark: what tables call the start; seeds share one.")] = None,
+    namespace: Namespace = None,
     data_dir: DataDir = None,
-    output: Annotated[Path | None, typer.Option(help="Also append the rows to this .jsonl file.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output_dir", "--output-dir", help="Benchmark: folder of the run.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score one model in every language of one or more tasks."""
+    """Score one model in every language of some tasks, or train and score every task of a benchmark.
+
+    hf-stilts evaluate xtreme --model FacebookAI/xlm-roberta-base --from mnli trains each target in English once, scores
+    every language, and goes on where it was if it is run again. Any field of transformers.TrainingArguments is an
+    option of these trainings: --max_steps 500 --seed 7.
+    """
+    from hf_stilts.benchmark import list_benchmarks
+
+    flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
+    names = name[: len(name) - len(flags)]
+    common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
+    common |= {} if layer is None else {"layer": layer}
+    if len(names) == 1 and names[0] in list_benchmarks():
+        training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
+        chosen = {"tasks": split_list(tasks), "out": output_dir}
+        _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
+        return
+    stray = [*flags, *(["--from"] if init else []), *(["--tasks"] if tasks else [])]
+    if stray:
+        raise StiltsError(
+            f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
+            f"it, only a benchmark trains. To train one: hf-stilts target {names[0]} --from NAME"
+        )
+    _evaluate_tasks(names, model, as_json, output, **common)
+
+
+@app.command()
+def gains(
+    results: Annotated[list[Path], typer.Argument(help="Files results.jsonl of evaluate, or their folders.")],
+    baseline: Annotated[str, typer.Option(help="The start that the others are compared with.")] = "none",
+    bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare runs from intermediate checkpoints with the baseline: gains, their chance, gaps, the best per target."""
+    from hf_stilts.console import show_gains
+    from hf_stilts.evaluation.gains import gains as compare
+
+    show_gains(
+        compare(results, baseline=baseline, bootstrap=bootstrap, seed=seed), languages=languages, as_json=as_json
+    )
+
+
+def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:
+    from contextlib import redirect_stdout
+
+    from hf_stilts.console import show_benchmark
+    from hf_stilts.evaluation.benchmark_run import benchmark_scores, run_benchmark
+
+    with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
+        table = run_benchmark(name, model, **options)
+    show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
+
+
+def _evaluate_tasks(names: list[str], model: str, as_json: bool, output: Path | None, **options: Any) -> None:
+    for name in names:
+        load_task(name)  # a mistyped name is answered before torch is loaded
     import pandas as pd
 
     from hf_stilts.console import show, show_scores
     from hf_stilts.evaluation.zero_shot import append_jsonl, zero_shot
 
-    options: dict[str, Any] = {} if layer is None else {"layer": layer}
-    chosen = split_list(languages)
-    table = pd.concat(
-        zero_shot(model, each, chosen, split=split, limit=limit, data_dir=data_dir, **options) for each in task
-    )
+    table = pd.concat(zero_shot(model, name, **options) for name in names)
     if output:
         append_jsonl(table, output)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -32,13 +33,16 @@ def run_benchmark(
     model: str = DEFAULT_MODEL,
     *,
     init: str | None = None,
+    label: str | None = None,
     namespace: str | None = None,
     out: str | os.PathLike[str] | None = None,
     tasks: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
     recipe: str = "jiant",
     flags: Sequence[str] = (),
+    split: str = "test",
     limit: int | None = None,
+    layer: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
@@ -52,6 +56,8 @@ def run_benchmark(
         benchmark: `"xtreme"`, `"xtreme-r"` or a `Benchmark`.
         model: public model: the start without `init`, else the one that `init` descends from.
         init: intermediate checkpoint by name (`"mnli"`); `None` is the baseline.
+        label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
+            else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
         namespace: whose intermediate checkpoint.
         out: folder of the run. Default: `runs/<benchmark>-<model>[-from-<init>]`. It receives
 
@@ -63,7 +69,9 @@ def run_benchmark(
         languages: some of the benchmark's; a task without any of them is left out.
         recipe: profile of hyper-parameters.
         flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
+        split: canonical split to score.
         limit: at most so many rows for training, and of each language.
+        layer: hidden state for retrieval tasks. Default: the published one.
         data_dir: local mirror of the data sets.
 
     Returns:
@@ -78,7 +86,12 @@ def run_benchmark(
     encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
     folder = Path(out or f"runs/{benchmark.name}-{_short(model)}{f'-from-{_short(init)}' if init else ''}")
     settings: dict[str, Any] = {"benchmark": benchmark.name, "model": model, "from": encoder if init else None}
-    settings |= {"recipe": recipe, "flags": list(flags), "limit": limit}
+    settings |= {
+        "label": label or (label_of(init) if init else "none"),
+        "recipe": recipe,
+        "flags": list(flags),
+        "limit": limit,
+    }
     processes = PartialState()
     _claim(folder, settings, write_it=processes.is_main_process)
     rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
@@ -89,12 +102,17 @@ def run_benchmark(
         if not missing:
             continue
         trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
-        if task.has_head or task.train:
+        trains = task.has_head or bool(task.train)
+        if trains:
             trained = _trained(task, folder, processes, flags=flags, recipe=recipe, init=encoder if init else None,
                                model=None if init else model, limit=limit, data_dir=data_dir)  # fmt: skip
-        source = {"benchmark": benchmark.name, "intermediate": init or "none", "dev_score": trained["dev_score"]}
+        source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
+        source |= {"dev_score": trained["dev_score"]}
         metric = benchmark.metric(task)
-        for result in each_language(trained["folder"], task, missing, limit=limit, data_dir=data_dir):
+        options: dict[str, Any] = {} if layer is None or trains else {"layer": layer}
+        for result in each_language(
+            trained["folder"], task, missing, split=split, limit=limit, data_dir=data_dir, **options
+        ):
             rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
             if processes.is_main_process:
                 write_lines(predictions_file(folder, task.name, result.language), result.predictions)
@@ -195,6 +213,15 @@ def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:
             )
     elif write_it:
         write(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+def label_of(name: str) -> str:
+    """What tables call an intermediate checkpoint: its task, as the name says it.
+
+    >>> [label_of(name) for name in ("mnli", "org/xlm-roberta-base-stilts-mnli-seed7", "runs/intermediate-mnli/")]
+    ['mnli', 'mnli', 'intermediate-mnli']
+    """
+    return re.sub(r"-seed\d+(?=$|-)", "", _short(name)).rpartition("-stilts-")[2]
 
 
 def _short(name: str) -> str:
