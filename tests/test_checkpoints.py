@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
@@ -10,6 +11,7 @@ from parcels import api_of, checkpoint, deliver_all
 from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
 from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
 from hf_stilts.hub.parcel import new_parcel, pack
+from hf_stilts.hub.scores import add_scores
 from hf_stilts.task import StiltsError
 
 BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
@@ -192,3 +194,20 @@ def test_verify_needs_checksums(api):
     api.create_repo("org/foreign")
     with pytest.raises(StiltsError, match="org/foreign has no stilts.json with checksums"):
         verify("org/foreign", api=api)
+
+
+def test_scores_measured_later_stand_in_the_record_and_on_the_card_and_weights_and_tags_stay(publish, api):
+    name = publish("mnli", 2, metrics_by_language={"de": {"mnli_accuracy": 0.5}})
+    before = resolve(name, api=api)
+    commit = add_scores("mnli", {"de": {"udpos_f1": 71.25}, "sw": {"udpos_f1": 40.0}}, api=api)
+    after = resolve(name, api=api)
+    assert after.commit == commit != before.commit
+    expected = {"de": {"mnli_accuracy": 0.5, "udpos_f1": 71.25}, "sw": {"udpos_f1": 40.0}}
+    assert after.record == replace(before.record, metrics_by_language=expected)
+    card = Path(api.hf_hub_download(name, "README.md", revision=commit)).read_text()
+    assert "| de | 0.5000 | 71.2500 |" in card and "| sw |  | 40.0000 |" in card
+    assert resolve(f"{name}@step-2", api=api).record == before.record
+    assert verify(name, api=api).ok
+    for wrong in (f"{name}@step-2", str(Path.cwd())):
+        with pytest.raises(StiltsError, match="without a revision"):
+            add_scores(wrong, expected, api=api)

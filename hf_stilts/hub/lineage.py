@@ -84,6 +84,7 @@ class Record:
         seed: seed of the run.
         step: optimizer steps done when this checkpoint was saved; epoch: the same in passes over the data.
         metrics: scores of this step and of no other; empty where none was computed at this step.
+        scored_on: what `metrics` were computed on (`500 rows of the English validation split`).
         metrics_by_language: language code -> scores of this step.
         pipeline_tag: the Hub's name for the kind of problem (`text-classification`).
         layer: hidden state recommended for retrieval (0 = embeddings), if one was chosen.
@@ -104,6 +105,7 @@ class Record:
     step: int = 0
     epoch: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    scored_on: str | None = None
     metrics_by_language: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pipeline_tag: str | None = None
     layer: int | None = None

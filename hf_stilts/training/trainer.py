@@ -126,6 +126,7 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
         self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
         self.tokenizer_for_rows = processing_class
         self.own_data = train_dataset is not None
+        self.scored_on: str | None = None
         if train_dataset is None:
             train_dataset = training_rows(self.task, languages, limit=limit, data_dir=data_dir, exclude=exclude)
         elif languages is not None or exclude is not None:
@@ -134,6 +135,7 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
             )
         if eval_dataset is None:
             eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
+            self.scored_on = f"{len(eval_dataset)} rows of the English {self.task.split_for('validation')} split"
         train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
         several = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
         # Features of each evaluation set with the rows that they came from: decoding and scoring read both.
@@ -195,6 +197,7 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
             parent=parent_of(self.handover) if self.handover else None,
             languages=codes_of(by_language) or ("en",),
             pipeline_tag=self.task.kind,
+            scored_on=self.scored_on,
             recipe={"profile": self.profile, "max_length": self.max_length, **self.vocabulary_recipe},
         )
 

@@ -1,0 +1,58 @@
+"""Adds scores that were measured after training, language by language, to a checkpoint that is already published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from hf_stilts.hub.card import render
+from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.lineage import RECORD_FILE
+from hf_stilts.task import StiltsError
+
+CARD = "README.md"
+
+
+def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: HfApi | None = None) -> str:
+    """Write scores into `stilts.json` and the card of a published checkpoint, in one commit on `main`.
+
+    Weights and tags stay as they are. Scores of the same name are replaced, others are kept.
+
+    Args:
+        name: what `resolve` takes, without a revision: a tag does not move, so only `main` can be added to.
+        by_language: language code -> name of the score (`udpos_f1`) -> value.
+        api: client of the Hub.
+
+    Returns:
+        The new commit.
+
+    Raises:
+        StiltsError: the checkpoint is not on the Hub, has a revision, or was not published by hf_stilts.
+    """
+    api = api or HfApi()
+    found = resolve(name, api=api)
+    if found.commit is None or found.revision is not None or found.record is None:
+        raise StiltsError(
+            f"{name} cannot take scores: {'it has no ' + RECORD_FILE if found.record is None else 'main alone can'}. "
+            "Name a repository that hf_stilts published, without a revision: hf-stilts checkpoints"
+        )
+    old = found.record.metrics_by_language
+    languages = sorted({*old, *by_language})
+    record = replace(
+        found.record,
+        metrics_by_language={code: {**old.get(code, {}), **by_language.get(code, {})} for code in languages},
+    )
+    card = Path(api.hf_hub_download(found.repo_id, CARD, revision=found.commit)).read_text(encoding="utf-8")
+    notes = re.findall(r"^> \*\*Note:\*\* (.*)\.$", card, flags=re.MULTILINE)
+    texts = {CARD: render(record, found.repo_id, f"step-{record.step}", notes), RECORD_FILE: record.to_json()}
+    commit = api.create_commit(
+        found.repo_id,
+        [CommitOperationAdd(path, text.encode()) for path, text in texts.items()],
+        commit_message=f"Scores in {', '.join(sorted(by_language))}",
+        parent_commit=found.commit,  # what somebody else wrote in between is not overwritten
+    )
+    return str(commit.oid)
