@@ -12,9 +12,9 @@ from hf_stilts.task import HEADLESS, StiltsError, Task
 
 # Scripts that put no blanks between words, and the lengthener that kana share.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
-# Letters with their marks and digits; an apostrophe inside is part of the word, a hyphen ends it.
+# Letters with their marks and digits; an apostrophe or a (non-)joiner inside is part of the word, a hyphen ends it.
 _SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
-_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{_SPACED}(?:['’]{_SPACED})*")
+_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{_SPACED}(?:['’\u200c\u200d]{_SPACED})*")
 
 
 class Run(NamedTuple):
