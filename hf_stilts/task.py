@@ -69,6 +69,7 @@ class Task:
         candidates: configuration with the candidates of all languages, a row each (`id`, `text`), where the languages
             share them (answer retrieval).
         train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
+        translated: whether its training rows in languages other than English are machine translations.
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
             returns `None` to drop the row.
         language_of: code of the language of a row as it is stored, where one configuration holds several.
@@ -91,6 +92,7 @@ class Task:
     parts: tuple[str, ...] = ()
     candidates: str | None = None
     train: tuple[str, ...] = ()
+    translated: bool = False
     prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
     language_of: Callable[[dict[str, Any]], str] | None = None
     metric: str = "accuracy"
@@ -243,7 +245,13 @@ def _from_file(path: Path) -> Task:
             f"{path} cannot be read as Python. Give the path of a Python file that defines TASK = Task(...)."
         )
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StiltsError(
+            f"{path} ends in {type(error).__name__}: {error}. Expected Python that defines TASK = Task(...). "
+            f"Run it alone to see where: python {path}"
+        ) from error
     return _named(module, path.stem)
 
 

@@ -10,11 +10,12 @@ from transformers import AutoModelForSequenceClassification, TrainingArguments
 
 from hf_stilts.data.load import load
 from hf_stilts.evaluation.predict import batches, predict
+from hf_stilts.evaluation.setting import setting
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
-from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 
@@ -77,6 +78,43 @@ def test_the_setting_is_what_the_training_was_and_unknown_where_nothing_says_so(
     assert settings(trained_in=["de", "sw"]) == ["zero-shot", "in-language"]
     (tmp_path / "m" / "stilts.json").unlink()
     assert settings() == ["unknown", "unknown"]
+
+
+NLI, TATOEBA = load_task("xnli"), load_task("tatoeba")
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ([("mnli", "en")], {"en": "in-language", "de": "zero-shot"}),
+        ([("mnli", "en"), ("mnli", "de-t-en")], {"en": "in-language", "de": "translate-train", "sw": "zero-shot"}),
+        ([("xnli", "en"), ("xnli", "sw")], {"en": "in-language", "sw": "translate-train"}),  # XNLI's are translations
+        ([("udpos", "sw")], {"sw": "in-language", "en": "zero-shot"}),
+        ([("mnli", "en-x-cs50-de-sw")], {"en": "in-language", "de": "code-switched", "fr": "zero-shot"}),
+        ([("gone", "de")], {"de": "in-language"}),  # a task that is not installed here
+    ],
+)
+def test_the_setting_of_each_language_follows_from_the_training_rows(sources, found):
+    record = Record(phase="target", tasks=tuple(TaskSource(name, language=tag) for name, tag in sources))
+    assert {language: setting(NLI, language, record) for language in found} == found
+
+
+def test_the_setting_where_nothing_was_trained_or_nothing_is_known():
+    assert setting(TATOEBA, "de", Record(phase="intermediate", languages=("de",))) == "no target training"
+    assert setting(NLI, "de", None) == setting(NLI, "de", Record(phase="target")) == "unknown"
+    assert setting(load_task("lareqa"), "de", Record(phase="target", languages=("en",))) == "zero-shot"
+
+
+def test_a_head_that_was_drawn_and_never_trained_is_refused(tmp_path):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    rows = load(SINGLE, "test", "en", data_dir=data)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, max_steps=1, save_strategy="no")
+    run = TargetTrainer(tiny.save(tmp_path / "p"), args, task=SINGLE, train_dataset=rows, eval_dataset=rows)
+    for fresh in (run, run.model):
+        with pytest.raises(StiltsError, match=r"The head of this model \(.*classifier.*\) is as it was drawn"):
+            zero_shot(fresh, SINGLE, data_dir=data, tokenizer=run.processing_class)
+    run.train()
+    assert len(zero_shot(run.model, SINGLE, data_dir=data, tokenizer=run.processing_class))
 
 
 def test_a_trainer_is_scored_as_it_is_and_as_the_folder_that_it_saves(tmp_path):

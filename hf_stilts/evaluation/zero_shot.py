@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
 from hf_stilts.evaluation.predict import predict
+from hf_stilts.evaluation.setting import setting
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
@@ -97,7 +98,8 @@ def each_language(
         split: canonical split to score.
         limit: at most so many rows of each language.
         max_length: tokens per window. Default: what the published scripts use for the kind.
-        trained_in: languages of the training data. Default: what the checkpoint's `stilts.json` or the Trainer says.
+        trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
+            `stilts.json` or the Trainer says.
         data_dir: local mirror of the data sets.
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
@@ -138,7 +140,7 @@ def each_language(
             "language": language,
             "rows": len(found.ids) if together else len(rows),
             "split": split,
-            "setting": _setting(task, language, scored.record, trained_in),
+            "setting": setting(task, language, scored.record, trained_in),
             "model": scored.name,
             "model_revision": scored.revision,
             "data_revision": data_revision(task, language, data_dir=data_dir),
@@ -213,16 +215,6 @@ def _scored(model: str | PreTrainedModel | StiltsTrainer, task: Task) -> _Scored
         else (load_body(found.repo_id, found.commit)[0], None)
     )
     return _Scored(loaded, order, None, found.repo_id, found.commit, found.record)
-
-
-def _setting(task: Task, language: str, record: Record | None, trained_in: Sequence[str] | None) -> str:
-    """How the model came to this language; part of every row, because scores of different settings do not compare."""
-    if not task.has_head and not (task.train and record and record.phase == "target"):
-        return "no target training"
-    languages = trained_in if trained_in is not None else record.languages if record else ()
-    if not languages:
-        return "unknown"
-    return "in-language" if language in languages else "zero-shot"
 
 
 def _examples(found: Retrieved) -> Iterator[dict[str, Any]]:

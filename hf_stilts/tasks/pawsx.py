@@ -10,6 +10,7 @@ TASK = Task(
     columns={"text": "sentence1", "text_pair": "sentence2", "label": "label"},
     labels=("0", "1"),  # as XTREME's files have them; 1 is a paraphrase
     languages=("de", "en", "es", "fr", "ja", "ko", "zh"),
+    translated=True,
     license="other",
     paper="1908.11828",
 )

@@ -8,6 +8,7 @@ TASK = Task(
     config="{language}",
     languages=("ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh"),
     splits={"train": "translate_train", "validation": "translate_dev"},
+    translated=True,
     metric="em_and_f1",
     license="cc-by-sa-4.0",
     paper="2003.11080",

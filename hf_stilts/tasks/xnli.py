@@ -11,6 +11,7 @@ TASK = Task(
     labels=("entailment", "neutral", "contradiction"),
     aliases={"contradictory": "contradiction"},
     languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
+    translated=True,
     license="cc-by-nc-4.0",
     paper="1809.05053",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -154,6 +156,7 @@ def with_fresh_head(
     carried = {name for name in target.state_dict() if name in body_state}
     prefix = f"{model.base_model_prefix}."
     fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
+    model.untrained_head = fresh, _digest(model, fresh)
     return model.eval(), HandOver(source, _commit(source, revision), len(carried), fresh)
 
 
@@ -167,10 +170,17 @@ def load_trained(
         (`None` where the order is already the task's, or the kind has no labels).
 
     Raises:
-        StiltsError: the checkpoint has no trained head for this kind, or labels that the task does not know.
+        StiltsError: the checkpoint has no trained head for this kind, the head of a model object is still as
+            `with_fresh_head` drew it, or the labels are none that the task knows.
     """
     kind = load_kind(task.kind)
     if isinstance(source, PreTrainedModel):
+        names, drawn = getattr(source, "untrained_head", ((), None))
+        if names and _digest(source, names) == drawn:
+            raise StiltsError(
+                f"The head of this model ({', '.join(_modules(names))}) is as it was drawn: its score on {task.name} "
+                f"would be chance. Train it first: TargetTrainer(model, args, task={task.name!r}).train()"
+            )
         return source, label_order(source.config, task)
     config = transformers.AutoConfig.from_pretrained(source, revision=revision)
     wanted = kind.model_class(config)
@@ -234,6 +244,16 @@ def _commit(source: str, revision: str | None) -> str | None:
         return None
     file = try_to_load_from_cache(source, "config.json", revision=revision)
     return Path(file).parent.name if isinstance(file, str) else revision
+
+
+def _digest(model: PreTrainedModel, names: tuple[str, ...]) -> str:
+    """Hash of some parameters, by which a head that was never trained is known again."""
+    found = hashlib.blake2b(digest_size=16)
+    parameters = dict(model.named_parameters())
+    for name in names:
+        if name in parameters:
+            found.update(parameters[name].detach().cpu().contiguous().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _modules(parameters: tuple[str, ...]) -> list[str]:
