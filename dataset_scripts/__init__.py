@@ -20,8 +20,8 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from datasets import Dataset, concatenate_datasets
 
-from hf_stilts.data.load import UNREACHABLE
 from hf_stilts.data.mirror import CARD, read_card
+from hf_stilts.data.source import UNREACHABLE
 from hf_stilts.dataset_scripts.raw import Raw
 from hf_stilts.dataset_scripts.repository import (
     Config,

@@ -2,7 +2,7 @@
 
 from datasets import Dataset
 
-from hf_stilts.data.load import mirror_folder
+from hf_stilts.data.source import mirror_folder
 from hf_stilts.task import load_task
 
 WORDS = "house dog book city old small red cat teacher river one two".split()

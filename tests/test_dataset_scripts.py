@@ -7,6 +7,7 @@ import pytest
 import yaml
 from datasets import List, Value
 from hub_fixture import Client
+from raw_intermediate import INTERMEDIATE
 from raw_targets import TARGETS
 
 from hf_stilts.data.check import check
@@ -34,7 +35,7 @@ def squad(*questions, context="An owl."):
 
 
 # Converter -> its raw files, whole and right; a test takes one and spoils a file.
-RAW = TARGETS | {
+RAW = TARGETS | INTERMEDIATE | {
     "tatoeba": {"tatoeba.deu-eng.deu": "Eule\nMaus\n", "tatoeba.deu-eng.eng": "owl\nmouse\n"},
     "bucc2018": {
         "de-en/de-en.sample.de": "de-1\tEule\nde-2\tMaus\n",
@@ -252,7 +253,7 @@ def test_a_file_there_twice_is_not_guessed_at(raw, tmp_path):
 
 
 def test_unknown_converters_and_options_say_what_there_is(raw, tmp_path):
-    with pytest.raises(StiltsError, match="No converter 'mnli'. There are: bucc2018, commonsenseqa"):
+    with pytest.raises(StiltsError, match="No converter 'mnli'. There are: bucc2018, ccg, commonsenseqa"):
         build("mnli", tmp_path, tmp_path / "out")
     with pytest.raises(StiltsError, match="udpos has no option 'fuse'. It has: fused"):
         build("udpos", raw("udpos"), tmp_path / "out", options={"fuse": True})

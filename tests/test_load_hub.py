@@ -10,7 +10,8 @@ from hub_fixture import Client, Fault, Faults
 TASK = """
 import json, os, shutil, sys
 from hf_stilts.task import Task
-from hf_stilts.data.load import data_revision, load, prefetch
+from hf_stilts.data.load import data_revision, load
+from hf_stilts.data.prefetch import prefetch
 def task(revision, **changes):
     known = dict(
         kind="text-classification", dataset="local/nli", config="{language}", revision=revision, name="nli",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import stored_intermediate
 from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import hf_stilts.tasks
 from hf_stilts.data.canonical import canonical
 from hf_stilts.data.load import served
+from hf_stilts.dataset_scripts import list_converters
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import KINDS, StiltsError, Task, list_tasks, load_task
 
@@ -123,10 +125,10 @@ STORED = {
         SQUAD | {"context": "Hi there. An owl.", "answers": {"text": ["owl"], "answer_start": [13]}},
         {"id": "7", "query": "What?", "candidate": "An owl.Hi there. An owl."},
     ),
-}  # fmt: skip
+} | stored_intermediate.STORED  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [name for name in OWN if not load_task(name).parts])
 def test_rows_as_the_hub_stores_them_become_canonical(name):
     assert name in STORED, f"add a stored row of {name} to this file"
     features, stored, expected = STORED[name]
@@ -140,7 +142,9 @@ def test_a_task_says_what_a_reader_needs(name):
     task = load_task(name)
     assert task.name == name
     assert task.kind in KINDS
-    assert task.description and "/" in task.dataset and task.license and task.paper
+    assert task.description and task.license and task.paper
+    converted = {load_task(converter).dataset for converter in list_converters()}
+    assert all("/" in source.dataset or source.dataset in converted for source in task.sources)
     assert task.revision is None or (len(task.revision) == 40 and int(task.revision, 16)), "a commit, never a branch"
     assert not task.has_head or all(load_task(each).kind == task.kind for each in task.train)
     if task.config:
@@ -165,7 +169,7 @@ def test_an_unknown_name_suggests_the_nearest(wrong, meant):
 
 
 def test_a_name_like_no_other_lists_all():
-    with pytest.raises(StiltsError, match="bucc2018, commonsenseqa"):
+    with pytest.raises(StiltsError, match="anli_plus, bucc2018, ccg, commonsenseqa"):
         load_task("zzzzzz")
 
 
@@ -209,6 +213,8 @@ def test_an_installed_package_brings_its_tasks(tmp_path, monkeypatch, points_at)
         ({"kind": "tagging"}, "has kind 'tagging'.*Set kind="),
         ({"columns": {"premise": "text"}}, "maps column 'premise'.*left of columns="),
         ({"languages": ("en", "xx")}, "language 'xx'"),
+        ({"dataset": ""}, "expected one of the two"),
+        ({"parts": ("mnli",)}, "expected one of the two"),
         ({"labels": ("yes",), "aliases": {"ja": "jes"}}, "alias ja -> jes"),
     ],
 )
@@ -254,3 +260,29 @@ def test_a_split_has_its_own_name_in_the_data_set():
     assert load_task("mnli").split_for("validation") == "validation_matched"
     assert load_task("mnli").split_for("train") == "train"
     assert json.dumps(dict(load_task("xquad").splits)) == '{"test": "validation"}'
+
+
+NINE = {"anli_plus", "mnli", "qqp", "squad_v2", "squad_v1", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"}
+MULTILINGUAL = {
+    "xnli_translate_train": 15,
+    "pawsx": 7,
+    "tydiqa": 9,
+    "panx": 48,
+    "udpos": 38,
+    "squad_translate_train": 10,
+}
+
+
+def test_intermediate_tasks_are_those_of_the_paper_and_train_in_their_languages():
+    assert NINE | {"siqa", "copa"} | {*MULTILINGUAL} <= {*list_tasks()}
+    assert {name: len(load_task(name).languages) for name in MULTILINGUAL} == MULTILINGUAL
+    # XCOPA's recipe trains on Social IQa, then on COPA; jiant's main metrics where the paper is silent
+    metrics = {"qqp": "acc_and_f1", "squad_v1": "em_and_f1", "squad_v2": "em_and_f1", "ccg": "accuracy"}
+    assert {name: load_task(name).metric for name in metrics} == metrics
+
+
+def test_parts_are_tasks_of_the_same_kind_and_labels():
+    for name in list_tasks():
+        task = load_task(name)
+        assert all(source.kind == task.kind and {*source.labels} == {*task.labels} for source in task.sources)
+    assert [source.name for source in load_task("anli_plus").sources] == ["anli", "mnli", "snli"]

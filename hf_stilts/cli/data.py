@@ -27,13 +27,17 @@ def data_build(
     as_json: Json = False,
 ) -> None:
     """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
-    from hf_stilts.console import show
+    from hf_stilts.console import say, show
     from hf_stilts.dataset_scripts import build
 
     report = build(
         name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
     )
     show(report.rows(), as_json=as_json)
+    say(
+        f"{sum(part.rows for part in report.parts)} rows. Next: hf-stilts data check {name} --data-dir {out}",
+        as_json=as_json,
+    )
 
 
 @app.command("check")
@@ -44,11 +48,12 @@ def data_check(
     as_json: Json = False,
 ) -> None:
     """Load some rows of every language and split of a task and look at them."""
-    from hf_stilts.console import show
+    from hf_stilts.console import say, show
     from hf_stilts.data.check import check
 
     report = check(task, split_list(languages), data_dir=data_dir)
     show(report.rows(), as_json=as_json)
+    say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -62,7 +67,7 @@ def data_prefetch(
 ) -> None:
     """Copy what a task needs from the Hub into a mirror, for machines without network."""
     from hf_stilts.console import show
-    from hf_stilts.data.load import prefetch
+    from hf_stilts.data.prefetch import prefetch
 
     show(prefetch(task, out, languages=split_list(languages)).rows(), as_json=as_json)
 

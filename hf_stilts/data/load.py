@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import datasets
-import pyarrow as pa
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from huggingface_hub import DatasetCard, HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
 
 from hf_stilts.data.canonical import canonical, named
 from hf_stilts.data.exclusion import read_exclusion
-from hf_stilts.data.mirror import CARD, Configuration, describe, read_card, read_configuration, write
+from hf_stilts.data.mirror import Configuration
 from hf_stilts.data.progress import progress_bars
+from hf_stilts.data.source import commit_of, config_of, mirror_root, mirrored, reaching, source_of, splits_of
 from hf_stilts.data.variety import stored_as, variety
 from hf_stilts.task import LABELLED, StiltsError, Task, load_task
-
-MIRROR = "HF_STILTS_DATA"
-# The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
-UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
-
-
-@dataclass(frozen=True)
-class Prefetched:
-    """What `prefetch` copied for one task: from which repository and commit, into which folder, how many bytes."""
-
-    task: str
-    dataset: str
-    revision: str
-    folder: Path
-    files: tuple[str, ...]
-    size: int
-
-
-@dataclass(frozen=True)
-class PrefetchReport:
-    """What `prefetch` copied into a mirror: for the task itself, then for the tasks that train it."""
-
-    mirror: Path
-    parts: tuple[Prefetched, ...]
-
-    def rows(self) -> list[dict[str, object]]:
-        """One dictionary a task, for tables."""
-        return [vars(part) | {"folder": str(part.folder), "files": len(part.files)} for part in self.parts]
-
-    def __str__(self) -> str:
-        return str(self.mirror)
 
 
 def load(
@@ -101,9 +57,9 @@ def load(
     task = labelled(task, data_dir)
     if task.parts:
         return datasets.concatenate_datasets(load_parts(task, split, language, limit=limit, data_dir=data_dir))
-    with _reaching(task):
-        source = _source(task, language, data_dir)
-        stored = _stored_splits(task, split, language, _splits(source))
+    with reaching(task):
+        source = source_of(task, language, data_dir)
+        stored = _stored_splits(task, split, language, splits_of(source))
         shared = zip(stored, _shares(limit, len(stored)), strict=True)
         rows = [_read(task, source, name, language, share) for name, share in shared if share != 0]
         return datasets.concatenate_datasets(rows)
@@ -153,9 +109,14 @@ def labelled(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -
     if task.labels or task.parts or task.kind not in LABELLED:
         return task
     language = "en" if "en" in task.languages else task.languages[0]
-    with _reaching(task):
-        source = _source(task, language, data_dir)
-    return named(task, source.features if isinstance(source, Configuration) else source.info.features)
+    with reaching(task):
+        source = source_of(task, language, data_dir)
+        features = source.features if isinstance(source, Configuration) else source.info.features
+        if features is None:  # the card does not say the types, so the files must
+            split = next(iter(splits_of(source)))
+            builder = source.builder(split, stream=True) if isinstance(source, Configuration) else source
+            features = builder.as_streaming_dataset(split)._resolve_features().features
+    return named(task, features)
 
 
 def load_candidates(task: Task | str, *, data_dir: str | os.PathLike[str] | None = None) -> datasets.Dataset | None:
@@ -185,8 +146,8 @@ def data_revision(task: Task | str, language: str = "en", data_dir: str | os.Pat
     task, language = stored_as(load_task(task), language, mirror_root(data_dir))
     if task.parts:
         return " ".join(f"{part.name}@{data_revision(part, language, data_dir)}" for part in task.sources)
-    mirrored = _mirrored(task, _config(task, language), data_dir)
-    return mirrored.revision if mirrored else _commit(task)
+    stored = mirrored(task, config_of(task, language), data_dir)
+    return stored.revision if stored else commit_of(task)
 
 
 def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -199,8 +160,8 @@ def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[s
     if task.parts:
         each = [splits(part, language, data_dir) for part in task.sources]
         return tuple(split for split in each[0] if all(split in others for others in each))
-    with _reaching(task):
-        present = set(_splits(_source(task, language, data_dir)))
+    with reaching(task):
+        present = set(splits_of(source_of(task, language, data_dir)))
     return tuple(split for split in ("train", "validation", "test") if present >= {*task.split_for(split).split("+")})
 
 
@@ -209,18 +170,6 @@ def served(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> 
     task = load_task(task)
     built = task.built if mirror_root(data_dir) is None else ()
     return tuple(language for language in task.languages if language not in built)
-
-
-def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Folder of the task's data set in the mirror that `load` would read; None when it would read the Hub."""
-    root = mirror_root(data_dir)
-    return root / task.dataset if root else None
-
-
-def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Folder of the mirror that `load` would read; None when it would read the Hub."""
-    root = data_dir if data_dir is not None else os.environ.get(MIRROR)
-    return Path(root).expanduser() if root else None
 
 
 def _without(
@@ -236,134 +185,6 @@ def _without(
     return exclusion.without(load(task, split, language, data_dir=data_dir), names)
 
 
-def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[str] | None = None) -> PrefetchReport:
-    """Copy what a task reads, and the tasks that train it, from the Hub into a mirror, at the pinned commits.
-
-    Args:
-        task: a task or its name.
-        out: the mirror; what it already holds of other tasks stays.
-        languages: two-letter codes; all of the task's that the Hub has when None.
-
-    Returns:
-        What was copied, task by task.
-
-    Raises:
-        StiltsError, ConnectionError: as `load`. Files that have come stay, and a second call goes on from there; the
-            card, which makes them visible to `load`, is written last.
-    """
-    task, mirror = load_task(task), Path(out).expanduser()
-    wanted = tuple(languages or (code for code in task.languages if code not in task.built))
-    own = [(source, wanted) for source in task.sources]
-    trained_on = [(source, ("en",)) for name in task.train for source in load_task(name).sources]
-    return PrefetchReport(mirror, tuple(_prefetch(source, mirror, codes) for source, codes in [*own, *trained_on]))
-
-
-def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
-    revision, folder = _commit(task), out / task.dataset
-    root = f"hf://datasets/{task.dataset}@{revision}/"
-    files, infos = {}, {}
-    with _reaching(task):
-        shared = [] if task.candidates is None else [task.candidates]
-        for config in dict.fromkeys([*(_config(task, language) for language in languages), *shared]):
-            builder = _hub_builder(replace(task, revision=revision), config)
-            if not builder.config.data_files:
-                raise ConnectionError("only the cache of an earlier load was found, which is no copy of its files")
-            name = config or builder.config.name
-            files[name] = {
-                split: [path.removeprefix(root) for path in paths] for split, paths in builder.config.data_files.items()
-            }
-            infos[name] = builder.info
-        paths = sorted({path for splits in files.values() for paths in splits.values() for path in paths})
-        snapshot_download(task.dataset, repo_type="dataset", revision=revision, allow_patterns=paths, local_dir=folder)
-        card = read_card(folder / CARD) if (folder / CARD).is_file() else _foreign_card(task, revision)
-    describe(card, files, infos)
-    write(folder / CARD, str(card))
-    size = sum((folder / path).stat().st_size for path in paths)
-    return Prefetched(task.name, task.dataset, revision, folder, tuple(paths), size)
-
-
-def _foreign_card(task: Task, revision: str) -> DatasetCard:
-    """The repository's own card, without the configurations: it names files that a mirror of a part does not have."""
-    try:
-        card = read_card(Path(hf_hub_download(task.dataset, CARD, repo_type="dataset", revision=revision)))
-    except EntryNotFoundError:
-        return read_card(None)
-    card.data.pop("configs", None)
-    card.data.pop("dataset_info", None)
-    return card
-
-
-def _commit(task: Task) -> str:
-    if task.revision is not None and re.fullmatch("[0-9a-f]{40}", task.revision):
-        return task.revision
-    with _reaching(task):
-        return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
-
-
-def _config(task: Task, language: str) -> str | None:
-    if language not in task.languages:
-        raise StiltsError(
-            f"Task {task.name} has no language {language!r}. Give one that it has: {', '.join(task.languages)}."
-        )
-    return task.config_for(language)
-
-
-def _source(
-    task: Task, language: str, data_dir: str | os.PathLike[str] | None
-) -> Configuration | datasets.DatasetBuilder:
-    config = _config(task, language)
-    mirrored = _mirrored(task, config, data_dir)
-    if mirrored is None and "/" not in task.dataset:
-        raise FileNotFoundError(
-            f"The rows of task {task.name} are on no Hub: their publisher does not give them away. Expected a mirror "
-            f"here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
-        )
-    return mirrored or _hub_builder(task, config)
-
-
-def _mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
-    folder = mirror_folder(task, data_dir)
-    if folder is None:
-        return None
-    if not (folder / CARD).is_file():
-        raise FileNotFoundError(f"No {folder / CARD}: the mirror lacks {task.dataset}. {_how_to_get(task)}.")
-    try:
-        return read_configuration(folder, config)
-    except (ValueError, FileNotFoundError) as error:
-        missing = f"{folder} does not hold configuration {config!r}: {error}"
-        raise FileNotFoundError(f"{missing}. {_how_to_get(task)}.") from error
-
-
-def _hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
-    try:
-        # hf://, because a folder google/xquad below the working directory would be taken for the repository otherwise
-        builder = datasets.load_dataset_builder(f"hf://datasets/{task.dataset}", config, revision=task.revision)
-    except ValueError as error:
-        if "Couldn't find cache" in str(error):  # the Hub was out of reach, which `datasets` does not say here
-            raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
-        raise StiltsError(
-            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
-            f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
-        ) from error
-    except RuntimeError as error:
-        if "scripts are no longer supported" not in str(error):
-            raise
-        raise StiltsError(
-            f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
-            f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
-        ) from error
-    # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
-    if task.revision is not None and builder.hash != task.revision:
-        raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
-    return builder
-
-
-def _splits(source: Configuration | datasets.DatasetBuilder) -> list[str]:
-    if isinstance(source, Configuration):
-        return list(source.files)
-    return [str(split) for split in source.config.data_files or source.info.splits or ()]
-
-
 def _stored_splits(task: Task, split: str, language: str, present: list[str]) -> list[str]:
     joined = task.split_for(split)
     stored = joined.split("+")
@@ -377,35 +198,3 @@ def _stored_splits(task: Task, split: str, language: str, present: list[str]) ->
         f"Task {task.name} has no split {split!r}{called} in language {language!r}.{train} "
         f"Ask for one that is there: {', '.join(present)}."
     )
-
-
-@contextmanager
-def _reaching(task: Task) -> Iterator[None]:
-    """Say what to do when the Hub is out of reach or does not have the data set."""
-    try:
-        yield
-    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
-        raise StiltsError(
-            f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
-            "may read. Correct dataset= and revision=, or run: hf auth login"
-        ) from error
-    except (DatasetGenerationError, pa.ArrowException) as error:
-        raise StiltsError(
-            f"The files of task {task.name} ({task.dataset}) cannot be read: {error.__cause__ or error}. "
-            f"Expected Parquet or JSON lines. Get them again. {_how_to_get(task)}."
-        ) from error
-    except UNREACHABLE as error:
-        raise ConnectionError(
-            f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
-            f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
-        ) from error
-
-
-def _how_to_get(task: Task) -> str:
-    ways = [
-        f"hf-stilts data prefetch {task.name} --out DIR (where there is a network)" if "/" in task.dataset else "",
-        f"hf-stilts data build {task.name} --raw DIR --out DIR (from the publisher's files)"
-        if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{task.name}")
-        else "",
-    ]
-    return f"Run: {', or: '.join(filter(None, ways))}"

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datasets import Dataset
 
 from hf_stilts.data.language_mix import Languages, mix_languages
-from hf_stilts.data.load import data_revision, load, load_parts, mirror_root
+from hf_stilts.data.load import data_revision, load, load_parts
+from hf_stilts.data.source import mirror_root
 from hf_stilts.data.variety import is_tag, stored_as, variety
 from hf_stilts.hub.lineage import TaskSource
 from hf_stilts.task import Task

@@ -1,0 +1,146 @@
+"""Where the rows of a task are, a mirror on this machine or the Hub, and what to type where they are in neither."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from hf_stilts.data.mirror import CARD, Configuration, read_configuration
+from hf_stilts.task import StiltsError, Task, list_tasks, load_task
+
+MIRROR = "HF_STILTS_DATA"
+# The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
+UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
+
+
+def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Folder of the task's data set in the mirror that `load` would read; None when it would read the Hub."""
+    root = mirror_root(data_dir)
+    return root / task.dataset if root else None
+
+
+def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Folder of the mirror that `load` would read; None when it would read the Hub."""
+    root = data_dir if data_dir is not None else os.environ.get(MIRROR)
+    return Path(root).expanduser() if root else None
+
+
+def commit_of(task: Task) -> str:
+    """Commit of the data set that is read from the Hub: the pinned one, or the newest."""
+    _refuse_what_no_hub_has(task)
+    if task.revision is not None and re.fullmatch("[0-9a-f]{40}", task.revision):
+        return task.revision
+    with reaching(task):
+        return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
+
+
+def config_of(task: Task, language: str) -> str | None:
+    """Name of the configuration that holds a language, which must be one of the task's."""
+    if language not in task.languages:
+        raise StiltsError(
+            f"Task {task.name} has no language {language!r}. Give one that it has: {', '.join(task.languages)}."
+        )
+    return task.config_for(language)
+
+
+def source_of(
+    task: Task, language: str, data_dir: str | os.PathLike[str] | None
+) -> Configuration | datasets.DatasetBuilder:
+    """A configuration of a mirror, or what reads it from the Hub where no mirror was named."""
+    config = config_of(task, language)
+    return mirrored(task, config, data_dir) or hub_builder(task, config)
+
+
+def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
+    """A configuration of the mirror that was named, by argument or environment; None where none was."""
+    folder = mirror_folder(task, data_dir)
+    if folder is None:
+        return None
+    if not (folder / CARD).is_file():
+        raise FileNotFoundError(f"No {folder / CARD}: the mirror lacks {task.dataset}. {_how_to_get(task)}.")
+    try:
+        return read_configuration(folder, config)
+    except (ValueError, FileNotFoundError) as error:
+        missing = f"{folder} does not hold configuration {config!r}: {error}"
+        raise FileNotFoundError(f"{missing}. {_how_to_get(task)}.") from error
+
+
+def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
+    """What reads a configuration from the Hub at the pinned commit, or from the cache of an earlier time."""
+    _refuse_what_no_hub_has(task)
+    try:
+        # hf://, because a folder google/xquad below the working directory would be taken for the repository otherwise
+        builder = datasets.load_dataset_builder(f"hf://datasets/{task.dataset}", config, revision=task.revision)
+    except ValueError as error:
+        if "Couldn't find cache" in str(error):  # the Hub was out of reach, which `datasets` does not say here
+            raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
+        raise StiltsError(
+            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
+            f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
+        ) from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+        raise StiltsError(
+            f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
+            f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+        ) from error
+    # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
+    if task.revision is not None and builder.hash != task.revision:
+        raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
+    return builder
+
+
+def splits_of(source: Configuration | datasets.DatasetBuilder) -> list[str]:
+    """Names of the splits that are there, as the data set calls them."""
+    if isinstance(source, Configuration):
+        return list(source.files)
+    return [str(split) for split in source.config.data_files or source.info.splits or ()]
+
+
+@contextmanager
+def reaching(task: Task) -> Iterator[None]:
+    """Say what to do when the Hub is out of reach or does not have the data set."""
+    try:
+        yield
+    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
+        raise StiltsError(
+            f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
+            "may read. Correct dataset= and revision=, or run: hf auth login"
+        ) from error
+    except (DatasetGenerationError, pa.ArrowException) as error:
+        raise StiltsError(
+            f"The files of task {task.name} ({task.dataset}) cannot be read: {error.__cause__ or error}. "
+            f"Expected Parquet or JSON lines. Get them again. {_how_to_get(task)}."
+        ) from error
+    except UNREACHABLE as error:
+        raise ConnectionError(
+            f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
+            f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+        ) from error
+
+
+def _refuse_what_no_hub_has(task: Task) -> None:
+    if "/" not in task.dataset:
+        raise FileNotFoundError(
+            f"The rows of task {task.name} are on no Hub: their publisher does not give them away. Expected a mirror "
+            f"here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+        )
+
+
+def _how_to_get(task: Task) -> str:
+    same = [task.name, *(name for name in list_tasks() if load_task(name).dataset == task.dataset)]
+    build = (name for name in same if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"))
+    ways = [f"hf-stilts data prefetch {task.name} --out DIR (where there is a network)"] * ("/" in task.dataset)
+    ways += [f"hf-stilts data build {name} --raw DIR --out DIR (from the publisher's files)" for name in build][:1]
+    return f"Run: {', or: '.join(ways)}"
