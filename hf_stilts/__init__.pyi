@@ -9,6 +9,8 @@ from .task import Task as Task
 from .task import list_tasks as list_tasks
 from .task import load_task as load_task
 from .training.encoder import load_intermediate as load_intermediate
+from .training.heads import load_checkpoint as load_checkpoint
+from .training.mixture import MixtureTrainer as MixtureTrainer
 from .training.publish import PublishCheckpoints as PublishCheckpoints
 from .training.trainer import IntermediateTrainer as IntermediateTrainer
 from .training.trainer import TargetTrainer as TargetTrainer

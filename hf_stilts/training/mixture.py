@@ -406,7 +406,7 @@ def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | No
 def shared_model(
     source: str, tasks: Mapping[str, Task], revision: str | None, seed: int
 ) -> tuple[SharedBody, HandOver]:
-    """One body from `source` under fresh heads; each head as a training on its task alone would draw it."""
+    """One body from `source` under fresh heads; each head drawn from the seed, whatever the others are."""
     loaded = load_body(source, revision)
     heads: dict[str, PreTrainedModel] = {}
     fresh: list[str] = []
