@@ -1,5 +1,6 @@
 """TyDiQA, gold passages: questions asked in nine languages by people without the answer (Clark et al. 2020)."""
 
+import re
 from typing import Any
 
 from hf_stilts.languages import LANGUAGES
@@ -18,7 +19,8 @@ def realign(row: dict[str, Any]) -> dict[str, Any] | None:
     """Move offsets to the nearest place of the answer: the Hub's copy strips contexts without moving them."""
     text, starts = row["answers"]["text"], []
     for answer, start in zip(text, row["answers"]["answer_start"], strict=True):
-        places = [place for place in range(len(row["context"])) if row["context"].startswith(answer, place)]
+        overlapping = re.finditer(f"(?={re.escape(answer)})", row["context"])
+        places = [place.start() for place in overlapping]
         if not places:
             return None
         starts.append(min(places, key=lambda place: abs(place - start)))
