@@ -1,0 +1,83 @@
+"""Commands around the files of the official benchmarks: write a submission, check it, score it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from click import Context
+from typer.core import TyperGroup
+
+from hf_stilts.cli.options import DataDir, Json
+
+BenchmarkName = Annotated[str, typer.Option(help="xtreme or xtreme-r.")]
+
+
+class WriteByDefault(TyperGroup):
+    """`submission DIR` is short for `submission write DIR`."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Put the command's name in front where there is none."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=WriteByDefault,
+    help="Files of XTREME and XTREME-R: hf-stilts submission DIR --predictions RUN writes, check and score read them.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def write(
+    folder: Annotated[Path, typer.Argument(help="Where the submission goes.")],
+    predictions: Annotated[Path, typer.Option(help="Folder of a run of hf-stilts evaluate xtreme.")],
+    benchmark: BenchmarkName = "xtreme",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write predictions as the official scorer reads them."""
+    from hf_stilts.console import say, show
+    from hf_stilts.evaluation.submission import write_submission
+
+    written = write_submission(folder, predictions, benchmark, data_dir=data_dir)
+    rows = [{"task": task, "files": len(languages), "languages": languages} for task, languages in written.items()]
+    show(rows, as_json=as_json)
+    say(f"Next: hf-stilts submission check {folder} --benchmark {benchmark}", as_json=as_json)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="The submission.")],
+    benchmark: BenchmarkName = "xtreme",
+    labels: Annotated[Path | None, typer.Option(help="Compare numbers and ids with these gold labels.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what is missing or malformed, file and line; exit code 1 if anything is."""
+    from hf_stilts.console import say, show
+    from hf_stilts.evaluation.submission import check_submission
+
+    problems = check_submission(folder, benchmark, labels)
+    if problems or as_json:
+        show([problem._asdict() for problem in problems], as_json=as_json)
+    else:
+        say(f"{folder}: complete and well-formed.")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="The submission.")],
+    labels: Annotated[Path, typer.Option(help="Folder of the same layout with the gold labels.")],
+    benchmark: BenchmarkName = "xtreme",
+    lareqa: Annotated[float | None, typer.Option(help="LAReQA's mAP@20 in percent, for XTREME-R's total.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Official scores, groups and total; what is missing is named."""
+    from hf_stilts.evaluation.xtreme import evaluate, show_report
+
+    show_report(evaluate(folder, labels, benchmark, lareqa=lareqa), as_json=as_json)

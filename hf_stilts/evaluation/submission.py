@@ -1,0 +1,295 @@
+"""From predictions to the folder that XTREME's official scorer reads; and what is wrong with such a folder.
+
+Predictions are what `hf-stilts evaluate xtreme` leaves behind: a JSON object a line in `predictions/<task>/
+<language>.jsonl`, one for each row of the test set in its order, with at least `id` and `prediction`:
+
+| kind | `id` | `prediction` |
+|---|---|---|
+| text classification | any | the label's name |
+| multiple choice | any | the number of a choice |
+| token classification | any | the list of tags, one for each word |
+| question answering | the question's id | the answer, "" for none |
+| bitext mining | id of the source sentence | id of the English sentence, or null |
+| bitext retrieval | number of the row | number of the row whose source sentence translates this one's English |
+| answer retrieval | the query's id | up to 20 ids, best first |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hf_stilts.benchmark import Benchmark, load_benchmark
+from hf_stilts.data.load import load
+from hf_stilts.data.mirror import write
+from hf_stilts.evaluation import layout
+from hf_stilts.evaluation.results import PREDICTIONS, read_lines
+from hf_stilts.evaluation.xtreme import LINED
+from hf_stilts.task import StiltsError, Task, load_task
+
+# Problems that are told of one file; more of them say nothing new.
+TOLD = 5
+BUCC_IDS = re.compile(r"[a-z]{2}-\d{9}\ten-\d{9}")
+
+
+class Problem(NamedTuple):
+    """What is wrong with a submission: in which file, at which line (from 1; `None`: the whole file), and what."""
+
+    file: str
+    line: int | None
+    problem: str
+
+
+def write_submission(
+    folder: str | os.PathLike[str],
+    predictions: str | os.PathLike[str],
+    benchmark: str | Benchmark = "xtreme",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Write `<folder>/<task>/test-<language>.<extension>` for everything that has predictions; all of it or nothing.
+
+    Args:
+        folder: where the submission goes.
+        predictions: folder of a run, or its `predictions`.
+        benchmark: whose tasks and languages are submitted. LAReQA is left out: the official scorer cannot read it.
+        data_dir: local mirror of the data sets; Tatoeba's English sentences are read to sort them.
+
+    Returns:
+        task -> languages that were written.
+
+    Raises:
+        FileNotFoundError: there are no predictions.
+        StiltsError: predictions that are not those of a whole test set, or not of their kind; file and line are named.
+    """
+    benchmark, source = load_benchmark(benchmark), Path(predictions)
+    source = source / PREDICTIONS if (source / PREDICTIONS).is_dir() else source
+    texts: dict[Path, str] = {}
+    written: dict[str, tuple[str, ...]] = {}
+    for task in _readable(benchmark):
+        there = {code: source / task.name / f"{code}.jsonl" for code in benchmark.languages_of(task)}
+        there = {code: path for code, path in there.items() if path.is_file()}
+        for code, path in there.items():
+            pairs = _pairs(task, code, path, data_dir)
+            texts[layout.file_of(Path(folder), task, code)] = layout.FORMATS[task.kind].write(pairs)
+        if there:
+            written[task.name] = tuple(there)
+    if not texts:
+        raise FileNotFoundError(
+            f"No predictions of {benchmark.title} in {source}. Expected files such as xnli/de.jsonl; make them: "
+            f"hf-stilts evaluate {benchmark.name} --model NAME"
+        )
+    for path, text in texts.items():
+        write(path, text)
+    return written
+
+
+def check_submission(
+    folder: str | os.PathLike[str],
+    benchmark: str | Benchmark = "xtreme",
+    labels: str | os.PathLike[str] | None = None,
+) -> list[Problem]:
+    """All that the official scorer would stumble over or silently count as wrong.
+
+    Args:
+        folder: the submission.
+        benchmark: whose tasks and languages it must have.
+        labels: folder of the same layout with gold labels, or with another submission: numbers of lines and of tags,
+            and ids, are compared with its.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    benchmark, folder = load_benchmark(benchmark), Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"No folder {folder}. Write one: hf-stilts submission {folder} --predictions RUN")
+    problems: list[Problem] = []
+    tasks = _readable(benchmark)
+    for stray in sorted({path.name for path in folder.iterdir() if path.is_dir()} - {task.name for task in tasks}):
+        problems.append(Problem(stray, None, f"no task that {benchmark.title}'s scorer reads has this name"))
+    for task in tasks:
+        if not (folder / task.name).is_dir():
+            problems.append(
+                Problem(task.name, None, "the folder is missing; the scorer leaves out the task, and the total")
+            )
+            continue
+        wanted = {code: layout.file_of(folder, task, code) for code in benchmark.languages_of(task)}
+        for path in sorted({*(folder / task.name).iterdir()} - {*wanted.values()}):
+            expected = next(iter(wanted.values())).name
+            problems.append(
+                Problem(_name(path), None, f"the scorer does not look for this name, but e.g. for {expected}")
+            )
+        for code, path in wanted.items():
+            found = _problems(task, code, folder, Path(labels) if labels else None)
+            told = [Problem(_name(path), line, what) for line, what in found]
+            more = len(told) - TOLD
+            problems += told[:TOLD] + ([Problem(_name(path), None, f"{more} more of this kind")] if more > 0 else [])
+    return problems
+
+
+def _readable(benchmark: Benchmark) -> list[Task]:
+    return [load_task(name) for name in benchmark.tasks if name not in benchmark.unread]
+
+
+def _pairs(task: Task, language: str, path: Path, data_dir: str | os.PathLike[str] | None) -> list[tuple[Any, Any]]:
+    """Ids and predictions of a file, in the order in which the submission has them."""
+    pairs = []
+    for number, row in enumerate(read_lines(path), start=1):
+        if not {"id", "prediction"} <= set(row):
+            raise StiltsError(f"{path}, line {number} has {', '.join(row)}. Expected id and prediction.")
+        pairs.append((row["id"], row["prediction"]))
+        wrong = _wrong(task, row["prediction"])
+        if wrong:
+            raise StiltsError(f"{path}, line {number}: {wrong}. Evaluate the language again.")
+    return _by_sorted_english(task, language, path, pairs, data_dir) if task.kind == "bitext-retrieval" else pairs
+
+
+def _by_sorted_english(
+    task: Task, language: str, path: Path, pairs: list[tuple[Any, Any]], data_dir: str | os.PathLike[str] | None
+) -> list[tuple[Any, Any]]:
+    """Tatoeba's English test file is sorted by text, so that its order betrays nothing; line i is its i-th sentence."""
+    english = load(task, "test", language, data_dir=data_dir)["target"][:]
+    if sorted(row for row, _ in pairs) != list(range(len(english))):
+        raise StiltsError(
+            f"{path} has {len(pairs)} predictions; {task.name} has {len(english)} sentences in {language}. Expected "
+            "one for each row, numbered from 0; evaluate the language without --limit."
+        )
+    found = dict(pairs)
+    return [(row, found[row]) for row in sorted(range(len(english)), key=lambda row: english[row].strip())]
+
+
+def _wrong(task: Task, prediction: Any) -> str:
+    """What is wrong with one prediction, "" if nothing."""
+    expected, right = {
+        "text-classification": (f"one of {', '.join(task.labels)}", prediction in task.labels),
+        "token-classification": (
+            f"tags such as {', '.join(task.labels[:3])}",
+            isinstance(prediction, list) and set(map(str, prediction)) <= {*task.labels},
+        ),
+        "multiple-choice": (
+            "the number of a choice, 0 or 1",
+            prediction in (0, 1) and not isinstance(prediction, bool),
+        ),
+        "bitext-retrieval": ("a number of a row, from 0", isinstance(prediction, int) and prediction >= 0),
+        "bitext-mining": ("an id, or null", prediction is None or isinstance(prediction, str)),
+        "question-answering": ("the text of an answer", isinstance(prediction, str)),
+        "answer-retrieval": (
+            "a list of up to 20 different ids",
+            isinstance(prediction, list) and len({*map(str, prediction)}) == len(prediction) <= 20,
+        ),
+    }[task.kind]
+    return "" if right else f"found {prediction!r}, expected {expected}"
+
+
+def _problems(task: Task, language: str, folder: Path, labels: Path | None) -> list[tuple[int | None, str]]:
+    """Line and problem of everything that is wrong with one file."""
+    path = layout.file_of(folder, task, language)
+    if not path.is_file():
+        return [(None, "the file is missing; the scorer stops here")]
+    try:
+        found = layout.read(folder, task, language)
+    except StiltsError as error:
+        told = re.search(r", line (\d+)", str(error))
+        return [(int(told[1]) if told else None, str(error).removeprefix(str(path)).lstrip(", "))]
+    if not found:
+        return [(None, "the file is empty")]
+    gold = None
+    if labels is not None and layout.file_of(labels, task, language).is_file():
+        gold = layout.read(labels, task, language)
+    return [*_CHECKS[task.kind](task, language, path, found), *_against(task, found, gold)]
+
+
+def _check_lines(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[tuple[int | None, str]]:
+    rows = len(found)
+    for number, value in enumerate(found, start=1):
+        if task.kind == "bitext-retrieval" and str(value).isdigit():
+            wrong = (
+                "" if int(value) < rows else f"found row {value}; the file has {rows} lines, so rows end at {rows - 1}"
+            )
+        else:
+            wrong = _wrong(task, value)
+        if wrong:
+            yield number, wrong
+
+
+def _check_tags(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[tuple[int | None, str]]:
+    previous = "start"
+    for number, line in enumerate(layout.lines_of(path), start=1):
+        if line and line not in task.labels:
+            yield number, f"found {line!r}, expected one tag, e.g. {', '.join(task.labels[:3])}"
+        if not line and not previous:
+            yield number, "an empty line behind an empty line is an empty sentence"
+        previous = line
+
+
+def _check_pairs(task: Task, language: str, path: Path, found: list[str]) -> Iterator[tuple[int | None, str]]:
+    seen: dict[str, int] = {}
+    for number, line in enumerate(found, start=1):
+        if not (BUCC_IDS.fullmatch(line) and line.startswith(f"{language}-")):
+            yield (
+                number,
+                f"found {line!r}, expected two ids and a tab between, e.g. {language}-000000001\\ten-000000001",
+            )
+        elif line in seen:
+            yield number, f"the same pair as in line {seen[line]}"
+        seen.setdefault(line, number)
+
+
+def _check_object(task: Task, language: str, path: Path, found: Any) -> Iterator[tuple[int | None, str]]:
+    if not isinstance(found, Mapping):
+        yield 1, f"found {type(found).__name__}, expected an object: id -> prediction"
+        return
+    text = path.read_text(encoding="utf-8")
+    for name, prediction in found.items():
+        wrong = _wrong(task, prediction)
+        if wrong:
+            place = max(text.find(json.dumps(name)), text.find(json.dumps(name, ensure_ascii=False)), 0)
+            yield text.count("\n", 0, place) + 1, f"{name}: {wrong}"
+
+
+def _against(task: Task, found: Any, gold: Any) -> Iterator[tuple[int | None, str]]:
+    """Differences to the labels in numbers and ids."""
+    if gold is None:
+        return
+    if task.kind in LINED and len(found) != len(gold):
+        what = "sentences" if task.kind == "token-classification" else "lines"
+        yield None, f"{len(found)} {what}; the labels have {len(gold)}"
+    elif task.kind == "token-classification":
+        line = 1
+        for place, (tags, wanted) in enumerate(zip(found, gold, strict=True)):
+            if len(tags) != len(wanted):
+                yield line, f"sentence {place} has {len(tags)} tags from here on; the labels have {len(wanted)}"
+            line += len(tags) + 1
+    elif task.kind in ("question-answering", "answer-retrieval") and isinstance(found, Mapping):
+        ids = _ids(gold)
+        missing, strange = sorted(ids - set(found)), sorted(set(found) - ids)
+        if missing:
+            yield None, f"{len(missing)} of {len(ids)} ids are missing, e.g. {missing[0]}; they count 0"
+        if strange:
+            yield None, f"{len(strange)} ids are in no label file, e.g. {strange[0]}"
+
+
+def _ids(gold: Any) -> set[str]:
+    if isinstance(gold, Mapping) and "data" not in gold:
+        return set(gold)
+    articles = gold["data"] if isinstance(gold, Mapping) else gold
+    return {qa["id"] for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]}
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+_CHECKS: dict[str, Callable[[Task, str, Path, Any], Iterator[tuple[int | None, str]]]] = {
+    "text-classification": _check_lines,
+    "multiple-choice": _check_lines,
+    "bitext-retrieval": _check_lines,
+    "token-classification": _check_tags,
+    "bitext-mining": _check_pairs,
+    "question-answering": _check_object,
+    "answer-retrieval": _check_object,
+}
