@@ -41,7 +41,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     # A table that a program reads must not be folded at an imagined terminal's width.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def show_scores(table: pd.DataFrame) -> None:

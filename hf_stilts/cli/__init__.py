@@ -9,16 +9,32 @@ from typing import Annotated
 
 import typer
 
-from hf_stilts.cli import checkpoints, data, evaluation, training
+from hf_stilts.cli import checkpoints, data, evaluation, submission, training
 from hf_stilts.cli.options import Json
 
 app = typer.Typer(
-    help="Intermediate-task training across languages: train, publish, fine-tune, evaluate zero-shot.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 hub = typer.Typer(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"hf_stilts {version('hf_stilts')}")
+        raise typer.Exit
+
+
+@app.callback()
+def entry(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and end.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Intermediate-task training across languages: train, publish, fine-tune, evaluate zero-shot."""
 
 
 @app.command()
@@ -39,6 +55,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = N
 app.add_typer(data.app, name="data")
 for commands in (training, evaluation, checkpoints):
     app.add_typer(commands.app)
+app.add_typer(submission.app, name="submission")
 app.add_typer(hub, name="hub")
 
 
@@ -46,7 +63,7 @@ app.add_typer(hub, name="hub")
 def hub_serve(
     folder: Annotated[Path, typer.Argument(help="Where the repositories are kept.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 5564,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 5564,
     token: Annotated[
         str | None, typer.Option(help="What callers must present; default: any.", envvar="HF_STILTS_HUB_TOKEN")
     ] = None,

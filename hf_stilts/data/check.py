@@ -34,8 +34,20 @@ class CheckReport:
         return not any(each.fault for each in self.checked)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a language and split, for tables."""
-        return [dict(vars(each)) for each in self.checked]
+        """One dictionary a language and split, for tables; languages that fail alike share one."""
+        alike: dict[tuple[str, str], list[Checked]] = {}
+        for each in self.checked:
+            alike.setdefault((each.split, each.fault) if each.fault else (each.language, each.split), []).append(each)
+        return [
+            vars(same[0])
+            | {"language": " ".join(each.language for each in same), "rows": sum(each.rows for each in same)}
+            for same in alike.values()
+        ]
+
+    def __str__(self) -> str:
+        languages = {each.language for each in self.checked}
+        failed = {each.language for each in self.checked if each.fault}
+        return f"{self.task}: {len(languages) - len(failed)} of {len(languages)} languages are in order."
 
 
 def check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     HfHubHTTPError,
     HTTPError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -23,9 +25,11 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile
 from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
 from hf_stilts.hub.naming import repo_id, search_tags, step_of
-from hf_stilts.task import StiltsError
+from hf_stilts.task import StiltsError, list_tasks
 
 logger = logging.getLogger(__name__)
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,14 @@ def resolve(
         return _local(Path(name))
     api = api or HfApi()
     wanted, _, revision = name.partition("@")
+    if not _HUB_NAME.fullmatch(wanted):
+        raise StiltsError(
+            f"{name} is neither a folder here nor a name on the Hub. Expected a folder, a repository id (org/model), "
+            "or a task (mnli, mnli@step-2000). To see what is published: hf-stilts checkpoints"
+        )
     try:
+        if "/" not in wanted and wanted not in list_tasks() and api.repo_exists(wanted):  # bert-base-multilingual-cased
+            return _on_the_hub(api, wanted, revision or None)
         if "/" not in wanted:
             wanted = _by_task(api, wanted, base, namespace or default_namespace(api), seed)
         return _on_the_hub(api, wanted, revision or None)
@@ -144,7 +155,13 @@ def _ending(base: str, task: str, seed: int | None) -> str:
 
 def default_namespace(api: HfApi) -> str:
     """Return HF_STILTS_NAMESPACE from the environment, else the user whose token is used."""
-    return os.environ.get("HF_STILTS_NAMESPACE") or str(api.whoami()["name"])
+    try:
+        return os.environ.get("HF_STILTS_NAMESPACE") or str(api.whoami()["name"])
+    except LocalTokenNotFoundError as error:
+        raise StiltsError(
+            "Whose checkpoint is meant? No namespace was given and nobody is logged in. Pass --namespace NAME "
+            "(namespace= in Python), set HF_STILTS_NAMESPACE, or run: hf auth login"
+        ) from error
 
 
 def list_checkpoints(
@@ -313,7 +330,8 @@ def _unknown_repository(api: HfApi, name: str) -> str:
     names = [info.id for info in api.list_models(author=namespace)]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     there = f"The nearest is {near[0]}." if near else f"{namespace} has {', '.join(names) or 'none that you can see'}."
-    return f"There is no model {name} on the Hub, or your token cannot see it. {there} To log in: hf auth login"
+    absent = f"There is no folder {name} here, and no model {name} on the Hub, or your token cannot see it."
+    return f"{absent} {there} To log in: hf auth login"
 
 
 def _unknown_revision(api: HfApi, name: str, revision: str) -> str:

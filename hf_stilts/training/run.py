@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
@@ -147,11 +147,11 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
     5
 
     Raises:
-        StiltsError: a flag that `TrainingArguments` does not have; the nearest is named.
+        StiltsError: a flag that `TrainingArguments` does not have (the nearest is named), or a value it cannot take.
     """
     defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
     given = [f"--{flag[2:].replace('-', '_')}" if flag.startswith("--") else flag for flag in flags]
-    parsed, unknown = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(
+    parsed, unknown = _Flags(TrainingArguments).parse_args_into_dataclasses(
         [*defaults, *given], return_remaining_strings=True
     )
     if unknown:
@@ -162,6 +162,13 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
             f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
         )
     return parsed
+
+
+class _Flags(HfArgumentParser):
+    """Stock flags; a wrong value is said in one line, without the usage of two hundred flags."""
+
+    def error(self, message: str) -> NoReturn:
+        raise StiltsError(f"{message}. What a flag takes: the fields of transformers.TrainingArguments.")
 
 
 def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> None:
