@@ -131,19 +131,24 @@ def with_fresh_head(
 
     Returns:
         The model in float32 and what came along. The head is drawn from torch's generator: seed it before.
+
+    Raises:
+        StiltsError: another architecture, or a part of the body that `source` does not hold: a tagger of mT5 has no
+            decoder, through which stock mT5 classifies and answers.
     """
     kind = load_kind(task.kind)
     body, missing = loaded or load_body(source, revision)
     config = copy.deepcopy(body.config)
     trained_as = (config.architectures or [""])[0]
     config.update(kind.head_config(task))
-    if task.kind == "fill-mask":
+    headed = any(head in trained_as for head in _HEADED)
+    if task.kind == "fill-mask" and not headed:
         return _continue_masked_lm(source, revision, config, kind)
     model = kind.model_class(config)(config)
     body_state = {
         name: tensor
         for name, tensor in body.state_dict().items()
-        if name not in missing and not (trained_as.endswith(_HEADED) and "pooler" in name.split("."))
+        if name not in missing and not (headed and "pooler" in name.split("."))
     }
     target = model.base_model
     result = target.load_state_dict(body_state, strict=False)
@@ -154,6 +159,13 @@ def with_fresh_head(
             "Nothing was handed over. Use a checkpoint of the same architecture."
         )
     carried = {name for name in target.state_dict() if name in body_state}
+    absent = [name for name, _ in target.named_parameters() if name not in carried and "pooler" not in name.split(".")]
+    if absent:
+        raise StiltsError(
+            f"{source} ({trained_as}) does not hold {_modules(tuple(absent))[0]}, which {type(model).__name__} reads "
+            "through and which would start at random. Nothing was handed over. Use it for token-classification or "
+            "retrieval, which read the encoder alone, or start from a checkpoint that holds the whole body."
+        )
     prefix = f"{model.base_model_prefix}."
     fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
     model.untrained_head = fresh, _digest(model, fresh)
@@ -252,7 +264,7 @@ def _digest(model: PreTrainedModel, names: tuple[str, ...]) -> str:
     parameters = dict(model.named_parameters())
     for name in names:
         if name in parameters:
-            found.update(parameters[name].detach().cpu().contiguous().view(torch.uint8).numpy())
+            found.update(parameters[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return found.hexdigest()
 
 
