@@ -64,6 +64,20 @@ _JIANT = Recipe(1e-5, 32, 3, 256, 0.1, 0.01, "jiant, XTREME guide", eval_limit=5
 # google-research/xtreme, scripts/train_*.sh as of 2020: linear decay without warm-up, none on QA's selection.
 _XTREME = Recipe(2e-5, 32, 5, 128, 0, 0.0, "google-research/xtreme, scripts of 2020", eval_steps=500)
 
+# The two dual encoders of google-research/xtreme since August 2021, for Mewsli-X with mBERT's learning rate. LAReQA runs
+# 4 x 4 there and Mewsli-X 64 x 4; pairs of other accumulation steps are no negatives, so a larger batch has more.
+_LAREQA = replace(
+    _XTREME, batch_size=16, epochs=3, max_length=256, eval_steps=1000, source="google-research/xtreme since August 2021"
+)
+_PAIRS = {
+    "sentence-similarity": _LAREQA,
+    "mewslix_pairs": replace(_LAREQA, batch_size=256, epochs=2, max_length=64),
+}
+# Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory of the
+# paper, not from its text: a default to start from, not a reference value.
+_PAPER = replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)")
+_PAPER_TARGET = replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)")
+
 PROFILES: Mapping[str, Mapping[str, Recipe]] = {
     "jiant": {
         "": _JIANT,
@@ -71,6 +85,7 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         "token-classification": replace(_JIANT, epochs=10),
         "xnli": replace(_JIANT, epochs=2),
         "pawsx": replace(_JIANT, epochs=5),
+        **_PAIRS,  # jiant has no dual encoder
     },
     "xtreme-2020": {
         "": _XTREME,
@@ -81,6 +96,7 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         ),
     },
     "xtreme-r-2021": {
+        **_PAIRS,
         "": replace(_XTREME, source="google-research/xtreme, scripts since August 2021"),
         "token-classification": replace(_XTREME, epochs=10, source="google-research/xtreme, scripts since August 2021"),
         "xnli": replace(_XTREME, learning_rate=3e-5, source="google-research/xtreme since August 2021, XLM-R large"),
@@ -94,22 +110,18 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
             source="google-research/xtreme, scripts since August 2021",
         ),
     },
-    # Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory
-    # of the paper, not from its text: a default to start from, not a reference value.
     "paper": {
-        "": replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)"),
-        "mnli": replace(_JIANT, batch_size=24, epochs=2, source="Phang et al. 2020 (remembered)"),
-        "commonsenseqa": replace(_JIANT, batch_size=4, epochs=10, source="Phang et al. 2020 (remembered)"),
-        "question-answering": replace(
-            _JIANT, batch_size=8, epochs=3, max_length=384, source="Phang et al. 2020 (remembered)"
-        ),
-        "target": replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)"),
-        "target:question-answering": replace(
-            _JIANT, learning_rate=3e-6, batch_size=16, epochs=2, max_length=384, source="Phang et al. 2020 (remembered)"
-        ),
-        "target:token-classification": replace(
-            _JIANT, learning_rate=3e-6, epochs=10, source="Phang et al. 2020 (remembered)"
-        ),
+        "": _PAPER,
+        "anli_plus": replace(_PAPER, epochs=2),
+        "mnli": replace(_PAPER, epochs=2),
+        "ccg": replace(_PAPER, epochs=15),
+        "commonsenseqa": replace(_PAPER, batch_size=4, epochs=10),
+        "cosmosqa": replace(_PAPER, batch_size=4, epochs=15),
+        "hellaswag": replace(_PAPER, epochs=7),
+        "question-answering": replace(_PAPER, batch_size=8, max_length=384),
+        "target": _PAPER_TARGET,
+        "target:question-answering": replace(_PAPER_TARGET, batch_size=16, epochs=2, max_length=384),
+        "target:token-classification": replace(_PAPER_TARGET, epochs=10),
     },
 }
 

@@ -18,6 +18,7 @@ from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.encoder import HandOver
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
@@ -67,7 +68,10 @@ def run_phase(
     trained = trainer_class.training_task(task)
     figures = load_recipe(recipe, trained, phase)
     args = arguments(figures, ["--output_dir", f"runs/{phase}-{task.name}", *flags])
-    trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
+    if trained.kind == "sentence-similarity":
+        trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
+    else:
+        trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
     evaluate_within(trainer, figures, [flag.lstrip("-").replace("-", "_") for flag in flags])
     if publish is not None:
         trainer.add_callback(publish)
