@@ -19,6 +19,7 @@ from hf_stilts.data.mirror import write
 from hf_stilts.evaluation.results import RESULTS, predictions_file, read_lines, write_lines
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.run import run_phase
 from hf_stilts.training.trainer import DEFAULT_MODEL
@@ -101,6 +102,9 @@ def run_benchmark(
         missing = [code for code in codes if (task.name, code) not in done]
         if not missing:
             continue
+        if getattr(load_kind(task.kind), "joint", False):  # languages share a pool: those that are there change with it
+            missing = [code for code in benchmark.languages_of(task) if code in codes or (task.name, code) in done]
+            rows = [row for row in rows if row["task"] != task.name]
         trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
         trains = task.has_head or bool(task.train)
         if trains:
