@@ -15,13 +15,13 @@ TASKS = {
     kind: Task(kind=kind, dataset="x/y", labels=LABELS if "classification" in kind else (), name=kind)
     for kind in ("text-classification", "multiple-choice", "token-classification", "question-answering", "fill-mask")
 }
-ARCHITECTURES = ("xlm-roberta", "bert", "mt5")
-
-
+EVERY_PAIR = ("xlm-roberta", "bert", "modernbert", "mt5")  # of the others one kind with every other
+WITHOUT_MASKS = ("mt5", "umt5")  # which have no masked-LM head
 PAIRS = [
     (before, after, arch)
-    for before, after, arch in itertools.product(TASKS, TASKS, ARCHITECTURES)
-    if not (arch == "mt5" and "fill-mask" in (before, after))  # mT5 has no masked-LM head
+    for before, after, arch in itertools.product(TASKS, TASKS, tiny.MULTILINGUAL)
+    if (arch in EVERY_PAIR or "text-classification" in (before, after))
+    and not (arch in WITHOUT_MASKS and ("fill-mask" in (before, after) or before == "token-classification" != after))
 ]
 
 
@@ -61,6 +61,17 @@ def test_no_head_weight_travels(before, after, arch, tmp_path):
     for name in came:
         parameter = old.get_parameter(name)
         assert torch.equal(parameter, kept[without_prefix(old, name)]), f"{name} of the body did not come along"
+
+
+@pytest.mark.parametrize("arch", WITHOUT_MASKS)
+def test_a_tagger_without_its_decoder_is_no_classifiers_body(arch, tmp_path):
+    """Stock mT5 tags with its encoder, and classifies through its decoder: a random one must not pass for trained."""
+    tagger, _ = with_fresh_head(tiny.save(tmp_path / "public", arch), TASKS["token-classification"])
+    tagger.save_pretrained(tmp_path / "tagger")
+    for after in ("text-classification", "question-answering", "multiple-choice"):
+        with pytest.raises(StiltsError, match=r"does not hold decoder.*random.*token-classification or retrieval"):
+            with_fresh_head(str(tmp_path / "tagger"), TASKS[after])
+    with_fresh_head(str(tmp_path / "tagger"), TASKS["token-classification"])
 
 
 def test_the_hand_over_says_what_is_new(tmp_path):

@@ -5,15 +5,27 @@
 
 from __future__ import annotations
 
+import json
 import string
+import tempfile
 from pathlib import Path
 
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import AutoConfig, AutoModel, BertTokenizer, PreTrainedTokenizerBase, RobertaTokenizer, T5Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertTokenizer,
+    PreTrainedTokenizerBase,
+    RemBertTokenizer,
+    RobertaTokenizer,
+    T5Tokenizer,
+    XLMTokenizer,
+)
 from transformers import XLMRobertaTokenizer as UnigramTokenizer
 
 ARCHITECTURES = ("xlm-roberta", "bert", "distilbert", "roberta", "deberta-v2", "mt5")
+MULTILINGUAL = ("xlm-roberta", "bert", "xlm", "rembert", "deberta-v2", "modernbert", "mt5", "umt5")  # as they are used
 POSITIONS = 512
 
 _WORDS = """the a of and to in is was on that he she it who what where when which did does not are were by with for
@@ -46,7 +58,12 @@ def tokenizer(arch: str = "xlm-roberta") -> PreTrainedTokenizerBase:
     if arch == "xlm-roberta":
         special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
         return UnigramTokenizer(vocab=[*special, *scored, ("<mask>", 0.0)], model_max_length=POSITIONS)
-    if arch == "mt5":
+    if arch == "rembert":
+        special = [(token, 0.0) for token in ("<pad>", "[CLS]", "[SEP]", "<unk>")]
+        return RemBertTokenizer(vocab=[*special, *scored, ("[MASK]", 0.0)], model_max_length=POSITIONS)
+    if arch == "xlm":
+        return _xlm_tokenizer()
+    if arch in ("mt5", "umt5"):
         special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
         return T5Tokenizer(vocab=[*special, *scored], extra_ids=0, model_max_length=POSITIONS)
     if arch == "roberta":
@@ -60,20 +77,36 @@ def tokenizer(arch: str = "xlm-roberta") -> PreTrainedTokenizerBase:
     tokens += [token for character in dict.fromkeys(_CHARACTERS) for token in (character, f"##{character}")]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     built = BertTokenizer(vocab=vocab, do_lower_case=False, strip_accents=False, model_max_length=POSITIONS)
-    if arch == "distilbert":
+    if arch in ("distilbert", "modernbert"):
         built.model_input_names = ["input_ids", "attention_mask"]
     return built
+
+
+def _xlm_tokenizer() -> XLMTokenizer:
+    """XLM's own: Moses' rules, then pairs of characters, in Python; it does not know where in a text a token stands."""
+    special = ["<s>", "</s>", "<pad>", "<unk>", *(f"<special{number}>" for number in range(10))]
+    tokens = [*special, *(f"{letter}</w>" for letter in _CHARACTERS), *_CHARACTERS, "the</w>", "th"]
+    with tempfile.TemporaryDirectory() as folder:
+        vocab, merges = Path(folder, "vocab.json"), Path(folder, "merges.txt")
+        vocab.write_text(json.dumps({token: place for place, token in enumerate(dict.fromkeys(tokens))}))
+        merges.write_text("t h 2\nth e</w> 1\n")
+        return XLMTokenizer(str(vocab), str(merges), model_max_length=POSITIONS)
 
 
 def config(arch: str = "xlm-roberta", **overrides):
     """Two layers, 32 wide, two heads, no dropout; the vocabulary of `tokenizer(arch)`."""
     built = tokenizer(arch)
     size = {"vocab_size": len(built), "pad_token_id": built.pad_token_id}
-    if arch == "mt5":
+    if arch in ("mt5", "umt5"):
         shape = dict(
             d_model=32, d_ff=48, d_kv=16, num_layers=2, num_decoder_layers=2, num_heads=2, dropout_rate=0.0,
             eos_token_id=built.eos_token_id, decoder_start_token_id=built.pad_token_id,
         )  # fmt: skip
+    elif arch == "xlm":
+        size = dict(vocab_size=len(built), pad_index=built.pad_token_id, mask_token_id=built.mask_token_id)
+        size |= dict(pad_token_id=built.pad_token_id, mask_index=built.mask_token_id, unk_index=built.unk_token_id)
+        shape = dict(emb_dim=32, n_layers=2, n_heads=2, max_position_embeddings=POSITIONS, n_langs=1)
+        shape |= dict(dropout=0.0, attention_dropout=0.0, summary_first_dropout=0.0)
     elif arch == "distilbert":
         shape = dict(dim=32, hidden_dim=48, n_layers=2, n_heads=2, max_position_embeddings=POSITIONS)
         shape |= dict(dropout=0.0, attention_dropout=0.0, qa_dropout=0.0, seq_classif_dropout=0.0)
@@ -83,6 +116,12 @@ def config(arch: str = "xlm-roberta", **overrides):
         # The RoBERTa family counts positions from pad_token_id + 1.
         shape |= dict(max_position_embeddings=POSITIONS + 2 if "roberta" in arch else POSITIONS)
         shape |= dict(bos_token_id=built.bos_token_id, eos_token_id=built.eos_token_id)
+        if arch == "rembert":
+            shape |= dict(input_embedding_size=16, output_embedding_size=24, classifier_dropout_prob=0.0)
+        if arch == "modernbert":
+            for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+                del shape[name]
+            shape |= dict(cls_token_id=built.cls_token_id, sep_token_id=built.sep_token_id, local_attention=8)
     return AutoConfig.for_model(arch, **{**size, **shape, **overrides})
 
 

@@ -159,7 +159,7 @@ def with_fresh_head(
             "Nothing was handed over. Use a checkpoint of the same architecture."
         )
     carried = {name for name in target.state_dict() if name in body_state}
-    absent = [name for name, _ in target.named_parameters() if name not in carried and "pooler" not in name.split(".")]
+    absent = sorted(name for name in missing if name in target.state_dict() and "pooler" not in name.split("."))
     if absent:
         raise StiltsError(
             f"{source} ({trained_as}) does not hold {_modules(tuple(absent))[0]}, which {type(model).__name__} reads "
