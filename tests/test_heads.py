@@ -11,7 +11,7 @@ from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import load_intermediate
 from hf_stilts.training.heads import load_checkpoint
-from hf_stilts.training.mixture import shared_model
+from hf_stilts.training.members import shared_model
 
 HEADS = {task.name: task for task in TASKS.values()}
 

@@ -11,7 +11,9 @@ from test_trainer import rows
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.mixture import MixtureTrainer, aggregate_weights, effective_batches, mixture_recipe
+from hf_stilts.training.heads import load_checkpoint
+from hf_stilts.training.members import aggregate_weights, effective_batches, mixture_recipe
+from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.trainer import IntermediateTrainer
 
@@ -207,11 +209,30 @@ def test_text_is_read_from_files_and_some_of_it_is_held_out(tmp_path):
     run = mixture(tmp_path, tasks=[PAIRS, TEXT], text=folder, text_examples=100)
     member = run.members["text"]
     assert member.dev[1]["text"][:] == ["the cat a", "the cat b"]  # a tenth of 20
-    assert member.rows == 18 + 2 and member.languages == ("de", "en") and len(member.features) == 100
+    assert member.languages == {"de": 2, "en": 18} and len(member.features) == 100
     shown = run.processing_class.batch_decode(member.features["input_ids"][:], skip_special_tokens=True)
     german = sum("Haus" in line for line in shown)
     assert german == round(100 * 2**0.3 / (2**0.3 + 18**0.3))
     assert not {"the cat a", "the cat b"} & set(shown)
+
+
+def test_a_compact_vocabulary_gives_the_same_checkpoint(tmp_path):
+    """Heads that share the body share its compact embedding; without weight decay no bit differs."""
+    saved = []
+    for compact in (False, True):
+        run = mixture(
+            tmp_path, tasks=[PAIRS, SPANS], args={"weight_decay": 0.0}, compact_vocabulary=compact
+        )  # fmt: skip
+        run.train()
+        run.save_model(str(tmp_path / f"{compact}"))
+        saved.append(load_checkpoint(str(tmp_path / f"{compact}"), head="spans").state_dict())
+    assert (
+        run.model.get_input_embeddings().weight.shape[0]
+        < saved[0]["roberta.embeddings.word_embeddings.weight"].shape[0]
+    )
+    assert all(torch.equal(saved[0][name], saved[1][name]) for name in saved[0])
+    with pytest.raises(StiltsError, match="Train without compact_vocabulary"):
+        mixture(tmp_path, compact_vocabulary=True)
 
 
 def test_what_a_run_says_of_itself(tmp_path):

@@ -18,26 +18,34 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import seed_worker, set_seed, speed_metrics
+from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import seed_worker, speed_metrics
 from transformers.utils.generic import find_labels
 
+from hf_stilts.data.canonical import named
+from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.hub.naming import mixture_name
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError, Task, load_task
-from hf_stilts.training.encoder import HandOver, load_body, load_tokenizer, with_fresh_head
+from hf_stilts.training.encoder import load_tokenizer
 from hf_stilts.training.heads import SharedBody
+from hf_stilts.training.members import (
+    Member,
+    aggregate_weights,
+    checked,
+    effective_batches,
+    mixture_recipe,
+    shared_model,
+)
 from hf_stilts.training.pool import Collator, Pool, StepBatches
-from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.samplers import (
     CAP,
@@ -48,36 +56,13 @@ from hf_stilts.training.samplers import (
     parse_sampler,
     probabilities,
 )
-from hf_stilts.training.sources import sources
+from hf_stilts.training.sources import codes_of, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
 from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer, parent_of, readable_length
 
 logger = logging.getLogger(__name__)
 
-EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (remembered)
 _LOWER_IS_BETTER = ("loss", "perplexity")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One task of a mixture: how it is trained and scored, and what on.
-
-    Args:
-        batch_size: examples per optimizer step, over all devices and accumulation steps.
-        max_length: tokens per window.
-        features: what is trained, one example each; `rows`: how many rows they came from.
-        dev: features to evaluate on, and the rows that they came from.
-        languages: codes of the languages trained in.
-    """
-
-    task: Task
-    kind: Any
-    batch_size: int
-    max_length: int
-    features: Dataset
-    rows: int
-    dev: tuple[Dataset, Dataset | None]
-    languages: tuple[str, ...] = ("en",)
 
 
 class MixtureTrainer(StiltsTrainer):
@@ -107,6 +92,8 @@ class MixtureTrainer(StiltsTrainer):
         train_dataset: task -> features or rows, where they are not the task's own English train split.
         eval_dataset: the same for evaluation. Default: the English validation split, capped as the recipe says.
         processing_class: tokenizer. Default: the one beside the checkpoint.
+        languages: task -> languages of its training rows, as for `StiltsTrainer`; English where it is not named.
+        exclude: list of training rows to leave out (`hf-stilts data overlap`).
         limit: at most so many training rows of each task.
         max_length: tokens per window. Default: each task's recipe, capped by what the model can read.
         text: for a task of kind fill-mask: its text per language (see `text.texts_of`). Default: the task's data set.
@@ -114,7 +101,7 @@ class MixtureTrainer(StiltsTrainer):
             two million.
         alpha: exponent of the languages' shares of the text (Conneau & Lample 2019): 0.3 as for XLM-R.
         data_dir: local mirror of the data sets.
-        micro_tokens: as for `StiltsTrainer`.
+        micro_tokens, compact_vocabulary: as for `StiltsTrainer`.
         revision: commit of `model`.
         stock: any further argument of `transformers.Trainer`.
     """
@@ -136,6 +123,8 @@ class MixtureTrainer(StiltsTrainer):
         train_dataset: Mapping[str, Dataset] | None = None,
         eval_dataset: Mapping[str, Dataset] | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
+        languages: Mapping[str, Languages] | None = None,
+        exclude: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         max_length: int | None = None,
         text: Text | None = None,
@@ -143,13 +132,19 @@ class MixtureTrainer(StiltsTrainer):
         alpha: float = 0.3,
         data_dir: str | os.PathLike[str] | None = None,
         micro_tokens: int | None = None,
+        compact_vocabulary: bool = False,
         revision: str | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
         self.given = {**(train_dataset or {})}
         loaded = [load_task(task) for task in tasks]
-        self.tasks = checked([task if task.name in self.given else labelled(task, data_dir) for task in loaded])
+        self.tasks = checked(
+            [
+                named(task, self.given[task.name].features) if task.name in self.given else labelled(task, data_dir)
+                for task in loaded
+            ]
+        )
         self.recipes = {task: load_recipe(recipe, about, self.phase) for task, about in self.tasks.items()}
         self.profile = recipe
         self.name = name or mixture_name([*self.tasks])
@@ -157,7 +152,8 @@ class MixtureTrainer(StiltsTrainer):
             args = TrainingArguments(f"runs/mixture-{self.name}", **mixture_recipe(self.recipes).arguments())
             batch_sizes = batch_sizes or {task: figures.batch_size for task, figures in self.recipes.items()}
         args.remove_unused_columns = False  # batches are put together by each task's own collator
-        self.data_dir, self.limit, self.micro_tokens, self.handover = data_dir, limit, micro_tokens, None
+        self.data_dir, self.limit, self.handover = data_dir, limit, None
+        self.micro_tokens, self.compact_vocabulary = micro_tokens, compact_vocabulary
         self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
         self.cap, self.alpha = cap, alpha
         if not isinstance(model, SharedBody):
@@ -173,11 +169,13 @@ class MixtureTrainer(StiltsTrainer):
         sizes = effective_batches(self.tasks, batch_sizes, args.train_batch_size * parts, parts)
         self.text = partial(texts_of, text=text, limit=limit, data_dir=data_dir)
         self.text_examples = text_examples
+        self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=exclude)
         self.members: dict[str, Member] = {}
         for task in self.tasks:
             self.task, self.kind = self.tasks[task], load_kind(self.tasks[task].kind)
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
-            self.members[task] = self._member(task, sizes[task], (eval_dataset or {}).get(task), limit, args.seed)
+            dev, chosen = (eval_dataset or {}).get(task), (languages or {}).get(task)
+            self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
         examples = {task: len(member.features) for task, member in self.members.items()}
         self.sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
         probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
@@ -203,13 +201,12 @@ class MixtureTrainer(StiltsTrainer):
             if self.tasks[task].kind == "fill-mask":
                 score_masked_positions_only(head)
 
-    def _member(self, task: str, batch_size: int, dev: Dataset | None, limit: int | None, seed: int) -> Member:
+    def _member(self, task: str, batch_size: int, dev: Dataset | None, chosen: Languages | None, seed: int) -> Member:
         about, own = self.tasks[task], self.given.get(task)
-        languages: tuple[str, ...] = ("en",)
         judged = self.recipes[task].eval_limit
         if about.kind == "fill-mask" and own is None:
             texts, held_out = self.text(about, held_out=judged or 500)
-            total = sum(map(len, texts.values()))
+            languages = {language: len(rows) for language, rows in texts.items()}
             features = mix(
                 texts,
                 lambda rows: self._featurise(rows, train=True)[0],
@@ -217,14 +214,14 @@ class MixtureTrainer(StiltsTrainer):
                 alpha=self.alpha,
                 seed=seed,
             )
-            languages, dev = tuple(texts), dev if dev is not None else held_out
+            dev = dev if dev is not None else held_out
         else:
-            rows = own if own is not None else load(about, "train", "en", limit=limit, data_dir=self.data_dir)
-            features, total = self._featurise(rows, train=True)[0], len(rows)
+            rows = own if own is not None else self.rows_of(about, chosen)
+            features, languages = self._featurise(rows, train=True)[0], languages_of(rows) or {"en": len(rows)}
         if dev is None:
             dev = load(about, "validation", "en", limit=judged, data_dir=self.data_dir)
         scored = self._featurise(dev, train=False)
-        return Member(about, self.kind, batch_size, self.max_length, features, total, scored, languages)
+        return Member(about, self.kind, batch_size, self.max_length, features, languages, scored)
 
     def turn_to(self, task: str, model: SharedBody | None = None) -> None:
         """Make `task` the one that `evaluate(rows)` and `predict(rows)` are about."""
@@ -235,9 +232,9 @@ class MixtureTrainer(StiltsTrainer):
         self.label_names = find_labels(type((model or self.model).heads[task]))
 
     @property
-    def main_metric(self) -> str:
-        """What selects the best checkpoint."""
-        return "aggregate"
+    def main_metrics(self) -> tuple[str, ...]:
+        """The aggregate, then the main score of each task."""
+        return ("aggregate", *(f"{task}_{about.metric}" for task, about in self.tasks.items()))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan, in its order, shared out over the processes."""
@@ -309,7 +306,9 @@ class MixtureTrainer(StiltsTrainer):
             mixture=self.name,
             tasks=tuple(source for task in self.members for source in self._sources(task)),
             parent=parent_of(self.handover) if self.handover else None,
-            languages=tuple(dict.fromkeys(code for member in self.members.values() for code in member.languages)),
+            languages=codes_of(
+                {code: rows for member in self.members.values() for code, rows in member.languages.items()}
+            ),
             pipeline_tag="feature-extraction",
             recipe={
                 "profile": self.profile,
@@ -317,16 +316,20 @@ class MixtureTrainer(StiltsTrainer):
                 "cap": self.cap,
                 "batch_sizes": ",".join(f"{task}={member.batch_size}" for task, member in self.members.items()),
                 "max_length": ",".join(f"{task}={member.max_length}" for task, member in self.members.items()),
+                **self.vocabulary_recipe,
             },
         )
 
     def _sources(self, task: str) -> tuple[TaskSource, ...]:
-        member, about = self.members[task], self.tasks[task]
+        languages, about = self.members[task].languages, self.tasks[task]
         if task in self.given or (about.kind == "fill-mask" and self.text.keywords["text"] is not None):
-            return (TaskSource(name=task, rows=member.rows),)
-        language = member.languages[0]
-        found = sources(about, member.rows, language=language, limit=self.limit, data_dir=self.data_dir)
-        return found if len(member.languages) == 1 else tuple(replace(each, config=None) for each in found)
+            return tuple(TaskSource(name=task, rows=rows, language=code) for code, rows in languages.items())
+        found = partial(sources, about, limit=self.limit, data_dir=self.data_dir)
+        return tuple(each for code, rows in languages.items() for each in found(rows, language=code))
+
+    def token_sources(self, train_dataset: Any) -> list[Dataset]:
+        """What compact vocabularies are made from."""
+        return [*train_dataset.features.values()]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.model.load_weights(resume_from_checkpoint)
@@ -334,86 +337,3 @@ class MixtureTrainer(StiltsTrainer):
     def _load_best_model(self) -> None:
         logger.info("Loading the best model, of %s.", self.state.best_model_checkpoint)
         self.model.load_weights(self.state.best_model_checkpoint)
-
-
-def checked(tasks: Sequence[Task]) -> dict[str, Task]:
-    """Tasks by name.
-
-    Raises:
-        StiltsError: none, one twice, one without a name, or one that trains no head.
-    """
-    found: dict[str, Task] = {}
-    for task in tasks:
-        if not task.name or task.name in found:
-            raise StiltsError(
-                f"A mixture was given the task {task.name!r} {'twice' if task.name else 'of no name'}; different names "
-                "are expected. Pass Task(name=...), or leave it out."
-            )
-        if not task.has_head:
-            raise StiltsError(
-                f"{task.name} is a {task.kind} task: it has no training data and no head. Leave it out of the mixture."
-            )
-        found[task.name] = task
-    if not found:
-        raise StiltsError("A mixture of no tasks was asked for; one or more are expected. See: hf-stilts tasks")
-    return found
-
-
-def mixture_recipe(recipes: Mapping[str, Recipe]) -> Recipe:
-    """Figures of a whole mixture from those of its tasks: the first task's, with the lowest of their learning rates."""
-    figures = [*recipes.values()]
-    return replace(figures[0], learning_rate=min(each.learning_rate for each in figures), epochs=EPOCHS)
-
-
-def effective_batches(
-    tasks: Mapping[str, Task], given: int | Mapping[str, int] | None, stock: int, parts: int
-) -> dict[str, int]:
-    """Examples per optimizer step of each task; each must fall into equal micro-batches.
-
-    Raises:
-        StiltsError: one that does not, or a size for a task that is not in the mixture.
-    """
-    by_task = given if isinstance(given, Mapping) else dict.fromkeys(tasks, given or stock)
-    strangers = [task for task in by_task if task not in tasks]
-    if strangers:
-        raise StiltsError(f"batch_sizes names {strangers[0]}; the mixture's tasks are {', '.join(tasks)}.")
-    sizes = {task: by_task.get(task, stock) for task in tasks}
-    for task, size in sizes.items():
-        if size < 1 or size % parts:
-            raise StiltsError(
-                f"A step of {task} has {size} examples, for {parts} micro-batches (accumulation steps times processes);"
-                f" a multiple of {parts} is expected. Pass batch_sizes={{'{task}': {max(parts, size - size % parts)}}}."
-            )
-    return sizes
-
-
-def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | None) -> dict[str, float]:
-    """Weights of the tasks in the mean of their main metrics.
-
-    Raises:
-        StiltsError: a task that is not in the mixture, or no weight above 0.
-    """
-    judged = {task: 1.0 for task, about in tasks.items() if about.kind != "fill-mask"} or dict.fromkeys(tasks, 1.0)
-    weights = dict(given) if given is not None else judged
-    if set(weights) - set(tasks) or min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0:
-        raise StiltsError(
-            f"aggregate={weights} is no set of weights for {', '.join(tasks)}. Give tasks of the mixture numbers of at "
-            "least 0, one of them above 0."
-        )
-    return {task: weight for task, weight in weights.items() if weight}
-
-
-def shared_model(
-    source: str, tasks: Mapping[str, Task], revision: str | None, seed: int
-) -> tuple[SharedBody, HandOver]:
-    """One body from `source` under fresh heads; each head drawn from the seed, whatever the others are."""
-    loaded = load_body(source, revision)
-    heads: dict[str, PreTrainedModel] = {}
-    fresh: list[str] = []
-    for name, task in tasks.items():
-        set_seed(seed)
-        heads[name], handover = with_fresh_head(source, task, revision=revision, loaded=loaded)
-        fresh += [f"heads.{name}.{parameter}" for parameter in handover.fresh]
-    model = SharedBody(loaded[0], heads)
-    carried = len(loaded[0].state_dict()) - len(loaded[1])
-    return model, replace(handover, carried=carried, fresh=tuple(fresh))

@@ -16,10 +16,13 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record
+from hf_stilts.hub.naming import mixture_name
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.encoder import HandOver
+from hf_stilts.training.members import mixture_recipe
+from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -72,7 +75,56 @@ def run_phase(
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
     else:
         trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
-    evaluate_within(trainer, figures, [flag.lstrip("-").replace("-", "_") for flag in flags])
+    return _carry_out(trainer, task.name, figures, flags, publish, resume)
+
+
+def run_mixture(
+    tasks: Sequence[str | Task],
+    flags: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    recipe: str = "jiant",
+    publish: PublishCheckpoints | None = None,
+    resume: bool = False,
+    **trainer_arguments: Any,
+) -> dict[str, Any]:
+    """Train phase two on several tasks at once, from the command line's words.
+
+    Args:
+        tasks: what to train on, in any order.
+        flags: as for `run_phase`. With `--per_device_train_batch_size` all tasks have that batch, else each its
+            recipe's.
+        name: what the mixture is called on the Hub; default: its tasks.
+        recipe: hyper-parameter profile, which gives each task's batch and window.
+        publish: as for `run_phase`.
+        resume: as for `run_phase`.
+        trainer_arguments: passed to `MixtureTrainer`.
+
+    Returns:
+        As `run_phase`, with the main score of each task.
+    """
+    loaded = [load_task(task) for task in tasks]
+    name = name or mixture_name([task.name for task in loaded])
+    figures = {task.name: load_recipe(recipe, task, MixtureTrainer.phase) for task in loaded}
+    whole = mixture_recipe(figures)
+    args = arguments(whole, ["--output_dir", f"runs/intermediate-{name}", *flags])
+    if "per_device_train_batch_size" not in _names(flags):
+        trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
+    trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)
+    return _carry_out(trainer, name, whole, flags, publish, resume)
+
+
+def _carry_out(
+    trainer: StiltsTrainer,
+    task: str,
+    figures: Recipe,
+    flags: Sequence[str],
+    publish: PublishCheckpoints | None,
+    resume: bool,
+) -> dict[str, Any]:
+    """Train, keep the final model, and say what came of it."""
+    args = trainer.args
+    evaluate_within(trainer, figures, _names(flags))
     if publish is not None:
         trainer.add_callback(publish)
     start = newest(trainer, publish) if resume else None
@@ -80,14 +132,18 @@ def run_phase(
     trainer.save_model(args.output_dir)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
-        "phase": phase,
-        "task": task.name,
+        "phase": trainer.phase,
+        "task": task,
         "folder": args.output_dir,
         "steps": trainer.state.global_step,
         "seconds": round(result.metrics["train_runtime"], 1),
-        trained.metric: metrics.get(f"eval_{trained.metric}"),
+        **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
         "body": str(trainer.handover) if trainer.handover else None,
     }
+
+
+def _names(flags: Sequence[str]) -> list[str]:
+    return [flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")]
 
 
 def _before(
@@ -192,6 +248,6 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
     args.__post_init__()
     if figures.patience and "load_best_model_at_end" not in given and args.save_steps % args.eval_steps == 0:
         args.load_best_model_at_end = True
-        args.metric_for_best_model = trainer.task.metric
+        args.metric_for_best_model = trainer.main_metrics[0]
         args.greater_is_better = True
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=figures.patience))

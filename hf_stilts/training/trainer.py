@@ -170,6 +170,11 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
         """Task whose rows and head are trained."""
         return task
 
+    @property
+    def main_metrics(self) -> tuple[str, ...]:
+        """Scores that a run is judged by; the first one selects the best checkpoint."""
+        return (self.task.metric,)
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As the stock method; publishing callbacks learn what this run is."""
         for callback in self.callback_handler.callbacks:
