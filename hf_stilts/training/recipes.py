@@ -73,8 +73,8 @@ _PAIRS = {
     "sentence-similarity": _LAREQA,
     "mewslix_pairs": replace(_LAREQA, batch_size=256, epochs=2, max_length=64),
 }
-# Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory of the
-# paper, not from its text: a default to start from, not a reference value.
+# Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory of
+# the paper, not from its text: a default to start from, not a reference value.
 _PAPER = replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)")
 _PAPER_TARGET = replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)")
 
