@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from click import Context
 from typer.core import TyperGroup
 
 from hf_stilts.cli.options import DataDir, Json
@@ -17,7 +16,7 @@ BenchmarkName = Annotated[str, typer.Option(help="xtreme or xtreme-r.")]
 class WriteByDefault(TyperGroup):
     """`submission DIR` is short for `submission write DIR`."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command's name in front where there is none."""
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["write", *args]

@@ -25,13 +25,13 @@ PLACE_BITS = 20
 class Spans(NamedTuple):
     """Best spans of windows, best first: all (windows, keep); where a window has no more, `score` is -inf.
 
-    `score` float32 is the sum of the two logits; `first` and `last` int64 are the span's ends: tokens in `best_spans`,
+    `score` float32 is the sum of the two logits; `first` and `last` are the span's ends: tokens in `best_spans`,
     characters of the context (the last one exclusive) in `search`.
     """
 
     score: NDArray[np.float32]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
+    first: NDArray[np.integer[Any]]
+    last: NDArray[np.integer[Any]]
 
 
 class Search(NamedTuple):
@@ -62,13 +62,19 @@ def search(features: Dataset, outputs: Sequence[Any], n_best: int, max_answer: i
 
 
 def best_spans(
-    logits: NDArray[np.float32], allowed: NDArray[np.bool_], n_best: int, max_answer: int, keep: int = 1
+    logits: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+    n_best: int,
+    max_answer: int,
+    keep: int = 1,
 ) -> Spans:
     """Best spans of each window, as tokens.
 
     Args:
-        logits: (windows, length, 2); -inf behind a window's end.
-        allowed: (windows, length); the tokens that a span may begin or end with.
+        logits: (tokens, 2), one window's behind the other's.
+        allowed: (tokens,); those that a span may begin or end with.
+        lengths: (windows,); tokens of each.
         n_best: how many starts and ends are combined; they are chosen among all tokens, allowed or not.
         max_answer: longest span in tokens.
         keep: spans per window.
@@ -76,50 +82,61 @@ def best_spans(
     Returns:
         Among equal sums the one with the higher start logit first, among equal logits that of the earlier token.
     """
-    windows = np.arange(len(logits))[:, None]
-    starts, ends = (_highest(logits[..., side], n_best) for side in (0, 1))
-    start, end = logits[windows, starts, 0], logits[windows, ends, 1]
+    begins = np.cumsum(lengths) - lengths
+    inside = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    starts, ends = (_highest(logits[:, side], inside, n_best) for side in (0, 1))
+    start, end = (_at(logits[:, side], allowed, begins, places) for side, places in enumerate((starts, ends)))
     scores = start[:, :, None] + end[:, None, :]
-    length = ends[:, None, :] - starts[:, :, None]
-    refused = ~allowed[windows, starts][:, :, None] | ~allowed[windows, ends][:, None, :]
-    np.copyto(scores, -np.inf, where=refused | (length < 0) | (length >= max_answer))
+    # Unsigned, so that an end before its start is too long as well.
+    too_long = (ends[:, None, :] - starts[:, :, None]).view(np.uint32) >= np.uint32(max_answer)
+    np.copyto(scores, -np.inf, where=too_long)
     flat = scores.reshape(len(scores), starts.shape[1] * ends.shape[1])
     # A stable sort, as the scripts' own: equal sums stay in the order of their logits.
     best = flat.argmax(axis=1)[:, None] if keep == 1 else np.argsort(-flat, axis=1, kind="stable")[:, :keep]
     by_start, by_end = np.divmod(best, ends.shape[1])
+    windows = np.arange(len(lengths))[:, None]
     return Spans(flat[windows, best], starts[windows, by_start], ends[windows, by_end])
 
 
-def _highest(logits: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Places of the highest logits of each row, highest first, among equal ones the earlier place first.
+def _highest(logits: NDArray[np.float32], inside: NDArray[np.bool_], count: int) -> NDArray[np.int32]:
+    """Places of the highest logits of each window, highest first, among equal ones the earlier place first; -1: none.
 
     Logit and place in one integer: so numbers are sorted instead of places, and nothing is left to the chance by which
     a partial sort treats equal logits, which an untrained head may well give.
     """
-    length = logits.shape[1]
+    windows, length = inside.shape
     count = min(count, length)
     bits = np.ascontiguousarray(logits, dtype=np.float32).view(np.int32)
     ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # IEEE 754: so negative numbers come in order too
-    backwards = np.arange(length, 0, -1, dtype=np.int64) - 1
-    keys = (ascending.astype(np.int64) << PLACE_BITS) | backwards
-    highest = np.sort(np.partition(keys, length - count, axis=1)[:, length - count :], axis=1)[:, ::-1]
-    return length - 1 - (highest & ((1 << PLACE_BITS) - 1))
+    keys = np.full((windows, length), np.iinfo(np.int64).min)
+    keys[inside] = ascending
+    # Numbers below any 32 bits stay so: behind a window's end there is nothing to find.
+    np.left_shift(keys, PLACE_BITS, out=keys, where=inside)
+    keys |= np.arange(length - 1, -1, -1, dtype=np.int64)
+    keys.partition(length - count, axis=1)
+    highest = np.sort(keys[:, length - count :], axis=1)[:, ::-1]
+    places = length - 1 - (highest & ((1 << PLACE_BITS) - 1))
+    return np.where(highest < np.int64(-1) << 62, -1, places).astype(np.int32)
+
+
+def _at(
+    logits: NDArray[np.float32], allowed: NDArray[np.bool_], begins: NDArray[np.int64], places: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Logits at places of each window; -inf where no span may begin or end, or where there is no place."""
+    tokens = begins[:, None] + places
+    return np.where((places >= 0) & allowed[tokens], logits[tokens], np.float32(-np.inf))
 
 
 def _search(
     columns: dict[str, Any], outputs: Sequence[Any], n_best: int, max_answer: int, keep: int
 ) -> tuple[NDArray[Any], ...]:
-    flat_starts, lengths = columns["starts"]
-    inside = np.arange(lengths.max()) < lengths[:, None]
-    starts, ends = (np.full(inside.shape, -1, dtype=np.int32) for _ in range(2))
-    starts[inside], ends[inside] = flat_starts, columns["ends"][0]
-    logits = np.full((*inside.shape, 2), -np.inf, dtype=np.float32)
-    logits[inside] = np.concatenate([output[:length] for output, length in zip(outputs, lengths.tolist(), strict=True)])
-    windows = np.arange(len(lengths))
-    null = logits[windows, columns["null"]].sum(axis=1)
-    found = best_spans(logits, starts >= 0, n_best, max_answer, keep)
-    first, last = starts[windows[:, None], found.first], ends[windows[:, None], found.last]
-    return (columns["row"], null, found.score, first.astype(np.int64), last.astype(np.int64))
+    (starts, lengths), (ends, _) = columns["starts"], columns["ends"]
+    logits = np.concatenate([output[:length] for output, length in zip(outputs, lengths.tolist(), strict=True)])
+    begins = np.cumsum(lengths) - lengths
+    null = logits[begins + columns["null"]].sum(axis=1)
+    found = best_spans(logits, starts >= 0, lengths, n_best, max_answer, keep)
+    first, last = starts[begins[:, None] + found.first], ends[begins[:, None] + found.last]
+    return columns["row"], null, found.score, first.astype(np.int64), last.astype(np.int64)
 
 
 def _parts(features: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -133,7 +150,7 @@ def _parts(features: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
             {
                 **{name: table[name].to_numpy().astype(np.int64) for name in ("row", "null")},
                 **{
-                    name: (column.flatten().to_numpy(), column.value_lengths().to_numpy())
+                    name: (column.flatten().to_numpy(), column.value_lengths().to_numpy().astype(np.int64))
                     for name, column in lists.items()
                 },
             },
