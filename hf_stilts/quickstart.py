@@ -301,7 +301,8 @@ def _step(text: str) -> Iterator[list[str]]:
     out.print(text)
     started, report = time.monotonic(), list[str]()
     yield report
-    out.print(f"   [dim]{'; '.join([*report, f'{time.monotonic() - started:.0f} s'])}[/]")
+    done = [line.rstrip(".") for line in report]
+    out.print(f"   [dim]{'; '.join([*done, f'{time.monotonic() - started:.0f} s'])}[/]")
 
 
 def _clear(folder: Path) -> None:

@@ -88,6 +88,10 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     found = stilts("evaluate", "tatoeba", "--model", published["name"], "--languages", "de", "--json")
     assert {row["model"] for row in found} == {published["name"]}
     assert all(len(row["model_revision"]) == 40 for row in found)
+    told = stilts("evaluate", "tatoeba", "--model", published["name"], "--languages", "de", "--publish")
+    assert f"The card of {published['name']} has these scores since commit" in told
+    (collected,) = stilts("checkpoints", "collect", "A study", "mnli", "--namespace", "me", "--json")
+    assert collected["collection"].startswith("me/a-study")
 
     # Another folder stands for another machine: the run goes on from the Hub's step 4 with its optimizer; of step 2,
     # the best so far, the weights alone are fetched, for it was not trained there.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hf_stilts.cli.options import DataDir, Json
+from hf_stilts.task import StiltsError
 
 app = typer.Typer()
 published = typer.Typer(help="What is published, and where it comes from.", invoke_without_command=True)
@@ -60,16 +61,34 @@ def checkpoints_verify(name: str, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@published.command("collect")
+def checkpoints_collect(
+    title: Annotated[str, typer.Argument(help="Title of the collection, made where it is missing.")],
+    names: Annotated[list[str], typer.Argument(help="Checkpoints: mnli, org/model.")],
+    namespace: Annotated[str | None, typer.Option(help="Whose; default: yours.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Group the checkpoints of one study in a private collection on the Hub."""
+    from hf_stilts.console import show
+    from hf_stilts.hub.checkpoints import collect
+
+    show([{"collection": collect(title, names, namespace), "checkpoints": names}], as_json=as_json)
+
+
 @app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.")],
     retry: Annotated[bool, typer.Option("--retry", help="Send what waits or failed.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show only; the default.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and send what a running training adds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what waits in a run's outbox, or send it."""
     from hf_stilts.console import say, show
     from hf_stilts.hub import outbox
+
+    if status and (retry or watch):
+        raise StiltsError("--status shows and --retry and --watch send: both were given. Type one of them.")
 
     report = outbox.retry(folder, watch=watch) if retry or watch else outbox.outbox_status(folder)
     show(report.rows(), as_json=as_json)

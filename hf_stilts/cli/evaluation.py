@@ -31,6 +31,9 @@ def evaluate(
     namespace: Namespace = None,
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
+    ] = False,
     output_dir: Annotated[
         Path | None, typer.Option("--output_dir", "--output-dir", help="Benchmark: folder of the run.")
     ] = None,
@@ -59,7 +62,7 @@ def evaluate(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
             f"it, only a benchmark trains. To train one: hf-stilts target {names[0]} --from NAME"
         )
-    _evaluate_tasks(names, model, as_json, output, **common)
+    _evaluate_tasks(names, model, as_json, output, publish, **common)
 
 
 @app.command()
@@ -91,17 +94,23 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
     show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
 
 
-def _evaluate_tasks(names: list[str], model: str, as_json: bool, output: Path | None, **options: Any) -> None:
+def _evaluate_tasks(
+    names: list[str], model: str, as_json: bool, output: Path | None, publish: bool, **options: Any
+) -> None:
     for name in names:
         load_task(name)  # a mistyped name is answered before torch is loaded
     import pandas as pd
 
-    from hf_stilts.console import show, show_scores
-    from hf_stilts.evaluation.zero_shot import append_jsonl, zero_shot
+    from hf_stilts.console import say, show, show_scores
+    from hf_stilts.evaluation.zero_shot import append_jsonl, main_scores, zero_shot
+    from hf_stilts.hub.scores import add_scores
 
     table = pd.concat(zero_shot(model, name, **options) for name in names)
     if output:
         append_jsonl(table, output)
+    if publish:
+        commit = add_scores(model, main_scores(table))
+        say(f"The card of {model} has these scores since commit {commit[:8]}.", as_json=as_json)
     if as_json:
         show(table.to_dict("records"), as_json=True)
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from itertools import takewhile
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +12,13 @@ import typer
 from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Json, Limit, Namespace, Public, Recipe, Resume
 
 app = typer.Typer()
+MIXTURE = {"sampler", "cap", "name", "text"}  # one of them makes a mixture even of a single task
 
 
 @app.command(context_settings=STOCK_FLAGS)
 def intermediate(
     context: typer.Context,
-    task: str,
+    task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
     model: Annotated[str, typer.Option(help="Public model to start from.")] = "FacebookAI/xlm-roberta-base",
     recipe: Recipe = "jiant",
     limit: Limit = None,
@@ -24,15 +27,27 @@ def intermediate(
     namespace: Namespace = None,
     public: Public = False,
     resume: Resume = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Mixture: proportional, uniform, temperature=2, mnli=2,qqp=1 or 0:mnli=1,qqp=1;9000:..."),
+    ] = None,
+    cap: Annotated[int | None, typer.Option(min=1, help="Mixture: so many examples of a task count; 131072.")] = None,
+    name: Annotated[str | None, typer.Option(help="Mixture: its name on the Hub, after the model's.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Mixture: folder of en.txt, sw.txt, ... for fill_mask.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Phase two: train an English intermediate task and publish every checkpoint.
+    """Phase two: train English intermediate tasks and publish every checkpoint.
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
     """
+    # Options that this command does not know are caught by an argument that takes several words.
+    words = [*task, *context.args]
+    tasks = list(takewhile(lambda word: not word.startswith("--"), words))
+    given = {"sampler": sampler, "cap": cap, "name": name, "text": text}
     _train(
-        "intermediate", task, context.args, as_json, publish=publish, namespace=namespace, public=public,
+        "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
+        **{key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
 
 
@@ -58,26 +73,31 @@ def target(
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
     """
     _train(
-        "target", task, context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
+        "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
     )  # fmt: skip
 
 
-def _train(phase: str, task: str, flags: list[str], as_json: bool, **options: Any) -> None:
+def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **options: Any) -> None:
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run
     from hf_stilts.task import load_task
 
-    load_task(task)  # a mistyped name is answered before torch is loaded
+    for task in tasks:
+        load_task(task)  # a mistyped name is answered before torch is loaded
     from hf_stilts.training.publish import PublishCheckpoints
-    from hf_stilts.training.run import run_phase
+    from hf_stilts.training.run import run_mixture, run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         options["namespace"] = namespace
+    options["resume"] = resume
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        result = run_phase(phase, task, flags, publish=publisher, **options | {"resume": resume})
+        if len(tasks) == 1 and MIXTURE.isdisjoint(options):
+            result = run_phase(phase, tasks[0], flags, publish=publisher, **options)
+        else:
+            result = run_mixture(tasks, flags, publish=publisher, **options)
     report_run(result, as_json=as_json)

@@ -170,6 +170,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return main
 
 
+def main_scores(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Main scores by language, named by task and metric, as `stilts.json` has them: `{"de": {"udpos_f1": 71.2}}`."""
+    found: dict[str, dict[str, float]] = {}
+    for row in table[table["main"]].to_dict("records"):
+        found.setdefault(row["language"], {})[f"{row['task']}_{row['metric']}"] = float(row["score"])
+    return found
+
+
 def append_jsonl(table: pd.DataFrame, path: Path) -> None:
     """Add the rows of a table to a file of JSON lines; what the file held stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
