@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,8 +185,8 @@ def write_made(
         StiltsError: a split has no row.
     """
     repository = _repository(task, out)
-    unfinished = repository / f".{tag}.{os.getpid()}"
-    unfinished.mkdir(parents=True)
+    repository.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{tag}.", dir=repository))
     try:
         infos, features = {}, None
         for split, rows in splits.items():

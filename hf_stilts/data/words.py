@@ -13,8 +13,9 @@ from hf_stilts.task import HEADLESS, StiltsError, Task
 # Scripts that put no blanks between words, and the lengthener that kana share.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 # Letters with their marks and digits; an apostrophe or a (non-)joiner inside is part of the word, a hyphen ends it.
-_SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
-_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{_SPACED}(?:['’\u200c\u200d]{_SPACED})*")
+LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]"
+"""Pattern (of `regex`, version 1) of a letter, mark or digit of a script with blanks between its words."""
+_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{LETTER}+(?:['’\u200c\u200d]{LETTER}+)*")
 
 
 class Run(NamedTuple):
