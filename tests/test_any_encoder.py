@@ -1,5 +1,8 @@
 """Any encoder: XLM-R, mBERT, XLM, RemBERT, mDeBERTa, ModernBERT, mT5 and umT5 through every kind and every phase."""
 
+import itertools
+import re
+
 import kind_cases
 import numpy as np
 import pytest
@@ -47,8 +50,6 @@ def trained(folder, arch, name, phase=IntermediateTrainer, start=None):
 @pytest.mark.parametrize(("arch", "name"), WAYS)
 def test_every_kind_is_learnt_saved_and_loaded(arch, name, tmp_path):
     """The loss falls on the rows that it is trained on; what is saved loads by its stock name and predicts the same."""
-    if (arch, name) == ("xlm", "question-answering"):
-        pytest.skip("XLM's own tokenizer gives no offsets: see test_xlms_own_tokenizer_answers_no_questions")
     trainer = trained(tmp_path, arch, name)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert min(losses[-3:]) < losses[0], losses
@@ -110,8 +111,38 @@ def test_an_encoder_without_a_masked_lm_says_what_it_can_do(arch, tmp_path):
         with_fresh_head(tiny.save(tmp_path / "public", arch), kind_cases.TASKS["fill-mask"])
 
 
-def test_xlms_own_tokenizer_answers_no_questions():
-    """XLM's model does; its tokenizer, in Python, does not know which characters a token covers."""
+@pytest.mark.parametrize("length", [20, 32, 512])
+def test_a_tokenizer_without_offsets_covers_whole_words(length):
+    """XLM's, in Python: its windows overlap and cover the context, and an answer's tokens are those of its words."""
     kind, task, rows = kind_cases.built("question-answering")
-    with pytest.raises(StiltsError, match="XLMTokenizer does not say which characters.*another base model"):
-        kind.features(task, rows, tiny.tokenizer("xlm"), max_length=32, train=True)
+    tokenizer = tiny.tokenizer("xlm")
+    assert not tokenizer.is_fast
+    features = kind.features(task, rows, tokenizer, max_length=length, train=False)
+    assert max(map(len, features["input_ids"])) <= length
+    for row, (context, answers) in enumerate(zip(rows["context"], rows["answers"], strict=True)):
+        windows = [feature for feature in features if feature["row"] == row]
+        spans = [
+            sorted({(start, end) for start, end in zip(each["starts"], each["ends"], strict=True) if start >= 0})
+            for each in windows
+        ]
+        words = [context[start:end] for start, end in sorted({span for each in spans for span in each})]
+        assert words == [part for word in context.split() for part in re.findall(r"\w+|[^\w\s]", word)]
+        assert all(set(before) & set(after) for before, after in itertools.pairwise(spans)), "windows share words"
+        held = [each for each in windows if each["start_positions"] != each["null"]]
+        assert held, "some window holds the answer"
+        for each in held:
+            found = context[each["starts"][each["start_positions"]] : each["ends"][each["end_positions"]]]
+            assert found == answers["text"][0]
+
+
+def test_words_of_scripts_without_blanks_are_signs():
+    rows = Dataset.from_list(
+        [{"id": "1", "question": "谁?", "context": "北京的猫3.5", "answers": {"text": ["猫"], "answer_start": [3]}}]
+    )
+    kind, task, _ = kind_cases.built("question-answering")
+    feature = kind.features(task, rows, tiny.tokenizer("xlm"), max_length=64, train=False)[0]
+    covered = sorted(
+        {(start, end) for start, end in zip(feature["starts"], feature["ends"], strict=True) if start >= 0}
+    )
+    assert covered == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7)]
+    assert feature["starts"][feature["start_positions"]] == 3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +18,12 @@ from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_
 from hf_stilts.kinds.spans import Search, search
 from hf_stilts.metrics.multilingual_qa.answers import Normalisation, answer_scores
 from hf_stilts.task import StiltsError
+
+# Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
+# whether a token is of the question (0), of the context (1) or of neither.
+Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[int | None]]]
+# A run of letters and digits, a mark by itself, or one sign of a script without blanks (Chinese, Japanese).
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -78,29 +85,21 @@ class QuestionAnswering:
         context that each token covers (-1 for all other tokens), and `null`, the null position.
 
         Raises:
-            StiltsError: a tokenizer without offsets, a window without room, or a gold answer that does not stand in
-                its context where it says.
+            StiltsError: a window without room, or a gold answer that does not stand in its context where it says.
         """
         max_query, overlap = self._window(tokenizer, max_length)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             answers = batch.get("answers", [None] * len(numbers))
             golds = [_gold_span(task, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
-            encoded = tokenizer(
-                _shortened(batch["question"], tokenizer, max_query),
-                batch["context"],
-                truncation="only_second",
-                max_length=max_length,
-                stride=overlap,
-                return_overflowing_tokens=True,
-                return_offsets_mapping=True,
+            cut = _windows if tokenizer.is_fast else _windows_by_words
+            encoded, samples, offsets, sequences = cut(
+                tokenizer, batch["question"], batch["context"], max_query, max_length, overlap
             )
-            samples = encoded.pop("overflow_to_sample_mapping")
-            offsets = encoded.pop("offset_mapping")
             made: Batch = {**encoded, "row": [numbers[sample] for sample in samples]}
             made |= {name: [] for name in ("start_positions", "end_positions", "starts", "ends", "null")}
             for place, sample in enumerate(samples):
-                sequence = encoded.sequence_ids(place)
+                sequence = sequences[place]
                 starts, ends = _context_offsets(offsets[place], sequence)
                 null = _null_position(encoded["input_ids"][place], sequence, tokenizer)
                 begins = place == 0 or samples[place - 1] != sample
@@ -115,11 +114,6 @@ class QuestionAnswering:
 
     def _window(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[int, int]:
         """Tokens left to a question and shared by windows; short windows give at most half of what there is to each."""
-        if not tokenizer.is_fast:
-            raise StiltsError(
-                f"{type(tokenizer).__name__} does not say which characters a token covers; question answering needs a "
-                "fast tokenizer. Load it with AutoTokenizer.from_pretrained, or choose another base model."
-            )
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
         if room < 8:
             raise StiltsError(
@@ -224,6 +218,64 @@ def _null_scores(found: Search, rows: int) -> NDArray[np.float32]:
     null = np.full(rows, np.inf, dtype=np.float32)
     np.minimum.at(null, found.row, found.null)
     return null
+
+
+def _windows(
+    tokenizer: PreTrainedTokenizerBase,
+    questions: list[str],
+    contexts: list[str],
+    max_query: int,
+    max_length: int,
+    overlap: int,
+) -> Cut:
+    """Windows of question and context, and which characters of the context their tokens cover."""
+    encoded = tokenizer(
+        _shortened(questions, tokenizer, max_query),
+        contexts,
+        truncation="only_second",
+        max_length=max_length,
+        stride=overlap,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    samples, offsets = encoded.pop("overflow_to_sample_mapping"), encoded.pop("offset_mapping")
+    return dict(encoded), samples, offsets, [encoded.sequence_ids(place) for place in range(len(samples))]
+
+
+def _windows_by_words(
+    tokenizer: PreTrainedTokenizerBase,
+    questions: list[str],
+    contexts: list[str],
+    max_query: int,
+    max_length: int,
+    overlap: int,
+) -> Cut:
+    """The same by a tokenizer in Python (XLM's), which keeps no offsets: each token covers the whole word it is from.
+
+    The context is read word by word, as the SQuAD scripts of the time read it, and answers are whole words.
+    """
+    made: Batch = {}
+    samples, offsets, sequences = [], [], []
+    for sample, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+        asked = tokenizer(question, add_special_tokens=False)["input_ids"][:max_query]
+        words = [(match.span(), match.group()) for match in _WORD.finditer(context)]
+        pieces = tokenizer([word for _, word in words], add_special_tokens=False)["input_ids"] if words else []
+        tokens = [(piece, span) for (span, _), found in zip(words, pieces, strict=True) for piece in found]
+        room = max_length - len(asked) - tokenizer.num_special_tokens_to_add(pair=True)
+        for start in range(0, max(len(tokens) - overlap, 1), room - overlap):
+            part = tokens[start : start + room]
+            ids = [piece for piece, _ in part]
+            window = tokenizer.prepare_for_model(asked, ids, return_special_tokens_mask=True, verbose=False)
+            special = window.pop("special_tokens_mask")
+            sides = iter([0] * len(asked) + [1] * len(ids))
+            sequence = [None if mark else next(sides) for mark in special]
+            spans = iter([(0, 0)] * len(asked) + [span for _, span in part])
+            offsets.append([(0, 0) if side is None else next(spans) for side in sequence])
+            sequences.append(sequence)
+            samples.append(sample)
+            for name, values in window.items():
+                made.setdefault(name, []).append(values)
+    return made, samples, offsets, sequences
 
 
 def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_query: int) -> list[str]:
