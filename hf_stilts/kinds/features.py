@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -144,6 +145,15 @@ def first_output(outputs: Any) -> torch.Tensor:
 def column(rows: Dataset, name: str, missing: Any) -> list[Any]:
     """A column's values, or `missing` for each row where the data set does not have it (an unlabelled test split)."""
     return rows[name][:] if name in rows.column_names else [missing] * len(rows)
+
+
+def flat_column(data: Dataset, name: str) -> Iterator[NDArray[Any]]:
+    """All numbers of a column of a `datasets.Dataset`, nested or not, in large pieces and without Python objects."""
+    for batch in data.select_columns(name).with_format("arrow").iter(10_000):
+        column = batch[name].combine_chunks()
+        while hasattr(column, "flatten") and hasattr(column, "offsets"):
+            column = column.flatten()
+        yield column.to_numpy(zero_copy_only=False)
 
 
 def all_labelled(task: Task, unlabelled: list[int], rows: int) -> bool:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from hf_stilts.kinds.features import flat_column
 from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
@@ -213,11 +214,8 @@ def used_ids(features: Iterable[Any]) -> NDArray[np.integer[Any]]:
                 f"compact_vocabulary needs to read all training tokens beforehand; {type(data).__name__} does not hold "
                 "them. Give the Trainer a datasets.Dataset of rows or features, or train without compact_vocabulary."
             )
-        for batch in data.select_columns("input_ids").with_format("arrow").iter(10_000):
-            column = batch["input_ids"].combine_chunks()
-            while hasattr(column, "flatten"):
-                column = column.flatten()
-            found = np.union1d(found, column.to_numpy(zero_copy_only=False))
+        for ids in flat_column(data, "input_ids"):
+            found = np.union1d(found, ids)
     return found
 
 
@@ -259,11 +257,12 @@ class SameVocabulary(TrainerCallback, ExportableState):
         Raises:
             StiltsError: its optimizer state is of other rows.
         """
-        kept = (state.stateful_callbacks or {}).get(type(self).__name__)
-        if state.global_step and kept and kept["attributes"]["digest"] != self.digest:
+        kept = state.stateful_callbacks.get(type(self).__name__, {"attributes": {"digest": None}})
+        state.stateful_callbacks[type(self).__name__] = self.state()  # a stock checkpoint has no such entry
+        digests = (kept["attributes"]["digest"], self.digest)
+        if state.global_step and digests[0] != digests[1]:
             was, now = (
-                "the full vocabulary" if digest is None else f"compact vocabulary {digest}"
-                for digest in (kept["attributes"]["digest"], self.digest)
+                "the full vocabulary" if digest is None else f"compact vocabulary {digest}" for digest in digests
             )
             raise StiltsError(
                 f"The checkpoint of step {state.global_step} holds optimizer state of {was}; this run has {now}. "

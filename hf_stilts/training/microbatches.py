@@ -15,13 +15,13 @@ from transformers import Trainer
 from hf_stilts.kinds.features import IGNORED
 
 Inputs = Mapping[str, Any]
-# Tokens of a micro-batch on a CPU, padding included: activations of more no longer fit its caches. A GPU wants to be
-# filled and is given no limit but the batch itself.
-CPU_TOKENS = 1024
-# What each further micro-batch costs, in tokens. On a CPU it adds one more gradient to every weight: about 33 tokens
-# where all weights take part in every token's products, and more by the share of those that are only looked up. A GPU
+# Tokens of a micro-batch on a CPU, padding included: from 1,000 to 6,000 take equally long each, and fewer need less
+# memory. A GPU wants to be filled and is given no limit but the batch itself.
+CPU_TOKENS = 2048
+# What each further micro-batch costs, in tokens. On a CPU it adds one more gradient to every weight: 60 tokens' worth,
+# measured, where all weights take part in every token's products, and more by the share of those only looked up. A GPU
 # waits for the launch of a forward and a backward pass, in which it could have had thousands of tokens done.
-CPU_OVERHEAD, GPU_OVERHEAD = 33, 8192
+CPU_OVERHEAD, GPU_OVERHEAD = 60, 8192
 
 
 class MicroBatchTrainer(Trainer):
@@ -37,7 +37,7 @@ class MicroBatchTrainer(Trainer):
     `compute_loss_func`, and under DataParallel or DeepSpeed, which have their own ideas of a micro-batch.
 
     Attributes:
-        micro_tokens: most tokens of a micro-batch, padding included. None: 1024 on a CPU; on a GPU as many as the
+        micro_tokens: most tokens of a micro-batch, padding included. None: 2048 on a CPU; on a GPU as many as the
             stock loop would run at a time. 0: batches are run as they come.
     """
 

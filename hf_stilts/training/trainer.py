@@ -29,8 +29,10 @@ from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
+from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
+from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss, warn_of_one_answer
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
+class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -154,6 +156,8 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
             callbacks=list(callbacks or []),
             **stock,
         )
+        self.add_callback(BudgetGuard(self.recipe, len(train_dataset)))
+        self.add_callback(CollapseGuard(chance_loss(train_dataset)))
         if self.task.kind == "fill-mask":
             score_masked_positions_only(model)
 
@@ -243,9 +247,9 @@ class StiltsTrainer(CompactTrainer, MicroBatchTrainer):
         features, rows = self.scoring
         if rows is None:  # features from elsewhere: there is nothing to score them against
             return {}
-        scores: dict[str, float] = self.kind.score(
-            self.task, self.kind.decode(self.task, rows, features, output.predictions), rows
-        )
+        predictions = self.kind.decode(self.task, rows, features, output.predictions)
+        scores: dict[str, float] = self.kind.score(self.task, predictions, rows)
+        warn_of_one_answer(predictions, scores.get(self.task.metric), self.state.global_step)
         return scores
 
     def _featurise(self, given: Dataset, *, train: bool) -> tuple[Dataset, Dataset | None]:

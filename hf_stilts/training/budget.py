@@ -1,0 +1,150 @@
+"""How much a run trains: against its recipe, and against the other arms of a comparison, which must get as much."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import get_last_checkpoint
+
+from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.lineage import Record
+from hf_stilts.task import StiltsError
+from hf_stilts.training.recipes import Recipe
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "trainer_state.json"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run trains: optimizer steps, and examples per step over all devices and accumulation steps."""
+
+    steps: int
+    batch: int
+
+    @property
+    def examples(self) -> int:
+        """Examples read, each as often as it was."""
+        return self.steps * self.batch
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps of {self.batch} ({self.examples:,} examples)"
+
+
+class BudgetGuard(TrainerCallback, ExportableState):
+    """Warns where a training reads more or fewer examples than its recipe would, or in other batches.
+
+    Args:
+        recipe: what was asked for; None compares nothing.
+        rows: examples of one pass over the training data.
+    """
+
+    def __init__(self, recipe: Recipe | None = None, rows: int = 0) -> None:
+        self.recipe = recipe
+        self.rows = rows
+        self.batch = 0
+
+    def state(self) -> dict[str, Any]:
+        """What `trainer_state.json` keeps: it knows the steps, but not all that makes a batch."""
+        return {"args": {}, "attributes": {"batch": self.batch}}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Compare what will be trained with what the recipe says."""
+        self.batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        state.stateful_callbacks.setdefault(type(self).__name__, self.state())  # a stock checkpoint has no such entry
+        if self.recipe is None or not state.is_world_process_zero:
+            return
+        planned = Budget(state.max_steps, self.batch)
+        asked = Budget(math.ceil(self.rows / self.recipe.batch_size) * self.recipe.epochs, self.recipe.batch_size)
+        share = planned.examples / asked.examples
+        if planned.batch != asked.batch or not 0.99 < share < 1.01:
+            logger.warning(
+                "This run trains %s; the recipe (%s) trains %s on this data, of which that is %.3g %%.",
+                *(planned, self.recipe.source, asked, 100 * share),
+            )
+
+
+def budget_of(arm: str | os.PathLike[str] | Record) -> Budget:
+    """What a run has trained, from what it left behind.
+
+    Args:
+        arm: a record; a folder with `stilts.json` or `trainer_state.json`, a run's folder or one of its checkpoints;
+            or the name of a published checkpoint (`"mnli"`, `"mnli@step-2000"`, `"org/model"`).
+
+    Raises:
+        StiltsError: nothing there says how many examples a step had.
+    """
+    if isinstance(arm, Record):
+        return _recorded(arm, arm.title)
+    folder = Path(arm)
+    if folder.is_dir():
+        last = folder if (folder / STATE_FILE).is_file() else Path(get_last_checkpoint(str(folder)) or folder)
+        if (last / STATE_FILE).is_file():
+            state = json.loads((last / STATE_FILE).read_text(encoding="utf-8"))
+            kept = state.get("stateful_callbacks", {}).get(BudgetGuard.__name__)
+            if kept:
+                return Budget(state["global_step"], kept["attributes"]["batch"])
+    record = resolve(os.fspath(arm)).record
+    if record is None:
+        raise StiltsError(
+            f"{arm} has neither a stilts.json nor a {STATE_FILE} of a training with hf_stilts; one is expected. "
+            "Pass the output folder of such a training, or a published checkpoint."
+        )
+    return _recorded(record, str(arm))
+
+
+def equal_budget(
+    arms: Mapping[str, str | os.PathLike[str] | Record] | Iterable[str | os.PathLike[str]], *, tolerance: float = 0.0
+) -> dict[str, Budget]:
+    """Check that the arms of a comparison trained equally: as many examples in as many steps.
+
+    Args:
+        arms: name of each arm and where it lies (see `budget_of`), or only where.
+        tolerance: share by which steps and examples may differ from the first arm's; 0.01 for a last step cut short.
+
+    Returns:
+        What each arm trained.
+
+    Raises:
+        StiltsError: they did not; every arm is named with its numbers.
+    """
+    named = dict(arms) if isinstance(arms, Mapping) else {os.fspath(arm): arm for arm in arms}
+    found = {name: budget_of(arm) for name, arm in named.items()}
+    if len(found) < 2:
+        raise StiltsError(f"{len(found)} arms were given to compare; two or more are expected.")
+    first = next(iter(found.values()))
+    unequal = any(
+        abs(ours - theirs) > tolerance * theirs
+        for budget in found.values()
+        for ours, theirs in ((budget.steps, first.steps), (budget.examples, first.examples))
+    )
+    if unequal:
+        each = "; ".join(f"{name}: {budget}" for name, budget in found.items())
+        raise StiltsError(
+            f"The arms of this comparison did not train equally. {each}. Train them with the same --max_steps and "
+            "batch, or pass tolerance=."
+        )
+    return found
+
+
+def _recorded(record: Record, name: str) -> Budget:
+    factors = [record.recipe.get(each) for each in ("per_device_train_batch_size", "gradient_accumulation_steps")]
+    if "batch_sizes" in record.recipe or not all(isinstance(factor, int) for factor in factors):
+        raise StiltsError(
+            f"The record of {name} does not say how many examples each step had. Compare mixtures and foreign "
+            "checkpoints by hand."
+        )
+    devices = record.hardware.get("devices") or record.recipe.get("processes") or 1
+    return Budget(record.step, math.prod(int(factor or 1) for factor in (*factors, devices)))
