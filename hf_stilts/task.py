@@ -63,7 +63,7 @@ class Task:
             set itself names (`hf_stilts.data.load.labelled`).
         aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
         languages: codes in which there are rows to evaluate on: two letters, or `qaa` to `qtz` for a made-up language.
-        built: those of `languages` that no repository on the Hub has: a converter makes their rows from the publisher's
+        built: those of `languages` that `dataset` on the Hub lacks: a converter makes their rows from the publisher's
             files (`hf-stilts data build`).
         splits: canonical split (train, validation, test) -> split of the data set, or several: `train_r1+train_r2`.
         candidates: configuration with the candidates of all languages, a row each (`id`, `text`), where the languages
