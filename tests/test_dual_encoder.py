@@ -22,7 +22,7 @@ from hf_stilts.training.dual_encoder import DualEncoderTrainer
 
 SEARCH = Task(kind="sentence-similarity", dataset="x/y", name="search", metric="mrr@20")
 KIND = load_kind("sentence-similarity")
-OPTIONS = ("pooling", "logit_scale", "both_directions", "batches", "share")
+OPTIONS = ("pooling", "logit_scale", "both_directions", "batches")
 WORDS = "house dog book city old small red cat teacher river one two".split()
 
 
@@ -131,7 +131,7 @@ def test_what_it_is_not_for_is_said(tmp_path, public):
         DualEncoder(tiny.config("distilbert")).configure(pooling="pooler")
     with pytest.raises(StiltsError, match="is a XLMRobertaModel.*DualEncoder"):
         DualEncoderTrainer(tiny.encoder(), task=SEARCH)
-    with pytest.raises(StiltsError, match="expected monolingual, hybrid, cross-lingual"):
+    with pytest.raises(StiltsError, match="expected monolingual, hybrid, cross-lingual, a share"):
         DualEncoderTrainer(public, task=SEARCH, batches="mixed")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,8 +29,9 @@ class LanguageBatches(torch.utils.data.Dataset[dict[str, Any]]):
     An epoch has as many pairs as there are distinct examples, however many languages they are in.
 
     Args:
-        features: language -> features of `sentence-similarity`, `input_ids` with the query's and the candidate's ids.
-        ids: language -> name of the example in each row; an example has the same name in all its languages.
+        features: of `sentence-similarity`: `input_ids` with the query's and the candidate's ids.
+        languages: language of each feature.
+        examples: name of each feature's example; it has the same name in all its languages.
         share: probability of a cross-lingual batch: 0 monolingual, 1 cross-lingual, between them hybrid.
         batch_size: pairs that are each other's negatives, over all processes.
         seed: as the Trainer's `data_seed`, or `seed`.
@@ -43,26 +44,28 @@ class LanguageBatches(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        features: Mapping[str, Dataset],
-        ids: Mapping[str, Sequence[str]],
+        features: Dataset,
+        languages: Sequence[str],
+        examples: Sequence[str],
         *,
         share: float,
         batch_size: int = 1,
         seed: int = 0,
     ) -> None:
-        self.languages = tuple(features)
         self.share, self.batch_size, self.seed = share, batch_size, seed
         self._features = features
-        names = {name: place for place, name in enumerate(dict.fromkeys(itertools.chain(*ids.values())))}
-        self._rows = np.full((len(self.languages), len(names)), -1, dtype=np.int64)
-        for number, language in enumerate(self.languages):
-            examples = [names[name] for name in ids[language]]
-            if len(set(examples)) < len(examples):
+        codes = {language: number for number, language in enumerate(dict.fromkeys(languages))}
+        names = {example: number for number, example in enumerate(dict.fromkeys(examples))}
+        self.languages = tuple(codes)
+        # Row of every example in every language, -1 where it is not there.
+        self._rows = np.full((len(codes), len(names)), -1, dtype=np.int64)
+        for row, (language, example) in enumerate(zip(languages, examples, strict=True)):
+            if self._rows[codes[language], names[example]] >= 0:
                 raise StiltsError(
-                    f"The {language} rows hold {len(examples)} pairs of {len(set(examples))} examples. Expected each "
-                    "id once in a language. Make the column id unique."
+                    f"Example {example!r} is there twice in {language}, last in row {row}. Expected each once in a "
+                    "language. Make the column id unique."
                 )
-            self._rows[number, examples] = np.arange(len(examples))
+            self._rows[codes[language], names[example]] = row
         self._epoch = -1
         self._plan: NDArray[np.int64] = np.empty((0, 3), dtype=np.int64)
 
@@ -116,7 +119,7 @@ class LanguageBatches(torch.utils.data.Dataset[dict[str, Any]]):
 
     def _side(self, language: int, example: int, side: int) -> list[int]:
         row = int(self._rows[language, example])
-        ids: list[int] = self._features[self.languages[language]][row]["input_ids"][side]
+        ids: list[int] = self._features[row]["input_ids"][side]
         return ids
 
 

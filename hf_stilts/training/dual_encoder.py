@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel, TrainingArguments
 
+from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.data.load import load
+from hf_stilts.data.variety import row_keys
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds.dual_encoder import DualEncoder, VectorPooling
 from hf_stilts.kinds.sentence_similarity import KIND
@@ -35,11 +36,11 @@ class DualEncoderTrainer(TargetTrainer):
         pooling: "pooler", "mean" or "cls". None takes the pooler where the architecture has one, else the mean.
         logit_scale: where the learned scale starts. None: 100 as in XTREME-R, or where a model object has it.
         both_directions: also ask which query belongs to a candidate.
-        languages: train on the rows of these languages; `train_dataset` may also map languages to rows. Examples with
-            the same `id` translate each other.
-        batches: with several languages, whether a batch is in one language, across two, or a mixture of such batches
-            (Elmahdy et al. 2024).
-        share: share of cross-lingual batches instead of the mode's own: 0, 0.5 or 1.
+        languages: of the training rows. With `batches`, all rows of each language; without, as `TargetTrainer`, which
+            takes each example in one language.
+        batches: with rows in several languages (column `language`), whether a batch is in one language, across two, or
+            half of each kind (Elmahdy et al. 2024); a number is the share of cross-lingual ones. Rows with the same
+            `id` translate each other. None: pairs of all languages are shuffled into the same batches.
         rest: as `TargetTrainer`.
 
     Raises:
@@ -56,18 +57,18 @@ class DualEncoderTrainer(TargetTrainer):
         pooling: VectorPooling | None = None,
         logit_scale: float | None = None,
         both_directions: bool = False,
-        languages: Sequence[str] | None = None,
-        batches: Mode = "hybrid",
-        share: float | None = None,
+        languages: Languages | None = None,
+        batches: Mode | float | None = None,
         **rest: Any,
     ) -> None:
         self.phase = phase
-        if batches not in SHARES or not 0 <= (share or 0) <= 1:
+        share = SHARES[batches] if batches in SHARES else batches
+        if not (share is None or (isinstance(share, int | float) and 0 <= share <= 1)):
             raise StiltsError(
-                f"batches={batches!r} with share={share}; expected {', '.join(SHARES)}, and a share from 0 to 1. "
-                "Correct the two."
+                f"batches={batches!r}; expected {', '.join(SHARES)}, a share of cross-lingual batches from 0 to 1, or "
+                "None. Correct batches=."
             )
-        self._share = SHARES[batches] if share is None else share
+        self._share = share
         trained = self.training_task(load_task(task))
         if trained.kind != KIND.name:
             raise StiltsError(
@@ -78,12 +79,13 @@ class DualEncoderTrainer(TargetTrainer):
             raise StiltsError(
                 f"model= is a {type(model).__name__}. Pass a checkpoint's name, or DualEncoder(model.config, model)."
             )
-        if languages:
-            own = {key: rest[key] for key in ("limit", "data_dir") if key in rest}
-            rest["train_dataset"] = {each: load(trained, "train", each, **own) for each in languages}
+        if by_task := share is not None and languages is not None:
+            own = {key: rest[key] for key in ("limit", "data_dir", "exclude") if key in rest}
+            rest |= {"train_dataset": _all_rows(trained, languages, **own), "exclude": None}
+            languages = None
         # Micro-batches of other examples would have other negatives.
-        super().__init__(model, args, task=task, **{**rest, "micro_tokens": 0})
-        self.own_data = self.own_data and not languages
+        super().__init__(model, args, task=task, languages=languages, **{**rest, "micro_tokens": 0})
+        self.own_data = self.own_data and not by_task
         if isinstance(self.train_dataset, LanguageBatches):
             self.train_dataset.batch_size = self.args.train_batch_size * self.args.world_size
             self.train_dataset.seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -101,25 +103,20 @@ class DualEncoderTrainer(TargetTrainer):
         record = super().record()
         encoding = self.model.encoding
         made = {"pooling": encoding.pooling, "both_directions": encoding.both_directions}
-        if isinstance(self.train_dataset, LanguageBatches):
+        if self._share is not None:
             made["cross_lingual_share"] = self._share
-            record = replace(record, languages=self.train_dataset.languages)
         return replace(record, recipe={**record.recipe, **made, "logit_scale": self.model.logit_scale.item()})
 
-    def _featurise(self, given: Any, *, train: bool) -> tuple[Any, Dataset | None]:
-        if not isinstance(given, Mapping):
-            return super()._featurise(given, train=train)
-        nameless = [language for language, rows in given.items() if "id" not in rows.column_names]
-        if nameless:
+    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Any, Dataset | None]:
+        features, rows = super()._featurise(given, train=train)
+        if not train or self._share is None:
+            return features, rows
+        if rows is None or "language" not in rows.column_names:
             raise StiltsError(
-                f"The {nameless[0]} rows have no column id, so nobody knows which examples translate each other. "
-                f"Expected id, query and candidate; there are {', '.join(given[nameless[0]].column_names)}. Add it."
+                f"The training data has columns {', '.join(given.column_names)}; batches by language need rows with a "
+                "column language, and id to say which translate each other. Add them, or pass languages=."
             )
-        features = {
-            language: super(DualEncoderTrainer, self)._featurise(rows, train=train)[0]
-            for language, rows in given.items()
-        }
-        return LanguageBatches(features, {each: rows["id"][:] for each, rows in given.items()}, share=self._share), None
+        return LanguageBatches(features, rows["language"][:], row_keys(rows), share=self._share), rows
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[Any] | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -133,3 +130,9 @@ class DualEncoderTrainer(TargetTrainer):
 
     def _load_best_model(self) -> None:
         self.model.restore(self.state.best_model_checkpoint)
+
+
+def _all_rows(task: Task, languages: Languages, **own: Any) -> Dataset:
+    """All training rows of each language, one language after another, with a column `language`."""
+    parts = ((language, load(task, "train", language, **own)) for language in shares(languages))
+    return concatenate_datasets([rows.add_column("language", [language] * len(rows)) for language, rows in parts])
