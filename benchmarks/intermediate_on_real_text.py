@@ -175,7 +175,8 @@ def arguments(options: argparse.Namespace, name: str, seed: int, steps: int | No
     return TrainingArguments(
         str(options.out / "runs" / name), max_steps=steps or options.steps, learning_rate=options.rate,
         warmup_steps=0.1, per_device_train_batch_size=options.batch, seed=seed, save_strategy="no", eval_strategy="no",
-        report_to=[], disable_tqdm=True, dataloader_pin_memory=False, logging_steps=max(1, (steps or options.steps) // 5),
+        report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+        logging_steps=max(1, (steps or options.steps) // 5),
     )  # fmt: skip
 
 

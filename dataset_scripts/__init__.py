@@ -135,7 +135,7 @@ def build(
         FileNotFoundError: a raw file is missing.
         ConnectionError: the Hub cannot be reached. What was built stays in `out`.
     """
-    converter, task = _converter(name), load_task(name)
+    converter, task = load_converter(name), load_task(name)
     options = _checked_options(name, converter, options or {})
     files = Raw(Path(raw).expanduser(), name, checksum=checksum)
     wanted = _languages(task, converter, files, languages)
@@ -212,7 +212,8 @@ def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: It
         )
 
 
-def _converter(name: str) -> Converter:
+def load_converter(name: str) -> Converter:
+    """A converter's module by name."""
     if name not in list_converters():
         raise StiltsError(f"No converter {name!r}. There are: {', '.join(list_converters())}. Choose one of them.")
     return cast(Converter, importlib.import_module(f"{__name__}.{name}"))

@@ -4,6 +4,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import stored_intermediate
@@ -11,11 +12,13 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hf_stilts.dataset_scripts
 import hf_stilts.tasks
 from hf_stilts.data.canonical import canonical
 from hf_stilts.data.load import served
 from hf_stilts.dataset_scripts import list_converters
 from hf_stilts.languages import LANGUAGES
+from hf_stilts.readme import render
 from hf_stilts.task import KINDS, StiltsError, Task, list_tasks, load_task
 
 OWN = sorted(module.name for module in pkgutil.iter_modules(hf_stilts.tasks.__path__))
@@ -286,3 +289,9 @@ def test_parts_are_tasks_of_the_same_kind_and_labels():
         task = load_task(name)
         assert all(source.kind == task.kind and {*source.labels} == {*task.labels} for source in task.sources)
     assert [source.name for source in load_task("anli_plus").sources] == ["anli", "mnli", "snli"]
+
+
+def test_the_table_of_converters_is_not_stale():
+    path = Path(hf_stilts.dataset_scripts.__file__).resolve().with_name("README.md")
+    text = path.read_text(encoding="utf-8")
+    assert render(text) == text, "run: python -m hf_stilts.readme dataset_scripts/README.md"
