@@ -71,6 +71,11 @@ STORED = {
         {"premise": "It rained.", "choice1": "a", "choice2": "b", "question": "cause", "idx": 0, "label": 1},
         {"context": "It rained.", "question": "What was the cause?", "choices": ["a", "b"], "label": 1},
     ),
+    "fill_mask": (
+        dict.fromkeys(("id", "url", "title", "text"), STRING),
+        {"id": "7", "url": "u", "title": "Owl", "text": "Owls see."},
+        {"id": "7", "text": "Owls see."},
+    ),
     "ccg": (
         {"tokens": STRINGS, "supertags": List(ClassLabel(names=["np", "unseen"]))},
         {"tokens": ["owls", "see"], "supertags": [0, 1]},

@@ -9,9 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Json, Limit, Namespace, Public, Recipe, Resume
+from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Exclude, Json, Limit, Namespace, Public, Recipe, Resume
+from hf_stilts.task import StiltsError
 
 app = typer.Typer()
+Languages = Annotated[
+    str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
+]
 MIXTURE = {"sampler", "cap", "name", "text"}  # one of them makes a mixture even of a single task
 
 
@@ -22,6 +26,8 @@ def intermediate(
     model: Annotated[str, typer.Option(help="Public model to start from.")] = "FacebookAI/xlm-roberta-base",
     recipe: Recipe = "jiant",
     limit: Limit = None,
+    languages: Languages = None,
+    exclude: Exclude = None,
     data_dir: DataDir = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
@@ -47,6 +53,7 @@ def intermediate(
     _train(
         "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
+        languages=languages, exclude=exclude,
         **{key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -61,6 +68,8 @@ def target(
     model: Annotated[str | None, typer.Option(help="Public model: the start without --from.")] = None,
     recipe: Recipe = "jiant",
     limit: Limit = None,
+    languages: Languages = None,
+    exclude: Exclude = None,
     data_dir: DataDir = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
@@ -75,6 +84,7 @@ def target(
     _train(
         "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
+        languages=languages, exclude=exclude,
     )  # fmt: skip
 
 
@@ -90,6 +100,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **opti
     from hf_stilts.training.run import run_mixture, run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
+    chosen = {name: value for name in ("languages", "exclude") if (value := options.pop(name)) is not None}
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
@@ -97,7 +108,9 @@ def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **opti
     options["resume"] = resume
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         if len(tasks) == 1 and MIXTURE.isdisjoint(options):
-            result = run_phase(phase, tasks[0], flags, publish=publisher, **options)
+            result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
+        elif chosen:
+            raise StiltsError("A mixture is trained on English rows. Give --languages and --exclude to a single task.")
         else:
             result = run_mixture(tasks, flags, publish=publisher, **options)
     report_run(result, as_json=as_json)

@@ -119,6 +119,7 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         "cosmosqa": replace(_PAPER, batch_size=4, epochs=15),
         "hellaswag": replace(_PAPER, epochs=7),
         "question-answering": replace(_PAPER, batch_size=8, max_length=384),
+        "fill-mask": replace(_PAPER, learning_rate=5e-6, batch_size=8),
         "target": _PAPER_TARGET,
         "target:question-answering": replace(_PAPER_TARGET, batch_size=16, epochs=2, max_length=384),
         "target:token-classification": replace(_PAPER_TARGET, epochs=10),

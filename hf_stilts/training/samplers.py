@@ -286,15 +286,17 @@ def language_shares(sizes: Sizes, alpha: float = 0.3) -> dict[str, float]:
     return {language: power / sum(powers.values()) for language, power in powers.items()}
 
 
-def language_draws(sizes: Sizes, total: int, alpha: float = 0.3, seed: int = 42) -> dict[str, NDArray[np.int64]]:
+def language_draws(
+    sizes: Sizes, shares: Mapping[str, float], total: int, seed: int = 42
+) -> dict[str, NDArray[np.int64]]:
     """Which examples of each language make up a multilingual text of `total` examples.
 
-    A language takes `language_shares` of the total, rounded by largest remainder; one that has fewer examples gives
-    them again and again, each as often as any other, give or take one.
+    A language gives its share of the total, rounded by largest remainder; one that has fewer examples gives them again
+    and again, each as often as any other, give or take one.
     """
-    shares = {language: share * total for language, share in language_shares(sizes, alpha).items()}
-    counts = {language: int(share) for language, share in shares.items()}
-    by_remainder = sorted(shares, key=lambda language: counts[language] - shares[language])
+    exact = {language: share * total for language, share in shares.items()}
+    counts = {language: int(share) for language, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda language: counts[language] - exact[language])
     for language in by_remainder[: total - sum(counts.values())]:
         counts[language] += 1
     return {

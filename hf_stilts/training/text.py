@@ -11,7 +11,7 @@ from datasets import Dataset, concatenate_datasets
 
 from hf_stilts.data.load import load, splits
 from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.samplers import language_draws
+from hf_stilts.training.samplers import language_draws, language_shares
 
 EXAMPLES = 2_000_000  # of continued masked language modelling in Phang et al. 2020 (remembered)
 Text = Mapping[str, Dataset | str | os.PathLike[str]] | str | os.PathLike[str]
@@ -63,15 +63,20 @@ def mix(
     """Features of all languages, those of each as often as its smoothed share says (`samplers.language_shares`).
 
     Args:
-        rows: text of each language.
-        featurise: rows to windows.
-        total: number of windows. Default: as many as there are, at most `EXAMPLES`.
-        alpha: exponent of the languages' shares.
-        seed: chooses the windows.
+        rows: texts of each language; no more of them are featurised than can be drawn.
+        featurise: texts to windows.
+        total: number of windows. Default: the number of texts, at most `EXAMPLES`.
+        alpha: exponent of the languages' shares of the texts.
+        seed: chooses texts and windows.
     """
-    features = {language: featurise(part) for language, part in rows.items()}
+    texts = {language: len(part) for language, part in rows.items()}
+    total, shares = total or min(EXAMPLES, sum(texts.values())), language_shares(texts, alpha)
+    features = {
+        language: featurise(rows[language].select(np.unique(chosen)))
+        for language, chosen in language_draws(texts, shares, total, seed).items()
+    }
     sizes = {language: len(part) for language, part in features.items()}
-    drawn = language_draws(sizes, total or min(EXAMPLES, sum(sizes.values())), alpha, seed)
+    drawn = language_draws(sizes, {language: shares[language] for language in sizes}, total, seed)
     offsets = dict(zip(features, np.cumsum([0, *map(len, features.values())]).tolist(), strict=False))
     chosen = np.concatenate([offsets[language] + numbers for language, numbers in drawn.items()])
     return concatenate_datasets(list(features.values())).select(chosen)
