@@ -31,7 +31,7 @@ check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/python -m pytest --doctest-modules --quiet hf_stilts metrics dataset_scripts
-	$(BIN)/python -m hf_stilts.readme --check README.md
+	$(BIN)/python -m hf_stilts.readme --check README.md dataset_scripts/README.md docs/*.md
 
 bench: install   ## benchmarks against peers; ratios printed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
