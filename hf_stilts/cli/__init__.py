@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hf_stilts.cli import checkpoints, data, evaluation, submission, training
+from hf_stilts.cli import checkpoints, data, evaluation, languages, submission, training
 from hf_stilts.cli.options import Json
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = N
         show(rows if as_json else [row | {"languages": len(row["languages"])} for row in rows], as_json=as_json)
 
 
+data.app.add_typer(languages.app)
 app.add_typer(data.app, name="data")
 for commands in (training, evaluation, checkpoints):
     app.add_typer(commands.app)

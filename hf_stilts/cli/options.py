@@ -21,6 +21,7 @@ Resume = Annotated[
         help="Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
     ),
 ]
+Exclude = Annotated[Path | None, typer.Option(help="List of training rows to leave out, of: data overlap.")]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

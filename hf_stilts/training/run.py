@@ -14,9 +14,10 @@ from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.hub.naming import mixture_name
+from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
@@ -70,12 +71,19 @@ def run_phase(
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
     trained = trainer_class.training_task(task)
     figures = load_recipe(recipe, trained, phase)
-    args = arguments(figures, ["--output_dir", f"runs/{phase}-{task.name}", *flags])
+    folder = f"runs/{phase}-{task.name}{_spelt(trainer_arguments.get('languages'))}"
+    args = arguments(figures, ["--output_dir", folder, *flags])
     if trained.kind == "sentence-similarity":
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
     else:
         trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
     return _carry_out(trainer, task.name, figures, flags, publish, resume)
+
+
+def _spelt(languages: Languages | None) -> str:
+    """Languages as the run's repository spells them, so that an English run is not taken up by a German one."""
+    of = shares(languages) if languages is not None else {}
+    return language_suffix({code: round(10**6 * of[code]) for code in sorted(of)})
 
 
 def run_mixture(

@@ -1,0 +1,122 @@
+"""Commands that make a task's rows into other languages, and that look for evaluation sentences among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hf_stilts.cli.options import DataDir, Exclude, Json, Limit, split_list
+
+app = typer.Typer()
+Out = Annotated[Path, typer.Option(help="The mirror to write into; --data-dir of the training.")]
+Splits = Annotated[str, typer.Option(help="Comma-separated canonical splits.")]
+From = Annotated[str, typer.Option("--from", help="Language of the rows.")]
+
+
+@app.command("translate")
+def data_translate(
+    task: str,
+    to: Annotated[str, typer.Option(help="Languages, comma-separated.")],
+    model: Annotated[str, typer.Option(help="Translation model by name or folder: MarianMT, NLLB, M2M100, T5 ...")],
+    out: Out,
+    language: From = "en",
+    splits: Splits = "train",
+    revision: Annotated[str | None, typer.Option(help="Commit of the model.")] = None,
+    beams: Annotated[int, typer.Option(min=1, help="Of the search; 1 is greedy.")] = 4,
+    prefix: Annotated[str, typer.Option(help="Put before every text, for T5.")] = "",
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Most tokens at a time, times beams.")] = 8192,
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    exclude: Exclude = None,
+    as_json: Json = False,
+) -> None:
+    """Translate a task's rows; killed and run again, it goes on where it was."""
+    from hf_stilts.console import show
+    from hf_stilts.data.translate import translate
+    from hf_stilts.translation import ModelTranslator
+
+    translator = ModelTranslator(model, revision=revision, beams=beams, prefix=prefix, batch_tokens=batch_tokens)
+    report = translate(
+        task, split_list(to) or [], translator, out, language=language, splits=split_list(splits) or [], limit=limit,
+        data_dir=data_dir, exclude=exclude,
+    )  # fmt: skip
+    show(report.rows(), as_json=as_json)
+
+
+@app.command("code-switch")
+def data_code_switch(
+    task: str,
+    to: Annotated[str, typer.Option(help="Languages, comma-separated.")],
+    lexicons: Annotated[Path, typer.Option(help="Folder of MUSE's dictionaries: en-de.txt, en-sw.txt, ...")],
+    out: Out,
+    probability: Annotated[float, typer.Option(min=0, max=1, help="Of a word that a lexicon knows.")] = 0.5,
+    mode: Annotated[
+        Literal["multilingual", "bilingual"],
+        typer.Option(help="A language for each word, or rows of their own for each language."),
+    ] = "multilingual",
+    language: From = "en",
+    splits: Splits = "train",
+    seed: int = 0,
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    exclude: Exclude = None,
+    as_json: Json = False,
+) -> None:
+    """Replace words of a task's rows by those of other languages, with lexicons."""
+    from hf_stilts.console import show
+    from hf_stilts.data.code_switch import code_switch
+
+    report = code_switch(
+        task, split_list(to) or [], lexicons, out, probability=probability, mode=mode, language=language,
+        splits=split_list(splits) or [], seed=seed, limit=limit, data_dir=data_dir, exclude=exclude,
+    )  # fmt: skip
+    show(report.rows(), as_json=as_json)
+
+
+@app.command("transliterate")
+def data_transliterate(
+    task: str,
+    languages: Annotated[str, typer.Option(help="Of the rows, comma-separated: hi,ta, or made ones: hi-t-en.")],
+    out: Out,
+    script: Annotated[str, typer.Option(help="ISO 15924 code: Latn, or for Indic languages Deva, Taml, ...")] = "Latn",
+    splits: Splits = "train",
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write a task's rows in another script."""
+    from hf_stilts.console import show
+    from hf_stilts.data.transliterate import transliterate
+
+    report = transliterate(
+        task, script, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,
+        data_dir=data_dir,
+    )  # fmt: skip
+    show(report.rows(), as_json=as_json)
+
+
+@app.command("overlap")
+def data_overlap(
+    task: str,
+    against: Annotated[str, typer.Option(help="Evaluation tasks, comma-separated.")],
+    languages: Annotated[str, typer.Option(help="Of the training rows, comma-separated.")] = "en",
+    against_languages: Annotated[str | None, typer.Option(help="Of the evaluation tasks; default: all.")] = None,
+    split: Annotated[str, typer.Option(help="Canonical split of the training rows.")] = "train",
+    minimum: Annotated[int, typer.Option(min=1, help="Words that a sentence must have to count.")] = 3,
+    exclude: Annotated[Path | None, typer.Option(help="Write the list of these rows, for --exclude.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Count the training rows that share a sentence with evaluation sets, and list them."""
+    from hf_stilts.console import say, show
+    from hf_stilts.data.overlap import overlap
+
+    report = overlap(
+        task, split_list(against) or [], languages=split_list(languages) or [], split=split, minimum=minimum,
+        against_languages=split_list(against_languages), data_dir=data_dir,
+    )  # fmt: skip
+    show(report.rows(), as_json=as_json)
+    if exclude:
+        say(f"Train without them: --exclude {report.exclusion().save(exclude)}", as_json=as_json)
