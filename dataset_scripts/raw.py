@@ -91,7 +91,7 @@ class Raw:
         tabs and a header, and quotes mean nothing.
 
         Raises:
-            StiltsError: a row lacks a key, or has not as many cells as the header.
+            StiltsError: a row lacks a key, or has more cells than the header.
         """
         keys = list(keys)
         for number, row in self._rows(name):
@@ -112,8 +112,11 @@ class Raw:
                 yield reader.line_num, row
         else:
             header = next(self.lines(name), (0, ""))[1].split("\t")
-            for number, cells in itertools.islice(self.table(name, columns=len(header)), 1, None):
-                yield number, dict(zip(header, cells, strict=True))
+            for number, line in itertools.islice(self.lines(name), 1, None):
+                cells = line.split("\t")
+                if len(cells) > len(header):
+                    raise self.error(name, number, f"{len(cells)} cells", f"at most {len(header)}, as in its header")
+                yield number, dict(zip(header, cells, strict=False))  # SNLI leaves out empty cells at the end
 
     def error(self, name: str, line: int | str, found: str, expected: str) -> StiltsError:
         """What to raise for a fault in a file; `line` is a number, or says otherwise where."""

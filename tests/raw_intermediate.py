@@ -44,7 +44,9 @@ def table(*rows: tuple[str, ...]) -> str:
 INTERMEDIATE = {
     "snli": {
         "snli_1.0_train.jsonl": lines(PAIR, PAIR | {"gold_label": "-"}, PAIR | {"gold_label": "neutral"}),
-        "snli_1.0_dev.txt": table(("gold_label", "sentence1", "sentence2"), ("contradiction", 'An "owl', "A mouse")),
+        "snli_1.0_dev.txt": table(
+            ("gold_label", "sentence1", "sentence2", "label1", "label2"), ("contradiction", 'An "owl', "A mouse", "c")
+        ),
         "s1.test": "Owls sleep . \n",
         "s2.test": "Birds sleep . \n",
         "labels.test": "entailment\n",

@@ -147,7 +147,8 @@ def test_supertags_of_ccgbank(files, tmp_path):
 BAD = [
     ("snli", {"snli_1.0_train.jsonl": json.dumps(PAIR | {"gold_label": "yes"})}, "line 1: found label 'yes'"),
     ("snli", {"snli_1.0_train.jsonl": json.dumps({"sentence1": "a"})}, "line 1: found no 'sentence2'"),
-    ("snli", {"snli_1.0_dev.txt": table(("gold_label", "sentence1", "sentence2"), ("neutral", "a"))}, "2 columns"),
+    ("snli", {"snli_1.0_dev.txt": table(("gold_label", "sentence1", "sentence2"), ("neutral", "a"))}, "no 'sentence2'"),
+    ("snli", {"snli_1.0_dev.txt": table(("gold_label",), ("neutral", "a"))}, "line 2: found 2 cells; expected at most"),
     ("snli", {"s2.test": "One .\nTwo .\n"}, "labels.test, its end: found 1, 2, 1 lines"),
     ("hellaswag", {"hellaswag_val.jsonl": "{}"}, "line 1: found no 'ind'"),
     ("cosmosqa", {"valid.csv": f"{','.join(STORY)},label\n1,2,3,4,5,6,7,9\n"}, "line 2: found label '9'"),
