@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceCl
 
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.encoder import load_intermediate
+from hf_stilts.training.encoder import load_intermediate, load_trained
 from hf_stilts.training.heads import load_checkpoint
 from hf_stilts.training.members import shared_model
 
@@ -138,6 +138,25 @@ def test_a_mixtures_body_is_handed_over_and_none_of_its_heads(arch, tmp_path):
     assert body and all(torch.equal(kept[name], tensor) for name, tensor in body.items())
     if arch == "bert":  # a pooler that belongs to no head any more starts anew
         assert not torch.equal(first.bert.pooler.dense.weight, second.bert.pooler.dense.weight)
+
+
+def test_a_mixtures_head_is_found_by_those_who_score_its_task(tmp_path):
+    """XNLI is scored with the head that was trained on the task that trains it."""
+    model, folder = mixture(tmp_path)
+    nli = Task(kind="text-classification", dataset="x/y", name="xnli", train=("text_classification",),
+               labels=("neutral", "entailment", "contradiction"))  # fmt: skip
+    loaded, order = load_trained(folder, nli)
+    assert order == [1, 0, 2]
+    assert torch.equal(loaded.classifier.out_proj.weight, model.heads["text_classification"].classifier.out_proj.weight)
+    with pytest.raises(StiltsError, match="no trained head for other"):
+        load_trained(folder, Task(kind="text-classification", dataset="x/y", name="other", labels=("a", "b", "c")))
+
+
+def test_a_masked_lm_goes_on_from_a_mixtures_head(tmp_path):
+    model, folder = mixture(tmp_path)
+    again, handover = shared_model(folder, HEADS, None, seed=0)
+    before, after = (each.heads["fill_mask"].lm_head.dense.weight for each in (model, again))
+    assert torch.equal(before, after) and not any("fill_mask" in name for name in handover.fresh)
 
 
 def test_weights_come_back_and_a_stranger_is_refused(tmp_path):

@@ -14,7 +14,15 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import try_to_load_from_cache
-from transformers import AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.kinds import load_kind
@@ -120,7 +128,8 @@ def with_fresh_head(
     """Stock model for `task` whose body comes from `source` and whose head is new.
 
     The only door between two phases. A pooler that was trained under a task's head counts as part of that head; the
-    pooler of a public pre-trained model travels. A masked-LM head is kept where `task` is masked language modelling,
+    pooler of a public pre-trained model travels, and so does what its masked-LM head and the new one share in stock
+    transformers (ModernBERT's prediction layer). A masked-LM head is kept where `task` is masked language modelling,
     because that continues the same objective (Phang et al. 2020, section 2, "continuing MLM").
 
     Args:
@@ -143,7 +152,7 @@ def with_fresh_head(
     config.update(kind.head_config(task))
     headed = any(head in trained_as for head in _HEADED)
     if task.kind == "fill-mask" and not headed:
-        return _continue_masked_lm(source, revision, config, kind)
+        return _continue_masked_lm(source, revision, config, kind, task)
     model = kind.model_class(config)(config)
     body_state = {
         name: tensor
@@ -167,15 +176,21 @@ def with_fresh_head(
             "retrieval, which read the encoder alone, or start from a checkpoint that holds the whole body."
         )
     prefix = f"{model.base_model_prefix}."
-    fresh = tuple(name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried)
+    above = {} if headed else _pretrained_above(source, revision, config, model)
+    model.load_state_dict(above, strict=False)
+    fresh = tuple(
+        name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried and name not in above
+    )
     model.untrained_head = fresh, _digest(model, fresh)
-    return model.eval(), HandOver(source, _commit(source, revision), len(carried), fresh)
+    return model.eval(), HandOver(source, _commit(source, revision), len(carried) + len(above), fresh)
 
 
 def load_trained(
     source: str | PreTrainedModel, task: Task, *, revision: str | None = None
 ) -> tuple[PreTrainedModel, list[int] | None]:
     """Model with the head that it was trained with, and how its classes map onto the task's.
+
+    Of a mixture's heads it is the one of the task, or of the task that trains it (MNLI's for XNLI).
 
     Returns:
         The model, and for each of the task's labels the index of the same label in the model's outputs
@@ -201,6 +216,8 @@ def load_trained(
     untrained = sorted(
         name for name in info["missing_keys"] if "pooler" not in name or "MultipleChoice" in wanted.__name__
     )
+    if untrained and (of_mixture := _head_of_mixture(source, task, revision)):
+        return of_mixture, label_order(of_mixture.config, task)
     if untrained:
         raise StiltsError(
             f"{source} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be random); "
@@ -238,9 +255,29 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
     return [named.index(label) for label in task.labels]
 
 
+def _pretrained_above(
+    source: str, revision: str | None, config: PretrainedConfig, model: PreTrainedModel
+) -> dict[str, torch.Tensor]:
+    """Weights above the body that stock loading of a masked LM under this head would find: by the same name in both."""
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        return {}
+    with torch.device("meta"):
+        names = set(MODEL_FOR_MASKED_LM_MAPPING[type(config)](copy.deepcopy(config)).state_dict())
+    shared = [name for name in model.state_dict() if name in names and not name.startswith(model.base_model_prefix)]
+    if not shared:
+        return {}
+    with _quiet():
+        stock, info = AutoModelForMaskedLM.from_pretrained(
+            source, revision=revision, dtype="float32", output_loading_info=True
+        )
+    return {name: stock.state_dict()[name] for name in shared if name not in info["missing_keys"]}
+
+
 def _continue_masked_lm(
-    source: str, revision: str | None, config: PretrainedConfig, kind: Any
+    source: str, revision: str | None, config: PretrainedConfig, kind: Any, task: Task
 ) -> tuple[PreTrainedModel, HandOver]:
+    if of_mixture := _head_of_mixture(source, task, revision):
+        return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
     with _quiet():
         model, info = kind.model_class(config).from_pretrained(
             source, revision=revision, dtype="float32", output_loading_info=True
@@ -248,6 +285,14 @@ def _continue_masked_lm(
     fresh = tuple(sorted(info["missing_keys"]))
     carried = len(model.state_dict()) - len(fresh)
     return model.eval(), HandOver(source, _commit(source, revision), carried, fresh)
+
+
+def _head_of_mixture(source: str, task: Task, revision: str | None) -> PreTrainedModel | None:
+    """Model of the task's head in a mixture, or of the task that trains it; None where there is no such head."""
+    from hf_stilts.training.heads import has_head, load_head  # which builds on this module
+
+    found = (name for name in (task.name, *task.train[-1:]) if name and has_head(source, name, revision))
+    return load_head(source, name, revision) if (name := next(found, None)) else None
 
 
 def _commit(source: str, revision: str | None) -> str | None:

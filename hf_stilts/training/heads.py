@@ -229,5 +229,6 @@ def _file(source: str, head: str, file: str, revision: str | None) -> str | None
         subfolder=f"{HEADS}/{head}",
         revision=revision,
         _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,  # without a network, what is not in the cache is not there
     )
     return found
