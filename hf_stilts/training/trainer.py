@@ -31,6 +31,7 @@ from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
+from hf_stilts.training.contrastive import ContrastiveLoss, take
 from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss, warn_of_one_answer
 from hf_stilts.training.microbatches import MicroBatchTrainer
@@ -67,10 +68,13 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             step, its loss and its gradient stay the same. Default: what suits the device; 0: batches as they come.
         compact_vocabulary: train only the word embeddings that the training rows use. The same model to the bit, with
             less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
+        contrastive: an auxiliary loss between the training rows and their translations; its negatives are the other
+            examples of a batch, so batches are then run as they come.
         stock: any further argument of `transformers.Trainer`.
     """
 
     phase = ""
+    contrastive: ContrastiveLoss | None = None
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         data_dir: str | os.PathLike[str] | None = None,
         micro_tokens: int | None = None,
         compact_vocabulary: bool = False,
+        contrastive: ContrastiveLoss | None = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
@@ -105,7 +110,8 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         self.kind = load_kind(self.task.kind)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
         self.data_dir, self.limit = data_dir, limit
-        self.micro_tokens = micro_tokens
+        self.contrastive = contrastive
+        self.micro_tokens = micro_tokens if contrastive is None else 0
         self.compact_vocabulary = compact_vocabulary
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
@@ -139,6 +145,10 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
             self.scored_on = f"{len(eval_dataset)} rows of the English {self.task.split_for('validation')} split"
         train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
+        collate = data_collator or self.kind.collator(processing_class)
+        if contrastive is not None:
+            train_dataset = self._with_translations(contrastive, train_dataset)
+            collate = contrastive.collator(collate, processing_class)
         several = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
         # Features of each evaluation set with the rows that they came from: decoding and scoring read both.
         self.scored = {name: self._featurise(data, train=False) for name, data in several.items()}
@@ -147,7 +157,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         self._begin(
             model,
             args,
-            data_collator or self.kind.collator(processing_class),
+            collate,
             train_dataset,
             features if isinstance(eval_dataset, dict) else features[""],
             processing_class,
@@ -157,7 +167,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             **stock,
         )
         self.add_callback(BudgetGuard(self.recipe, len(train_dataset)))
-        self.add_callback(CollapseGuard(chance_loss(train_dataset)))
+        self.add_callback(CollapseGuard(None if contrastive else chance_loss(train_dataset)))
         if self.task.kind == "fill-mask":
             score_masked_positions_only(model)
 
@@ -207,7 +217,12 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             languages=codes_of(by_language) or ("en",),
             pipeline_tag=self.task.kind,
             scored_on=self.scored_on,
-            recipe={"profile": self.profile, "max_length": self.max_length, **self.vocabulary_recipe},
+            recipe={
+                "profile": self.profile,
+                "max_length": self.max_length,
+                **self.vocabulary_recipe,
+                **(self.contrastive.recipe() if self.contrastive else {}),
+            },
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -222,9 +237,12 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *rest: Any, **stock: Any
     ) -> Any:
         """As the stock method; a kind whose stock loss depends on the padding has its own."""
+        pairs = take(inputs)
         loss, outputs = super().compute_loss(model, inputs, True, *rest, **stock)
         if self.compute_loss_func is None and (own := getattr(self.kind, "loss", None)):
             loss = own(outputs, inputs)
+        if pairs and self.contrastive is not None:
+            loss = loss + self.contrastive(self.accelerator.unwrap_model(model), outputs, inputs, pairs)
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -267,6 +285,15 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             )
         tokenizer = self.tokenizer_for_rows
         return self.kind.features(self.task, given, tokenizer, max_length=self.max_length, train=train), given
+
+    def _with_translations(self, contrastive: ContrastiveLoss, features: Dataset) -> Dataset:
+        """Training features with those that the contrastive loss compares them with."""
+        if self.compact_vocabulary:
+            raise StiltsError("contrastive= reads words beyond the training rows. Leave out compact_vocabulary=.")
+        return contrastive.features(
+            self.kind, self.task, features, self.train_rows, self.tokenizer_for_rows,
+            max_length=self.max_length, data_dir=self.data_dir,
+        )  # fmt: skip
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[Any] | None:
         """Evaluate in the order of the rows: the stock sampler shuffles them by length under `group_by_length`."""
