@@ -5,7 +5,7 @@ import itertools
 import pytest
 import tiny
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import label_order, load_trained, with_fresh_head
@@ -54,6 +54,8 @@ def test_no_head_weight_travels(before, after, arch, tmp_path):
         assert not handover.fresh
         return
     for name, parameter in new.named_parameters():
+        if (before, arch, name.split(".")[0]) == ("fill-mask", "modernbert", "head"):
+            continue  # pre-trained with the masked LM: see test_modernberts_prediction_layer_travels_as_in_stock
         assert not (parameter == 7.0).any(), f"{name} came along from the {before} head"
     kept = {without_prefix(new, name): parameter for name, parameter in new.named_parameters()}
     came = [name for name in body if without_prefix(old, name) in kept]
@@ -90,6 +92,20 @@ def test_a_public_models_pooler_travels_and_a_heads_pooler_does_not(tmp_path):
     second, handover = with_fresh_head(str(tmp_path / "mnli"), TASKS["multiple-choice"])
     assert not torch.equal(second.bert.pooler.dense.weight, pooler)
     assert "bert.pooler.dense.weight" in handover.fresh
+
+
+def test_modernberts_prediction_layer_travels_as_in_stock(tmp_path):
+    """Its masked LM and its classifiers share `head.dense`: it comes along pre-trained, and not trained on a task."""
+    public = tiny.save(tmp_path / "public", "modernbert", model_class=AutoModelForMaskedLM)
+    nli, handover = with_fresh_head(public, TASKS["text-classification"])
+    stock = AutoModelForSequenceClassification.from_pretrained(public, num_labels=3)
+    assert torch.equal(nli.head.dense.weight, stock.head.dense.weight)
+    assert [name for name in handover.fresh if name.startswith("head")] == []
+    nli.save_pretrained(tmp_path / "nli")
+    for after in ("token-classification", "fill-mask"):
+        new, handover = with_fresh_head(str(tmp_path / "nli"), TASKS[after])
+        assert not torch.equal(new.head.dense.weight, nli.head.dense.weight)
+        assert "head.dense.weight" in handover.fresh
 
 
 def test_labels_bear_the_tasks_names(tmp_path):
