@@ -43,6 +43,7 @@ def run_benchmark(
     flags: Sequence[str] = (),
     split: str = "test",
     limit: int | None = None,
+    train_limit: int | None = None,
     layer: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
@@ -71,7 +72,8 @@ def run_benchmark(
         recipe: profile of hyper-parameters.
         flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
         split: canonical split to score.
-        limit: at most so many rows for training, and of each language.
+        limit: at most so many rows of each language are scored.
+        train_limit: at most so many rows are trained on.
         layer: hidden state for retrieval tasks. Default: the published one.
         data_dir: local mirror of the data sets.
 
@@ -92,6 +94,9 @@ def run_benchmark(
         "recipe": recipe,
         "flags": list(flags),
         "limit": limit,
+        "train_limit": train_limit,
+        "split": split,
+        "layer": layer,
     }
     processes = PartialState()
     _claim(folder, settings, write_it=processes.is_main_process)
@@ -109,7 +114,7 @@ def run_benchmark(
         trains = task.has_head or bool(task.train)
         if trains:
             trained = _trained(task, folder, processes, flags=flags, recipe=recipe, init=encoder if init else None,
-                               model=None if init else model, limit=limit, data_dir=data_dir)  # fmt: skip
+                               model=None if init else model, limit=train_limit, data_dir=data_dir)  # fmt: skip
         source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
         source |= {"dev_score": trained["dev_score"]}
         metric = benchmark.metric(task)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from hf_stilts.benchmark import TOTAL, load_benchmark
+from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.evaluation.results import predictions_file, read_lines, read_results, results_file
 from hf_stilts.evaluation.statistics import holm, paired_bootstrap, sign_test
 from hf_stilts.languages import LANGUAGES
@@ -52,6 +52,7 @@ def gains(
     results: Iterable[str | os.PathLike[str]],
     *,
     baseline: str = BASELINE,
+    benchmark: Benchmark | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> GainReport:
@@ -61,6 +62,7 @@ def gains(
         results: files `results.jsonl` of `run_benchmark`, or their folders; several of one intermediate task are its
             seeds. Predictions beside them are read for the bootstrap.
         baseline: the intermediate that the others are compared with; "none" is the public model.
+        benchmark: whose groups and total are formed. Default: the one that the results name.
         bootstrap: draws for each language; 0 leaves the bootstrap out.
         seed: of the bootstrap.
 
@@ -75,7 +77,7 @@ def gains(
     table = table[table["main"].astype(bool)]
     _check(table, baseline)
     table, notes = _common(table)
-    units = _units(table)
+    units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
     starts = [name for name in table["intermediate"].unique() if name != baseline]
     report = GainReport(
         *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline), notes
@@ -123,15 +125,14 @@ def _common(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table[[cell in everywhere for cell in cells]], notes
 
 
-def _units(table: pd.DataFrame) -> pd.DataFrame:
+def _units(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     """Scores of everything that is compared, run by run: columns level, name, language, score, intermediate, run."""
     cells = table[["intermediate", "run", "task", "language", "score"]].rename(columns={"task": "name"})
     per_task = cells.groupby(["intermediate", "run", "name"], sort=False, as_index=False)["score"].mean()
-    benchmark = load_benchmark(table["benchmark"].iloc[0]) if "benchmark" in table else None
     rows = []
     for (start, run), scores in per_task.groupby(["intermediate", "run"], sort=False):
         found = dict(zip(scores["name"], scores["score"], strict=True))
-        totals = benchmark.totals(found) if benchmark else {}
+        totals = benchmark.totals(found)
         named = {**totals, "mean of these tasks": fmean(found.values())} if TOTAL not in totals else totals
         rows += [{"intermediate": start, "run": run, "name": name, "score": score} for name, score in named.items()]
     levels = {"language": cells, "task": per_task, "group": pd.DataFrame(rows)}
