@@ -4,12 +4,14 @@ import json
 
 import pytest
 import tiny
+import tiny_translators
 from datasets import Dataset
 from language_rows import PAIRS, pair, store
 from transformers import TrainingArguments
 from typer.testing import CliRunner
 
 from hf_stilts.cli import app
+from hf_stilts.data.load import load
 from hf_stilts.data.overlap import overlap
 from hf_stilts.data.variety import write_made
 from hf_stilts.hub.card import render
@@ -108,6 +110,20 @@ def command(*words):
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_a_model_translates_from_the_command_line(tmp_path, mirror):
+    """A random MarianMT: what it says means nothing, but it is written, loaded and trained on."""
+    pytest.importorskip("sentencepiece")
+    task = tmp_path / "pairs.py"
+    task.write_text(TASK_FILE)
+    model = tiny_translators.save(tmp_path / "marian", "marian")
+    words = ["data", "translate", task, "--to", "sw", "--model", model, "--beams", 1, "--out", mirror, "--json"]
+    (report,) = command(*words, "--data-dir", mirror)
+    assert report["language"] == "sw-t-en" and report["rows"] == 12
+    rows = load(PAIRS, language="sw-t-en", data_dir=mirror)
+    assert len(rows) == report["kept"] > 0 and all(rows["text"])
+    assert command(*words, "--data-dir", mirror) == [report]
 
 
 def test_commands(tmp_path, mirror):

@@ -1,5 +1,7 @@
 """Translated rows: answers found again or counted, nothing translated twice, nothing lost when it is killed."""
 
+import multiprocessing
+import os
 import re
 
 import pytest
@@ -145,6 +147,27 @@ def test_a_killed_run_goes_on(tmp_path):
     found, report = translated(tmp_path, rows, going_on, task=PAIRS)
     assert report.kept == len(found) == 400
     assert 0 < len(going_on.asked) <= len(texts) - 300
+
+
+def test_a_process_that_is_killed_outright_keeps_what_it_had(tmp_path):
+    """No exception, no clean-up: the process is gone within its third call, and what the first two gave is kept."""
+    child = multiprocessing.get_context("fork").Process(target=_killed, args=(tmp_path,))
+    child.start()
+    child.join()
+    assert child.exitcode == 9
+    going_on = Words()
+    translated(tmp_path, [pair(n) for n in range(400)], going_on, task=PAIRS)
+    assert len(going_on.asked) == 800 - 512  # of 256 a call
+
+
+def _killed(tmp_path):
+    class Killed(Words):
+        def __call__(self, texts, source, target):
+            if len(self.asked) >= 512:
+                os._exit(9)
+            return super().__call__(texts, source, target)
+
+    translated(tmp_path, [pair(n) for n in range(400)], Killed(), task=PAIRS)
 
 
 def test_text_is_cut_and_put_together_as_the_target_writes_it():

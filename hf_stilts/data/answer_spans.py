@@ -11,6 +11,7 @@ import regex
 from hf_stilts.data.sentences import boundaries
 from hf_stilts.data.words import LETTER
 
+_LETTER = regex.compile(rf"(?V1){LETTER}")
 _EDGES = " \t\n.,;:!?\"'“”‘’«»()。，、．！？：；「」『』"
 _BRACKETS = str.maketrans("［］【】", "[][]")  # what a model may make of them in Chinese and Japanese
 _NO_BLANK_AFTER_STOP = ("zh", "ja")
@@ -121,5 +122,17 @@ def unmarked(translation: str) -> tuple[str, Span] | None:
 
 
 def _occurrences(part: str, text: str) -> list[Span]:
-    whole = rf"(?V1)(?<!{LETTER}){regex.escape(part)}(?!{LETTER})"
-    return [Span(match.start(), match.end()) for match in regex.finditer(whole, text, flags=regex.IGNORECASE)]
+    """Places of a part as a whole word, whatever its case; a letter of a script without blanks borders on no other."""
+    if len(text.lower()) == len(text):  # not so where a letter in small is two, as of İ
+        part, text = part.lower(), text.lower()
+    found, start = [], text.find(part)
+    while start >= 0:
+        end = start + len(part)
+        if not _joined(text[start - 1 : start], part[:1]) and not _joined(part[-1:], text[end : end + 1]):
+            found.append(Span(start, end))
+        start = text.find(part, start + 1)
+    return found
+
+
+def _joined(before: str, after: str) -> bool:
+    return _LETTER.fullmatch(before) is not None and _LETTER.fullmatch(after) is not None

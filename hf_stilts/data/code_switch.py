@@ -70,15 +70,24 @@ class CodeSwitcher:
     lexicons: Mapping[str, Lexicon]
     probability: float = 0.5
     seed: int = 0
-    _longest: int = field(init=False, repr=False, default=0)
+    # Word -> for each language that knows it, its translations; and the length of the longest word.
+    _entries: dict[str, tuple[tuple[str, ...], ...]] = field(init=False, repr=False, compare=False)
+    _longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise StiltsError(f"probability={self.probability}; expected 0 to 1. Type for example: --probability 0.5")
         if not self.lexicons:
             raise StiltsError("No lexicon was given; expected one at least. Type for example: --to de,sw")
-        longest = max((len(word) for lexicon in self.lexicons.values() for word in lexicon), default=0)
-        object.__setattr__(self, "_longest", longest)
+        entries: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for lexicon in self.lexicons.values():
+            for word, translations in lexicon.items():
+                if self.kind == "token-classification":
+                    translations = tuple(each for each in translations if len(each.split()) == 1)
+                if translations:
+                    entries[word] = (*entries.get(word, ()), translations)
+        object.__setattr__(self, "_entries", entries)
+        object.__setattr__(self, "_longest", max(map(len, entries), default=0))
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The row, code-switched."""
@@ -87,47 +96,42 @@ class CodeSwitcher:
     def counted(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
         """The row, code-switched, and how many words it has, how many of them are known, how many were switched."""
         key = row.get("id") or json.dumps([row.get(column) for column in text_columns(self.kind)], ensure_ascii=False)
-        counts = {"words": 0, "known": 0, "switched": 0}
+        words = known = switched = 0
 
         def editor(text: str, cuts: Sequence[int], where: str) -> Iterator[Edit]:
+            nonlocal words, known, switched
             draws = Random(hashlib.blake2b(f"{self.seed} {where} {key}".encode(), digest_size=16).digest())
             for start, end, entries in self._words(text):
-                counts["words"] += 1
-                known = [language for language, found in entries.items() if found]
-                counts["known"] += bool(known)
-                switch, which, translation = draws.random(), draws.random(), draws.random()
-                if where.startswith("tokens"):
-                    entries = {code: tuple(each for each in entries[code] if " " not in each) for code in known}
-                    known = [language for language in known if entries[language]]
-                if not known or switch >= self.probability or any(start < cut < end for cut in cuts):
+                words += 1
+                if not entries:
                     continue
-                found = entries[known[int(which * len(known))]]
-                counts["switched"] += 1
+                known += 1
+                # As many draws for a word that stays: another probability must not move those of the words behind it.
+                switch, which, translation = draws.random(), draws.random(), draws.random()
+                if switch >= self.probability or any(start < cut < end for cut in cuts):
+                    continue
+                switched += 1
+                found = entries[int(which * len(entries))]
                 yield Edit(start, end, _cased(found[int(translation * len(found))], text[start:end]))
 
-        return edited(self.kind, row, editor), counts
+        new = edited(self.kind, row, editor)
+        return new, {"words": words, "known": known, "switched": switched}
 
-    def _words(self, text: str) -> Iterator[tuple[int, int, dict[str, tuple[str, ...]]]]:
+    def _words(self, text: str) -> Iterator[tuple[int, int, tuple[tuple[str, ...], ...]]]:
         """Words with their translations; of a run without blanks, the longest entries from left to right."""
-        for run in runs(text):
-            if not run.unspaced:
-                yield run.start, run.end, self._entries(text[run.start : run.end])
+        for start, run_end, unspaced in runs(text):
+            if not unspaced:
+                yield start, run_end, self._entries.get(text[start:run_end].casefold(), ())
                 continue
-            start = run.start
-            while start < run.end:
-                for end in range(min(run.end, start + self._longest), start, -1):
-                    entries = self._entries(text[start:end])
-                    if any(entries.values()):
+            while start < run_end:
+                for end in range(min(run_end, start + self._longest), start, -1):
+                    entries = self._entries.get(text[start:end].casefold(), ())
+                    if entries:
+                        yield start, end, entries
                         break
                 else:
-                    start += 1
-                    continue
-                yield start, end, entries
+                    end = start + 1
                 start = end
-
-    def _entries(self, word: str) -> dict[str, tuple[str, ...]]:
-        folded = word.casefold()
-        return {language: lexicon.get(folded, ()) for language, lexicon in self.lexicons.items()}
 
 
 def code_switch(

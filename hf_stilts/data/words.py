@@ -45,7 +45,8 @@ def runs(text: str) -> Iterator[Run]:
     ["Don't", 'go', 'well', 'known', '東京タワー']
     """
     for match in _RUN.finditer(text):
-        yield Run(match.start(), match.end(), match["unspaced"] is not None)
+        start, end = match.span()
+        yield Run(start, end, match.lastgroup is not None)
 
 
 def rewrite(text: str, edits: Sequence[Edit], offsets: Sequence[int] = ()) -> tuple[str, list[int]]:
