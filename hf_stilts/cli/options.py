@@ -22,6 +22,13 @@ Resume = Annotated[
     ),
 ]
 Exclude = Annotated[Path | None, typer.Option(help="List of training rows to leave out, of: data overlap.")]
+MicroTokens = Annotated[
+    int | None,
+    typer.Option(min=0, help="Most tokens that go through the model at a time; the result is the same. 0: no cutting."),
+]
+CompactVocabulary = Annotated[
+    bool, typer.Option(help="Train only the word embeddings that the data uses: the same model, half the memory.")
+]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

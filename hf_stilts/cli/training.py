@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Exclude, Json, Limit, Namespace, Public, Recipe, Resume
+from hf_stilts.cli.options import (
+    STOCK_FLAGS,
+    CompactVocabulary,
+    DataDir,
+    Exclude,
+    Json,
+    Limit,
+    MicroTokens,
+    Namespace,
+    Public,
+    Recipe,
+    Resume,
+)
 from hf_stilts.task import StiltsError
 
 app = typer.Typer()
@@ -29,6 +41,8 @@ def intermediate(
     languages: Languages = None,
     exclude: Exclude = None,
     data_dir: DataDir = None,
+    micro_tokens: MicroTokens = None,
+    compact_vocabulary: CompactVocabulary = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
     public: Public = False,
@@ -53,7 +67,7 @@ def intermediate(
     _train(
         "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
-        languages=languages, exclude=exclude,
+        languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
         **{key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -71,6 +85,8 @@ def target(
     languages: Languages = None,
     exclude: Exclude = None,
     data_dir: DataDir = None,
+    micro_tokens: MicroTokens = None,
+    compact_vocabulary: CompactVocabulary = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
     public: Public = False,
@@ -84,7 +100,7 @@ def target(
     _train(
         "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
-        languages=languages, exclude=exclude,
+        languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
     )  # fmt: skip
 
 
