@@ -15,11 +15,29 @@ from hf_stilts.training.run import arguments
         ("xtreme-2020", "udpos", "target", 2e-5, 32, 10, 128),
         ("xtreme-2020", "squad_v1", "target", 3e-5, 16, 2, 384),
         ("xtreme-r-2021", "squad_v1", "target", 3e-5, 32, 3, 384),
+        ("xtreme-2020", "xnli", "target", 2e-5, 32, 5, 128),
+        ("xtreme-r-2021", "xnli", "target", 3e-5, 32, 5, 128),
+        ("xtreme-2020", "panx", "target", 2e-5, 32, 10, 128),
+        ("xtreme-r-2021", "copa", "target", 2e-5, 32, 5, 128),
+        ("jiant", "siqa", "target", 2e-5, 32, 5, 128),
+        ("jiant", "xnli", "target", 1e-5, 32, 2, 256),
+        ("jiant", "pawsx", "target", 1e-5, 32, 5, 256),
+        ("jiant", "tydiqa", "target", 1e-5, 16, 2, 384),
     ],
 )
 def test_published_figures(profile, task, phase, rate, batch, epochs, length):
     found = recipe(profile, load_task(task), phase)
     assert (found.learning_rate, found.batch_size, found.epochs, found.max_length) == (rate, batch, epochs, length)
+
+
+@pytest.mark.parametrize(
+    ("profile", "task", "steps", "selects"),
+    [("xtreme-2020", "xnli", 100, True), ("xtreme-2020", "pawsx", 200, True), ("xtreme-2020", "panx", 1000, True),
+     ("xtreme-2020", "udpos", 500, True), ("xtreme-2020", "squad_v1", 500, False), ("jiant", "squad_v1", 1000, True)],
+)  # fmt: skip
+def test_what_is_kept_is_the_best_on_english_dev_but_of_xtremes_questions_the_last(profile, task, steps, selects):
+    found = recipe(profile, load_task(task), "target")
+    assert (found.eval_steps, found.selects) == (steps, selects)
 
 
 def test_a_device_batch_accumulates_to_the_recipes():

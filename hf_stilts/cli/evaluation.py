@@ -25,6 +25,7 @@ def evaluate(
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
     limit: Limit = None,
+    train_limit: Annotated[int | None, typer.Option(min=1, help="Benchmark: train on at most so many rows.")] = None,
     layer: Annotated[int | None, typer.Option(help="Hidden state for retrieval tasks, 0 = embeddings.")] = None,
     recipe: Recipe = "jiant",
     label: Annotated[str | None, typer.Option(help="Benchmark: what tables call the start; seeds share one.")] = None,
@@ -53,10 +54,11 @@ def evaluate(
     common |= {} if layer is None else {"layer": layer}
     if len(names) == 1 and names[0] in list_benchmarks():
         training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
-        chosen = {"tasks": split_list(tasks), "out": output_dir}
+        chosen = {"tasks": split_list(tasks), "out": output_dir, "train_limit": train_limit}
         _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
         return
     stray = [*flags, *(["--from"] if init else []), *(["--tasks"] if tasks else [])]
+    stray += ["--train-limit"] if train_limit else []
     if stray:
         raise StiltsError(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "

@@ -23,6 +23,7 @@ class Recipe:
         eval_steps: steps between evaluations on the English dev rows.
         eval_limit: the first rows of dev that are used for selection.
         patience: evaluations without improvement before it stops; 0: never.
+        selects: whether the checkpoint that is best on English dev is kept; else the last one.
         source: where the figures come from.
     """
 
@@ -36,6 +37,7 @@ class Recipe:
     eval_steps: int = 1000
     eval_limit: int | None = None
     patience: int = 0
+    selects: bool = True
 
     def arguments(self, *, device_batch_size: int | None = None) -> dict[str, Any]:
         """Keyword arguments for `transformers.TrainingArguments` on one device.
@@ -61,11 +63,18 @@ class Recipe:
 # jiant's guide of the authors (guides/benchmarks/xtreme.md and its run scripts): learning rate, warm-up, 500 dev rows
 # every 1000 steps, patience 30, batch x accumulation; weight decay is the toolkit's default.
 _JIANT = Recipe(1e-5, 32, 3, 256, 0.1, 0.01, "jiant, XTREME guide", eval_limit=500, patience=30)
-# google-research/xtreme, scripts/train_*.sh as of 2020: linear decay without warm-up, none on QA's selection.
+# google-research/xtreme, scripts/train_*.sh as of 2020: linear decay without warm-up, the best checkpoint by English
+# dev; of questions the last one.
 _XTREME = Recipe(2e-5, 32, 5, 128, 0, 0.0, "google-research/xtreme, scripts of 2020", eval_steps=500)
+_XTREME_QA = replace(
+    _XTREME, learning_rate=3e-5, batch_size=16, epochs=2, max_length=384, warmup=500, weight_decay=1e-4, selects=False
+)
+_XTREME_R = replace(_XTREME, source="google-research/xtreme, scripts since August 2021")
+# XCOPA's two stages are XTREME-R's alone; no other recipe has them.
+_CHOICES = {f"target:{task}": _XTREME_R for task in ("siqa", "copa")}
 
-# The two dual encoders of google-research/xtreme since August 2021, for Mewsli-X with mBERT's learning rate. LAReQA runs
-# 4 x 4 there and Mewsli-X 64 x 4; pairs of other accumulation steps are no negatives, so a larger batch has more.
+# The two dual encoders of google-research/xtreme since August 2021, for Mewsli-X with mBERT's learning rate. LAReQA
+# runs 4 x 4 there and Mewsli-X 64 x 4; pairs of other accumulation steps are no negatives, so a larger batch has more.
 _LAREQA = replace(
     _XTREME, batch_size=16, epochs=3, max_length=256, eval_steps=1000, source="google-research/xtreme since August 2021"
 )
@@ -85,30 +94,25 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         "token-classification": replace(_JIANT, epochs=10),
         "xnli": replace(_JIANT, epochs=2),
         "pawsx": replace(_JIANT, epochs=5),
+        **_CHOICES,
         **_PAIRS,  # jiant has no dual encoder
     },
     "xtreme-2020": {
         "": _XTREME,
+        "panx": replace(_XTREME, epochs=10, eval_steps=1000),
         "token-classification": replace(_XTREME, epochs=10),
+        "xnli": replace(_XTREME, eval_steps=100),
         "pawsx": replace(_XTREME, eval_steps=200),
-        "question-answering": replace(
-            _XTREME, learning_rate=3e-5, batch_size=16, epochs=2, max_length=384, warmup=500, weight_decay=1e-4
-        ),
+        "question-answering": _XTREME_QA,
     },
     "xtreme-r-2021": {
         **_PAIRS,
-        "": replace(_XTREME, source="google-research/xtreme, scripts since August 2021"),
-        "token-classification": replace(_XTREME, epochs=10, source="google-research/xtreme, scripts since August 2021"),
-        "xnli": replace(_XTREME, learning_rate=3e-5, source="google-research/xtreme since August 2021, XLM-R large"),
-        "question-answering": replace(
-            _XTREME,
-            learning_rate=3e-5,
-            epochs=3,
-            max_length=384,
-            warmup=500,
-            weight_decay=1e-4,
-            source="google-research/xtreme, scripts since August 2021",
-        ),
+        "": _XTREME_R,
+        "panx": replace(_XTREME_R, epochs=10, eval_steps=1000),
+        "token-classification": replace(_XTREME_R, epochs=10),
+        "xnli": replace(_XTREME_R, learning_rate=3e-5, eval_steps=100, source=f"{_XTREME_R.source}, XLM-R large"),
+        "pawsx": replace(_XTREME_R, eval_steps=200),
+        "question-answering": replace(_XTREME_QA, batch_size=32, epochs=3, source=_XTREME_R.source),
     },
     "paper": {
         "": _PAPER,
@@ -121,8 +125,11 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         "question-answering": replace(_PAPER, batch_size=8, max_length=384),
         "fill-mask": replace(_PAPER, learning_rate=5e-6, batch_size=8),
         "target": _PAPER_TARGET,
+        "target:xnli": replace(_PAPER_TARGET, batch_size=4, epochs=2),
+        "target:pawsx": replace(_PAPER_TARGET, epochs=5),
         "target:question-answering": replace(_PAPER_TARGET, batch_size=16, epochs=2, max_length=384),
         "target:token-classification": replace(_PAPER_TARGET, epochs=10),
+        **_CHOICES,
     },
 }
 

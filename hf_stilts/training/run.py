@@ -254,8 +254,11 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
         if name not in given:
             setattr(args, name, value)
     args.__post_init__()
-    if figures.patience and "load_best_model_at_end" not in given and args.save_steps % args.eval_steps == 0:
+    if figures.selects and "load_best_model_at_end" not in given and args.save_steps % args.eval_steps == 0:
         args.load_best_model_at_end = True
         args.metric_for_best_model = trainer.main_metrics[0]
         args.greater_is_better = True
+    if trainer.phase == TargetTrainer.phase and "save_total_limit" not in given:
+        args.save_total_limit = 2  # nobody asks for the steps of a target, and XNLI has hundreds of them
+    if figures.patience and args.load_best_model_at_end:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=figures.patience))
