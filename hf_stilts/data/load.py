@@ -62,7 +62,7 @@ def load(
         stored = _stored_splits(task, split, language, splits_of(source))
         shared = zip(stored, _shares(limit, len(stored)), strict=True)
         rows = [_read(task, source, name, language, share) for name, share in shared if share != 0]
-        return datasets.concatenate_datasets(rows)
+        return rows[0] if len(rows) == 1 else datasets.concatenate_datasets(rows)
 
 
 def load_parts(
