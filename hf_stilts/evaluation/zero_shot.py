@@ -111,6 +111,8 @@ def each_language(
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
     if torch.cuda.is_available():
         scored.model.to(PartialState().device)
+    if PartialState().num_processes > 1:
+        retrieval = {"share": True, **retrieval}
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     asked = tuple(languages or served(task, data_dir))
     together: dict[str, Retrieved] = {}
