@@ -28,14 +28,14 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a sentence, the `de:` before each word taken off.
 
     Args:
-        raw: WikiANN's folders as they unpack (`de/train`: `de:token<TAB>tag`), or UNER's `de_*-ud-train.iob2`, whose
+        raw: WikiANN's folders as they unpack (`de/train`: `de:token<TAB>tag`), or Universal NER's `de_*-ud-train.iob2`,
             treebanks of a language are joined in the order of their file names. WikiANN's go first where both are.
         language: two-letter code.
     """
     splits = {}
     for split, part in SPLITS.items():
-        wikiann, uner = raw.find(f"{language}/{part}"), raw.find(f"{language}_*-ud-{part}.iob2")
-        read = (_wikiann(raw, file, language) for file in wikiann) if wikiann else (_uner(raw, file) for file in uner)
+        wikiann, iob2 = raw.find(f"{language}/{part}"), raw.find(f"{language}_*-ud-{part}.iob2")
+        read = (_wikiann(raw, file, language) for file in wikiann) if wikiann else (_iob2(raw, file) for file in iob2)
         sentences = [sentence for sentences in read for sentence in sentences]
         if sentences:
             splits[split] = Dataset.from_dict(
@@ -65,7 +65,7 @@ def _wikiann(raw: Raw, name: str, language: str) -> Iterator[Words]:
         yield words
 
 
-def _uner(raw: Raw, name: str) -> Iterator[Words]:
+def _iob2(raw: Raw, name: str) -> Iterator[Words]:
     words: Words = []
     for number, line in raw.lines(name):
         cells = line.split("\t")

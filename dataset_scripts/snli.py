@@ -27,13 +27,14 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     for split, part in SPLITS.items():
         published = [file for end in ("jsonl", "txt") for file in raw.find(f"snli_1.0_{part}.{end}")]
         if published:
-            splits[split] = Dataset.from_list(list(_published(raw, published[0])), features=FEATURES)
+            splits[split] = Dataset.from_list(list(pairs(raw, published[0])), features=FEATURES)
         elif raw.find(f"labels.{part}"):
             splits[split] = Dataset.from_list(list(_tokenised(raw, part)), features=FEATURES)
     return splits
 
 
-def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+def pairs(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+    """Pairs of a file as SNLI and MultiNLI are published, `.jsonl` or `.txt`; the label is -1 where it is undecided."""
     for number, row in raw.records(name, ("sentence1", "sentence2", "gold_label")):
         yield _row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])
 

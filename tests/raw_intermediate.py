@@ -5,6 +5,7 @@ from __future__ import annotations
 from raw_targets import lines, question, squad
 
 PAIR = {"sentence1": "An owl sleeps.", "sentence2": "A bird sleeps.", "gold_label": "entailment", "pairID": "1r1e"}
+ROUND = {"context": "An owl sleeps.", "hypothesis": "A bird sleeps.", "reason": "owls are birds"}
 BEGUN = {
     "ind": 4, "activity_label": "Feeding owls", "ctx_a": "A man holds a mouse.", "ctx_b": "the owl",
     "ctx": "A man holds a mouse. the owl", "split": "train", "split_type": "indomain", "source_id": "a~1",
@@ -50,6 +51,20 @@ INTERMEDIATE = {
         "s1.test": "Owls sleep . \n",
         "s2.test": "Birds sleep . \n",
         "labels.test": "entailment\n",
+    },
+    "mnli": {
+        "multinli_1.0/multinli_1.0_train.jsonl": lines(PAIR, PAIR | {"gold_label": "-"}),
+        "multinli_1.0/multinli_1.0_dev_matched.txt": table(
+            ("gold_label", "sentence1", "sentence2"), ("neutral", "p", "h")
+        ),
+        "multinli_1.0/multinli_1.0_dev_mismatched.txt": table(
+            ("gold_label", "sentence1", "sentence2"), ("contradiction", "p", "h")
+        ),
+    },
+    "anli": {
+        f"anli_v1.0/R{number}/{part}.jsonl": lines(ROUND | {"uid": f"{part}{number}", "label": label})
+        for part in ("train", "dev", "test")
+        for number, label in ((1, "c"), (2, "n"), (3, "e"))
     },
     "hellaswag": {
         "hellaswag_train.jsonl": lines(BEGUN),

@@ -28,6 +28,20 @@ def test_snli_in_its_three_forms(tmp_path):
     assert load("snli", "test", data_dir=out)[0] == {"text": "Owls sleep .", "text_pair": "Birds sleep .", "label": 0}
 
 
+def test_the_three_sources_of_anli_plus(tmp_path):
+    for name in ("anli", "mnli", "snli"):
+        out = built(name, tmp_path)
+    assert load("anli", data_dir=out)["label"][:] == [2, 1, 0], "rounds 1 to 3"
+    assert [load("mnli", split, data_dir=out)["label"][:] for split in ("train", "validation", "test")] == [
+        [0],
+        [1],
+        [2],
+    ]
+    rows = load("anli_plus", data_dir=out)
+    assert rows["label"][:] == [2, 1, 0] + [0] + [0, 1]
+    assert {*rows["text"]} == {"An owl sleeps."} and len(load("anli_plus", "test", data_dir=out)) == 3 + 1 + 1
+
+
 def test_hellaswag_begins_each_ending(tmp_path):
     out = built("hellaswag", tmp_path)
     endings = ["the owl eats it.", "the owl drives a bus.", "the owl reads.", "the owl melts."]
@@ -150,6 +164,7 @@ BAD = [
     ("snli", {"snli_1.0_dev.txt": table(("gold_label", "sentence1", "sentence2"), ("neutral", "a"))}, "no 'sentence2'"),
     ("snli", {"snli_1.0_dev.txt": table(("gold_label",), ("neutral", "a"))}, "line 2: found 2 cells; expected at most"),
     ("snli", {"s2.test": "One .\nTwo .\n"}, "labels.test, its end: found 1, 2, 1 lines"),
+    ("anli", {"R1/dev.jsonl": json.dumps({"uid": "", "context": "", "hypothesis": "", "label": "x"})}, "label 'x'"),
     ("hellaswag", {"hellaswag_val.jsonl": "{}"}, "line 1: found no 'ind'"),
     ("cosmosqa", {"valid.csv": f"{','.join(STORY)},label\n1,2,3,4,5,6,7,9\n"}, "line 2: found label '9'"),
     ("cosmosqa", {"valid.csv": f"{','.join(STORY)},label\n1,2,3,4,5,6,7,0,\n"}, "line 2: found 1 cells too many"),

@@ -89,7 +89,14 @@ def test_what_the_rows_say(tmp_path):
 def test_published_samples_are_read(tmp_path):
     """One to three rows each, in the publisher's own layout: for the parsers alone."""
     samples = DATA / "format_samples"
-    for name, folder in (("snli", "snli"), ("hellaswag", "hellaswag"), ("cosmosqa", "cosmos_qa"), ("pawsx", "paws-x")):
+    folders = {
+        "snli": "snli",
+        "mnli": "multi_nli",
+        "hellaswag": "hellaswag",
+        "cosmosqa": "cosmos_qa",
+        "pawsx": "paws-x",
+    }
+    for name, folder in folders.items():
         build(name, samples / folder, tmp_path, checksum=False)
         languages = ["de", "en", "es", "fr", "ja", "ko", "zh"] if name == "pawsx" else ["en"]
         for language in languages:
