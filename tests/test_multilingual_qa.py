@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_stilts.metrics import metric_path
-from hf_stilts.metrics.multilingual_qa.answers import answer_scores, normalise, overlap
+from hf_stilts.metrics.multilingual_qa.answers import answer_scores, normalise, overlap, words
 
 
 def test_squads_normalisation_is_english_and_ascii_only():
@@ -62,17 +62,26 @@ texts = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(texts)
-def test_short_cuts_change_no_text(text):
-    assert normalise(text) == slowly(text, string.punctuation)
-    assert normalise(text, "mlqa", "en") == slowly(text, PUNCTUATION)
+@given(st.lists(texts, max_size=4))
+def test_texts_are_rewritten_together_as_each_alone(several):
+    for normalisation, marks in (("squad", string.punctuation), ("mlqa", PUNCTUATION)):
+        together = words(several, normalisation)
+        assert {text: " ".join(found) for text, found in together.items()} == {
+            text: slowly(text, marks) for text in several
+        }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("ابالقكتΣσςаAeİال北 京.", max_size=6), max_size=4), st.sampled_from(["ar", "zh", "hi", "de"]))
+def test_neighbours_do_not_touch(several, language):
+    assert words(several, "mlqa", language) == {text: normalise(text, "mlqa", language).split() for text in several}
 
 
 def test_overlap_counts_words_as_often_as_they_occur():
     # "x x y" and "x z x": twice x. P = R = 2/3. "x x" and "x": one, P = 1/2, R = 1.
-    assert overlap("x x y", "x z x") == pytest.approx(2 / 3)
-    assert overlap("x x", "x") == overlap("x", "x x") == pytest.approx(2 / 3)
-    assert overlap("x", "y") == overlap("", "") == 0.0
+    assert overlap(["x", "x", "y"], ["x", "z", "x"]) == pytest.approx(2 / 3)
+    assert overlap(["x", "x"], ["x"]) == overlap(["x"], ["x", "x"]) == pytest.approx(2 / 3)
+    assert overlap(["x"], ["y"]) == overlap([], []) == 0.0
 
 
 def test_scores_by_hand():

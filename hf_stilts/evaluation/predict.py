@@ -49,7 +49,7 @@ def predict(
     features = kind.features(task, rows, tokenizer, max_length=max_length, train=False)
     collate = kind.collator(tokenizer)
     outputs: list[Any] = [None] * len(features)
-    lengths = [_length(ids) for ids in features["input_ids"]]
+    lengths = [_length(ids) for ids in features["input_ids"][:]]
     budget = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
     processes = PartialState()
     quiet = None if progress and processes.is_main_process else True
@@ -58,7 +58,9 @@ def predict(
     model.eval()
     with torch.inference_mode(), bar:
         for batch in own:
-            inputs = collate([features[position] for position in batch])
+            # One call for a batch: `datasets` takes longer to find a row than a small model to read it.
+            columns = features[batch]
+            inputs = collate([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
             labels = {name: inputs.pop(name) for name in TARGETS if name in inputs}.get("labels")
             found = model(**{name: value.to(model.device) for name, value in inputs.items()})
             if label_order is not None:

@@ -141,7 +141,7 @@ def _search(
 
 def _parts(features: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
     """Columns of some windows at a time, straight from Arrow: numbers as arrays, lists as (all values, lengths)."""
-    tables = features.select_columns(["row", "null", "starts", "ends"]).with_format("arrow")
+    tables = features.with_format("arrow", columns=["row", "null", "starts", "ends"])
     for begin in range(0, len(features), WINDOWS_AT_A_TIME):
         table = tables[begin : begin + WINDOWS_AT_A_TIME].combine_chunks()
         lists = {name: table[name].combine_chunks() for name in ("starts", "ends")}

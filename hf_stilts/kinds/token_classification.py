@@ -100,7 +100,7 @@ class TokenClassification:
     def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[str]]:
         """Names of the tags: exactly one for each word, windows joined."""
         tags: list[list[str]] = [[] for _ in range(len(rows))]
-        for row, starts, output in zip(features["row"], features["starts"], outputs, strict=True):
+        for row, starts, output in zip(features["row"][:], features["starts"][:], outputs, strict=True):
             tags[row] += [task.labels[tag] for tag in np.asarray(output)[starts].tolist()]
         return tags
 
