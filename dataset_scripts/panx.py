@@ -29,7 +29,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
     Args:
         raw: WikiANN's folders as they unpack (`de/train`: `de:token<TAB>tag`), or Universal NER's `de_*-ud-train.iob2`,
-            treebanks of a language are joined in the order of their file names. WikiANN's go first where both are.
+            joined in the order of their file names. WikiANN's go first where both are.
         language: two-letter code.
     """
     splits = {}
