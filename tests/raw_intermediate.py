@@ -105,7 +105,7 @@ INTERMEDIATE = {
         ),
     },
     "ccg": {
-        "de/train.conll": sentences((WORDS[0], "alle\talle\talle\tAND\tnp/n\tO\t[]")),
+        "de/train.conll": sentences((WORDS[0], "Uhus\tUhus\tuhu\tAND\tnp/n\tO\t[]")),
         "de/dev.conll": sentences(WORDS),
         "en/train.conll": sentences(WORDS, WORDS),
         "en/dev.conll": sentences(NAMED),

@@ -117,7 +117,7 @@ def tags(tmp_path):
     return tmp_path
 
 
-def test_class_names_may_be_the_datas_own(tags, tmp_path):
+def test_class_names_may_come_with_the_rows(tags, tmp_path):
     assert load_task("ccg").labels == ()
     assert labelled("ccg", tags).labels == ("n", "np/n", "unseen")
     assert load("ccg", data_dir=tags).features["tags"] == List(ClassLabel(names=["n", "np/n", "unseen"]))
