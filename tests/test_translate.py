@@ -1,5 +1,6 @@
 """Translated rows: answers found again or counted, nothing translated twice, nothing lost when it is killed."""
 
+import contextlib
 import multiprocessing
 import os
 import re
@@ -231,7 +232,9 @@ def test_answers_are_where_they_say(cache, words, data):
     rows = Dataset.from_list([{"id": "1", "context": context, "question": "who", "answers": answers}])
     run = _Run(QUESTIONS, rows, cache, Words(), "en", "de")
     run.ask()
-    found = list(run.translated())
+    found = []
+    with contextlib.suppress(StiltsError):  # the only row is dropped
+        found = list(run.translated())
     assert len(found) + run.dropped.total() == 1
     assert all(fault(new) == "" for new in found)
 
@@ -248,7 +251,9 @@ def test_what_cannot_be_translated_says_why(tmp_path):
             translate(QUESTIONS, [target], Words(), mirror, data_dir=mirror)
     with pytest.raises(StiltsError, match="no rows of its own in 'fr'"):
         translate(QUESTIONS, ["de"], Words(), mirror, language="fr", data_dir=mirror)
-    with pytest.raises(StiltsError, match="No row of questions, train, is left"):
+    with pytest.raises(
+        StiltsError, match=r"No row of questions is left in 'de' of 1 \(1 for: no translation\).*--model"
+    ):
         translate(QUESTIONS, ["de"], Words(exceptions={"What is there?": None}), mirror, data_dir=mirror)
 
 

@@ -1,11 +1,16 @@
 """Translation models: told their languages as each family wants it, batched without effect, refused if they cannot."""
 
+import random
+
 import pytest
 import tiny
 import tiny_translators
 import torch
-from transformers import AutoModelForSeq2SeqLM
+from language_rows import QUESTIONS, store
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from hf_stilts.data.load import load
+from hf_stilts.data.translate import translate
 from hf_stilts.task import StiltsError
 from hf_stilts.translation import ModelTranslator
 
@@ -100,3 +105,37 @@ def test_the_identity_follows_weights_and_settings(models, tmp_path):
     assert same[0] == same[1] != same[2]
     other = tiny_translators.save(tmp_path / "marian", "marian", seed=1)
     assert ModelTranslator(other).identity not in same
+
+
+@pytest.mark.slow
+def test_a_trained_model_translates_questions_with_their_answers(tmp_path):
+    """A MarianMT that has learnt fifteen words: every row comes over, and its answer is the word that it should be."""
+    german = dict(zip(tiny_translators.WORDS[:9], tiny_translators.WORDS[9:18], strict=True))
+    draw = random.Random(0)
+    folder = tiny_translators.save(tmp_path / "marian", "marian")
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=2e-3)
+    for _ in range(250):
+        texts = [" ".join(draw.choices(list(german), k=draw.randint(1, 8))) for _ in range(64)]
+        targets = [" ".join(german[word] for word in text.split()) for text in texts]
+        batch = tokenizer(texts, text_target=targets, return_tensors="pt", padding=True)
+        batch["labels"][batch["labels"] == tokenizer.pad_token_id] = -100
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+
+    rows = []
+    for number in range(50):
+        words = draw.sample(list(german), k=6)  # each once, so that the answer is in one place
+        answers = {"text": [words[2]], "answer_start": [len(" ".join(words[:2])) + 1]}
+        rows.append({"id": str(number), "context": " ".join(words), "question": words[0], "answers": answers})
+    mirror = store(tmp_path, QUESTIONS, {"en": {"train": rows}})
+    report = translate(QUESTIONS, ["de"], ModelTranslator(folder, beams=2), mirror, data_dir=mirror)
+    made = load(QUESTIONS, language="de", data_dir=mirror)
+    right = sum(
+        new["context"] == " ".join(german[word] for word in rows[int(new["id"])]["context"].split())
+        and new["answers"]["text"] == [german[rows[int(new["id"])]["answers"]["text"][0]]]
+        for new in made
+    )
+    assert report.written[0].rows == 50 and right >= 48

@@ -15,8 +15,16 @@ from transformers import (
 )
 
 WORDS = "the a cat dog house sees red small old die eine Katze Hund Haus sieht rote kleine alte . ,".split()
-SHAPE = dict(d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2)
-SHAPE |= dict(encoder_ffn_dim=48, decoder_ffn_dim=48, dropout=0.0, attention_dropout=0.0, activation_dropout=0.0)
+SHAPE = dict(
+    d_model=64,
+    scale_embedding=True,
+    init_std=0.1,
+    encoder_layers=1,
+    decoder_layers=1,
+    encoder_attention_heads=4,
+    decoder_attention_heads=4,
+)
+SHAPE |= dict(encoder_ffn_dim=128, decoder_ffn_dim=128, dropout=0.0, attention_dropout=0.0, activation_dropout=0.0)
 SHAPE |= dict(max_position_embeddings=64)
 
 

@@ -153,6 +153,12 @@ class _Run:
                 self.dropped[new] += 1
             else:
                 yield {**new, "id": key}
+        if self.dropped.total() == len(self.rows):
+            causes = ", ".join(f"{count} for: {cause}" for cause, count in self.dropped.items())
+            raise StiltsError(
+                f"No row of {self.task.name} is left in {self.target!r} of {len(self.rows)} ({causes}); nothing was "
+                "written. Look at what the model makes of a few sentences, or name another one: --model NAME"
+            )
 
     def report(self, tag: str, split: str, kept: int) -> Translated:
         found = self.answers
