@@ -1,6 +1,10 @@
 """Micro-batches: the loss and the gradient of the batch in one piece, whatever it is cut into."""
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -144,3 +148,25 @@ def test_the_loss_does_not_depend_on_the_padding(kind, tmp_path):
     trainer.model.eval()
     losses = [trainer.compute_loss(trainer.model, dict(each)).item() for each in (batch, padded)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_with_unequal_numbers_of_micro_batches(tmp_path):
+    """Batches of 8 on one process and of 4 + 4 on two: equal losses, norms and weights after two clipped steps."""
+    tiny.save(tmp_path / "public")
+    here = Path(__file__).parent
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(here), "TOKENIZERS_PARALLELISM": "false"}
+    for processes in (1, 2):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        command += [str(here / "two_processes_microbatches.py"), str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / f"{count}.pt") for count in (1, 2))
+    assert any(first != second for found in two.values() for first, second in zip(*found["counts"], strict=True))
+    for kind, found in one.items():
+        for (loss, norm), (other_loss, other_norm) in zip(found["logs"], two[kind]["logs"], strict=True):
+            assert loss == pytest.approx(other_loss, rel=1e-5)
+            assert norm == pytest.approx(other_norm, rel=1e-4)
+        assert all(norm > 5e-4 for _, norm in found["logs"])
+        for name, value in found["weights"].items():
+            torch.testing.assert_close(value, two[kind]["weights"][name], rtol=1e-4, atol=1e-6)
