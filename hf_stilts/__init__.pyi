@@ -8,6 +8,8 @@ from .task import StiltsError as StiltsError
 from .task import Task as Task
 from .task import list_tasks as list_tasks
 from .task import load_task as load_task
+from .training.contrastive import ContrastiveLoss as ContrastiveLoss
+from .training.dual_encoder import DualEncoderTrainer as DualEncoderTrainer
 from .training.encoder import load_intermediate as load_intermediate
 from .training.heads import load_checkpoint as load_checkpoint
 from .training.mixture import MixtureTrainer as MixtureTrainer

@@ -11,6 +11,7 @@ from test_trainer import CHOICES, PAIRS, SPANS, TAGS, WORDS, rows
 from transformers import TrainingArguments
 
 from hf_stilts.task import StiltsError
+from hf_stilts.training import contrastive
 from hf_stilts.training.contrastive import IDS, MASK, ContrastiveLoss
 from hf_stilts.training.trainer import IntermediateTrainer
 
@@ -110,3 +111,11 @@ def test_what_it_cannot_do_is_said(tmp_path):
         trainer(tmp_path, ContrastiveLoss(rows(PAIRS), layer=9)).train()
     with pytest.raises(StiltsError, match="Leave out compact_vocabulary"):
         trainer(tmp_path, ContrastiveLoss(rows(PAIRS), layer=1), compact_vocabulary=True)
+
+
+def test_a_language_stands_for_the_tasks_own_translations(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(contrastive, "load", lambda *given, **named: asked.append((given, named)) or rows(PAIRS))
+    run = trainer(tmp_path, "de")
+    assert [given[1:] for given, _ in asked] == [("train", "de")]
+    assert run.contrastive == ContrastiveLoss("de") and IDS in run.train_dataset.column_names

@@ -19,6 +19,7 @@ from hf_stilts.kinds.dual_encoder import DualEncoder, DualEncoding
 from hf_stilts.retrieval import encode
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
+from hf_stilts.training.run import run_phase
 
 SEARCH = Task(kind="sentence-similarity", dataset="x/y", name="search", metric="mrr@20")
 KIND = load_kind("sentence-similarity")
@@ -150,3 +151,18 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path, public):
     assert two["scale"] == pytest.approx(one["scale"], rel=1e-6)
     for name, gradient in one["gradients"].items():
         assert two["gradients"][name] == pytest.approx(gradient, rel=1e-3, abs=1e-6), name
+
+
+def test_batches_of_languages_are_for_dual_encoders(tmp_path, public):
+    data = Dataset.from_list([{"text": "a", "text_pair": "b", "label": 0}])
+    given = {"model": public, "train_dataset": data, "eval_dataset": data}
+    with pytest.raises(StiltsError, match="--batches is for dual encoders; pairs is a text-classification task"):
+        run_phase("target", PAIRS, ["--output_dir", str(tmp_path / "run")], batches="hybrid", **given)
+    with pytest.raises(StiltsError, match="not trained with compact_vocabulary="):
+        run_phase("intermediate", SEARCH, ["--output_dir", str(tmp_path / "run")], compact_vocabulary=True, **given)
+    result = run_phase(
+        "intermediate", SEARCH, ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--use_cpu", "True"],
+        model=public, train_dataset=rows(), eval_dataset=rows(), max_length=16,
+    )  # fmt: skip
+    assert result["phase"] == "intermediate" and result["mrr@20"] > 0
+    assert json.loads((tmp_path / "run" / "stilts.json").read_text())["phase"] == "intermediate"

@@ -29,6 +29,13 @@ MicroTokens = Annotated[
 CompactVocabulary = Annotated[
     bool, typer.Option(help="Train only the word embeddings that the data uses: the same model, half the memory.")
 ]
+Batches = Annotated[
+    Literal["monolingual", "cross-lingual", "hybrid"] | None,
+    typer.Option(help="Dual encoder, several --languages: a batch is in one language, across two, or half of each."),
+]
+Contrastive = Annotated[
+    str | None, typer.Option(help="Also hold each row's features to those of its translation into this language.")
+]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

@@ -11,7 +11,9 @@ import typer
 
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
+    Batches,
     CompactVocabulary,
+    Contrastive,
     DataDir,
     Exclude,
     Json,
@@ -28,6 +30,7 @@ app = typer.Typer()
 Languages = Annotated[
     str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
 ]
+SINGLE = ("languages", "exclude", "batches", "contrastive")  # options of one task alone
 MIXTURE = {"sampler", "cap", "name", "text"}  # one of them makes a mixture even of a single task
 
 
@@ -43,6 +46,8 @@ def intermediate(
     data_dir: DataDir = None,
     micro_tokens: MicroTokens = None,
     compact_vocabulary: CompactVocabulary = False,
+    batches: Batches = None,
+    contrastive: Contrastive = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
     public: Public = False,
@@ -68,6 +73,7 @@ def intermediate(
         "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
         languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
+        batches=batches, contrastive=contrastive,
         **{key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -87,6 +93,8 @@ def target(
     data_dir: DataDir = None,
     micro_tokens: MicroTokens = None,
     compact_vocabulary: CompactVocabulary = False,
+    batches: Batches = None,
+    contrastive: Contrastive = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
     public: Public = False,
@@ -101,6 +109,7 @@ def target(
         "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
         languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
+        batches=batches, contrastive=contrastive,
     )  # fmt: skip
 
 
@@ -116,7 +125,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **opti
     from hf_stilts.training.run import run_mixture, run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
-    chosen = {name: value for name in ("languages", "exclude") if (value := options.pop(name)) is not None}
+    chosen = {name: value for name in SINGLE if (value := options.pop(name)) is not None}
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
@@ -126,7 +135,10 @@ def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **opti
         if len(tasks) == 1 and MIXTURE.isdisjoint(options):
             result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
         elif chosen:
-            raise StiltsError("A mixture is trained on English rows. Give --languages and --exclude to a single task.")
+            raise StiltsError(
+                f"A mixture is trained on the English rows of its tasks as they are; --{next(iter(chosen))} was given. "
+                "Give it to a single task."
+            )
         else:
             result = run_mixture(tasks, flags, publish=publisher, **options)
     report_run(result, as_json=as_json)

@@ -151,6 +151,11 @@ class ContrastiveLoss:
         return found[0]
 
 
+def contrastive_loss(given: ContrastiveLoss | str | None) -> ContrastiveLoss | None:
+    """The loss as it was given, or with its defaults for a language's code."""
+    return ContrastiveLoss(given) if isinstance(given, str) else given
+
+
 def take(inputs: dict[str, Any]) -> dict[str, Tensor]:
     """Take the translations out of a batch; the model that gets the rest is asked for its hidden states."""
     pairs = {name: inputs.pop(name) for name in (IDS, MASK) if name in inputs}

@@ -75,6 +75,8 @@ def run_phase(
     args = arguments(figures, ["--output_dir", folder, *flags])
     if trained.kind == "sentence-similarity":
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
+    elif "batches" in trainer_arguments:
+        raise StiltsError(f"--batches is for dual encoders; {trained.name} is a {trained.kind} task. Leave it out.")
     else:
         trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
     return _carry_out(trainer, task.name, figures, flags, publish, resume)

@@ -31,7 +31,7 @@ from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
-from hf_stilts.training.contrastive import ContrastiveLoss, take
+from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
 from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss, warn_of_one_answer
 from hf_stilts.training.microbatches import MicroBatchTrainer
@@ -68,8 +68,8 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             step, its loss and its gradient stay the same. Default: what suits the device; 0: batches as they come.
         compact_vocabulary: train only the word embeddings that the training rows use. The same model to the bit, with
             less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
-        contrastive: an auxiliary loss between the training rows and their translations; its negatives are the other
-            examples of a batch, so batches are then run as they come.
+        contrastive: an auxiliary loss between the training rows and their translations, or the language of these; its
+            negatives are the other examples of a batch, so batches are then run as they come.
         stock: any further argument of `transformers.Trainer`.
     """
 
@@ -94,7 +94,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         data_dir: str | os.PathLike[str] | None = None,
         micro_tokens: int | None = None,
         compact_vocabulary: bool = False,
-        contrastive: ContrastiveLoss | None = None,
+        contrastive: ContrastiveLoss | str | None = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
@@ -110,7 +110,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         self.kind = load_kind(self.task.kind)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
         self.data_dir, self.limit = data_dir, limit
-        self.contrastive = contrastive
+        self.contrastive = contrastive = contrastive_loss(contrastive)
         self.micro_tokens = micro_tokens if contrastive is None else 0
         self.compact_vocabulary = compact_vocabulary
         self.handover: HandOver | None = None
