@@ -48,3 +48,17 @@ def test_two_processes_evaluate_as_one_and_write_everything_once(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     tables = [(tmp_path / run / "results.jsonl").read_text().replace(f"/{run}/", "/") for run in ("one", "two")]
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+def test_the_command_speaks_once_under_torchrun(tmp_path):
+    model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python"]
+    command += [str(Path(sys.executable).with_name("hf-stilts")), "evaluate", "tatoeba", "--model", model]
+    command += ["--languages", "de,fi", "--data-dir", str(data), "--output", str(tmp_path / "rows.jsonl"), "--json"]
+    done = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert len(json.loads(done.stdout)) == len(lines) == 4  # two languages, accuracy in both directions

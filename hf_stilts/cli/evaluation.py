@@ -90,10 +90,12 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
 
     from hf_stilts.console import show_benchmark
     from hf_stilts.evaluation.benchmark_run import benchmark_scores, run_benchmark
+    from hf_stilts.evaluation.processes import processes
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         table = run_benchmark(name, model, **options)
-    show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
+    if processes().is_main_process:  # under torchrun every process has the table; one speaks
+        show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
 
 
 def _evaluate_tasks(
@@ -104,10 +106,13 @@ def _evaluate_tasks(
     import pandas as pd
 
     from hf_stilts.console import say, show, show_scores
+    from hf_stilts.evaluation.processes import processes
     from hf_stilts.evaluation.zero_shot import append_jsonl, main_scores, zero_shot
     from hf_stilts.hub.scores import add_scores
 
     table = pd.concat(zero_shot(model, name, **options) for name in names)
+    if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks
+        return
     if output:
         append_jsonl(table, output)
     if publish:

@@ -16,6 +16,7 @@ from accelerate import PartialState
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
 from hf_stilts.data.mirror import write
+from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.results import RESULTS, predictions_file, read_lines, write_lines
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.hub.checkpoints import resolve
@@ -98,11 +99,13 @@ def run_benchmark(
         "split": split,
         "layer": layer,
     }
-    processes = PartialState()
-    _claim(folder, settings, write_it=processes.is_main_process)
+    group = processes()
+    if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
+        flags = ("--use_cpu", "true", *flags)
+    _claim(folder, settings, write_it=group.is_main_process)
     rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
     done = {(row["task"], row["language"]) for row in rows}
-    processes.wait_for_everyone()  # nobody writes before everybody has read
+    group.wait_for_everyone()  # nobody writes before everybody has read
     for task, codes in wanted:
         missing = [code for code in codes if (task.name, code) not in done]
         if not missing:
@@ -113,7 +116,7 @@ def run_benchmark(
         trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
         trains = task.has_head or bool(task.train)
         if trains:
-            trained = _trained(task, folder, processes, flags=flags, recipe=recipe, init=encoder if init else None,
+            trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
                                model=None if init else model, limit=train_limit, data_dir=data_dir)  # fmt: skip
         source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
         source |= {"dev_score": trained["dev_score"]}
@@ -123,11 +126,11 @@ def run_benchmark(
             trained["folder"], task, missing, split=split, limit=limit, data_dir=data_dir, **options
         ):
             rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
-            if processes.is_main_process:
+            if group.is_main_process:
                 write_lines(predictions_file(folder, task.name, result.language), result.predictions)
                 write_lines(folder / RESULTS, rows)
             logger.info("%s %s is scored.", task.name, result.language)
-    processes.wait_for_everyone()
+    group.wait_for_everyone()
     asked = {(task.name, code) for task, codes in wanted for code in codes}
     return pd.DataFrame([row for row in rows if (row["task"], row["language"]) in asked])
 
@@ -190,22 +193,20 @@ def _parts(
     return parts
 
 
-def _trained(
-    task: Task, folder: Path, processes: PartialState, *, flags: Sequence[str], **training: Any
-) -> dict[str, Any]:
+def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[str], **training: Any) -> dict[str, Any]:
     """Folder of the model that is trained for a task, and its score on English dev; trains it where it is missing."""
     place = folder / "training" / "-".join(task.train or (task.name,))
     finished = place / TRAINED
     there = finished.is_file()
-    processes.wait_for_everyone()
+    group.wait_for_everyone()
     if there:
         return {"folder": str(place), **json.loads(finished.read_text(encoding="utf-8"))}
     result = run_phase("target", task, ["--output_dir", str(place), *flags], resume=True, **training)
     metric = load_task(task.train[-1]).metric if task.train else task.metric
     dev = {"dev_score": result.get(metric), "dev_metric": metric, "steps": result["steps"]}
-    if processes.is_main_process:
+    if group.is_main_process:
         write(finished, json.dumps(dev, indent=2) + "\n")
-    processes.wait_for_everyone()
+    group.wait_for_everyone()
     return {"folder": str(place), **dev}
 
 

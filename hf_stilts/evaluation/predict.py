@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_stilts.evaluation.processes import processes
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.features import TARGETS
 from hf_stilts.task import Task
@@ -51,9 +51,9 @@ def predict(
     outputs: list[Any] = [None] * len(features)
     lengths = [_length(ids) for ids in features["input_ids"][:]]
     budget = GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS
-    processes = PartialState()
-    quiet = None if progress and processes.is_main_process else True
-    own = list(batches(lengths, budget))[processes.process_index :: processes.num_processes]
+    group = processes()
+    quiet = None if progress and group.is_main_process else True
+    own = list(batches(lengths, budget))[group.process_index :: group.num_processes]
     bar = tqdm(total=sum(map(len, own)), desc=progress, disable=quiet, leave=False)
     model.eval()
     with torch.inference_mode(), bar:
@@ -69,7 +69,7 @@ def predict(
             for position, output in zip(batch, reduced.cpu().numpy(), strict=True):
                 outputs[position] = output
             bar.update(len(batch))
-    if processes.num_processes > 1:
+    if group.num_processes > 1:
         mine = [(position, outputs[position]) for batch in own for position in batch]
         for position, output in gather_object(mine):
             outputs[position] = output

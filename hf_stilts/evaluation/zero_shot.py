@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 import transformers
-from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
 from hf_stilts.evaluation.predict import predict
+from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
 from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
@@ -110,8 +110,8 @@ def each_language(
     scored = _scored(model, task)
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
     if torch.cuda.is_available():
-        scored.model.to(PartialState().device)
-    if PartialState().num_processes > 1:
+        scored.model.to(processes().device)
+    if processes().num_processes > 1:
         retrieval = {"share": True, **retrieval}
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     asked = tuple(languages or served(task, data_dir))
