@@ -301,6 +301,14 @@ def test_mlqa_is_scored_by_its_own_normalisation_in_each_language():
     assert load_task("mlqa").normalisation == "mlqa"
 
 
+def test_shares_of_questions_make_up_the_score():
+    rows = rows_of(("the green cat", "the green cat", 0), ("a dog", "dog", 2))
+    # "cat" against "green cat": not exact, F1 2/3, so 1/3; "dog" is right: 1.
+    assert ANSWER.shares(QA, ["cat", "dog"], rows).tolist() == [[pytest.approx(1 / 3), 1.0], [1.0, 1.0]]
+    assert ANSWER.score(QA, ["cat", "dog"], rows)["em_and_f1"] == pytest.approx(200 / 3)
+    assert ANSWER.shares(QA, ["x"], rows_of(("a dog", "", 0))) is None
+
+
 def test_blanked_answers_of_a_test_file_are_not_scored():
     rows = rows_of(("the cat", "", 0), ("a dog", "", 0))
     features = features_of(rows)

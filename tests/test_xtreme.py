@@ -180,7 +180,7 @@ def test_a_missing_language_leaves_its_task_without_a_score_and_the_benchmark_wi
     assert "mlqa" not in report.tasks and report.missing["mlqa"] == ("en",)
     assert report.totals == {"classification": 50.0, "retrieval": 50.0}
     assert report.notes == [
-        f"No {predictions}/mlqa/test-en.json: mlqa has no score in en.",
+        f"mlqa has no score in en: there is no {predictions}/mlqa/test-en.json, and so on.",
         "No total: mlqa not or not wholly scored; a mean over the rest is none.",
     ]
     written = report.as_json()

@@ -153,14 +153,19 @@ def _score_task(report: Report, task: Task, predictions: Path, labels: Path) -> 
     if not all((folder / task.name).is_dir() for folder in (predictions, labels)):
         report.missing[task.name] = wanted
         return
-    missing = []
+    lacking = {
+        folder: [language for language in wanted if not layout.file_of(folder, task, language).is_file()]
+        for folder in (predictions, labels)
+    }
+    for folder, languages in lacking.items():
+        if languages:
+            file = layout.file_of(folder, task, languages[0])
+            report.notes.append(f"{task.name} has no score in {', '.join(languages)}: there is no {file}, and so on.")
+    missing = [language for language in wanted if any(language in languages for languages in lacking.values())]
     for language in wanted:
-        try:
-            scores, notes = score_files(task, language, predictions, labels)
-        except FileNotFoundError as error:
-            missing.append(language)
-            report.notes.append(f"No {error.filename}: {task.name} has no score in {language}.")
+        if language in missing:
             continue
+        scores, notes = score_files(task, language, predictions, labels)
         report.notes += notes
         for metric, score in scores.items():
             report.languages.setdefault(task.name, {}).setdefault(metric, {})[language] = score

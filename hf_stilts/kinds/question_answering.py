@@ -16,7 +16,7 @@ from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
 from hf_stilts.kinds.spans import Search, search
-from hf_stilts.metrics.multilingual_qa.answers import Normalisation, answer_scores
+from hf_stilts.metrics.multilingual_qa.answers import Normalisation, answer_scores, answer_shares
 from hf_stilts.task import StiltsError
 
 # Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
@@ -195,6 +195,14 @@ class QuestionAnswering:
         if not (unanswerable or any(golds)):
             return {}
         return answer_scores(predictions, golds, unanswerable, self.normalisation, self.language)
+
+    def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
+        """What each question gained, the mean of exact match and F1, and could have gained, 1; float64 (rows, 2)."""
+        golds, unanswerable = _gold_texts(rows), self._may_be_silent(rows)
+        if not (unanswerable or any(golds)):
+            return None
+        exact, f1 = answer_shares(predictions, golds, unanswerable, self.normalisation, self.language)
+        return np.stack((np.add(exact, f1) / 2, np.ones(len(golds))), axis=1)
 
     def _may_be_silent(self, rows: Dataset) -> bool:
         if self.nulls is not None:

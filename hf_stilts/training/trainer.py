@@ -26,7 +26,7 @@ from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.budget import BudgetGuard
@@ -107,7 +107,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
                 f"{self.task.name} is a {self.task.kind} task: it has no training data and no head. "
                 f"Evaluate an encoder on it as it is: hf-stilts evaluate {self.task.name} --model NAME"
             )
-        self.kind = load_kind(self.task.kind)
+        self.kind = kind_for(self.task)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
         self.data_dir, self.limit = data_dir, limit
         self.contrastive = contrastive = contrastive_loss(contrastive)

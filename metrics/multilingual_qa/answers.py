@@ -86,6 +86,42 @@ def overlap(found: Sequence[str], gold: Sequence[str]) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+def answer_shares(
+    predictions: Sequence[str | None],
+    golds: Sequence[Sequence[str]],
+    unanswerable: bool = False,
+    normalisation: Normalisation = "squad",
+    language: str = "en",
+) -> tuple[list[float], list[float]]:
+    """Exact match, 0 or 1, and F1, between 0 and 1, of each question; arguments and errors as in `answer_scores`.
+
+    >>> answer_shares(["the cat", "a dog"], [["cat"], ["old dog"]])
+    ([1.0, 0.0], [1.0, 0.6666666666666666])
+    """
+    if len(predictions) != len(golds) or not golds:
+        raise ValueError(f"{len(predictions)} predictions for {len(golds)} questions. Expected as many, at least one.")
+    given = (prediction for prediction in predictions if prediction is not None)
+    known = words(chain(given, chain.from_iterable(golds)), normalisation, language)
+    exact: list[float] = []
+    f1: list[float] = []
+    for prediction, gold in zip(predictions, golds, strict=True):
+        if prediction is None:
+            exact.append(0.0)
+            f1.append(0.0)
+            continue
+        found, expected = known[prediction], [known[text] for text in gold]
+        if unanswerable:
+            expected = [answer for answer in expected if answer] or [[]]
+        exact.append(1.0 if found in expected else 0.0)
+        if unanswerable and not (found and expected[0]):
+            f1.append(exact[-1])
+        elif found and exact[-1]:
+            f1.append(1.0)
+        else:
+            f1.append(max([overlap(found, answer) for answer in expected], default=0.0))
+    return exact, f1
+
+
 def answer_scores(
     predictions: Sequence[str | None],
     golds: Sequence[Sequence[str]],
@@ -110,26 +146,7 @@ def answer_scores(
     Raises:
         ValueError: not as many predictions as questions, or none; an unknown normalisation or language.
     """
-    if len(predictions) != len(golds) or not golds:
-        raise ValueError(f"{len(predictions)} predictions for {len(golds)} questions. Expected as many, at least one.")
-    given = (prediction for prediction in predictions if prediction is not None)
-    known = words(chain(given, chain.from_iterable(golds)), normalisation, language)
-    exact, f1 = [], []
-    for prediction, gold in zip(predictions, golds, strict=True):
-        if prediction is None:
-            exact.append(0.0)
-            f1.append(0.0)
-            continue
-        found, expected = known[prediction], [known[text] for text in gold]
-        if unanswerable:
-            expected = [answer for answer in expected if answer] or [[]]
-        exact.append(1.0 if found in expected else 0.0)
-        if unanswerable and not (found and expected[0]):
-            f1.append(exact[-1])
-        elif found and exact[-1]:
-            f1.append(1.0)
-        else:
-            f1.append(max([overlap(found, answer) for answer in expected], default=0.0))
+    exact, f1 = answer_shares(predictions, golds, unanswerable, normalisation, language)
     scores = {"exact_match": _percent(exact), "f1": _percent(f1)}
     scores["em_and_f1"] = (scores["exact_match"] + scores["f1"]) / 2
     if unanswerable:
