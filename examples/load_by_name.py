@@ -10,5 +10,5 @@ same = AutoModel.from_pretrained("me/xlm-roberta-base-stilts-mnli")  # stock cla
 
 trainer = TargetTrainer(base, init="mnli", namespace=namespace, task="udpos")  # the body comes along, the head is new
 trainer.train()
-scores = zero_shot(trainer.model, "udpos", tokenizer=trainer.processing_class)
+scores = zero_shot(trainer, "udpos")
 print(scores[scores["main"]][["language", "setting", "score"]])

@@ -1,7 +1,6 @@
 """The examples run as they stand, against an embedded Hub that holds tiny models and rows under the real names."""
 
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -75,10 +74,3 @@ def test_a_story_is_told_in_one_text():
     told = canonical(Dataset.from_list([row]), task)[0]
     assert told == {"context": "1. 2. 3. 4.", "choices": ["a", "b"], "label": 1}
     assert task.name not in list_tasks() and load_task(task.train[0]).kind == task.kind
-
-
-def test_a_task_of_ones_own_is_one_file():
-    task = load_task(str(EXAMPLES / "xcopa.py"))
-    assert task.name == "xcopa"
-    assert task.config_for("sw") == "sw"
-    assert runpy.run_path(str(EXAMPLES / "xcopa.py"))["TASK"].kind == "multiple-choice"
