@@ -40,6 +40,7 @@ class ModelTranslator:
 
     Raises:
         OSError: no such model, or it cannot be reached.
+        StiltsError: what its tokenizer needs is not installed.
     """
 
     def __init__(
@@ -56,7 +57,10 @@ class ModelTranslator:
         known = {} if Path(model).is_dir() else {"revision": commit}
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(model, **known)
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(model, **known)
+        except ImportError as error:
+            raise StiltsError(f"{error} Its tokenizer is an extra. Run: pip install 'hf_stilts[translate]'") from error
         self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(model, dtype=dtype, **known).to(self.device).eval()
         # It would end, at the last token that is allowed, a translation that has no end; such a one is none.
         self.model.generation_config.forced_eos_token_id = None

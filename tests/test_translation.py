@@ -107,6 +107,15 @@ def test_the_identity_follows_weights_and_settings(models, tmp_path):
     assert ModelTranslator(other).identity not in same
 
 
+def test_a_missing_library_says_what_to_install(models, monkeypatch):
+    def missing(*args, **kwargs):
+        raise ImportError("MarianTokenizer requires the SentencePiece library.")
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", missing)
+    with pytest.raises(StiltsError, match=r"SentencePiece.*pip install 'hf_stilts\[translate\]'"):
+        ModelTranslator(models["marian"])
+
+
 @pytest.mark.slow
 def test_a_trained_model_translates_questions_with_their_answers(tmp_path):
     """A MarianMT that has learnt fifteen words: every row comes over, and its answer is the word that it should be."""

@@ -84,7 +84,7 @@ def test_evaluation_data_is_left_alone(tmp_path):
 def test_a_missing_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "indic_transliteration", None)
     word_writer.cache_clear()
-    with pytest.raises(ImportError, match=r"pip install 'hf_stilts\[transliterate\]'"):
+    with pytest.raises(StiltsError, match=r"pip install 'hf_stilts\[transliterate\]'"):
         word_writer("mr", "Gujr")
 
 

@@ -96,8 +96,8 @@ def transliterate(
         data_dir: as for `load`.
 
     Raises:
-        StiltsError: no training task, a language that cannot be written in that script, or as `load`.
-        ImportError: the libraries are not installed.
+        StiltsError: no training task, a language that cannot be written in that script, the libraries are not
+            installed, or as `load`.
     """
     task = labelled(load_task(task), data_dir)
     refuse_unless_trained_on(task, "transliterating")
@@ -127,8 +127,8 @@ def word_writer(language: str, script: str) -> Callable[[str], str]:
     """Function that writes a word of a language in a script; remembers the words that it has written.
 
     Raises:
-        StiltsError: the language has that script already, or is not one of the 50, or no library knows the two.
-        ImportError: the library is not installed.
+        StiltsError: the language has that script already, or is not one of the 50, or no library knows the two; or the
+            library is not installed.
     """
     own = SCRIPT_CODES[LANGUAGES[language].script] if language in LANGUAGES else ""
     possible = sorted({"Latn", *(INDIC if own in INDIC else ())} - {own}) if own else []
@@ -143,8 +143,8 @@ def word_writer(language: str, script: str) -> Callable[[str], str]:
             _into_latin(LANGUAGES[language].iso3) if script == "Latn" else _into_indic(own, script)
         )
     except ImportError as error:
-        raise ImportError(
-            f"{error}. Transliteration is an extra. Type: pip install 'hf_stilts[transliterate]'"
+        raise StiltsError(
+            f"{error}. Transliteration is an extra. Run: pip install 'hf_stilts[transliterate]'"
         ) from error
 
 
