@@ -10,7 +10,7 @@ TASK = Task(
     languages=("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"),
     splits={"test": "validation"},
     train=("squad_v1",),
-    metric="f1",
+    metric="em_and_f1",
     license="cc-by-sa-4.0",
     paper="1910.11856",
 )
