@@ -11,7 +11,6 @@ from transformers import AutoModelForSequenceClassification, TrainingArguments
 from hf_stilts.data.load import load
 from hf_stilts.evaluation.predict import batches, predict
 from hf_stilts.evaluation.setting import setting
-from hf_stilts.evaluation.shares import shares
 from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.kinds import load_kind
@@ -140,10 +139,27 @@ def test_shares_of_the_examples_add_up_to_the_main_score(task, tmp_path):
     model = tiny.with_head(kind.model_class(tiny.config()), **kind.head_config(task))
     predictions = predict(model, task, data, tiny.tokenizer(), max_length=64)
     predictions[:6] = [gold(task, row) for row in data.select(range(6))]
-    gained, possible = shares(kind, task, predictions, data).sum(axis=0)
+    gained, possible = kind.shares(task, predictions, data).sum(axis=0)
     metric = "em_and_f1" if task.kind == "question-answering" else task.metric
     assert 100 * gained / possible == pytest.approx(kind.score(task, predictions, data)[metric])
     assert 0 < gained
+
+
+def test_shares_of_masked_tokens_and_of_ranked_candidates():
+    """Of the first row 1 of 2 masked tokens is found, of the second 0 of 3; the second query's candidate is second."""
+    task = Task(kind="fill-mask", dataset="x/y")
+    assert load_kind("fill-mask").shares(task, [(1.0, 1.0, 2.0), (4.0, 0.0, 3.0)], None).tolist() == [[1, 2], [0, 3]]
+    pairs = Dataset.from_dict({"query": ["a", "b"], "candidate": ["x", "y"]})
+    task = Task(kind="sentence-similarity", dataset="x/y", metric="mrr@20")
+    assert load_kind(task.kind).shares(task, [[0, 1], [0, 1]], pairs).tolist() == [[1, 1], [0.5, 1]]
+
+
+def test_there_are_no_shares_without_gold_or_of_another_metric():
+    data = rows(PAIRS, 2).remove_columns("label").add_column("label", [-1, -1])
+    assert load_kind(PAIRS.kind).shares(PAIRS, ["no", "no"], data) is None
+    assert load_kind(PAIRS.kind).shares(replace(PAIRS, metric="f1"), ["no", "yes"], rows(PAIRS, 2)) is None
+    unlabelled = rows(CHOICES, 2).remove_columns("label")
+    assert load_kind(CHOICES.kind).shares(CHOICES, [0, 1], unlabelled) is None
 
 
 def test_a_language_that_the_task_lacks_is_named(tmp_path, model):

@@ -20,7 +20,6 @@ from hf_stilts.data.load import data_revision, labelled, load, load_candidates, 
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
-from hf_stilts.evaluation.shares import shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
@@ -132,7 +131,7 @@ def each_language(
             )  # fmt: skip
             names = rows["id"] if "id" in rows.column_names else range(len(rows))
             found = Retrieved(
-                kind.score(task, predictions, rows), {}, names, predictions, shares(kind, task, predictions, rows)
+                kind.score(task, predictions, rows), {}, names, predictions, kind.shares(task, predictions, rows)
             )
         else:
             tuned = _tuned(task, kind.tuned_on, split, language, data_dir)

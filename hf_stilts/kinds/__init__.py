@@ -57,6 +57,13 @@ class Kind(Protocol):
     def score(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> dict[str, float]:
         """Metrics as percentages; `task.metric` is one of the keys."""
 
+    def shares(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> NDArray[np.float64] | None:
+        """What each row gained of the score and could have gained, float64 (rows, 2), so that it can be drawn again.
+
+        The score is `100 * gained.sum() / possible.sum()`: the main metric, of questions the mean of EM and F1. `None`
+        where rows have no gold label, or where the metric is no such ratio (F1 of two classes).
+        """
+
 
 @dataclass(frozen=True)
 class Retrieved:

@@ -19,6 +19,7 @@ from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -137,6 +138,12 @@ class FillMask:
             )
         mean = loss / tokens
         return {"accuracy": 100.0 * right / tokens, "loss": mean, "perplexity": math.exp(min(mean, 700.0))}
+
+    def shares(
+        self, task: Task, predictions: Sequence[tuple[float, float, float]], rows: Dataset
+    ) -> NDArray[np.float64] | None:
+        """Tokens of each row that were found, and that were masked; float64 (rows, 2)."""
+        return np.asarray(predictions, dtype=np.float64).reshape(-1, 3)[:, 1:]
 
 
 def _masker(tokenizer: PreTrainedTokenizerBase, probability: float) -> DataCollatorForLanguageModeling:

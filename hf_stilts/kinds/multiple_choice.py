@@ -8,6 +8,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.modeling_outputs import MultipleChoiceModelOutput
@@ -27,6 +28,7 @@ from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -108,6 +110,13 @@ class MultipleChoice:
         if not all_labelled(task, [row for row, label in enumerate(gold) if label < 0], len(gold)):
             return {}
         return {"accuracy": 100.0 * sum(map(int.__eq__, predictions, gold)) / len(gold)}
+
+    def shares(self, task: Task, predictions: Sequence[int], rows: Dataset) -> NDArray[np.float64] | None:
+        """Whether each row is right, and 1; float64 (rows, 2). `None` without gold."""
+        gold = _labels(rows)
+        if min(gold, default=-1) < 0:
+            return None
+        return np.stack((np.equal(predictions, gold), np.ones(len(gold))), axis=1)
 
 
 def _labels(rows: Dataset) -> list[int]:

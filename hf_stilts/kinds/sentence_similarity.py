@@ -18,6 +18,7 @@ from hf_stilts.retrieval.neighbours import nearest_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -104,6 +105,11 @@ class SentenceSimilarity:
             f"recall@{self.depth}": 100.0 * float(recall(hits).mean()),
             "accuracy": 100.0 * float(hits.hit[:, 0].mean()),
         }
+
+    def shares(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> NDArray[np.float64] | None:
+        """Reciprocal rank of each query's candidate, and 1; float64 (rows, 2)."""
+        gold = [[int(row)] for row in first_rows(rows["candidate"][:])]
+        return np.stack((reciprocal_rank(find_hits(predictions, gold, self.depth)), np.ones(len(gold))), axis=1)
 
 
 def first_rows(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
@@ -24,6 +25,7 @@ from hf_stilts.kinds.features import (
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
@@ -93,6 +95,14 @@ class TextClassification:
             scores["f1"] = 200.0 * hits / (sum(found) + sum(gold)) if hits else 0.0
             scores["acc_and_f1"] = (scores["accuracy"] + scores["f1"]) / 2
         return scores
+
+    def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
+        """Whether each row is right, and 1; float64 (rows, 2). `None` without gold, or where the metric is F1."""
+        gold = _labels(task, rows)
+        if task.metric != "accuracy" or min(gold, default=-1) < 0:
+            return None
+        right = np.equal([task.label_id(prediction) for prediction in predictions], gold)
+        return np.stack((right, np.ones(len(gold))), axis=1)
 
 
 def _labels(task: Task, rows: Dataset) -> list[int]:
