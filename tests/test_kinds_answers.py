@@ -288,7 +288,8 @@ def test_gold_positions_decode_to_exactly_the_gold_answer(parts, data, arch):
         assert context[read[0] : read[-1] + 1] in found  # a whole English word is one token: the answer splits it
     else:
         assert found == context[read[0] : read[-1] + 1].strip()
-        assert found == answer.strip() or arch in ("bert", "distilbert", "deberta-v2")
+        # NFKC makes one character of a letter and the mark behind it; its token covers the letter alone.
+        assert found == answer.strip() or arch in ("bert", "distilbert", "deberta-v2", "nfkc")
 
 
 def test_mlqa_is_scored_by_its_own_normalisation_in_each_language():

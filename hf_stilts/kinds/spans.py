@@ -108,10 +108,9 @@ def _highest(logits: NDArray[np.float32], inside: NDArray[np.bool_], count: int)
     count = min(count, length)
     bits = np.ascontiguousarray(logits, dtype=np.float32).view(np.int32)
     ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # IEEE 754: so negative numbers come in order too
+    # Behind a window's end there is nothing to find: numbers below all that a logit can become.
     keys = np.full((windows, length), np.iinfo(np.int64).min)
-    keys[inside] = ascending
-    # Numbers below any 32 bits stay so: behind a window's end there is nothing to find.
-    np.left_shift(keys, PLACE_BITS, out=keys, where=inside)
+    keys[inside] = ascending.astype(np.int64) << PLACE_BITS
     keys |= np.arange(length - 1, -1, -1, dtype=np.int64)
     keys.partition(length - count, axis=1)
     highest = np.sort(keys[:, length - count :], axis=1)[:, ::-1]
