@@ -244,6 +244,13 @@ def test_what_a_run_says_of_itself(tmp_path):
     assert record.tasks[0].rows == 16 and record.tasks[0].dataset is None  # the rows were the user's own
 
 
+def test_other_languages_stand_in_the_name_but_not_those_of_the_text(tmp_path):
+    german = rows(PAIRS, 8).add_column("language", ["de"] * 8)
+    run = mixture(tmp_path, tasks=[PAIRS, TEXT], train_dataset={"pairs": german})
+    assert run.name == "pairs.text-de" and run.record().languages == ("de", "en")
+    assert mixture(tmp_path, tasks=[PAIRS, TEXT]).name == "pairs.text"
+
+
 def test_the_final_model_has_its_heads_beside_it(tmp_path):
     run = mixture(tmp_path, args={"max_steps": 1})
     run.train()
@@ -293,5 +300,7 @@ def test_masked_words_are_not_selected_by_unless_asked_for():
 def test_no_text_is_said_to_be_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No <language>\.txt"):
         mixture(tmp_path, tasks=[TEXT], text=tmp_path / "nowhere")
+    with pytest.raises(StiltsError, match="'notes' is no language"):
+        mixture(tmp_path, tasks=[TEXT], text={"notes": text()["en"]})
     with pytest.raises(StiltsError, match="no text for text"):
         mixture(tmp_path, tasks=[TEXT], text={"en": text()["en"].select([])})

@@ -26,7 +26,7 @@ with torch.inference_mode():
     heads = {task: load_checkpoint(sys.argv[1], head=task).eval() for task in ("pairs", "text")}
     found = {task: [type(head).__name__, head(input_ids=ids).logits.tolist()] for task, head in heads.items()}
     found["body"] = AutoModel.from_pretrained(sys.argv[2], revision="step-4")(input_ids=ids)[0].tolist()
-    found["handed over"] = load_intermediate(sys.argv[1])(input_ids=ids)[0].tolist()
+    found["handed over"] = load_intermediate(sys.argv[2])(input_ids=ids)[0].tolist()
 print("JSON" + json.dumps(found))
 """
 
@@ -54,24 +54,25 @@ def test_one_repository_holds_the_body_and_every_head(tmp_path, api, client):  #
     }  # fmt: skip
     run.model.eval()
     ids = torch.tensor([[5, 6, 7, 8]])
-    for name in (NAME, "pairs.choices.text@step-4"):
-        said = client.python(f"import sys; sys.argv = ['', {name!r}, {NAME!r}]\n{LOAD}", HF_STILTS_NAMESPACE="me")
-        found = json.loads(said.split("JSON")[-1])
-        with torch.inference_mode():
-            for task, expected in (("pairs", "SequenceClassification"), ("text", "MaskedLM")):
-                logits = run.model(task=task, input_ids=ids).logits
-                assert found[task][0] == f"XLMRobertaFor{expected}"
-                assert torch.equal(torch.tensor(found[task][1]), logits)
-            body = run.model.body(input_ids=ids)[0]
-        assert torch.equal(torch.tensor(found["body"]), body)
-        assert torch.equal(torch.tensor(found["handed over"]), body)
+    names = ["", "pairs.choices.text@step-4", NAME]  # by the tasks' names, and as it is called
+    said = client.python(f"import sys; sys.argv = {names}\n{LOAD}", HF_STILTS_NAMESPACE="me")
+    found = json.loads(said.split("JSON")[-1])
+    with torch.inference_mode():
+        for task, expected in (("pairs", "SequenceClassification"), ("text", "MaskedLM")):
+            logits = run.model(task=task, input_ids=ids).logits
+            assert found[task][0] == f"XLMRobertaFor{expected}"
+            assert torch.equal(torch.tensor(found[task][1]), logits)
+        body = run.model.body(input_ids=ids)[0]
+    assert torch.equal(torch.tensor(found["body"]), body)
+    assert torch.equal(torch.tensor(found["handed over"]), body)
 
 
 def test_card_and_record_name_every_task_and_its_scores(tmp_path, api):  # noqa: F811
     run, _ = published(tmp_path)
     run.train()
     record = json.loads(read(api, "stilts.json", "step-2", tmp_path / "cache", NAME))
-    assert [task["name"] for task in record["tasks"]] == ["pairs", "choices", "text"]
+    named = [(task["name"], task["language"]) for task in record["tasks"]]
+    assert named == [("pairs", "en"), ("choices", "en"), ("text", "en"), ("text", "de")]
     assert record["mixture"] == "pairs.choices.text" and record["languages"] == ["en", "de"]
     assert {"pairs_accuracy", "choices_accuracy", "text_accuracy", "aggregate"} <= set(record["metrics"])
     assert set(record["files"]) > {"heads/pairs/head.safetensors", "model.safetensors"}

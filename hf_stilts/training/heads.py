@@ -65,7 +65,7 @@ def load_checkpoint(
         stock = stock_class(config, default=AutoModel)
         return stock.from_pretrained(found.repo_id, revision=found.commit, dtype="float32").eval()
     if not has_head(found.repo_id, head, found.commit):
-        trained = ", ".join(task.name for task in found.record.tasks) if found.record else "tasks that it does not name"
+        trained = ", ".join(found.record.task_names) if found.record else "tasks that it does not name"
         raise StiltsError(
             f"{name} has no head {head!r} in {HEADS}/; it was trained on {trained}. Pass one of these as head= if it "
             "is a mixture, and no head= if it was trained on one task."

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,7 +32,7 @@ from hf_stilts.data.canonical import named
 from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.hub.lineage import Record, TaskSource
-from hf_stilts.hub.naming import mixture_name
+from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError, Task, load_task
@@ -176,6 +177,7 @@ class MixtureTrainer(StiltsTrainer):
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
             dev, chosen = (eval_dataset or {}).get(task), (languages or {}).get(task)
             self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
+        self.name = name or self.name + language_suffix(self._languages(but="fill-mask"))
         examples = {task: len(member.features) for task, member in self.members.items()}
         self.sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
         probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
@@ -306,9 +308,7 @@ class MixtureTrainer(StiltsTrainer):
             mixture=self.name,
             tasks=tuple(source for task in self.members for source in self._sources(task)),
             parent=parent_of(self.handover) if self.handover else None,
-            languages=codes_of(
-                {code: rows for member in self.members.values() for code, rows in member.languages.items()}
-            ),
+            languages=codes_of(self._languages()),
             pipeline_tag="feature-extraction",
             recipe={
                 "profile": self.profile,
@@ -319,6 +319,11 @@ class MixtureTrainer(StiltsTrainer):
                 **self.vocabulary_recipe,
             },
         )
+
+    def _languages(self, but: str = "") -> dict[str, int]:
+        """Training rows of each language, over all tasks that are not of the kind `but`."""
+        members = (member for member in self.members.values() if member.task.kind != but)
+        return dict(sum((Counter(member.languages) for member in members), Counter()))
 
     def _sources(self, task: str) -> tuple[TaskSource, ...]:
         languages, about = self.members[task].languages, self.tasks[task]

@@ -150,8 +150,9 @@ class PublishCheckpoints(TrainerCallback):
                 "PublishCheckpoints does not know the task and the base model, of which a name is made. "
                 'Pass a name: PublishCheckpoints("me/my-model")'
             )
-        tasks = [run.mixture] if run.mixture else run.task_names
-        return repo_id(self.namespace, run.parent.id, tasks, run.seed, run.rows_by_language)
+        if run.mixture:  # whose name says all
+            return repo_id(self.namespace, run.parent.id, [run.mixture], run.seed)
+        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language)
 
     def _describe(self, args: TrainingArguments, model: Any) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()

@@ -114,14 +114,14 @@ def run_mixture(
         As `run_phase`, with the main score of each task.
     """
     loaded = [load_task(task) for task in tasks]
-    name = name or mixture_name([task.name for task in loaded])
+    folder = name or mixture_name([task.name for task in loaded])
     figures = {task.name: load_recipe(recipe, task, MixtureTrainer.phase) for task in loaded}
     whole = mixture_recipe(figures)
-    args = arguments(whole, ["--output_dir", f"runs/intermediate-{name}", *flags])
+    args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}", *flags])
     if "per_device_train_batch_size" not in _names(flags):
         trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
     trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)
-    return _carry_out(trainer, name, whole, flags, publish, resume)
+    return _carry_out(trainer, trainer.name, whole, flags, publish, resume)
 
 
 def _carry_out(

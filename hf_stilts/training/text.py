@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from hf_stilts.data.load import load, splits
+from hf_stilts.data.variety import variety
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.samplers import language_draws, language_shares
 
@@ -32,13 +33,13 @@ def texts_of(
         data_dir: local mirror of the data sets.
 
     Raises:
-        StiltsError: no text.
+        StiltsError: no text, or text of a language that is none.
         FileNotFoundError: no such file or folder.
     """
     if text is None:
         rows = {language: load(task, "train", language, limit=limit, data_dir=data_dir) for language in task.languages}
     else:
-        found = {code: _rows(source) for code, source in _by_language(text).items()}
+        found = {variety(code).language: _rows(source) for code, source in _by_language(text).items()}
         rows = {code: part.select(range(min(limit or len(part), len(part)))) for code, part in found.items()}
     rows = {language: part for language, part in rows.items() if len(part)}
     if not rows:
