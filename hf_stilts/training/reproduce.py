@@ -17,9 +17,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.publish import versions
+from hf_stilts.training.run import TRAINERS
 from hf_stilts.training.sources import sources
-from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
+from hf_stilts.training.trainer import IntermediateTrainer
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def reproduce(
     if record is None or checkpoint.commit is None:
         raise StiltsError(f"{name} is not on the Hub with a stilts.json. Name one that is: hf-stilts checkpoints")
     rows = sum(source.rows or 0 for source in record.tasks)
-    task, trainer_class = _task(checkpoint, record, rows, data_dir), TRAINERS[record.phase]
+    task = _task(checkpoint, record, rows, data_dir)
+    trainer_class = DualEncoderTrainer if task.kind == "sentence-similarity" else TRAINERS[record.phase]
     folder = Path(output_dir or f"runs/reproduce-{checkpoint.repo_id.rpartition('/')[2]}")
     parent = record.parent
     if parent is None or not parent.published or parent.commit is None:
@@ -84,9 +87,11 @@ def reproduce(
             f"{name} was trained from {parent.id if parent else 'fresh weights'}, of which the Hub has no commit. "
             "Publish the parent first, then train from its repository id."
         )
-    start: dict[str, Any] = {"model": parent.id, "revision": parent.commit}
-    if trainer_class is TargetTrainer:
-        start = {"init": f"{parent.id}@{parent.commit}"}
+    start: dict[str, Any] = {"init": f"{parent.id}@{parent.commit}"}
+    if trainer_class is IntermediateTrainer:
+        start = {"model": parent.id, "revision": parent.commit}
+    if trainer_class is DualEncoderTrainer:
+        start["phase"] = record.phase
     trainer = trainer_class(
         args=_arguments(record, folder),
         task=task,
@@ -108,9 +113,6 @@ def reproduce(
         _largest_difference(checkpoint, record, folder),
         {key: (then, here[key]) for key, then in record.versions.items() if key in here and here[key] != then},
     )
-
-
-TRAINERS: dict[str, type[StiltsTrainer]] = {trainer.phase: trainer for trainer in (IntermediateTrainer, TargetTrainer)}
 
 
 class _StopAt(TrainerCallback):
