@@ -1,10 +1,13 @@
 """Recipes: the figures that the scripts show, by task, kind and phase (spec: jiant's guide, XTREME's scripts)."""
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 
 from hf_stilts.task import StiltsError, load_task
 from hf_stilts.training.recipes import recipe
-from hf_stilts.training.run import arguments
+from hf_stilts.training.run import _names, arguments, evaluate_within
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,38 @@ def test_flags_win_over_the_recipe_and_hyphens_are_fine():
     figures = recipe("jiant", load_task("mnli"))
     args = arguments(figures, ["--output_dir", "runs/x", "--learning-rate", "3e-4", "--seed", "7"])
     assert (args.learning_rate, args.seed, args.warmup_steps) == (3e-4, 7, 0.1)
+
+
+def test_a_value_behind_an_equals_sign_is_the_same_flag():
+    figures = recipe("jiant", load_task("mnli"))
+    flags = ["--output-dir=runs/a-b", "--learning_rate=3e-4", "--eval-steps=7"]
+    args = arguments(figures, flags)
+    assert (args.output_dir, args.learning_rate) == ("runs/a-b", 3e-4)
+    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), main_metrics=("accuracy",))
+    fixed.add_callback = lambda callback: None
+    evaluate_within(fixed, figures, _names(flags))
+    assert (args.eval_steps, args.save_steps) == (7, 30)  # 320 rows, 32 a batch, 3 epochs
+
+
+@pytest.mark.parametrize(
+    ("flags", "selects", "warned"),
+    [
+        ([], True, False),
+        (["--eval_steps", "5"], True, False),
+        (["--save_steps", "20"], False, True),  # evaluated at 30, saved at 20
+        (["--eval_strategy", "epoch"], False, True),
+        (["--eval_strategy", "no"], False, False),
+    ],
+)
+def test_the_best_is_kept_where_it_is_saved(flags, selects, warned, caplog):
+    figures = recipe("jiant", load_task("mnli"))
+    args, stops = arguments(figures, ["--output_dir", "x", *flags]), []
+    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), main_metrics=("accuracy",))
+    fixed.add_callback = stops.append
+    with caplog.at_level(logging.WARNING, "hf_stilts"):
+        evaluate_within(fixed, figures, _names(flags))
+    assert (args.load_best_model_at_end, len(stops)) == (selects, int(selects))
+    assert ("The last checkpoint will be kept" in caplog.text) == warned
 
 
 def test_an_unknown_flag_names_the_nearest():

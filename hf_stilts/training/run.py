@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer, parent_of
+
+logger = logging.getLogger(__name__)
 
 TRAINERS: dict[str, type[StiltsTrainer]] = {trainer.phase: trainer for trainer in (IntermediateTrainer, TargetTrainer)}
 
@@ -152,8 +155,17 @@ def _carry_out(
     }
 
 
+def _words(flags: Sequence[str]) -> list[str]:
+    """Flags as `TrainingArguments` spells them, each value a word of its own: `--save-steps=5` as `--save_steps 5`."""
+    words: list[str] = []
+    for flag in flags:
+        name, equals, value = flag.partition("=") if flag.startswith("--") else (flag, "", "")
+        words += [f"--{name[2:].replace('-', '_')}" if flag.startswith("--") else flag, *([value] if equals else [])]
+    return words
+
+
 def _names(flags: Sequence[str]) -> list[str]:
-    return [flag.lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")]
+    return [word[2:] for word in _words(flags) if word.startswith("--")]
 
 
 def _before(
@@ -220,9 +232,8 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
         StiltsError: a flag that `TrainingArguments` does not have (the nearest is named), or a value it cannot take.
     """
     defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
-    given = [f"--{flag[2:].replace('-', '_')}" if flag.startswith("--") else flag for flag in flags]
     parsed, unknown = _Flags(TrainingArguments).parse_args_into_dataclasses(
-        [*defaults, *given], return_remaining_strings=True
+        [*defaults, *_words(flags)], return_remaining_strings=True
     )
     if unknown:
         known = [f"--{field.name}" for field in fields(TrainingArguments)]
@@ -244,7 +255,8 @@ class _Flags(HfArgumentParser):
 def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> None:
     """Evaluate and save at the recipe's pace, at least once in a short run, and stop early where the recipe does.
 
-    What was given as a flag stays as it is.
+    What was given as a flag stays as it is; where checkpoints are then not evaluated as they are saved, the last one is
+    kept instead of the best, with a warning unless evaluating or saving was turned off.
     """
     args = trainer.args
     batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -256,10 +268,18 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
         if name not in given:
             setattr(args, name, value)
     args.__post_init__()
-    if figures.selects and "load_best_model_at_end" not in given and args.save_steps % args.eval_steps == 0:
-        args.load_best_model_at_end = True
-        args.metric_for_best_model = trainer.main_metrics[0]
-        args.greater_is_better = True
+    strategies = (args.eval_strategy, args.save_strategy)
+    if figures.selects and "load_best_model_at_end" not in given and "no" not in strategies:
+        if strategies[0] == strategies[1] and (strategies[0] != "steps" or args.save_steps % args.eval_steps == 0):
+            args.load_best_model_at_end = True
+            args.metric_for_best_model = trainer.main_metrics[0]
+            args.greater_is_better = True
+        else:
+            logger.warning(
+                "The last checkpoint will be kept, not the best on dev: it evaluates by %s (%g) and saves by %s (%g). "
+                "Pass equal strategies, and --save_steps that is a multiple of --eval_steps.",
+                *(strategies[0].value, args.eval_steps, strategies[1].value, args.save_steps),
+            )
     if trainer.phase == TargetTrainer.phase and "save_total_limit" not in given:
         args.save_total_limit = 2  # nobody asks for the steps of a target, and XNLI has hundreds of them
     if figures.patience and args.load_best_model_at_end:
