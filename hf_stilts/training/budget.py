@@ -62,7 +62,8 @@ class BudgetGuard(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Compare what will be trained with what the recipe says."""
-        self.batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        at_once = state.train_batch_size or args.train_batch_size  # auto_find_batch_size lowers the state's alone
+        self.batch = at_once * args.gradient_accumulation_steps * args.world_size
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())  # a stock checkpoint has no such entry
         if self.recipe is None or not state.is_world_process_zero:
             return

@@ -62,11 +62,11 @@ class GuardedTrainer(Trainer):
             return norm
         kept = get_last_checkpoint(self.args.output_dir)
         where = f"the last good checkpoint is {kept}" if kept else "no checkpoint had been saved yet"
-        rate, step = self._get_learning_rate(), self.state.global_step + 1
+        rate, step = self.args.learning_rate, self.state.global_step + 1  # its peak: in the warm-up it may still be 0
         raise NotFinite(
             f"Step {step}: the loss is {float(self._step_loss)}, the gradient's norm {float(norm)}; "
             f"finite numbers are expected. The step was not taken; {where}. Start anew with --learning_rate "
-            f"{rate / 2:.0e} or more --warmup_steps; or look for the layer: --resume auto --debug underflow_overflow"
+            f"{rate / 2:g} or more --warmup_steps; or look for the layer: --resume auto --debug underflow_overflow"
         )
 
 
