@@ -32,7 +32,14 @@ def test_what_only_a_benchmark_takes_is_refused_for_a_task(mistake, tmp_path):  
     said = mistake("evaluate", "tatoeba", "--model", tmp_path, "--max_steps", 5)
     assert "--max_steps is no option for tatoeba" in said and "hf-stilts target tatoeba --from NAME" in said
     assert "--from is no option for udpos" in mistake("evaluate", "udpos", "--model", tmp_path, "--from", "mnli")
+    assert "--label is no option for udpos" in mistake("evaluate", "udpos", "--model", tmp_path, "--label", "a")
     assert "did you mean tatoeba" in mistake("evaluate", "tatoba", "--model", tmp_path)
+
+
+def test_what_only_a_task_takes_is_refused_for_a_benchmark(mistake, tmp_path):  # noqa: F811
+    assert "--publish is for tasks: xtreme trains" in mistake("evaluate", "xtreme", "--model", tmp_path, "--publish")
+    said = mistake("evaluate", "xtreme", "--model", tmp_path, "--output", tmp_path / "rows.jsonl")
+    assert "--output is for tasks" in said and "results.jsonl of --output-dir" in said
 
 
 @pytest.mark.parametrize("languages", [True, False])

@@ -53,12 +53,19 @@ def evaluate(
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
     common |= {} if layer is None else {"layer": layer}
     if len(names) == 1 and names[0] in list_benchmarks():
+        of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
+        if of_tasks:
+            raise StiltsError(
+                f"{of_tasks[0]} is for tasks: {names[0]} trains a model for each of its own and keeps all rows in "
+                "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
+            )
         training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
         chosen = {"tasks": split_list(tasks), "out": output_dir, "train_limit": train_limit}
         _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
         return
-    stray = [*flags, *(["--from"] if init else []), *(["--tasks"] if tasks else [])]
-    stray += ["--train-limit"] if train_limit else []
+    of_benchmarks = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
+    of_benchmarks["--output-dir"] = output_dir
+    stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:
         raise StiltsError(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
