@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def sweep(
     tokenizer: "PreTrainedTokenizerBase",
     bitexts: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     layers: Layers = "all",
-    poolings: Sequence[Pooling] = get_args(Pooling),
+    poolings: Sequence[Pooling] = ("mean", "cls", "mean-no-specials"),
     method: Method = "cosine",
     precision: Precision = "auto",
 ) -> Iterator[dict[str, Any]]:
@@ -29,7 +29,7 @@ def sweep(
         tokenizer: as for `encode`.
         bitexts: for every language its English sentences and their translations, line by line.
         layers: as for `encode`, but "all" by default.
-        poolings: which ones.
+        poolings: which ones; "pooler" reads the last layer alone and goes with `layers=None`.
         method: as for `match_translations`.
         precision: as for `encode`.
 
