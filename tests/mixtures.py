@@ -55,7 +55,9 @@ def mixture(folder, tasks=FIVE, model=None, args=None, count=16, **settings):
     arguments = {"per_device_train_batch_size": 8, "max_steps": 8, "save_strategy": "no", "logging_steps": 1}
     arguments |= {"report_to": [], "disable_tqdm": True, **(args or {})}
     data = {task.name: rows(task, count) for task in tasks if task in FIVE[:-1]}
-    defaults = {"sampler": "uniform", "train_dataset": data, "eval_dataset": data, "text": text()}
+    defaults = {"sampler": "uniform", "train_dataset": data, "eval_dataset": data}
+    if any(isinstance(task, Task) and task.kind == "fill-mask" for task in tasks):
+        defaults["text"] = text()
     run = MixtureTrainer(
         model or public(folder), TrainingArguments(str(Path(folder) / "run"), use_cpu=True, **arguments), tasks=tasks,
         **{**defaults, **settings},

@@ -275,6 +275,9 @@ def test_figures_of_a_mixture_are_those_of_its_tasks():
         ({"sampler": "pairs=1"}, "the mixture's tasks are pairs, tags"),
         ({"aggregate": {"mnli": 1}}, "no set of weights for pairs, tags"),
         ({"batch_sizes": {"mnli": 1}}, "batch_sizes names mnli"),
+        ({"languages": {"mnli": "de"}}, "languages names mnli; the mixture's tasks are pairs, tags"),
+        ({"eval_dataset": {"pair": None}}, "eval_dataset names pair"),
+        ({"tasks": [PAIRS, TAGS], "text": "folder"}, "no task that reads it. Add fill_mask"),
         ({"batch_sizes": {"tags": 6}, "args": {"gradient_accumulation_steps": 4}}, "multiple of 4.*'tags': 4"),
     ],
 )

@@ -62,6 +62,20 @@ def checked(tasks: Sequence[Task]) -> dict[str, Task]:
     return found
 
 
+def refuse_strangers(tasks: Mapping[str, Task], **by_task: object) -> None:
+    """Stop where an argument that is given by task names one that is not in the mixture, and would be ignored.
+
+    Raises:
+        StiltsError: it does.
+    """
+    for argument, given in by_task.items():
+        strangers = [task for task in given if task not in tasks] if isinstance(given, Mapping) else []
+        if strangers:
+            raise StiltsError(
+                f"{argument} names {strangers[0]}; the mixture's tasks are {', '.join(tasks)}. Name one of them."
+            )
+
+
 def mixture_recipe(recipes: Mapping[str, Recipe]) -> Recipe:
     """Figures of a whole mixture from those of its tasks: the first task's, with the lowest of their learning rates."""
     figures = [*recipes.values()]
@@ -74,12 +88,9 @@ def effective_batches(
     """Examples per optimizer step of each task; each must fall into equal micro-batches.
 
     Raises:
-        StiltsError: one that does not, or a size for a task that is not in the mixture.
+        StiltsError: one that does not.
     """
     by_task = given if isinstance(given, Mapping) else dict.fromkeys(tasks, given or stock)
-    strangers = [task for task in by_task if task not in tasks]
-    if strangers:
-        raise StiltsError(f"batch_sizes names {strangers[0]}; the mixture's tasks are {', '.join(tasks)}.")
     sizes = {task: by_task.get(task, stock) for task in tasks}
     for task, size in sizes.items():
         if size < 1 or size % parts:

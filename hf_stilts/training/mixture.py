@@ -44,6 +44,7 @@ from hf_stilts.training.members import (
     checked,
     effective_batches,
     mixture_recipe,
+    refuse_strangers,
     shared_model,
 )
 from hf_stilts.training.pool import Collator, Pool, StepBatches
@@ -146,6 +147,15 @@ class MixtureTrainer(StiltsTrainer):
                 for task in loaded
             ]
         )
+        refuse_strangers(
+            self.tasks,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            languages=languages,
+            batch_sizes=batch_sizes,
+        )
+        if text is not None and all(task.kind != "fill-mask" for task in self.tasks.values()):
+            raise StiltsError("text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out.")
         self.recipes = {task: load_recipe(recipe, about, self.phase) for task, about in self.tasks.items()}
         self.profile = recipe
         self.name = name or mixture_name([*self.tasks])
