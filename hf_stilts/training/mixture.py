@@ -155,7 +155,9 @@ class MixtureTrainer(StiltsTrainer):
             batch_sizes=batch_sizes,
         )
         if text is not None and all(task.kind != "fill-mask" for task in self.tasks.values()):
-            raise StiltsError("text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out.")
+            raise StiltsError(
+                "text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out."
+            )
         self.recipes = {task: load_recipe(recipe, about, self.phase) for task, about in self.tasks.items()}
         self.profile = recipe
         self.name = name or mixture_name([*self.tasks])
