@@ -107,8 +107,10 @@ def canonical(
     kept = (row for row in _converted(rows, _converter(task, mapping, names, language)) if row is not None)
     first = list(itertools.islice(kept, limit or 1))
     if not first:
+        where, choose = (f" in language {language!r}", "language or split") if task.language_of else ("", "split")
         raise StiltsError(
-            f"{_whose(task)} has no row left: prepare dropped them all, or the split is empty. Choose another split."
+            f"{_whose(task)} has no row left{where}: there is none in this split, or prepare dropped them all. "
+            f"Choose another {choose}."
         )
     features = Features({column: kind for column, kind in types(task).items() if column in first[0]})
     _require(task, features)
