@@ -77,7 +77,8 @@ def translate(
     counted by its cause, where a text of it has no translation, where two choices that differed no longer do, or where
     none of its answers is found again. An answer is looked for in the translation of its own sentence: first as its own
     translation; if it is not there, or not clear where, the sentence is translated once more with brackets around the
-    answer (Chen et al. 2023, EasyProject), and stands in the context as it then reads.
+    answer (EasyProject: Chen, Jiang, Ritter and Xu 2023, Frustratingly Easy Label Projection for Cross-lingual
+    Transfer, Findings of ACL, arXiv 2211.15613), and stands in the context as it then reads.
 
     A run that was killed goes on from the last few hundred sentences. What is written is written whole.
 
