@@ -54,7 +54,8 @@ class Exclusion:
             StiltsError: the list knows none of the names, or was made from other data.
         """
         named = {language: self.languages[language] for language in languages if language in self.languages}
-        again = f"Run: hf-stilts data overlap {self.task} --languages {next(iter(languages))} --exclude FILE"
+        asked = next(iter(languages))
+        again = f"Run: hf-stilts data overlap {self.task} --languages {asked} --against TASKS --exclude FILE"
         if not named:
             raise StiltsError(
                 f"The exclusion list of {self.task} says nothing of {' or '.join(languages)}; it was made for "

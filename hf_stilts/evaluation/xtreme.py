@@ -145,7 +145,10 @@ def score_files(task: Task, language: str, predictions: Path, labels: Path) -> t
     try:
         return _SCORERS[task.kind](task, language, found, gold, notes.append), [f"{file}: {note}" for note in notes]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StiltsError(f"{file} or its labels cannot be scored: {error}. Run: hf-stilts submission check") from error
+        raise StiltsError(
+            f"{file} or its labels cannot be scored: {error}. "
+            f"Run: hf-stilts submission check {predictions} --labels {labels}"
+        ) from error
 
 
 def _score_task(report: Report, task: Task, predictions: Path, labels: Path) -> None:
