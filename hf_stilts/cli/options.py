@@ -36,6 +36,9 @@ Batches = Annotated[
 Contrastive = Annotated[
     str | None, typer.Option(help="Also hold each row's features to those of its translation into this language.")
 ]
+Adapter = Annotated[
+    str | None, typer.Option(help="lora, or lora=32 for its rank: train that and the head, and save megabytes.")
+]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

@@ -11,6 +11,7 @@ import typer
 
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
+    Adapter,
     Batches,
     CompactVocabulary,
     Contrastive,
@@ -30,7 +31,7 @@ app = typer.Typer()
 Languages = Annotated[
     str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
 ]
-SINGLE = ("languages", "exclude", "batches", "contrastive")  # options of one task alone
+SINGLE = ("languages", "exclude", "batches", "contrastive", "adapter")  # options of one task alone
 MIXTURE = {"sampler", "cap", "name", "text"}  # one of them makes a mixture even of a single task
 
 
@@ -48,6 +49,7 @@ def intermediate(
     compact_vocabulary: CompactVocabulary = False,
     batches: Batches = None,
     contrastive: Contrastive = None,
+    adapter: Adapter = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
     public: Public = False,
@@ -73,7 +75,7 @@ def intermediate(
         "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
         languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
-        batches=batches, contrastive=contrastive,
+        batches=batches, contrastive=contrastive, adapter=adapter,
         **{key: value for key, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -95,6 +97,7 @@ def target(
     compact_vocabulary: CompactVocabulary = False,
     batches: Batches = None,
     contrastive: Contrastive = None,
+    adapter: Adapter = None,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
     public: Public = False,
@@ -109,7 +112,7 @@ def target(
         "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
         model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
         languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
-        batches=batches, contrastive=contrastive,
+        batches=batches, contrastive=contrastive, adapter=adapter,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile
 
 from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
-from hf_stilts.hub.naming import repo_id, search_tags, step_of
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.task import StiltsError, list_tasks
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,8 @@ def resolve(
             (`org/model@main`), or a local folder.
         base: model that it was trained from; needed where several were trained on the same task.
         namespace: whose. Default: the environment's HF_STILTS_NAMESPACE, else the user's own.
-        seed: the run's seed. Default: 42, or the only one there is.
+        seed: the run's seed. Default: 42, or the only one there is. An adapter's repository is `mnli-adapter`; `mnli`
+            finds it, too, where there is nothing else.
         api: client of the Hub.
 
     Raises StiltsError, naming what exists and what is nearest, where there is no such checkpoint. Without a network,
@@ -304,13 +305,14 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
             + (f" that was trained from {base}" if base else "")
             + f". Pass base= one of the base models, or the whole name: resolve('{namespace}/...')."
         )
-    return found[0] if found else _only_other_seed(task, namespace, everything)
+    return found[0] if found else _only_other(task, namespace, everything)
 
 
-def _only_other_seed(task: str, namespace: str, everything: list[str]) -> str:
-    seeds = [name for name in everything if f"-stilts-{task}-seed" in name]
-    if len(seeds) == 1:
-        return seeds[0]
+def _only_other(task: str, namespace: str, everything: list[str]) -> str:
+    """The one repository of `task` with another seed, or that holds an adapter."""
+    others = [name for name in everything if re.search(f"-stilts-{re.escape(task)}(-seed|{ADAPTER_SUFFIX}$)", name)]
+    if len(others) == 1:
+        return others[0]
     raise StiltsError(
         f"{namespace} has no checkpoint for the task {task!r}. {_nearest(task, everything)} "
         "Pass namespace=, or a whole repository id. To see all: hf-stilts checkpoints"

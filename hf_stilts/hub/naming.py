@@ -12,6 +12,7 @@ from hf_stilts.task import StiltsError
 DEFAULT_SEED = 42
 """The seed of stock `transformers.TrainingArguments`: a run with it gets no seed in its name."""
 
+ADAPTER_SUFFIX = "-adapter"
 SEARCH_TAG = "stilts"
 PHASES = ("pretraining", "intermediate", "target")
 
@@ -22,13 +23,15 @@ def repo_id(
     tasks: Sequence[str],
     seed: int | None = None,
     languages: Mapping[str, int] | None = None,
+    *,
+    adapter: bool = False,
 ) -> str:
     """Name the repository of a model trained from `base` on `tasks`: `<namespace>/<base>-stilts-<task>`.
 
     `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
     Hub, and "-" or "_" would be lost among those inside task names. `languages`, the training rows of each, are
-    appended as `language_suffix` spells them, and a seed other than the default 42 as `-seed<N>`. Without a namespace
-    the bare name is returned; the Hub then takes the user's own namespace.
+    appended as `language_suffix` spells them, an `adapter` as `-adapter`, and a seed other than the default 42 as
+    `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
 
     Raises StiltsError where the result is no legal Hub name.
 
@@ -38,12 +41,16 @@ def repo_id(
     'org/xlm-roberta-base-stilts-mnli.squad_v1-seed2'
     >>> repo_id("org", "xlm-roberta-base", ["mnli"], languages={"de": 392702})
     'org/xlm-roberta-base-stilts-mnli-de'
+    >>> repo_id("org", "xlm-roberta-base", ["mnli"], adapter=True)
+    'org/xlm-roberta-base-stilts-mnli-adapter'
     >>> repo_id(None, "xlm-roberta-base", ["mnli"])
     'xlm-roberta-base-stilts-mnli'
     """
     if not tasks:
         raise StiltsError("No task was given. A published name ends in its tasks. Pass tasks=['mnli'] or a repo_id.")
     name = f"{base.rstrip('/').rsplit('/', 1)[-1]}-stilts-{'.'.join(tasks)}{language_suffix(languages or {})}"
+    if adapter:
+        name += ADAPTER_SUFFIX
     if seed is not None and seed != DEFAULT_SEED:
         name += f"-seed{seed}"
     return check_repo_id(f"{namespace}/{name}" if namespace else name)

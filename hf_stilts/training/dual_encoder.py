@@ -75,7 +75,7 @@ class DualEncoderTrainer(TargetTrainer):
                 f"{trained.name} is a {trained.kind} task; a dual encoder trains on {KIND.name}, columns query and "
                 "candidate. Use TargetTrainer or IntermediateTrainer."
             )
-        unsuited = [name for name in ("compact_vocabulary", "contrastive") if rest.get(name)]
+        unsuited = [name for name in ("compact_vocabulary", "contrastive", "adapter") if rest.get(name)]
         if unsuited:
             raise StiltsError(f"A dual encoder is not trained with {unsuited[0]}=. Leave it out.")
         if isinstance(model, PreTrainedModel) and not isinstance(model, DualEncoder):

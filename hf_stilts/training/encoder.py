@@ -23,10 +23,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import ADAPTER_CONFIG_NAME
 
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.training.adapters import find_adapter
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +96,18 @@ def load_intermediate(
 def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel, set[str]]:
     """Body of any checkpoint, and the names of its parameters that the checkpoint did not hold.
 
+    An adapter is merged into the body that it was trained on.
+
     Args:
         source: repository id or folder.
         revision: commit, tag or branch.
     """
     with _quiet():  # stock loading warns of the dropped head, which is the point here
+        if adapter := find_adapter(source, revision):
+            model, missing = load_body(adapter.base, adapter.config.revision)
+            model = adapter.merged_into(model)
+            model.config._name_or_path = source
+            return model.eval(), missing
         model, info = AutoModel.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
     return model.eval(), set(info["missing_keys"])
 
@@ -150,9 +159,11 @@ def with_fresh_head(
     config = copy.deepcopy(body.config)
     trained_as = (config.architectures or [""])[0]
     config.update(kind.head_config(task))
-    headed = any(head in trained_as for head in _HEADED)
+    if task.kind == "fill-mask" and (of_mixture := _head_of_mixture(source, task, revision)):
+        return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
+    headed = any(head in trained_as for head in _HEADED) or find_adapter(source, revision) is not None
     if task.kind == "fill-mask" and not headed:
-        return _continue_masked_lm(source, revision, config, kind, task)
+        return _continue_masked_lm(source, revision, config, kind)
     model = kind.model_class(config)(config)
     body_state = {
         name: tensor
@@ -209,6 +220,9 @@ def load_trained(
                 f"would be chance. Train it first: TargetTrainer(model, args, task={task.name!r}).train()"
             )
         return source, label_order(source.config, task)
+    if find_adapter(source, revision):
+        trained = _head_of_adapter(source, task, revision)
+        return trained, label_order(trained.config, task)
     config = transformers.AutoConfig.from_pretrained(source, revision=revision)
     wanted = kind.model_class(config)
     with _quiet():
@@ -274,10 +288,8 @@ def _pretrained_above(
 
 
 def _continue_masked_lm(
-    source: str, revision: str | None, config: PretrainedConfig, kind: Any, task: Task
+    source: str, revision: str | None, config: PretrainedConfig, kind: Any
 ) -> tuple[PreTrainedModel, HandOver]:
-    if of_mixture := _head_of_mixture(source, task, revision):
-        return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
     with _quiet():
         model, info = kind.model_class(config).from_pretrained(
             source, revision=revision, dtype="float32", output_loading_info=True
@@ -292,15 +304,32 @@ def _head_of_mixture(source: str, task: Task, revision: str | None) -> PreTraine
     from hf_stilts.training.heads import has_head, load_head  # which builds on this module
 
     found = (name for name in (task.name, *task.train[-1:]) if name and has_head(source, name, revision))
-    return load_head(source, name, revision) if (name := next(found, None)) else None
+    return load_head(source, name, revision, kind=load_kind(task.kind)) if (name := next(found, None)) else None
+
+
+def _head_of_adapter(source: str, task: Task, revision: str | None) -> PreTrainedModel:
+    """Model of the one head that an adapter was trained with, whatever its task was called."""
+    from hf_stilts.training.heads import has_head, load_head  # which builds on this module
+
+    record = resolve(f"{source}@{revision}" if revision else source).record
+    names = (*(record.task_names[-1:] if record else ()), task.name, *task.train[-1:])
+    name = next((name for name in names if has_head(source, name, revision)), None)
+    kind = load_kind(task.kind)
+    model = load_head(source, name, revision, kind=kind) if name else None
+    if model is None or not isinstance(model, kind.model_class(model.config)):
+        raise StiltsError(
+            f"{source} is an adapter with {f'a {type(model).__name__}' if model else 'no head'} beside it; {task.name} "
+            f"expects a {task.kind} head. Train one first: hf-stilts target {task.name} --from {source}"
+        )
+    return model
 
 
 def _commit(source: str, revision: str | None) -> str | None:
     """Commit that stock loading has just taken from the Hub, read off its cache; `None` for a folder."""
     if Path(source).is_dir():
         return None
-    file = try_to_load_from_cache(source, "config.json", revision=revision)
-    return Path(file).parent.name if isinstance(file, str) else revision
+    files = (try_to_load_from_cache(source, name, revision=revision) for name in ("config.json", ADAPTER_CONFIG_NAME))
+    return next((Path(file).parent.name for file in files if isinstance(file, str)), revision)
 
 
 def _digest(model: PreTrainedModel, names: tuple[str, ...]) -> str:

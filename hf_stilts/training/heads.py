@@ -28,6 +28,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.parcel import HEAD_FILE, HEADS
 from hf_stilts.task import StiltsError
+from hf_stilts.training.adapters import find_adapter
 from hf_stilts.training.encoder import load_body
 
 
@@ -44,7 +45,7 @@ def load_checkpoint(
     Args:
         name: as `load_intermediate` takes it: `"mnli"`, `"mnli.squad_v2@step-2000"`, a repository id or a folder.
         head: task of a mixture whose head is wanted. Without it, the model that the checkpoint's root holds: the whole
-            model of a single task, or the body of a mixture.
+            model of a single task (of an adapter with its head, merged), or the body of a mixture.
         base: public model that the checkpoint must descend from, where `name` is a task's.
         namespace: user or organisation that published it; default: `HF_STILTS_NAMESPACE`, then yourself.
         seed: the run's seed, where several were published.
@@ -60,6 +61,8 @@ def load_checkpoint(
         `XLMRobertaForSequenceClassification`.
     """
     found = resolve(name, base=base, namespace=namespace, seed=seed)
+    if head is None and found.record and find_adapter(found.repo_id, found.commit):
+        head = found.record.task_names[-1]
     if head is None:
         config = AutoConfig.from_pretrained(found.repo_id, revision=found.commit)
         stock = stock_class(config, default=AutoModel)
@@ -78,11 +81,17 @@ def has_head(source: str, head: str, revision: str | None = None) -> bool:
     return _file(source, head, HEAD_FILE, revision) is not None
 
 
-def load_head(source: str, head: str, revision: str | None = None) -> PreTrainedModel:
-    """Stock model of a head under which the body of the same checkpoint stands, in float32 and evaluation mode."""
+def load_head(source: str, head: str, revision: str | None = None, *, kind: Any = None) -> PreTrainedModel:
+    """Stock model of a head under which the body of the same checkpoint stands, in float32 and evaluation mode.
+
+    With `kind`, its class of that name, where it has one: mT5's classifier then reads choices.
+    """
     config = AutoConfig.from_pretrained(source, subfolder=f"{HEADS}/{head}", revision=revision)
     config._name_or_path = source
-    model = stock_class(config)(config)
+    stock = stock_class(config)
+    if kind is not None and (wanted := kind.model_class(config)).__name__ == stock.__name__:
+        stock = wanted
+    model = stock(config)
     body = load_body(source, revision)[0]
     share(model, body)
     weights = safetensors.torch.load_file(str(_file(source, head, HEAD_FILE, revision)))
@@ -155,15 +164,8 @@ class SharedBody(PreTrainedModel):
         if not is_main_process:
             return
         for task, head in self.heads.items():
-            folder = Path(save_directory) / HEADS / task
-            folder.mkdir(parents=True, exist_ok=True)
-            config: Any = copy.deepcopy(head.config)
-            config.architectures = [type(head).__name__]
-            config.dtype = head.dtype
-            config.save_pretrained(folder)
-            own = {name: state[f"heads.{task}.{name}"].detach() for name in own_weights(head, self.body)}
-            whole = {name: tensor.cpu().contiguous().clone() for name, tensor in own.items()}
-            safetensors.torch.save_file(whole, folder / HEAD_FILE, metadata={"format": "pt"})
+            own = {name: state[f"heads.{task}.{name}"] for name in own_weights(head, self.body)}
+            save_head(head, own, save_directory, task)
 
     def load_weights(self, folder: str | os.PathLike[str]) -> None:
         """Read back what `save_pretrained` wrote for this very model.
@@ -175,8 +177,40 @@ class SharedBody(PreTrainedModel):
         body = safetensors.torch.load_file(path / SAFE_WEIGHTS_NAME)
         _load(self.body, body, _body_names(self.body), str(folder))
         for task, head in self.heads.items():
-            weights = safetensors.torch.load_file(path / HEADS / task / HEAD_FILE)
-            _load(head, weights, own_weights(head, self.body), f"{folder}, head {task}")
+            restore_head(head, own_weights(head, self.body), folder, task)
+
+
+def save_head(
+    model: PreTrainedModel, weights: Mapping[str, torch.Tensor], checkpoint: str | os.PathLike[str], task: str
+) -> None:
+    """Write a head into a checkpoint's folder: the configuration of its whole model, and the weights that are its own.
+
+    Args:
+        model: the head with the body under it.
+        weights: the tensors that `own_weights` names.
+        checkpoint: the checkpoint's folder.
+        task: name of the head.
+    """
+    folder = Path(checkpoint) / HEADS / task
+    folder.mkdir(parents=True, exist_ok=True)
+    config: Any = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = model.dtype
+    config.save_pretrained(folder)
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    safetensors.torch.save_file(whole, folder / HEAD_FILE, metadata={"format": "pt"})
+
+
+def restore_head(
+    model: PreTrainedModel, expected: Iterable[str], checkpoint: str | os.PathLike[str], task: str
+) -> None:
+    """Read back what `save_head` wrote, which must be the weights of the `expected` names.
+
+    Raises:
+        StiltsError: a weight is missing, or there is one that the model does not have.
+    """
+    weights = safetensors.torch.load_file(Path(checkpoint) / HEADS / task / HEAD_FILE)
+    _load(model, weights, expected, f"{checkpoint}, head {task}")
 
 
 def share(model: PreTrainedModel, body: PreTrainedModel) -> None:

@@ -152,7 +152,8 @@ class PublishCheckpoints(TrainerCallback):
             )
         if run.mixture:  # whose name says all
             return repo_id(self.namespace, run.parent.id, [run.mixture], run.seed)
-        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language)
+        adapter = run.library == "peft"
+        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language, adapter=adapter)
 
     def _describe(self, args: TrainingArguments, model: Any) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()
@@ -177,7 +178,7 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
         recipe={**recipe_of(args), **record.recipe},
         seed=args.seed if record.seed is None else record.seed,
         pipeline_tag=record.pipeline_tag or next(iter(tags), None),
-        library="peft" if hasattr(model, "peft_config") else record.library,
+        library="peft" if hasattr(getattr(model, "base_model", None), "peft_config") else record.library,
         versions={"python": platform.python_version(), **versions(), **record.versions},
         hardware={**_hardware(args), **record.hardware},
     )

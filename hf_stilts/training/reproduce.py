@@ -99,6 +99,7 @@ def reproduce(
         max_length=int(str(record.recipe["max_length"])),
         recipe=str(record.recipe["profile"]),
         data_dir=data_dir,
+        adapter=record.recipe.get("adapter"),
         callbacks=[_StopAt(record.step)],
         **start,
     )

@@ -18,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.hub.naming import language_suffix, mixture_name
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, language_suffix, mixture_name
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
@@ -74,7 +74,8 @@ def run_phase(
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
     trained = trainer_class.training_task(task)
     figures = load_recipe(recipe, trained, phase)
-    folder = f"runs/{phase}-{task.name}{_spelt(trainer_arguments.get('languages'))}"
+    suffix = _spelt(trainer_arguments.get("languages")) + ADAPTER_SUFFIX * bool(trainer_arguments.get("adapter"))
+    folder = f"runs/{phase}-{task.name}{suffix}"
     args = arguments(figures, ["--output_dir", folder, *flags])
     if trained.kind == "sentence-similarity":
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)

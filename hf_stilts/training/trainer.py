@@ -29,6 +29,7 @@ from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
+from hf_stilts.training.adapters import AdapterTrainer, check_base
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
+class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -70,6 +71,8 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
         contrastive: an auxiliary loss between the training rows and their translations, or the language of these; its
             negatives are the other examples of a batch, so batches are then run as they come.
+        adapter: `"lora"`, `"lora=32"` or a `peft.LoraConfig`: train only that in the body, and the head in full, and
+            save a few megabytes. On a checkpoint that is an adapter itself, the two are saved as one.
         stock: any further argument of `transformers.Trainer`.
     """
 
@@ -95,6 +98,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         micro_tokens: int | None = None,
         compact_vocabulary: bool = False,
         contrastive: ContrastiveLoss | str | None = None,
+        adapter: Any = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
@@ -112,7 +116,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
         self.data_dir, self.limit = data_dir, limit
         self.contrastive = contrastive = contrastive_loss(contrastive)
         self.micro_tokens = micro_tokens if contrastive is None else 0
-        self.compact_vocabulary = compact_vocabulary
+        self.compact_vocabulary, self.adapter = compact_vocabulary, adapter
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
         if data_collator is None:
@@ -123,6 +127,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
             source = DEFAULT_MODEL
         if source is not None:
             model, self.handover = with_fresh_head(source, self.task, revision=revision)
+            self.start = source, self.handover.revision
             logger.info("%s", self.handover)
             processing_class = processing_class or load_tokenizer(source, revision)
         if processing_class is None:
@@ -221,6 +226,7 @@ class StiltsTrainer(GuardedTrainer, CompactTrainer, MicroBatchTrainer):
                 "profile": self.profile,
                 "max_length": self.max_length,
                 **self.vocabulary_recipe,
+                **self.adapter_recipe,
                 **(self.contrastive.recipe() if self.contrastive else {}),
             },
         )
@@ -346,11 +352,13 @@ class TargetTrainer(StiltsTrainer):
                 raise StiltsError("after= was given beside model= or init=. Pass after= alone: it says where to start.")
             self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
             model, _ = load_trained(str(after), self.training_task(load_task(rest["task"])))
+            self.start = str(after), None
             rest["processing_class"] = rest.get("processing_class") or load_tokenizer(str(after))
         if init is not None:
             if isinstance(model, PreTrainedModel):
                 raise StiltsError("Both a model object and init= were given. Pass init= alone, or the model alone.")
             found = resolve(init, base=model, namespace=namespace)
+            check_base(found.repo_id, found.commit, model)
             model, revision = found.repo_id, found.commit
         super().__init__(model, args, revision=revision, **rest)
 
