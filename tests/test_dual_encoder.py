@@ -20,6 +20,7 @@ from hf_stilts.retrieval import encode
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.run import run_phase
+from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 SEARCH = Task(kind="sentence-similarity", dataset="x/y", name="search", metric="mrr@20")
 KIND = load_kind("sentence-similarity")
@@ -153,11 +154,19 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path, public):
         assert two["gradients"][name] == pytest.approx(gradient, rel=1e-3, abs=1e-6), name
 
 
+@pytest.mark.parametrize("phase", [IntermediateTrainer, TargetTrainer])
+def test_other_trainers_name_the_one_for_pairs(phase, tmp_path, public):
+    with pytest.raises(StiltsError, match=f'DualEncoderTrainer.task="search", phase="{phase.phase}".*hf-stilts'):
+        phase(public, TrainingArguments(str(tmp_path), use_cpu=True), task=SEARCH, train_dataset=rows())
+
+
 def test_batches_of_languages_are_for_dual_encoders(tmp_path, public):
     data = Dataset.from_list([{"text": "a", "text_pair": "b", "label": 0}])
     given = {"model": public, "train_dataset": data, "eval_dataset": data}
     with pytest.raises(StiltsError, match="--batches is for dual encoders; pairs is a text-classification task"):
         run_phase("target", PAIRS, ["--output_dir", str(tmp_path / "run")], batches="hybrid", **given)
+    with pytest.raises(StiltsError, match="not trained with micro_tokens="):
+        run_phase("intermediate", SEARCH, ["--output_dir", str(tmp_path / "run")], micro_tokens=64, **given)
     with pytest.raises(StiltsError, match="not trained with compact_vocabulary="):
         run_phase("intermediate", SEARCH, ["--output_dir", str(tmp_path / "run")], compact_vocabulary=True, **given)
     result = run_phase(

@@ -1,5 +1,6 @@
 """Runs in several languages: what they train on, what their record, card and repository's name say, how it is typed."""
 
+import hashlib
 import json
 
 import pytest
@@ -98,6 +99,8 @@ def test_listed_rows_are_not_trained_on(tmp_path, mirror):
     file = overlap(PAIRS, [test], data_dir=mirror).exclusion().save(tmp_path / "exclude.json")
     run = trainer(tmp_path, mirror, exclude=file)
     assert len(run.train_dataset) == 10 and run.record().tasks[0].rows == 10
+    assert run.record().recipe["excluded"] == hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    assert "excluded" not in trainer(tmp_path, mirror).record().recipe
 
 
 def test_names_of_shares():

@@ -23,11 +23,12 @@ from hf_stilts.evaluation.setting import setting
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
+from hf_stilts.kinds.features import readable_length
 from hf_stilts.task import StiltsError, Task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.trainer import StiltsTrainer, readable_length
+from hf_stilts.training.trainer import StiltsTrainer
 
 
 @dataclass(frozen=True)

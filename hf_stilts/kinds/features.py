@@ -136,6 +136,13 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple
     return before, after, room
 
 
+def readable_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Longest window, in tokens, that both the position embeddings and the tokenizer allow."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    skipped = 2 if model.config.model_type in ("xlm-roberta", "roberta", "camembert") else 0  # up to padding_idx + 1
+    return int(min(positions - skipped, tokenizer.model_max_length))
+
+
 def first_output(outputs: Any) -> torch.Tensor:
     """The head's logits: encoder-decoders return further tensors behind them."""
     logits: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]

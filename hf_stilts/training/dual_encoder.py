@@ -47,6 +47,8 @@ class DualEncoderTrainer(TargetTrainer):
         StiltsError: a task of another kind, or a model with a head of another kind.
     """
 
+    trains_pairs = True
+
     def __init__(
         self,
         model: str | PreTrainedModel | None = None,
@@ -75,7 +77,7 @@ class DualEncoderTrainer(TargetTrainer):
                 f"{trained.name} is a {trained.kind} task; a dual encoder trains on {KIND.name}, columns query and "
                 "candidate. Use TargetTrainer or IntermediateTrainer."
             )
-        unsuited = [name for name in ("compact_vocabulary", "contrastive", "adapter") if rest.get(name)]
+        unsuited = [name for name in ("compact_vocabulary", "contrastive", "micro_tokens", "adapter") if rest.get(name)]
         if unsuited:
             raise StiltsError(f"A dual encoder is not trained with {unsuited[0]}=. Leave it out.")
         if isinstance(model, PreTrainedModel) and not isinstance(model, DualEncoder):
@@ -88,7 +90,8 @@ class DualEncoderTrainer(TargetTrainer):
             languages = None
         # Micro-batches of other examples would have other negatives.
         super().__init__(model, args, task=task, languages=languages, **{**rest, "micro_tokens": 0})
-        self.own_data = self.own_data and not by_task
+        if by_task:
+            self.own_data, self.exclude = False, own.get("exclude")
         if isinstance(self.train_dataset, LanguageBatches):
             self.train_dataset.batch_size = self.args.train_batch_size * self.args.world_size
             self.train_dataset.seed = self.args.seed if self.args.data_seed is None else self.args.data_seed

@@ -34,6 +34,7 @@ from hf_stilts.data.load import labelled, load
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.features import readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.encoder import load_tokenizer
@@ -60,7 +61,7 @@ from hf_stilts.training.samplers import (
 )
 from hf_stilts.training.sources import codes_of, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
-from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer, parent_of, readable_length
+from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer, parent_of
 
 logger = logging.getLogger(__name__)
 

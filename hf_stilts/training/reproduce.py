@@ -91,6 +91,7 @@ def reproduce(
     if trainer_class is IntermediateTrainer:
         start = {"model": parent.id, "revision": parent.commit}
     if trainer_class is DualEncoderTrainer:
+        start |= {name: record.recipe[name] for name in ("pooling", "both_directions") if name in record.recipe}
         start["phase"] = record.phase
     trainer = trainer_class(
         args=_arguments(record, folder),
@@ -98,6 +99,7 @@ def reproduce(
         limit=rows,
         max_length=int(str(record.recipe["max_length"])),
         recipe=str(record.recipe["profile"]),
+        compact_vocabulary="word_embeddings_trained" in record.recipe,
         data_dir=data_dir,
         adapter=record.recipe.get("adapter"),
         callbacks=[_StopAt(record.step)],
@@ -129,6 +131,12 @@ class _StopAt(TrainerCallback):
 def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.PathLike[str] | None) -> Task:
     """The task with the rows of then."""
     missing = [name for name in ("profile", "max_length") if name not in record.recipe]
+    elsewhere = [name for name in ("excluded", "contrastive_weight") if name in record.recipe]
+    if elsewhere:  # the record knows that there was a list, or translations, but does not hold them
+        raise StiltsError(
+            f"{checkpoint.repo_id} records {elsewhere[0]}={record.recipe[elsewhere[0]]}: it was trained with --exclude "
+            "or --contrastive, whose rows the Hub does not have. Run the command that published it."
+        )
     single = len(record.task_names) == 1 and record.languages == ("en",)
     if record.phase not in TRAINERS or not single or missing or not rows or record.tasks[0].dataset is None:
         raise StiltsError(

@@ -25,8 +25,10 @@ from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
 from hf_stilts.kinds import kind_for
+from hf_stilts.kinds.features import readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
 from hf_stilts.training.adapters import AdapterTrainer, check_base
@@ -77,6 +79,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
     """
 
     phase = ""
+    trains_pairs = False
     contrastive: ContrastiveLoss | None = None
 
     def __init__(
@@ -106,14 +109,10 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
     ) -> None:
         trained = self.training_task(load_task(task))
         self.task = labelled(trained, data_dir) if train_dataset is None else named(trained, train_dataset.features)
-        if not self.task.has_head:
-            raise StiltsError(
-                f"{self.task.name} is a {self.task.kind} task: it has no training data and no head. "
-                f"Evaluate an encoder on it as it is: hf-stilts evaluate {self.task.name} --model NAME"
-            )
+        self._refuse_what_is_trained_otherwise()
         self.kind = kind_for(self.task)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
-        self.data_dir, self.limit = data_dir, limit
+        self.data_dir, self.limit, self.exclude = data_dir, limit, exclude
         self.contrastive = contrastive = contrastive_loss(contrastive)
         self.micro_tokens = micro_tokens if contrastive is None else 0
         self.compact_vocabulary, self.adapter = compact_vocabulary, adapter
@@ -122,9 +121,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
         if data_collator is None:
             args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
-        source = model if isinstance(model, str) else None
-        if model is None:
-            source = DEFAULT_MODEL
+        source = (model or DEFAULT_MODEL) if isinstance(model, str | None) else None
         if source is not None:
             model, self.handover = with_fresh_head(source, self.task, revision=revision)
             self.start = source, self.handover.revision
@@ -184,6 +181,19 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
         # accumulation steps and by the process count.
         self.model_accepts_loss_kwargs = False
 
+    def _refuse_what_is_trained_otherwise(self) -> None:
+        task, phase = self.task.name, self.phase
+        if not self.task.has_head:
+            raise StiltsError(
+                f"{task} is a {self.task.kind} task: it has no training data and no head. "
+                f"Evaluate an encoder on it as it is: hf-stilts evaluate {task} --model NAME"
+            )
+        if self.task.kind == "sentence-similarity" and not self.trains_pairs:
+            raise StiltsError(
+                f"{task} is a sentence-similarity task, whose pairs are each other's negatives; {type(self).__name__} "
+                f'has none. Use DualEncoderTrainer(task="{task}", phase="{phase}"): hf-stilts {phase} {task}'
+            )
+
     @classmethod
     def training_task(cls, task: Task) -> Task:
         """Task whose rows and head are trained."""
@@ -228,6 +238,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
                 **self.vocabulary_recipe,
                 **self.adapter_recipe,
                 **(self.contrastive.recipe() if self.contrastive else {}),
+                **({"excluded": sha256_of(Path(self.exclude))[:16]} if self.exclude else {}),
             },
         )
 
@@ -387,12 +398,3 @@ def parent_of(handover: HandOver) -> ParentModel:
     if Path(handover.source).is_dir():
         return ParentModel(id=Path(handover.source).name, published=False)
     return ParentModel(id=handover.source, commit=handover.revision)
-
-
-def readable_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Longest window that both the position embeddings and the tokenizer allow."""
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    offset = (
-        2 if model.config.model_type in ("xlm-roberta", "roberta", "camembert") else 0
-    )  # padding_idx + 1 is skipped
-    return int(min(positions - offset, tokenizer.model_max_length))
