@@ -1,7 +1,7 @@
 """Phase three on real text, as far as open rows reach: every target, from no intermediate checkpoint and from some.
 
     python benchmarks/targets_on_real_text.py --raw DIR --encoder FOLDER --intermediate FOLDER FOLDER --out DIR
-    python benchmarks/targets_on_real_text.py --raw DIR --encoder FOLDER --out /tmp/x --steps 2 --limit 4   # a minute
+    python benchmarks/targets_on_real_text.py --raw DIR --encoder FOLDER --out runs/try --steps 2 --limit 4   # a minute
 
 `--raw` holds `tatoeba/`, `ud/`, `uner/`, `xquad/`, `squad_v2/`, `tydiqa_goldp/`, `xcopa/`, `copa_balanced/`,
 `cosmosqa/`, `pawsx/`, `lareqa/xquad-r/` and `ntrex/` as their publishers have them. What a benchmark trains or tests on

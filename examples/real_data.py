@@ -4,7 +4,7 @@ Reads a folder of openly licensed raw files (Tatoeba, UD, XQuAD, CommonsenseQA, 
 everything itself and publishes to an embedded Hub: no network. Weak numbers are what so small a model gives.
 
     python examples/real_data.py --raw DIR --out runs/real_data            # about 15 minutes on 2 cores
-    python examples/real_data.py --raw DIR --out /tmp/x --scale 0.02       # the whole path in a minute or two
+    python examples/real_data.py --raw DIR --out runs/try --scale 0.02     # the whole path in a minute or two
 """
 
 import argparse
@@ -79,6 +79,7 @@ def train(options):
         trainer = IntermediateTrainer(BASE, args, task=task, callbacks=[PublishCheckpoints(namespace="local")], **data)
         trainer.train()
         score = trainer.evaluate()[f"eval_{task.metric}"]
+        trainer.save_model(str(options.out / name))  # the embedded Hub is gone with this program, the folder stays
         report(options, {"phase": "intermediate", "task": name, "steps": args.max_steps, "score": score})
 
 
@@ -130,7 +131,7 @@ def pretrain(options):
     torch.manual_seed(options.seed)
     alone, pairs = sorted(set(text(options.raw))), list(translations(options.raw))
     tokenizer = unigram(alone)
-    width, layers = (512, 8) if torch.cuda.is_available() else (options.width, 4)  # with a GPU the same path, more of it
+    width, layers = (512, 8) if torch.cuda.is_available() else (options.width, 4)  # on a GPU the same, only more of it
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer), max_position_embeddings=386, hidden_size=width, num_hidden_layers=layers,
         num_attention_heads=width // 32, intermediate_size=4 * width,
