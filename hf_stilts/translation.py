@@ -132,6 +132,12 @@ class ModelTranslator:
 
     def _told(self, source: str, target: str) -> tuple[str, dict[str, Any]]:
         """What to put before each text, and options of the generation, so that the model knows the languages."""
+        for code in (source, target):
+            if code not in LANGUAGES:
+                raise StiltsError(
+                    f"{code!r} is a made-up language; {self.name} is told only the 50 of XTREME-R. Choose one of these "
+                    "(--from, --to), or hand a translator of your own to hf_stilts.data.translate.translate."
+                )
         vocabulary = self.tokenizer.get_vocab()
         for scheme in (nllb_code, _m2m_code, _mbart_code(vocabulary)):
             if hasattr(self.tokenizer, "src_lang") and scheme(target) in vocabulary:

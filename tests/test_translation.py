@@ -51,6 +51,11 @@ def test_multilingual_marian_is_told_by_a_token_before_the_text(models):
         translator(["cat"], "en", "th")
 
 
+def test_a_made_up_language_is_refused(models):
+    with pytest.raises(StiltsError, match="'qaa' is a made-up language.*translator of your own"):
+        ModelTranslator(models["marian"])(["cat"], "en", "qaa")
+
+
 def test_a_model_of_one_pair_does_no_other(models):
     translator = ModelTranslator(models["marian"], beams=1)
     translator(["cat"], "en", "de")
