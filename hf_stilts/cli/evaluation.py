@@ -63,7 +63,7 @@ def evaluate(
         chosen = {"tasks": split_list(tasks), "out": output_dir, "train_limit": train_limit}
         _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
         return
-    of_benchmarks = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
+    of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
     of_benchmarks["--output-dir"] = output_dir
     stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:

@@ -1,7 +1,7 @@
 """Continued masked language modelling: guess masked words of Wikipedia in 40 languages (Phang et al. 2020).
 
-The paper took Wikipedia of 14 April 2020; this snapshot is the newest that the Hub has as Parquet. Text of your own goes
-in its place with `hf-stilts intermediate ... fill_mask --text DIR`.
+The paper took Wikipedia of 14 April 2020; this snapshot is the newest that the Hub has as Parquet. Text of your own
+goes in its place with `hf-stilts intermediate ... fill_mask --text DIR`.
 """
 
 from hf_stilts.languages import LANGUAGES
