@@ -35,8 +35,8 @@ _COLUMNS = 7  # of the Parallel Meaning Bank: token, token, symbol, semantic tag
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a sentence. The classes are the categories of the training rows of all languages, and `unseen`.
 
-    CCGbank: sections 02 to 21 train, 00 validates, 23 tests, from its `.auto` trees or C&C's `.stagged` files. (The
-    paper's 38,015 and 5,484 sentences are another split, jiant's, whose making is not published; its files are read.)
+    CCGbank: sections 02 to 21 train, 00 validates, 23 tests, from its `.auto` trees or C&C's `.stagged` files. (Phang
+    et al. 2020 count 38,015 and 5,484 sentences, which is another split; files in the form that jiant reads are read.)
     """
     found = {split: list(_sentences(raw, split, language)) for split in SPLITS}
     if not any(found.values()):
