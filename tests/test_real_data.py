@@ -22,7 +22,8 @@ def test_the_example_on_real_text_shortened(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     for name in ("base", "commonsenseqa", "tydiqa_en"):  # benchmarks start from these folders
-        assert {"model.safetensors", "tokenizer.json", "stilts.json"} <= {path.name for path in (tmp_path / name).iterdir()}
+        there = {path.name for path in (tmp_path / name).iterdir()}
+        assert {"model.safetensors", "tokenizer.json", "stilts.json"} <= there
     table = pd.read_json(tmp_path / "results.jsonl", lines=True)
     main = table[table["main"] == 1]
     assert set(main["intermediate"]) == {"none", "commonsenseqa", "tydiqa_en"}
