@@ -86,8 +86,9 @@ class Adapter:
 
 def find_adapter(source: str, revision: str | None = None) -> Adapter | None:
     """Adapter that a checkpoint (repository id or folder) consists of; None where it holds a model."""
-    config, weights = (_file(source, name, revision) for name in (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME))
-    if config is None or weights is None:
+    config = _file(source, ADAPTER_CONFIG_NAME, revision)
+    weights = config and _file(source, ADAPTER_SAFE_WEIGHTS_NAME, revision)
+    if not config or not weights:
         return None
     found = _peft().PeftConfig.from_pretrained(str(Path(config).parent))
     if found.peft_type != "LORA":
@@ -235,7 +236,8 @@ class AdapterTrainer(Trainer):
         """As the stock method; with an adapter, that and the head in place of the model."""
         folder = Path(output_dir or self.args.output_dir)
         if self.args.should_save:  # what an earlier training left in the folder would be taken for a part of this one
-            earlier = ("model*.safetensors*", "config.json") if self.adapter is not None else ("adapter_*",)
+            adapter, model = (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME), ("config.json", "model*.safetensors*")
+            earlier = model if self.adapter is not None else adapter
             for file in (file for pattern in earlier for file in folder.glob(pattern)):
                 file.unlink()
         if self.adapter is None:
@@ -246,9 +248,9 @@ class AdapterTrainer(Trainer):
             folder.mkdir(parents=True, exist_ok=True)
             trained = self._trained()
             (trained if self._below is None else stacked(self._below, trained)).save(folder)
-            model = self.accelerator.unwrap_model(self.model)
-            tensors = model.state_dict()
-            save_head(model, {name: tensors[name] for name in self._own}, folder, self._head)
+            whole = self.accelerator.unwrap_model(self.model)
+            tensors = whole.state_dict()
+            save_head(whole, {name: tensors[name] for name in self._own}, folder, self._head)
             self.processing_class.save_pretrained(folder)
             torch.save(self.args, folder / TRAINING_ARGS_NAME)
 
