@@ -266,7 +266,7 @@ def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
         until(lambda: len(outbox_status(tmp_path).sent) == 2)
     finally:
         watcher.send_signal(signal.SIGINT)
-        said = watcher.communicate(timeout=20)[0]
+        said = watcher.communicate(timeout=90)[0]
     assert "2 of 2 checkpoints" in said
 
 
