@@ -29,6 +29,7 @@ from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.adapters import find_adapter
+from hf_stilts.training.descent import check_descent
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +84,14 @@ def load_intermediate(
         so `AutoTokenizer.from_pretrained(model.config._name_or_path)` gives its tokenizer.
 
     Raises:
-        StiltsError: nothing of that name; the message lists what there is and the nearest.
+        StiltsError: nothing of that name (the message lists what there is and the nearest); or a checkpoint of another
+            architecture, size or tokenizer than `base`.
     """
     found = resolve(name, base=base, namespace=namespace, seed=seed)
+    parent = found.record.parent if found.record else None
+    recorded = parent is not None and base is not None and parent.id.endswith(base.rpartition("/")[2])
+    if base is not None and not recorded:
+        check_descent(found.repo_id, found.commit, base)
     if task is None:
         return load_body(found.repo_id, found.commit)[0]
     model, handover = with_fresh_head(found.repo_id, load_task(task), revision=found.commit)
