@@ -145,7 +145,8 @@ def _in_the_cache(
         snapshot = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise StiltsError(
-            f"There is no network, and {name}@{revision or 'main'} is not in the cache. Load it once with a network."
+            f"There is no folder {name} here, no network, and {name}@{revision or 'main'} is not in the cache. "
+            "Correct the folder, or load it once with a network."
         ) from error
     return replace(_local(snapshot), repo_id=name, revision=revision, commit=snapshot.name)
 
@@ -160,8 +161,8 @@ def default_namespace(api: HfApi) -> str:
         return os.environ.get("HF_STILTS_NAMESPACE") or str(api.whoami()["name"])
     except LocalTokenNotFoundError as error:
         raise StiltsError(
-            "Whose checkpoint is meant? No namespace was given and nobody is logged in. Pass --namespace NAME "
-            "(namespace= in Python), set HF_STILTS_NAMESPACE, or run: hf auth login"
+            "Whose checkpoint is meant? No namespace was given and nobody is logged in. Write the whole name "
+            "(org/model), pass --namespace where the command has it, set HF_STILTS_NAMESPACE, or run: hf auth login"
         ) from error
 
 
