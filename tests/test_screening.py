@@ -30,7 +30,7 @@ def assert_best(best, x, y, k):
     assert all(len(set(row)) == k for row in best.indices.numpy()[calm].tolist())
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float32])
 @pytest.mark.parametrize(("n", "m", "common", "k"), [(4500, 4100, 0.0, 4), (4100, 6000, 1.5, 1), (5000, 5200, 4.0, 9)])
 def test_finds_what_a_full_search_finds(n, m, common, k, dtype):
     x, y = sides(n, m, common=common)
@@ -44,7 +44,7 @@ def test_many_strips_with_a_first_look(monkeypatch):
     monkeypatch.setattr(screening, "STRIP_ENTRIES", 0)
     monkeypatch.setattr(screening, "STRIP_ROWS", 64)
     x, y = sides(4200, 4100, common=1.0, seed=1)
-    forward, backward = screened_neighbours(x, y, 4, torch.bfloat16)
+    forward, backward = screened_neighbours(x, y, 4, torch.int8)
     assert not forward.crowded.any() and not backward.crowded.any()
     assert_best(forward, x, y, 4)
     assert_best(backward, y, x, 4)
@@ -53,7 +53,7 @@ def test_many_strips_with_a_first_look(monkeypatch):
 def test_entries_are_thrown_away_when_there_are_many(monkeypatch):
     monkeypatch.setattr(screening, "STRIP_ENTRIES", 0)
     x, y = sides(4200, 4100, seed=2)
-    kept = screened_neighbours(x, y, 4, torch.bfloat16)[1]
+    kept = screened_neighbours(x, y, 4, torch.int8)[1]
     start = screening.Columns.__init__
 
     def forgetful(self, *arguments):
@@ -61,7 +61,7 @@ def test_entries_are_thrown_away_when_there_are_many(monkeypatch):
         self.most = 0
 
     monkeypatch.setattr(screening.Columns, "__init__", forgetful)
-    assert torch.equal(screened_neighbours(x, y, 4, torch.bfloat16)[1].indices, kept.indices)
+    assert torch.equal(screened_neighbours(x, y, 4, torch.int8)[1].indices, kept.indices)
 
 
 def test_plain_bfloat16_loses_neighbours_that_screening_keeps():
@@ -105,3 +105,27 @@ def test_memory_mapped_vectors_are_read_where_they_lie(tmp_path):
     np.save(tmp_path / "x.npy", x)
     mapped = neighbours(np.load(tmp_path / "x.npy", mmap_mode="r"), y, 4)
     assert (mapped.forward.indices == neighbours(x, y, 4).forward.indices).all()
+
+
+@pytest.mark.parametrize(("width", "common"), [(16, 0.0), (64, 2.0), (300, 0.5), (300, 20.0)])
+def test_no_product_is_off_by_more_than_its_bound(width, common):
+    x, y = sides(700, 600, width=width, common=common, seed=7)
+    y = normalize(y + 0.3 * torch.randn(width, generator=torch.Generator().manual_seed(8)))  # another mean
+    x[3], y[5] = 0, 0
+    left, right = screening.RoundedSide(x), screening.RoundedSide(y)
+    left.meet(right)
+    unit = left.scale * right.scale
+    product = left.operand(right, 0, 700, first=True).long() @ right.operand(left, 0, 600, first=False).long().T
+    true = (x.double() @ y.double().T - left.mean.double() @ right.mean.double()) * unit
+    off = (product - true).abs()
+    assert (off <= left.slack(right)[:, None]).all() and (off <= right.slack(left)).all()
+    # A bound that is never come near would let too much through.
+    assert (off / left.slack(right)[:, None]).max() > 0.05
+    assert left.rounded.abs().max() > 60
+
+
+def test_shares_are_written_in_columns_of_127s():
+    share = torch.tensor([0.0, 1.4, -63.6, 127.0 * 127 * 3 + 5, -127.0 * 127 * 2.5])
+    columns, factors = screening.in_127s(share)
+    assert columns.abs().max() <= 127 and factors.max() <= 127
+    assert torch.equal(columns @ factors, share.round())

@@ -186,7 +186,7 @@ def mine_bitext(
     source, target = unit_rows(source, "source"), unit_rows(target, "target")
     keys = sentences or (source, target)
     sides = [group(side, key, duplicates) for side, key in zip((source, target), keys, strict=True)]
-    near = unit_neighbours(source[sides[0].first], target[sides[1].first], k)
+    near = unit_neighbours(sides[0].heads_of(source), sides[1].heads_of(target), k)
     pairs = rules.mine(near.forward, near.backward, margin, retrieval, floor)
     if duplicates == "drop":
         once = (sides[0].size[pairs.source] == 1) & (sides[1].size[pairs.target] == 1)
@@ -203,6 +203,10 @@ class Groups(NamedTuple):
     first: Ints
     size: Ints
     members: Ints
+
+    def heads_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The first row of each group; not a copy where no two rows are equal."""
+        return vectors if len(self.first) == len(vectors) else vectors[self.first]
 
 
 def group(vectors: NDArray[np.float32], keys: Any, duplicates: Duplicates) -> Groups:
