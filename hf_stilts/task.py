@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 # No training data, no head: the encoder is used as it is.
 HEADLESS = {"bitext-retrieval", "bitext-mining", "answer-retrieval"}
+ANSWERED = {"text-classification", "multiple-choice", "question-answering"}  # in words, by an encoder-decoder
 LABELLED = {"text-classification", "token-classification"}  # class names are the task's, not the row's
 OPTIONAL_COLUMNS = {
     ("text-classification", "text_pair"),
@@ -73,6 +74,7 @@ class Task:
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
             returns `None` to drop the row.
         language_of: code of the language of a row as it is stored, where one configuration holds several.
+        text_to_text: whether an encoder-decoder answers it in words (`hf_stilts.kinds.text_to_text`) instead of a head.
         metric: the main score that selection and averages use.
         normalisation: how answers to questions are compared: as SQuAD does, or as MLQA does for its languages.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
@@ -95,6 +97,7 @@ class Task:
     translated: bool = False
     prepare: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
     language_of: Callable[[dict[str, Any]], str] | None = None
+    text_to_text: bool = False
     metric: str = "accuracy"
     normalisation: Literal["squad", "mlqa"] = "squad"
     license: str = "unknown"
@@ -106,6 +109,11 @@ class Task:
         """Refuse a task that no kind could ever read."""
         if self.kind not in KINDS:
             raise StiltsError(f"A task has kind {self.kind!r}, {_nearest(self.kind, KINDS)} Set kind= in its file.")
+        if self.text_to_text and self.kind not in ANSWERED:
+            raise StiltsError(
+                f"{self.name} is a {self.kind} task, which has no text for an answer; {', '.join(sorted(ANSWERED))} "
+                "have. Leave out --text-to-text: the encoder of mT5 takes the same heads as any other encoder."
+            )
         if bool(self.dataset) == bool(self.parts):
             raise StiltsError(
                 f"Task {self.name} has dataset={self.dataset!r} and parts={self.parts}; expected one of the two. "

@@ -39,6 +39,9 @@ Contrastive = Annotated[
 Adapter = Annotated[
     str | None, typer.Option(help="lora, or lora=32 for its rank: train that and the head, and save megabytes.")
 ]
+TextToText = Annotated[
+    bool, typer.Option("--text-to-text", help="Let an encoder-decoder (mT5) answer in words, of possible answers only.")
+]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

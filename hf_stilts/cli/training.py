@@ -24,6 +24,7 @@ from hf_stilts.cli.options import (
     Public,
     Recipe,
     Resume,
+    TextToText,
 )
 from hf_stilts.task import StiltsError
 
@@ -31,8 +32,8 @@ app = typer.Typer()
 Languages = Annotated[
     str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
 ]
-SINGLE = ("languages", "exclude", "batches", "contrastive", "adapter")  # options of one task alone
-MIXTURE = {"sampler", "cap", "name", "text"}  # one of them makes a mixture even of a single task
+SINGLE = ("languages", "exclude", "batches", "contrastive", "adapter", "text_to_text")  # options of one task alone
+MIXTURE = ("sampler", "cap", "name", "text")  # one of them makes a mixture even of a single task
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -50,6 +51,7 @@ def intermediate(
     batches: Batches = None,
     contrastive: Contrastive = None,
     adapter: Adapter = None,
+    text_to_text: TextToText = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
     public: Public = False,
@@ -70,14 +72,7 @@ def intermediate(
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
     tasks = list(takewhile(lambda word: not word.startswith("--"), words))
-    given = {"sampler": sampler, "cap": cap, "name": name, "text": text}
-    _train(
-        "intermediate", tasks, words[len(tasks) :], as_json, publish=publish, namespace=namespace, public=public,
-        model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
-        languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
-        batches=batches, contrastive=contrastive, adapter=adapter,
-        **{key: value for key, value in given.items() if value is not None},
-    )  # fmt: skip
+    _train("intermediate", tasks, words[len(tasks) :], **context.params)
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -98,6 +93,7 @@ def target(
     batches: Batches = None,
     contrastive: Contrastive = None,
     adapter: Adapter = None,
+    text_to_text: TextToText = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
     public: Public = False,
@@ -108,40 +104,37 @@ def target(
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
     """
-    _train(
-        "target", [task], context.args, as_json, publish=publish, namespace=namespace, public=public, init=init,
-        model=model, recipe=recipe, limit=limit, data_dir=data_dir, resume=resume,
-        languages=languages, exclude=exclude, micro_tokens=micro_tokens, compact_vocabulary=compact_vocabulary,
-        batches=batches, contrastive=contrastive, adapter=adapter,
-    )  # fmt: skip
+    _train("target", [task], context.args, **context.params)
 
 
-def _train(phase: str, tasks: list[str], flags: list[str], as_json: bool, **options: Any) -> None:
+def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, task: Any, **options: Any) -> None:
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run
     from hf_stilts.task import load_task
 
-    for task in tasks:
-        load_task(task)  # a mistyped name is answered before torch is loaded
+    for name in tasks:
+        load_task(name)  # a mistyped name is answered before torch is loaded
     from hf_stilts.training.publish import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
-    chosen = {name: value for name in SINGLE if (value := options.pop(name)) is not None}
+    chosen = {name: value for name in SINGLE if (value := options.pop(name)) not in (None, False)}
+    of_mixtures = {name: value for name in MIXTURE if (value := options.pop(name, None)) is not None}
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         options["namespace"] = namespace
     options["resume"] = resume
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        if len(tasks) == 1 and MIXTURE.isdisjoint(options):
+        if len(tasks) == 1 and not of_mixtures:
             result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
         elif chosen:
+            option = next(iter(chosen)).replace("_", "-")
             raise StiltsError(
-                f"A mixture is trained on the English rows of its tasks as they are; --{next(iter(chosen))} was given. "
+                f"A mixture is trained on the English rows of its tasks as they are; --{option} was given. "
                 "Give it to a single task."
             )
         else:
-            result = run_mixture(tasks, flags, publish=publisher, **options)
+            result = run_mixture(tasks, flags, publish=publisher, **of_mixtures, **options)
     report_run(result, as_json=as_json)

@@ -21,7 +21,7 @@ from hf_stilts.evaluation.results import RESULTS, predictions_file, read_lines, 
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import ANSWERED, StiltsError, Task, load_task
 from hf_stilts.training.run import run_phase
 from hf_stilts.training.trainer import DEFAULT_MODEL
 
@@ -46,6 +46,7 @@ def run_benchmark(
     limit: int | None = None,
     train_limit: int | None = None,
     layer: int | None = None,
+    text_to_text: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
@@ -76,6 +77,7 @@ def run_benchmark(
         limit: at most so many rows of each language are scored.
         train_limit: at most so many rows are trained on.
         layer: hidden state for retrieval tasks. Default: the published one.
+        text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
         data_dir: local mirror of the data sets.
 
     Returns:
@@ -98,6 +100,7 @@ def run_benchmark(
         "train_limit": train_limit,
         "split": split,
         "layer": layer,
+        **({"text_to_text": True} if text_to_text else {}),
     }
     group = processes()
     if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
@@ -117,7 +120,8 @@ def run_benchmark(
         trains = task.has_head or bool(task.train)
         if trains:
             trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
-                               model=None if init else model, limit=train_limit, data_dir=data_dir)  # fmt: skip
+                               model=None if init else model, limit=train_limit, data_dir=data_dir,
+                               text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
         source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
         source |= {"dev_score": trained["dev_score"]}
         metric = benchmark.metric(task)

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts.evaluation.processes import processes
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import TARGETS
 from hf_stilts.task import Task
 
@@ -45,7 +45,8 @@ def predict(
         label_order: index in the model's outputs of each of the task's labels, where they differ.
         progress: text of a progress bar; none when the output is not a terminal.
     """
-    kind = load_kind(task.kind)
+    kind = kind_for(task)
+    run = getattr(kind, "run", _call)
     features = kind.features(task, rows, tokenizer, max_length=max_length, train=False)
     collate = kind.collator(tokenizer)
     outputs: list[Any] = [None] * len(features)
@@ -62,7 +63,7 @@ def predict(
             columns = features[batch]
             inputs = collate([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
             labels = {name: inputs.pop(name) for name in TARGETS if name in inputs}.get("labels")
-            found = model(**{name: value.to(model.device) for name, value in inputs.items()})
+            found = run(model, {name: value.to(model.device) for name, value in inputs.items()})
             if label_order is not None:
                 found = found.logits[..., list(label_order)]
             reduced = kind.reduce(found, None if labels is None else labels.to(model.device))
@@ -90,6 +91,10 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(position)
     if batch:
         yield batch
+
+
+def _call(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> Any:
+    return model(**inputs)
 
 
 def _length(ids: Sequence[Any]) -> int:

@@ -6,14 +6,14 @@ import itertools
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 import transformers
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
@@ -104,6 +104,8 @@ def each_language(
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
     task = labelled(task, data_dir)
+    if task.has_head and answers_in_words(model):
+        task = replace(task, text_to_text=True)
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
@@ -194,6 +196,16 @@ def _tuned(
     if tuned_on in (None, split) or tuned_on not in splits(task, language, data_dir):
         return {}
     return {"tune_on": load(task, str(tuned_on), language, data_dir=data_dir)}
+
+
+def answers_in_words(model: str | PreTrainedModel | StiltsTrainer) -> bool:
+    """Whether a model was trained to answer in words: a Trainer and a checkpoint's record say so, a model's class."""
+    if isinstance(model, StiltsTrainer):
+        return model.task.text_to_text
+    if isinstance(model, PreTrainedModel):
+        return type(model) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.values()
+    record = resolve(model).record
+    return record is not None and bool(record.recipe.get("text_to_text"))
 
 
 class _Scored(NamedTuple):

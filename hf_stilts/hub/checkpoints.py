@@ -24,7 +24,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile
 
 from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
-from hf_stilts.hub.naming import ADAPTER_SUFFIX, repo_id, search_tags, step_of
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.task import StiltsError, list_tasks
 
 logger = logging.getLogger(__name__)
@@ -310,8 +310,9 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
 
 
 def _only_other(task: str, namespace: str, everything: list[str]) -> str:
-    """The one repository of `task` with another seed, or that holds an adapter."""
-    others = [name for name in everything if re.search(f"-stilts-{re.escape(task)}(-seed|{ADAPTER_SUFFIX}$)", name)]
+    """The one repository of `task` with another seed, or that holds an adapter or answers in words."""
+    ending = re.compile(f"-stilts-{re.escape(task)}(-seed|({ADAPTER_SUFFIX}|{TEXT_SUFFIX})$)")
+    others = [name for name in everything if ending.search(name)]
     if len(others) == 1:
         return others[0]
     raise StiltsError(

@@ -13,6 +13,7 @@ DEFAULT_SEED = 42
 """The seed of stock `transformers.TrainingArguments`: a run with it gets no seed in its name."""
 
 ADAPTER_SUFFIX = "-adapter"
+TEXT_SUFFIX = "-text"
 SEARCH_TAG = "stilts"
 PHASES = ("pretraining", "intermediate", "target")
 
@@ -25,13 +26,14 @@ def repo_id(
     languages: Mapping[str, int] | None = None,
     *,
     adapter: bool = False,
+    text_to_text: bool = False,
 ) -> str:
     """Name the repository of a model trained from `base` on `tasks`: `<namespace>/<base>-stilts-<task>`.
 
     `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
     Hub, and "-" or "_" would be lost among those inside task names. `languages`, the training rows of each, are
-    appended as `language_suffix` spells them, an `adapter` as `-adapter`, and a seed other than the default 42 as
-    `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own namespace.
+    appended as `language_suffix` spells them, an `adapter` as `-adapter`, answers in words as `-text`, and a seed other
+    than the default 42 as `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own.
 
     Raises StiltsError where the result is no legal Hub name.
 
@@ -51,6 +53,8 @@ def repo_id(
     name = f"{base.rstrip('/').rsplit('/', 1)[-1]}-stilts-{'.'.join(tasks)}{language_suffix(languages or {})}"
     if adapter:
         name += ADAPTER_SUFFIX
+    if text_to_text:
+        name += TEXT_SUFFIX
     if seed is not None and seed != DEFAULT_SEED:
         name += f"-seed{seed}"
     return check_repo_id(f"{namespace}/{name}" if namespace else name)

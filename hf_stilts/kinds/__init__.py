@@ -23,7 +23,8 @@ class Kind(Protocol):
     `features` are plain rows of integers (`input_ids`, `attention_mask`, labels) without padding; `collator` pads them,
     on the right. `reduce` shrinks a batch of model outputs on the device to what decoding needs (class ids instead of
     logits), so that evaluation holds little memory; `outputs[i]` is that of feature `i`. `decode` gives one prediction
-    per row. Settings beyond these (doc stride, share of masked tokens) are fields of the instance:
+    per row. A kind whose answers are not read off one call of the model has `run(model, inputs)`, whose result `reduce`
+    is given instead. Settings beyond these (doc stride, share of masked tokens) are fields of the instance:
     `dataclasses.replace(KIND, doc_stride=64)`.
     """
 
@@ -103,8 +104,12 @@ class RetrievalKind(Protocol):
 
 
 def kind_for(task: Task, language: str = "en") -> Any:
-    """The task's kind, set up for one language where it is not the same in all: how MLQA compares answers."""
+    """The task's kind, as text to text if it is that, and set up for one language: MLQA compares answers by it."""
     kind = load_kind(task.kind)
+    if task.text_to_text:
+        from hf_stilts.kinds.text_to_text import TextToText
+
+        kind = TextToText(kind)
     return kind.in_language(task, language) if hasattr(kind, "in_language") else kind
 
 

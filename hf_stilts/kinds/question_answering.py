@@ -162,7 +162,7 @@ class QuestionAnswering:
         spans[answered] = np.where(
             np.isfinite(best[answered, None]), np.stack((found.spans.first, found.spans.last), axis=1)[winner, :, 0], 0
         )
-        silent = (_null_scores(found, len(rows)) - best > self.null_threshold) & self._may_be_silent(rows)
+        silent = (_null_scores(found, len(rows)) - best > self.null_threshold) & self.may_be_silent(rows)
         return [
             "" if quiet else context[first:last].strip()
             for context, (first, last), quiet in zip(rows["context"][:], spans.tolist(), silent.tolist(), strict=True)
@@ -181,7 +181,7 @@ class QuestionAnswering:
                 if score > -np.inf:
                     scored[row].append((score, contexts[row][first:last].strip()))
         nulls = [[(score, "")] for score in _null_scores(found, len(rows)).tolist()]
-        if not self._may_be_silent(rows):
+        if not self.may_be_silent(rows):
             nulls = [[] for _ in nulls]
         return [_best_answers(*answers, self.n_best) for answers in zip(scored, nulls, strict=True)]
 
@@ -191,20 +191,21 @@ class QuestionAnswering:
         Nothing where no row has an answer, unless `nulls` says that this is meant.
         """
         golds = _gold_texts(rows)
-        unanswerable = self._may_be_silent(rows)
+        unanswerable = self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
             return {}
         return answer_scores(predictions, golds, unanswerable, self.normalisation, self.language)
 
     def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
         """What each question gained, the mean of exact match and F1, and could have gained, 1; float64 (rows, 2)."""
-        golds, unanswerable = _gold_texts(rows), self._may_be_silent(rows)
+        golds, unanswerable = _gold_texts(rows), self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
             return None
         exact, f1 = answer_shares(predictions, golds, unanswerable, self.normalisation, self.language)
         return np.stack((np.add(exact, f1) / 2, np.ones(len(golds))), axis=1)
 
-    def _may_be_silent(self, rows: Dataset) -> bool:
+    def may_be_silent(self, rows: Dataset) -> bool:
+        """Whether questions may have no answer, as `nulls` says or the rows show."""
         if self.nulls is not None:
             return self.nulls
         golds = _gold_texts(rows)

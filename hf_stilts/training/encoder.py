@@ -26,7 +26,8 @@ from transformers import (
 from transformers.utils import ADAPTER_CONFIG_NAME
 
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.kinds import load_kind
+from hf_stilts.hub.lineage import ParentModel
+from hf_stilts.kinds import kind_for
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.adapters import find_adapter
 from hf_stilts.training.descent import check_descent
@@ -52,6 +53,13 @@ class HandOver:
     revision: str | None
     carried: int
     fresh: tuple[str, ...]
+
+    @property
+    def parent(self) -> ParentModel:
+        """Where the body came from, for the record: a folder by its last part only, so that no path leaves here."""
+        if Path(self.source).is_dir():
+            return ParentModel(id=Path(self.source).name, published=False)
+        return ParentModel(id=self.source, commit=self.revision)
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -160,7 +168,12 @@ def with_fresh_head(
         StiltsError: another architecture, or a part of the body that `source` does not hold: a tagger of mT5 has no
             decoder, through which stock mT5 classifies and answers.
     """
-    kind = load_kind(task.kind)
+    kind = kind_for(task)
+    if task.text_to_text:
+        model, handover = _whole(source, revision, kind)
+        smallest = min(dict(model.named_parameters()).items(), key=lambda named: named[1].numel())[0]
+        model.untrained_head = (smallest,), _digest(model, (smallest,))  # a training moves every weight, this one too
+        return model, handover
     body, missing = loaded or load_body(source, revision)
     config = copy.deepcopy(body.config)
     trained_as = (config.architectures or [""])[0]
@@ -169,7 +182,7 @@ def with_fresh_head(
         return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
     headed = any(head in trained_as for head in _HEADED) or find_adapter(source, revision) is not None
     if task.kind == "fill-mask" and not headed:
-        return _continue_masked_lm(source, revision, config, kind)
+        return _continue_pretrained(source, revision, config, kind)
     model = kind.model_class(config)(config)
     body_state = {
         name: tensor
@@ -217,7 +230,7 @@ def load_trained(
         StiltsError: the checkpoint has no trained head for this kind, the head of a model object is still as
             `with_fresh_head` drew it, or the labels are none that the task knows.
     """
-    kind = load_kind(task.kind)
+    kind = kind_for(task)
     if isinstance(source, PreTrainedModel):
         names, drawn = getattr(source, "untrained_head", ((), None))
         if names and _digest(source, names) == drawn:
@@ -229,6 +242,8 @@ def load_trained(
     if find_adapter(source, revision):
         trained = _head_of_adapter(source, task, revision)
         return trained, label_order(trained.config, task)
+    if task.text_to_text:
+        return _whole(source, revision, kind)[0], None
     config = transformers.AutoConfig.from_pretrained(source, revision=revision)
     wanted = kind.model_class(config)
     with _quiet():
@@ -257,7 +272,7 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
     Raises:
         StiltsError: the model's labels have no names (`LABEL_0`), or other names.
     """
-    if not task.labels:
+    if not task.labels or task.text_to_text:
         return None
     names = [config.id2label[index] for index in range(config.num_labels)]
     if tuple(names) == task.labels:
@@ -293,7 +308,25 @@ def _pretrained_above(
     return {name: stock.state_dict()[name] for name in shared if name not in info["missing_keys"]}
 
 
-def _continue_masked_lm(
+def _whole(source: str, revision: str | None, kind: Any) -> tuple[PreTrainedModel, HandOver]:
+    """An encoder-decoder with all its weights, none of which is new."""
+    if find_adapter(source, revision):
+        raise StiltsError(
+            f"{source} is an adapter of an encoder; answers in words need a whole encoder-decoder. Start from the "
+            "model below it, or from a checkpoint that was trained with --text-to-text."
+        )
+    config = transformers.AutoConfig.from_pretrained(source, revision=revision)
+    model, handover = _continue_pretrained(source, revision, config, kind)
+    if handover.fresh:
+        raise StiltsError(
+            f"{source} ({(config.architectures or [''])[0]}) does not hold {_modules(handover.fresh)[0]}, which "
+            "answers in words are written with. Nothing was handed over. Start from the public model, or from a "
+            "checkpoint that was trained with --text-to-text."
+        )
+    return model, handover
+
+
+def _continue_pretrained(
     source: str, revision: str | None, config: PretrainedConfig, kind: Any
 ) -> tuple[PreTrainedModel, HandOver]:
     with _quiet():
@@ -310,7 +343,7 @@ def _head_of_mixture(source: str, task: Task, revision: str | None) -> PreTraine
     from hf_stilts.training.heads import has_head, load_head  # which builds on this module
 
     found = (name for name in (task.name, *task.train[-1:]) if name and has_head(source, name, revision))
-    return load_head(source, name, revision, kind=load_kind(task.kind)) if (name := next(found, None)) else None
+    return load_head(source, name, revision, kind=kind_for(task)) if (name := next(found, None)) else None
 
 
 def _head_of_adapter(source: str, task: Task, revision: str | None) -> PreTrainedModel:
@@ -320,7 +353,7 @@ def _head_of_adapter(source: str, task: Task, revision: str | None) -> PreTraine
     record = resolve(f"{source}@{revision}" if revision else source).record
     names = (*(record.task_names[-1:] if record else ()), task.name, *task.train[-1:])
     name = next((name for name in names if has_head(source, name, revision)), None)
-    kind = load_kind(task.kind)
+    kind = kind_for(task)
     model = load_head(source, name, revision, kind=kind) if name else None
     if model is None or not isinstance(model, kind.model_class(model.config)):
         raise StiltsError(

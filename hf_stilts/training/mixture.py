@@ -33,7 +33,7 @@ from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.hub.naming import language_suffix, mixture_name
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError, Task, load_task
@@ -61,7 +61,7 @@ from hf_stilts.training.samplers import (
 )
 from hf_stilts.training.sources import codes_of, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
-from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer, parent_of
+from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class MixtureTrainer(StiltsTrainer):
         self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=exclude)
         self.members: dict[str, Member] = {}
         for task in self.tasks:
-            self.task, self.kind = self.tasks[task], load_kind(self.tasks[task].kind)
+            self.task, self.kind = self.tasks[task], kind_for(self.tasks[task])
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
             dev, chosen = (eval_dataset or {}).get(task), (languages or {}).get(task)
             self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
@@ -320,7 +320,7 @@ class MixtureTrainer(StiltsTrainer):
             phase=self.phase,
             mixture=self.name,
             tasks=tuple(source for task in self.members for source in self._sources(task)),
-            parent=parent_of(self.handover) if self.handover else None,
+            parent=self.handover.parent if self.handover else None,
             languages=codes_of(self._languages()),
             pipeline_tag="feature-extraction",
             recipe={

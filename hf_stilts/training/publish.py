@@ -152,8 +152,8 @@ class PublishCheckpoints(TrainerCallback):
             )
         if run.mixture:  # whose name says all
             return repo_id(self.namespace, run.parent.id, [run.mixture], run.seed)
-        adapter = run.library == "peft"
-        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language, adapter=adapter)
+        kind = {"adapter": run.library == "peft", "text_to_text": bool(run.recipe.get("text_to_text"))}
+        return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language, **kind)
 
     def _describe(self, args: TrainingArguments, model: Any) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()

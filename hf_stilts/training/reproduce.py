@@ -102,6 +102,7 @@ def reproduce(
         compact_vocabulary="word_embeddings_trained" in record.recipe,
         data_dir=data_dir,
         adapter=record.recipe.get("adapter"),
+        text_to_text=bool(record.recipe.get("text_to_text")),
         callbacks=[_StopAt(record.step)],
         **start,
     )

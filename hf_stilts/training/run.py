@@ -18,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.hub.naming import ADAPTER_SUFFIX, language_suffix, mixture_name
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
@@ -28,7 +28,7 @@ from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer, parent_of
+from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +72,10 @@ def run_phase(
         last = [*flags, "--output_dir", folder.output_dir]
         result = run_phase(phase, task.train[-1], last, recipe=recipe, publish=publish, resume=resume, **start)
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
-    trained = trainer_class.training_task(task)
+    trained = trainer_class.training_task(task, bool(trainer_arguments.get("text_to_text")))
     figures = load_recipe(recipe, trained, phase)
     suffix = _spelt(trainer_arguments.get("languages")) + ADAPTER_SUFFIX * bool(trainer_arguments.get("adapter"))
+    suffix += TEXT_SUFFIX * trained.text_to_text
     folder = f"runs/{phase}-{task.name}{suffix}"
     args = arguments(figures, ["--output_dir", folder, *flags])
     if trained.kind == "sentence-similarity":
@@ -203,7 +204,7 @@ def _check_start(
         return  # the stage before was checked; a model object does not say where it is from
     found = resolve(init, base=model, namespace=namespace) if init else None
     name, commit = (found.repo_id, found.commit) if found else (model or DEFAULT_MODEL, None)
-    wanted = parent_of(HandOver(name, commit, 0, ()))
+    wanted = HandOver(name, commit, 0, ()).parent
     parent = Record.from_json((stage / RECORD_FILE).read_text(encoding="utf-8")).parent
     if parent is None or parent.id != wanted.id or (wanted.commit or parent.commit) != parent.commit:
         raise StiltsError(

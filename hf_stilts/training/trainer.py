@@ -26,7 +26,7 @@ from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.delivery import sha256_of
-from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record, at_step
+from hf_stilts.hub.lineage import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
@@ -37,6 +37,7 @@ from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
 from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss, warn_of_one_answer
+from hf_stilts.training.in_words import InWordsTrainer, check_in_words
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
+class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -73,6 +74,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
             less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
         contrastive: an auxiliary loss between the training rows and their translations, or the language of these; its
             negatives are the other examples of a batch, so batches are then run as they come.
+        text_to_text: train an encoder-decoder (mT5) to answer in words, see `hf_stilts.kinds.text_to_text`.
         adapter: `"lora"`, `"lora=32"` or a `peft.LoraConfig`: train only that in the body, and the head in full, and
             save a few megabytes. On a checkpoint that is an adapter itself, the two are saved as one.
         stock: any further argument of `transformers.Trainer`.
@@ -102,19 +104,22 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
         compact_vocabulary: bool = False,
         contrastive: ContrastiveLoss | str | None = None,
         adapter: Any = None,
+        text_to_text: bool = False,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
-        trained = self.training_task(load_task(task))
+        trained = self.training_task(load_task(task), text_to_text)
         self.task = labelled(trained, data_dir) if train_dataset is None else named(trained, train_dataset.features)
         self._refuse_what_is_trained_otherwise()
+        check_in_words(self.task, adapter=adapter, compact_vocabulary=compact_vocabulary, contrastive=contrastive)
         self.kind = kind_for(self.task)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
         self.data_dir, self.limit, self.exclude = data_dir, limit, exclude
         self.contrastive = contrastive = contrastive_loss(contrastive)
-        self.micro_tokens = micro_tokens if contrastive is None else 0
+        classic = contrastive is None and not self.task.text_to_text  # the loss is a mean over labels
+        self.micro_tokens = micro_tokens if classic else 0
         self.compact_vocabulary, self.adapter = compact_vocabulary, adapter
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
@@ -169,7 +174,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
             **stock,
         )
         self.add_callback(BudgetGuard(self.recipe, len(train_dataset)))
-        self.add_callback(CollapseGuard(None if contrastive else chance_loss(train_dataset)))
+        self.add_callback(CollapseGuard(chance_loss(train_dataset) if classic else None))
         if self.task.kind == "fill-mask":
             score_masked_positions_only(model)
 
@@ -195,9 +200,9 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
             )
 
     @classmethod
-    def training_task(cls, task: Task) -> Task:
-        """Task whose rows and head are trained."""
-        return task
+    def training_task(cls, task: Task, text_to_text: bool = False) -> Task:
+        """Task whose rows and head are trained, or that is answered in words."""
+        return replace(task, text_to_text=text_to_text or task.text_to_text)
 
     @property
     def main_metrics(self) -> tuple[str, ...]:
@@ -228,7 +233,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
         return Record(
             phase=self.phase,
             tasks=trained_on,
-            parent=parent_of(self.handover) if self.handover else None,
+            parent=self.handover.parent if self.handover else None,
             languages=codes_of(by_language) or ("en",),
             pipeline_tag=self.task.kind,
             scored_on=self.scored_on,
@@ -238,6 +243,7 @@ class StiltsTrainer(GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTr
                 **self.vocabulary_recipe,
                 **self.adapter_recipe,
                 **(self.contrastive.recipe() if self.contrastive else {}),
+                **({"text_to_text": True} if self.task.text_to_text else {}),
                 **({"excluded": sha256_of(Path(self.exclude))[:16]} if self.exclude else {}),
             },
         )
@@ -362,7 +368,8 @@ class TargetTrainer(StiltsTrainer):
             if model is not None or init is not None:
                 raise StiltsError("after= was given beside model= or init=. Pass after= alone: it says where to start.")
             self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
-            model, _ = load_trained(str(after), self.training_task(load_task(rest["task"])))
+            trained = self.training_task(load_task(rest["task"]), rest.get("text_to_text", False))
+            model, _ = load_trained(str(after), trained)
             self.start = str(after), None
             rest["processing_class"] = rest.get("processing_class") or load_tokenizer(str(after))
         if init is not None:
@@ -381,7 +388,7 @@ class TargetTrainer(StiltsTrainer):
         return replace(own, tasks=(*self.before.tasks, *own.tasks), parent=self.before.parent)
 
     @classmethod
-    def training_task(cls, task: Task) -> Task:
+    def training_task(cls, task: Task, text_to_text: bool = False) -> Task:
         """Task that supplies the English rows: XQuAD has none and is trained on SQuAD."""
         if len(task.train) > 1:
             first, *_, last = task.train
@@ -390,11 +397,5 @@ class TargetTrainer(StiltsTrainer):
                 f"Type hf-stilts target {task.name} (run_phase), or train {first} first, then "
                 f"TargetTrainer(task='{last}', after=<its output folder>)."
             )
-        return load_task(task.train[0]) if task.train else task
-
-
-def parent_of(handover: HandOver) -> ParentModel:
-    """Where a body came from, for the record: a folder by its last part only, so that no path leaves the machine."""
-    if Path(handover.source).is_dir():
-        return ParentModel(id=Path(handover.source).name, published=False)
-    return ParentModel(id=handover.source, commit=handover.revision)
+        source = load_task(task.train[0]) if task.train else task
+        return super().training_task(source, text_to_text or task.text_to_text)
