@@ -30,19 +30,27 @@ from hf_stilts.retrieval.screening import screened_neighbours
 DATA = Path(os.environ.get("HF_STILTS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "tatoeba"
 
 
-def race(runs: dict[str, Callable], against: list[str], rounds: int) -> dict[str, object]:
-    """Run all of them in turn, `rounds` times; print for each the median ratio to every peer of `against`."""
+def race(
+    runs: dict[str, Callable], against: list[str], rounds: int, took: dict[str, float] | None = None
+) -> dict[str, object]:
+    """Run all of them in turn, `rounds` times; print for each the median ratio to every peer of `against`.
+
+    Returns what each gave; into `took` go the median seconds of each.
+    """
     seconds, results = {name: [] for name in runs}, {}
     for _ in range(rounds):
         for name, run in runs.items():
             wall, cpu = time.perf_counter(), time.process_time()
             results[name] = run()
             seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    for name, took in seconds.items():
-        line = f"  {name:34s} {np.median(took, axis=0)[0]:8.2f} s"
+    for name, each in seconds.items():
+        median = float(np.median(each, axis=0)[0])
+        if took is not None:
+            took[name] = median
+        line = f"  {name:34s} {median:8.2f} s"
         for peer in against:
             if name not in against:
-                ratio = np.divide(seconds[peer], took)
+                ratio = np.divide(seconds[peer], each)
                 line += f"   {np.median(ratio[:, 0]):5.2f}x {peer} (cpu {np.median(ratio[:, 1]):.2f}x,"
                 line += f" wall {ratio[:, 0].min():.2f}-{ratio[:, 0].max():.2f})"
         print(line, flush=True)
@@ -213,7 +221,7 @@ def faiss_neighbours(x: np.ndarray, y: np.ndarray, k: int):
     return found
 
 
-def laser_mine(x: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:
+def laser_mine(x: np.ndarray, y: np.ndarray) -> tuple[list[tuple[int, int]], list[rules.Nearest]]:
     """LASER's, XTREME's and sentence-transformers' exact way: faiss twice, then scores and matching in Python loops."""
     forward, backward = faiss_neighbours(x, y, 4)
     means = [side.scores.mean(axis=1) for side in (forward, backward)]
@@ -236,7 +244,7 @@ def laser_mine(x: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:
             seen[0].add(source[i])
             seen[1].add(target[i])
             pairs.append((int(source[i]), int(target[i])))
-    return pairs
+    return pairs, [forward, backward]
 
 
 def bench_mine(options) -> None:
@@ -257,16 +265,15 @@ def bench_mine(options) -> None:
         runs["ST semantic_search twice"] = lambda: [util.semantic_search(a, b, top_k=4) for a, b in both]
         runs["mteb, one direction"] = lambda: search(x, y, sentence_transformer(minilm()))
     print(f"mine: {n} x {n}, width {d}, k = 4 both ways, ratio margin, one-to-one")
-    found = race(runs, [name for name in runs if not name.startswith("ours")], options.rounds)
+    took: dict[str, float] = {}
+    found = race(runs, [name for name in runs if not name.startswith("ours")], options.rounds, took)
     for name, dtype in (("ours, float32 product, no mining", torch.float32), ("ours", product_dtype(d))):
-        start = time.perf_counter()
-        runs[name]()
         needed = 2 * n * n * d / product_rate(d, dtype) / 1e9  # as long as one product of that size would take
-        print(f"  {name}: {needed / (time.perf_counter() - start):.0%} of the rate of a large product in {dtype}")
-    pairs = set(zip(found["ours"].source.tolist(), found["ours"].target.tolist(), strict=True))
-    theirs = set(found["faiss twice + Python (LASER)"])
+        print(f"  {name}: {needed / took[name]:.0%} of the rate of a large product in {dtype}")
+    mined, near = found["faiss twice + Python (LASER)"]
+    pairs, theirs = set(zip(found["ours"].source.tolist(), found["ours"].target.tolist(), strict=True)), set(mined)
     print(f"  pairs in both: {len(pairs & theirs)} of {len(theirs)} and {len(pairs)}")
-    for name, side, own in zip(("forward", "backward"), faiss_neighbours(x, y, 4), neighbours(x, y, 4), strict=True):
+    for name, side, own in zip(("forward", "backward"), near, neighbours(x, y, 4), strict=True):
         same, off = np.mean(side.indices == own.indices), np.abs(side.scores - own.scores).max()
         print(f"  {name}: {same:.6f} of the top 4 at the same place, scores off by {off:.1e}")
 
