@@ -1,4 +1,4 @@
-"""PAWS-X: pairs of sentences of much the same words, in the publisher's files or in those of XTREME's script."""
+"""PAWS-X: pairs of sentences of much the same words, in the publisher's files or in XTREME's and its translations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.dataset_scripts.raw import TRANSLATED, Raw
 from hf_stilts.task import load_task
 
 SPLITS = {"train": ("train", "translated_train"), "validation": ("dev_2k",), "test": ("test_2k",)}
@@ -15,6 +15,7 @@ XTREME = {"train": "train", "validation": "dev", "test": "test"}
 FILES = (
     *("{language}/" + f"{part}.tsv" for parts in SPLITS.values() for part in parts),
     *(f"{part}-" + "{language}.tsv" for part in XTREME.values()),
+    TRANSLATED,
 )
 SOURCE = "https://github.com/google-research-datasets/paws/tree/master/pawsx"
 CITATION = "Yang, Zhang, Tar and Baldridge (2019), PAWS-X, EMNLP."
@@ -30,7 +31,10 @@ FEATURES = Features(
 
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
-    """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id."""
+    """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id.
+
+    Where neither has training rows, they are those of XTREME's own translations, `en-de-translated.tsv`.
+    """
     splits = {}
     for split, parts in SPLITS.items():
         published = [file for part in parts for file in raw.find(f"{language}/{part}.tsv")]
@@ -38,6 +42,10 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
         if published or xtreme:
             rows = _published(raw, published[0]) if published else _xtreme(raw, xtreme[0])
             splits[split] = Dataset.from_list(list(rows), features=FEATURES)
+    if "train" not in splits:
+        name = TRANSLATED.format(language=language)
+        translated = [_row(raw, name, n, str(n), *cells) for n, cells in raw.translated_pairs(language, LABELS)]
+        splits |= {"train": Dataset.from_list(translated, features=FEATURES)} if translated else {}
     return splits
 
 

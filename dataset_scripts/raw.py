@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 from hf_stilts.data.mirror import sha256
 from hf_stilts.task import StiltsError
 
+logger = logging.getLogger(__name__)
+
 SUMS = "SHA256SUMS"
+TRANSLATED = "en-{language}-translated.tsv"
 PUBLISHED = Path(__file__).with_name(SUMS)
 
 
@@ -73,6 +77,22 @@ class Raw:
             if len(cells) != columns:
                 raise self.error(name, number, f"{len(cells)} columns", f"{columns}, separated by tabs")
             yield number, cells
+
+    def translated_pairs(self, language: str, labels: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+        """Numbered (text, text, label) of XTREME's machine translations, `en-de-translated.tsv`; nothing without it.
+
+        Its lines have five columns: the English pair, the translated one, the label. Lines that are not so are known to
+        be among them; they are left out and counted, as XTREME's own reader in TensorFlow Datasets leaves them out.
+        """
+        name, dropped = TRANSLATED.format(language=language), 0
+        for number, line in self.lines(name) if self.find(name) else ():
+            cells = line.split("\t")
+            if len(cells) == 5 and cells[4] in labels:
+                yield number, cells[2:]
+            else:
+                dropped += 1
+        if dropped:
+            logger.warning("%s: left out %d lines that are not five columns with a label", name, dropped)
 
     def json(self, name: str) -> Any:
         """Content of a JSON file."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.dataset_scripts.raw import TRANSLATED, Raw
 from hf_stilts.task import load_task
 
 TASK = load_task("xnli")
 SPLITS = {"validation": "xnli.dev.tsv", "test": "xnli.test.tsv"}
-FILES = ("multinli.train.{language}.tsv", *SPLITS.values())
+FILES = ("multinli.train.{language}.tsv", *SPLITS.values(), TRANSLATED)
 SOURCE = "https://github.com/facebookresearch/XNLI (XNLI-1.0.zip, XNLI-MT-1.0.zip)"
 CITATION = "Conneau et al. (2018), XNLI: Evaluating Cross-lingual Sentence Representations, EMNLP."
 FEATURES = Features(
@@ -21,9 +21,12 @@ FEATURES = Features(
 
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
-    """One row a pair: those of `multinli.train.de.tsv`, and of German in `xnli.dev.tsv` and `xnli.test.tsv`."""
+    """One row a pair: those of `multinli.train.de.tsv`, and of German in `xnli.dev.tsv` and `xnli.test.tsv`.
+
+    Without the first, training rows are those of XTREME's own translations, `en-de-translated.tsv`.
+    """
     train = f"multinli.train.{language}.tsv"
-    parts = {"train": _train(raw, train)} if raw.find(train) else {}
+    parts = {"train": _train(raw, train) if raw.find(train) else _translated(raw, language)}
     parts |= {split: _evaluated(raw, file, language) for split, file in SPLITS.items() if raw.find(file)}
     rows = {split: list(each) for split, each in parts.items()}
     return {split: Dataset.from_list(each, features=FEATURES) for split, each in rows.items() if each}
@@ -32,6 +35,12 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 def _train(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
     for number, row in raw.records(name, ("premise", "hypo", "label")):
         yield _row(raw, name, number, row["premise"], row["hypo"], row["label"])
+
+
+def _translated(raw: Raw, language: str) -> Iterator[dict[str, Any]]:
+    name = TRANSLATED.format(language=language)
+    for number, cells in raw.translated_pairs(language, (*TASK.labels, *TASK.aliases)):
+        yield _row(raw, name, number, *cells)
 
 
 def _evaluated(raw: Raw, name: str, language: str) -> Iterator[dict[str, Any]]:

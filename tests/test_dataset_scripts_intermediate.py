@@ -195,3 +195,16 @@ def test_all_that_is_missing_is_said(tmp_path):
     (tmp_path / "raw").mkdir()
     with pytest.raises(FileNotFoundError, match=r"No de/train.conll or .*wsj_\?\?\?\?.auto.*LDC2005T13"):
         build("ccg", tmp_path / "raw", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("name", "label", "strange"), [("pawsx", "1", "Eulen"), ("xnli", "contradictory", "Eulen")])
+def test_the_translations_of_xtreme_are_training_rows_where_there_are_no_others(name, label, strange, tmp_path, caplog):
+    rows = [("Owls", "Birds", "Eulen", "Vögel", label), ("Owls", "Birds", "Eulen", "Vögel", strange), ("Owls",)]
+    files = {**dict.fromkeys(INTERMEDIATE[name]), "en-de-translated.tsv": table(*rows)}
+    out = built(name, tmp_path, **files)
+    train = load("xnli_translate_train" if name == "xnli" else name, "train", "de", data_dir=out)
+    assert (train["text"][:], train["text_pair"][:]) == (["Eulen"], ["Vögel"])
+    assert "left out 2 lines" in caplog.text
+    published = built(name, tmp_path / "both", **{"en-de-translated.tsv": table(*rows)})
+    other = load("xnli_translate_train" if name == "xnli" else name, "train", "de", data_dir=published)
+    assert other["text"][:] != train["text"][:]
