@@ -123,3 +123,9 @@ def test_averages_and_what_a_reader_should_know(world, tmp_path):
     assert "do not compare" in found["notes"][0]
     main = table[table["main"] & (table["task"] == "udpos")]
     assert found["tasks"]["udpos"]["score"] == pytest.approx(main["score"].mean())
+
+
+def test_a_model_that_cannot_be_is_refused_before_a_folder_is_claimed(tmp_path):
+    with pytest.raises(StiltsError, match="/no/such is neither a folder here nor a name on the Hub"):
+        run_benchmark("xtreme", "/no/such", out=tmp_path / "run", tasks=["tatoeba"])
+    assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ from hf_stilts.data.mirror import write
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.results import RESULTS, predictions_file, read_lines, write_lines
 from hf_stilts.evaluation.zero_shot import each_language
-from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import ANSWERED, StiltsError, Task, load_task
 from hf_stilts.training.run import run_phase
@@ -88,6 +88,7 @@ def run_benchmark(
     """
     benchmark = load_benchmark(benchmark)
     wanted = _parts(benchmark, tasks, languages)
+    check_name(model.partition("@")[0])
     start = resolve(init, base=model, namespace=namespace) if init else None
     encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
     folder = Path(out or f"runs/{benchmark.name}-{_short(model)}{f'-from-{_short(init)}' if init else ''}")

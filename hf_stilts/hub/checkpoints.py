@@ -102,11 +102,7 @@ def resolve(
         return _local(Path(name))
     api = api or HfApi()
     wanted, _, revision = name.partition("@")
-    if not _HUB_NAME.fullmatch(wanted):
-        raise StiltsError(
-            f"{name} is neither a folder here nor a name on the Hub. Expected a folder, a repository id (org/model), "
-            "or a task (mnli, mnli@step-2000). To see what is published: hf-stilts checkpoints"
-        )
+    check_name(wanted)
     try:
         if "/" not in wanted and wanted not in list_tasks() and api.repo_exists(wanted):  # bert-base-multilingual-cased
             return _on_the_hub(api, wanted, revision or None)
@@ -118,6 +114,15 @@ def resolve(
     except (HTTPError, OfflineModeIsEnabled) as error:
         logger.info("The Hub cannot be reached (%s); looking for %s in the cache.", error, name)
         return _in_the_cache(wanted, revision or None, base, namespace, seed)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is neither a folder nor spelt as the Hub spells names; the Hub's client says less of it."""
+    if not Path(name).is_dir() and not _HUB_NAME.fullmatch(name):
+        raise StiltsError(
+            f"{name} is neither a folder here nor a name on the Hub. Expected a folder, a repository id (org/model), "
+            "or a task (mnli, mnli@step-2000). To see what is published: hf-stilts checkpoints"
+        )
 
 
 def _on_the_hub(api: HfApi, name: str, revision: str | None) -> Checkpoint:

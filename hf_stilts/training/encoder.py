@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.utils import ADAPTER_CONFIG_NAME
 
-from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.hub.lineage import ParentModel
 from hf_stilts.kinds import kind_for
 from hf_stilts.task import StiltsError, Task, load_task
@@ -116,6 +116,7 @@ def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel
         source: repository id or folder.
         revision: commit, tag or branch.
     """
+    check_name(source)
     with _quiet():  # stock loading warns of the dropped head, which is the point here
         if adapter := find_adapter(source, revision):
             model, missing = load_body(adapter.base, adapter.config.revision)
@@ -310,6 +311,7 @@ def _pretrained_above(
 
 def _whole(source: str, revision: str | None, kind: Any) -> tuple[PreTrainedModel, HandOver]:
     """An encoder-decoder with all its weights, none of which is new."""
+    check_name(source)
     if find_adapter(source, revision):
         raise StiltsError(
             f"{source} is an adapter of an encoder; answers in words need a whole encoder-decoder. Start from the "
