@@ -144,17 +144,24 @@ def test_predictions_beside_the_results_give_an_interval(tmp_path):
 def test_bootstrap_of_a_ratio_counts_what_only_one_model_has():
     """F1 of mined pairs: (2+0)/(2+1) against 2/(2+1+1); the ids differ, since each model mined its own."""
     ours, theirs = {"a": (2.0, 2.0), "b": (0.0, 1.0)}, {"a": (2.0, 2.0), "b": (0.0, 1.0), "c": (0.0, 1.0)}
-    assert paired_bootstrap(ours, theirs).gain == pytest.approx(100 * (2 / 3 - 2 / 4))
+    assert paired_bootstrap([ours], [theirs]).gain == pytest.approx(100 * (2 / 3 - 2 / 4))
 
 
 def test_bootstrap_refuses_other_examples():
     with pytest.raises(StiltsError, match="only one has 'c'"):
-        paired_bootstrap({"a": (1.0, 1.0), "c": (1.0, 1.0)}, {"a": (1.0, 1.0), "b": (0.0, 1.0)})
+        paired_bootstrap([{"a": (1.0, 1.0), "c": (1.0, 1.0)}], [{"a": (1.0, 1.0), "b": (0.0, 1.0)}])
+
+
+def test_bootstrap_takes_the_median_of_the_seeds_as_the_tables_do():
+    """Seeds score 10, 20 and 90 against 50: the median's gain is -30, and so is its interval; the mean's would be -10."""
+    seeds = [{name: (float(name < right), 1.0) for name in range(100)} for right in (10, 20, 90)]
+    found = paired_bootstrap(seeds, [{name: (float(name < 50), 1.0) for name in range(100)}])
+    assert found.gain == -30 and -42 < found.low < -30 < found.high < -18
 
 
 def test_two_equal_models_differ_by_nothing():
     same = {name: (float(name % 3 == 0), 1.0) for name in range(30)}
-    found = paired_bootstrap(same, same)
+    found = paired_bootstrap([same], [same])
     assert (found.gain, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 

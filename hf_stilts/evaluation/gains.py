@@ -214,29 +214,22 @@ def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
 
 
 def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, samples: int, seed: int) -> None:
-    """Intervals over examples; the seeds of one intermediate task are drawn together."""
+    """Intervals over examples; all seeds see the same draw."""
     folders = table.groupby("intermediate", sort=False)["run"].unique()
     for row in report.languages if samples else ():
         sides = [
-            _examples([predictions_file(Path(run), row["task"], row["language"]) for run in folders[start]])
+            [_examples(predictions_file(Path(run), row["task"], row["language"])) for run in folders[start]]
             for start in (row["intermediate"], baseline)
         ]
-        if all(sides):
+        if all(examples for side in sides for examples in side):
             found = paired_bootstrap(*sides, samples=samples, seed=seed)
             row |= {"low": found.low, "high": found.high, "p": found.p}
 
 
-def _examples(files: Sequence[Path]) -> dict[Any, tuple[float, float]]:
-    """What each example gained and could have gained, over all seeds; nothing where a file is missing or has none."""
-    sums: dict[Any, tuple[float, float]] = {}
-    for file in files:
-        lines = read_lines(file) if file.is_file() else []
-        if not lines or "gained" not in lines[0]:
-            return {}
-        for line in lines:
-            gained, possible = sums.get(line["id"], (0.0, 0.0))
-            sums[line["id"]] = gained + line["gained"], possible + line["possible"]
-    return {name: (gained / len(files), possible / len(files)) for name, (gained, possible) in sums.items()}
+def _examples(file: Path) -> dict[Any, tuple[float, float]]:
+    """What each example gained and could have gained; nothing where the file is missing or has none of it."""
+    lines = read_lines(file) if file.is_file() else []
+    return {line["id"]: (line["gained"], line["possible"]) for line in lines if "gained" in line}
 
 
 def _add_sign_tests(report: GainReport) -> None:

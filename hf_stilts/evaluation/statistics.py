@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_stilts.task import StiltsError
 
 DRAWS_AT_A_TIME = 64
+Examples: TypeAlias = Mapping[Any, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,19 @@ class Interval:
 
 
 def paired_bootstrap(
-    ours: Mapping[Any, tuple[float, float]],
-    theirs: Mapping[Any, tuple[float, float]],
+    ours: Sequence[Examples],
+    theirs: Sequence[Examples],
     *,
     samples: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """Difference of two models' scores on the same examples, drawn again and again with replacement (Koehn 2004).
 
+    A model trained with several seeds has the median of its scores, in every draw as in the tables.
+
     Args:
-        ours: id of an example -> what the first model gained of the score there, and what was possible; the score is
-            `100 * sum(gained) / sum(possible)`, so accuracy, EM, F1 of chunks and of mined pairs all fit.
+        ours: for each seed, id of an example -> what the first model gained of the score there, and what was possible;
+            the score is `100 * sum(gained) / sum(possible)`, so accuracy, EM, F1 of chunks and of mined pairs all fit.
         theirs: the same of the second model.
         samples: how many draws.
         seed: equal seeds give equal results.
@@ -48,14 +51,15 @@ def paired_bootstrap(
 
     >>> better = {name: (1.0, 1.0) for name in range(50)}
     >>> worse = {name: (float(name % 2), 1.0) for name in range(50)}
-    >>> found = paired_bootstrap(better, worse)
+    >>> found = paired_bootstrap([better], [worse])
     >>> found.gain, found.low > 0, found.p < 0.01
     (50.0, True, True)
     """
-    names = list(dict.fromkeys((*ours, *theirs)))
-    is_mean = all(possible == 1 for side in (ours, theirs) for _, possible in side.values())
-    if is_mean and not len(ours) == len(theirs) == len(names):
-        stranger = next(name for name in names if name not in ours or name not in theirs)
+    runs = [*ours, *theirs]
+    names = list(dict.fromkeys(name for run in runs for name in run))
+    is_mean = all(possible == 1 for run in runs for _, possible in run.values())
+    if is_mean and any(len(run) < len(names) for run in runs):
+        stranger = next(name for name in names if any(name not in run for run in runs))
         raise StiltsError(
             f"The two models were not scored on the same examples: only one has {stranger!r}. Score both on the same "
             "rows (the same --limit and data) and compare again."
@@ -63,17 +67,20 @@ def paired_bootstrap(
     if not names:
         raise StiltsError("There is no example to compare. Score both models first.")
     # Where the score is a ratio, an example that one model has nothing to say on (no pair mined) counts for nothing.
-    table = np.array([(*ours.get(name, (0, 0)), *theirs.get(name, (0, 0))) for name in names], dtype=np.float64)
+    table = np.array([[run.get(name, (0, 0)) for run in runs] for name in names], dtype=np.float64)
+    table = table.reshape(len(names), -1)
     generator = np.random.default_rng(seed)
     drawn = [
-        _difference(generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count) @ table)
+        _difference(
+            generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count) @ table, len(ours)
+        )
         for count in _portions(samples, DRAWS_AT_A_TIME)
     ]
     differences = np.concatenate(drawn)
     low, high = np.percentile(differences, [2.5, 97.5])
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
     p = min(1.0, 2 * (int(tail) + 1) / (samples + 1))
-    return Interval(float(_difference(table.sum(axis=0)[None])[0]), float(low), float(high), p)
+    return Interval(float(_difference(table.sum(axis=0)[None], len(ours))[0]), float(low), float(high), p)
 
 
 def sign_test(differences: Sequence[float]) -> float:
@@ -110,13 +117,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
-def _difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score of the first model less that of the second, from (draws, 4) sums of gained and possible."""
-    scores = [
-        np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
-        for gained, possible in (sums[:, :2].T, sums[:, 2:].T)
-    ]
-    difference: NDArray[np.float64] = 100 * (scores[0] - scores[1])
+def _difference(sums: NDArray[np.float64], ours: int) -> NDArray[np.float64]:
+    """Median score of our runs, the first ones, less that of theirs, from (draws, 2 * runs) sums of gained, possible."""
+    gained, possible = sums[:, ::2], sums[:, 1::2]
+    scores = np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
+    difference: NDArray[np.float64] = 100 * (np.median(scores[:, :ours], axis=1) - np.median(scores[:, ours:], axis=1))
     return difference
 
 
