@@ -153,7 +153,7 @@ def test_bootstrap_refuses_other_examples():
 
 
 def test_bootstrap_takes_the_median_of_the_seeds_as_the_tables_do():
-    """Seeds score 10, 20 and 90 against 50: the median's gain is -30, and so is its interval; the mean's would be -10."""
+    """Seeds score 10, 20 and 90 against 50: the gain of their median is -30, that of their mean would be -10."""
     seeds = [{name: (float(name < right), 1.0) for name in range(100)} for right in (10, 20, 90)]
     found = paired_bootstrap(seeds, [{name: (float(name < 50), 1.0) for name in range(100)}])
     assert found.gain == -30 and -42 < found.low < -30 < found.high < -18

@@ -118,7 +118,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _difference(sums: NDArray[np.float64], ours: int) -> NDArray[np.float64]:
-    """Median score of our runs, the first ones, less that of theirs, from (draws, 2 * runs) sums of gained, possible."""
+    """Median score of our runs, the first ones, less that of theirs; sums (draws, 2 * runs) of gained and possible."""
     gained, possible = sums[:, ::2], sums[:, 1::2]
     scores = np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
     difference: NDArray[np.float64] = 100 * (np.median(scores[:, :ours], axis=1) - np.median(scores[:, ours:], axis=1))
