@@ -45,7 +45,7 @@ def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype, both: 
 
     Args:
         x: float32 (n, d), rows of length 1 or 0.
-        y: float32 (m, d), on the same device; the side that is kept in `dtype` as a whole.
+        y: float32 (m, d), on the same device; not longer than x, if one of them is.
         k: at most n / 512 and m / 512, or too few groups would tell too little.
         dtype: of the product: int8, or float32 where that is as fast. The result is the same.
         both: whether the second direction is wanted too.
@@ -59,6 +59,7 @@ def screened_neighbours(x: Tensor, y: Tensor, k: int, dtype: torch.dtype, both: 
     fitting = STRIP_ENTRIES // (blocks * WIDTH)
     rows = min(max(STRIP_ROWS, fitting // GROUP * GROUP), -(-n // GROUP) * GROUP)
     strip = Strip(rows, m, right.operand(left, 0, blocks * WIDTH, first=False))
+    vars(right).pop("rounded", None)  # the strip has a copy
     columns = Columns(m, k, strip.product.dtype, x.device)
     if both and rows < SEED_ROWS:
         for start in range(0, min(n, SEED_ROWS), rows):
