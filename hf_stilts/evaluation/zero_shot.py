@@ -24,7 +24,7 @@ from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import readable_length
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import ANSWERED, StiltsError, Task
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -104,7 +104,7 @@ def each_language(
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
     task = labelled(task, data_dir)
-    if task.has_head and answers_in_words(model):
+    if task.kind in ANSWERED and answers_in_words(model):
         task = replace(task, text_to_text=True)
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
