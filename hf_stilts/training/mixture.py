@@ -59,7 +59,7 @@ from hf_stilts.training.samplers import (
     parse_sampler,
     probabilities,
 )
-from hf_stilts.training.sources import codes_of, languages_of, sources, training_rows
+from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
 from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
 
@@ -166,7 +166,7 @@ class MixtureTrainer(StiltsTrainer):
             args = TrainingArguments(f"runs/mixture-{self.name}", **mixture_recipe(self.recipes).arguments())
             batch_sizes = batch_sizes or {task: figures.batch_size for task, figures in self.recipes.items()}
         args.remove_unused_columns = False  # batches are put together by each task's own collator
-        self.data_dir, self.limit, self.handover = data_dir, limit, None
+        self.data_dir, self.limit, self.exclude, self.handover = data_dir, limit, exclude, None
         self.micro_tokens, self.compact_vocabulary = micro_tokens, compact_vocabulary
         self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
         self.cap, self.alpha = cap, alpha
@@ -330,6 +330,7 @@ class MixtureTrainer(StiltsTrainer):
                 "batch_sizes": ",".join(f"{task}={member.batch_size}" for task, member in self.members.items()),
                 "max_length": ",".join(f"{task}={member.max_length}" for task, member in self.members.items()),
                 **self.vocabulary_recipe,
+                **exclusion(self.exclude),
             },
         )
 

@@ -99,6 +99,7 @@ def run_mixture(
     *,
     name: str | None = None,
     recipe: str = "jiant",
+    languages: Languages | None = None,
     publish: PublishCheckpoints | None = None,
     resume: bool = False,
     **trainer_arguments: Any,
@@ -111,6 +112,7 @@ def run_mixture(
             recipe's.
         name: what the mixture is called on the Hub; default: its tasks.
         recipe: hyper-parameter profile, which gives each task's batch and window.
+        languages: of the training rows of every task but masked language modelling, as for `StiltsTrainer`.
         publish: as for `run_phase`.
         resume: as for `run_phase`.
         trainer_arguments: passed to `MixtureTrainer`.
@@ -122,7 +124,9 @@ def run_mixture(
     folder = name or mixture_name([task.name for task in loaded])
     figures = {task.name: load_recipe(recipe, task, MixtureTrainer.phase) for task in loaded}
     whole = mixture_recipe(figures)
-    args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}", *flags])
+    args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}{_spelt(languages)}", *flags])
+    if languages is not None:
+        trainer_arguments["languages"] = {task.name: languages for task in loaded if task.kind != "fill-mask"}
     if "per_device_train_batch_size" not in _names(flags):
         trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
     trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)

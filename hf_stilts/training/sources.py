@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from datasets import Dataset
 
@@ -12,6 +13,7 @@ from hf_stilts.data.language_mix import Languages, mix_languages
 from hf_stilts.data.load import data_revision, load, load_parts
 from hf_stilts.data.source import mirror_root
 from hf_stilts.data.variety import is_tag, stored_as, variety
+from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import TaskSource
 from hf_stilts.task import Task
 
@@ -28,6 +30,11 @@ def training_rows(
     if languages is None:
         return load(task, "train", "en", limit=limit, data_dir=data_dir, exclude=exclude)
     return mix_languages(task, languages, limit, data_dir=data_dir, exclude=exclude)
+
+
+def exclusion(exclude: str | os.PathLike[str] | None) -> dict[str, str]:
+    """What the recipe of a record says of the rows that were left out: the beginning of the list's sha256."""
+    return {"excluded": sha256_of(Path(exclude))[:16]} if exclude else {}
 
 
 def languages_of(rows: Dataset) -> dict[str, int]:

@@ -25,7 +25,6 @@ from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.delivery import sha256_of
 from hf_stilts.hub.lineage import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import readable_length
@@ -41,7 +40,7 @@ from hf_stilts.training.in_words import InWordsTrainer, check_in_words
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.sources import codes_of, languages_of, sources, sources_of_own_rows, training_rows
+from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, sources_of_own_rows, training_rows
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +243,7 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
                 **self.adapter_recipe,
                 **(self.contrastive.recipe() if self.contrastive else {}),
                 **({"text_to_text": True} if self.task.text_to_text else {}),
-                **({"excluded": sha256_of(Path(self.exclude))[:16]} if self.exclude else {}),
+                **exclusion(self.exclude),
             },
         )
 
