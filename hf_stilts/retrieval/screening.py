@@ -262,25 +262,27 @@ class Columns:
     """What is known of the columns so far: the k largest group maxima, the limit they set, and the entries above it."""
 
     def __init__(self, m: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.k = k
-        self.lowest = torch.full((m,), FAR, dtype=dtype, device=device)
-        self.limit = self.lowest
+        self.maxima = torch.full((k, m), FAR, dtype=dtype, device=device)
+        self.limit = self.maxima[0].clone()
         self.crowded = torch.zeros(m, dtype=torch.bool, device=device)
         self.found: list[tuple[Tensor, Tensor, Tensor]] = []
         self.count, self.most = 0, 8 * k * m
-        self.restart()
 
     def restart(self) -> None:
         """Forget the maxima but not the limit: the same rows come again, and would count twice."""
-        self.maxima = [self.lowest] * self.k
+        self.maxima.fill_(FAR)
 
     def update(self, column_maxima: Tensor, slack: Tensor) -> None:
-        """Let every group maximum of a strip sink to its place among the k largest, then raise the limit."""
-        for value in column_maxima.view(len(column_maxima), -1)[:, : len(self.limit)]:
-            for place, standing in enumerate(self.maxima):
-                self.maxima[place] = torch.maximum(standing, value)
+        """Let the group maxima of a strip sink to their places among the k largest, then raise the limit."""
+        groups = column_maxima.view(len(column_maxima), -1)[:, : len(self.limit)]
+        rising = (groups.amax(dim=0) > self.maxima[-1]).nonzero().squeeze(1)
+        best = [*self.maxima[:, rising]]
+        for value in groups[:, rising]:
+            for place, standing in enumerate(best):
+                best[place] = torch.maximum(standing, value)
                 value = torch.minimum(standing, value)
-        self.limit = torch.maximum(self.limit, line(self.maxima[-1], slack))
+        self.maxima[:, rising] = torch.stack(best)
+        self.limit[rising] = torch.maximum(self.limit[rising], line(best[-1], slack[rising]))
 
     def add(self, row: Tensor, column: Tensor, score: Tensor, crowded: Tensor) -> None:
         """Keep the entries of a strip; throw away what has fallen below the limit whenever there are many."""
