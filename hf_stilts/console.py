@@ -46,13 +46,20 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -
 
 def show_scores(table: pd.DataFrame) -> None:
     """Print a zero-shot table: a line a task with its mean, below it the score of each language."""
+    import pandas as pd
+
     from hf_stilts.evaluation.zero_shot import summary
 
     for task, row in summary(table).iterrows():
         first = table[table["task"] == task].iloc[0]
         metric = table[(table["task"] == task) & table["main"]].iloc[0]["metric"]
         scores = row.drop("mean").dropna()
-        out.print(f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}")
+        how = "".join(
+            f", {name} {first[name]}" for name in ("layer", "pooling") if name in first and pd.notna(first[name])
+        )
+        out.print(
+            f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
+        )
         out.print(
             Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True)
         )
@@ -109,21 +116,21 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
         out.print(note)
 
 
-def report_run(result: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what a training run came to, and what to type next."""
+def report_run(result: Mapping[str, Any], *, as_json: bool, data_dir: Any = None) -> None:
+    """Print what a training run came to, and what to type next, with the mirror that it read."""
     if as_json:
         show([result], as_json=True)
         return
     show([{"": key, " ": value} for key, value in result.items()], as_json=False)
-    out.print(
-        f"\nNext: hf-stilts {'target TASK --from' if result['phase'] == 'intermediate' else 'evaluate TASK --model'} "
-        f"{result['folder']}"
-    )
+    intermediate = result["phase"] == "intermediate"
+    step = "target TASK --from" if intermediate else f"evaluate {result['task']} --model"
+    given = f" --data-dir {data_dir}" if data_dir else ""
+    out.print(f"\nNext: hf-stilts {step} {result['folder']}{given}")
 
 
-def announce_hub(url: str) -> None:
-    """Say where the embedded Hub answers and how stock clients find it."""
-    out.print(f"The embedded Hub answers at [bold]{url}[/]. In another terminal:")
+def announce_hub(url: str, holds: str) -> None:
+    """Say where the embedded Hub answers, what it holds, and how stock clients find it."""
+    out.print(f"The embedded Hub answers at [bold]{url}[/], {holds}. In another terminal:")
     out.print(f"  export HF_ENDPOINT={url} HF_TOKEN=local")
     out.print("Stop it with Ctrl-C.")
 

@@ -274,5 +274,4 @@ def _named(module: Any, name: str) -> Task:
 def _nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "nor one that is near."
-    return f"{hint} Known: {', '.join(known)}."
+    return f"did you mean {' or '.join(close)}?" if close else f"nor one that is near. Known: {', '.join(known)}."

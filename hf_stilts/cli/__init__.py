@@ -73,18 +73,21 @@ def hub_serve(
     from hf_stilts.console import announce_hub
     from hf_stilts.hub.local import serve
 
-    serve(folder, host, port, token, announce=announce_hub)
+    models = len(list(folder.glob("models/*/*")))
+    holds = f"with {models} models of {folder}" if models else f"new and empty: nothing lay in {folder}"
+    serve(folder, host, port, token, announce=lambda url: announce_hub(url, holds))
 
 
 @app.command()
 def quickstart(
     folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("quickstart"),
     seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 42,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier quickstart and its Hub.")] = False,
 ) -> None:
     """All three phases offline on a small made-up world, in two to three minutes."""
     from hf_stilts.quickstart import run
 
-    run(folder, seed=seed)
+    run(folder, seed=seed, overwrite=overwrite)
 
 
 def main() -> None:
@@ -98,8 +101,7 @@ def main() -> None:
             raise
         from hf_stilts.console import fail
 
-        hint = (
-            " Is the Hub at HF_ENDPOINT reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR." if network else ""
-        )
-        fail(f"{error}{hint}")
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        hint = f". Is the Hub at {endpoint} reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR."
+        fail(f"{str(error).rstrip('.')}{hint}" if network else str(error))
         sys.exit(1)

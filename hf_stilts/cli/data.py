@@ -34,10 +34,9 @@ def data_build(
         name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
     )
     show(report.rows(), as_json=as_json)
-    say(
-        f"{sum(part.rows for part in report.parts)} rows. Next: hf-stilts data check {name} --data-dir {out}",
-        as_json=as_json,
-    )
+    some = f" --languages {languages}" if languages else ""
+    rows = sum(part.rows for part in report.parts)
+    say(f"{rows} rows. Next: hf-stilts data check {name}{some} --data-dir {out}", as_json=as_json)
 
 
 @app.command("check")

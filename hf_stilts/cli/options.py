@@ -27,7 +27,8 @@ MicroTokens = Annotated[
     typer.Option(min=0, help="Most tokens that go through the model at a time; the result is the same. 0: no cutting."),
 ]
 CompactVocabulary = Annotated[
-    bool, typer.Option(help="Train only the word embeddings that the data uses: the same model, half the memory.")
+    bool,
+    typer.Option(help="Train only the word embeddings that the data uses: the same model, less than half the memory."),
 ]
 Batches = Annotated[
     Literal["monolingual", "cross-lingual", "hybrid"] | None,

@@ -137,4 +137,4 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
             )
         else:
             result = run_mixture(tasks, flags, publish=publisher, **of_mixtures, **options)
-    report_run(result, as_json=as_json)
+    report_run(result, as_json=as_json, data_dir=options.get("data_dir"))

@@ -72,7 +72,8 @@ def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | 
         return read_configuration(folder, config)
     except (ValueError, FileNotFoundError) as error:
         missing = f"{folder} does not hold configuration {config!r}: {error}"
-        raise FileNotFoundError(f"{missing}. {_how_to_get(task)}.") from error
+        fewer = "To do without it, name the others: --languages. " if "{" in (task.config or "") else ""
+        raise FileNotFoundError(f"{missing}. {fewer}{_how_to_get(task)}.") from error
 
 
 def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
@@ -116,7 +117,8 @@ def reaching(task: Task) -> Iterator[None]:
     except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise StiltsError(
             f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
-            "may read. Correct dataset= and revision=, or run: hf auth login"
+            "may read. Pass the mirror that it was built into as --data-dir, or correct the task's dataset= and "
+            "revision=; to log in: hf auth login"
         ) from error
     except (DatasetGenerationError, pa.ArrowException) as error:
         raise StiltsError(

@@ -107,6 +107,8 @@ def check_submission(
     benchmark, folder = load_benchmark(benchmark), Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"No folder {folder}. Write one: hf-stilts submission {folder} --predictions RUN")
+    if labels is not None and not Path(labels).is_dir():
+        raise FileNotFoundError(f"No folder {labels} with gold labels. Correct --labels, or leave it out.")
     problems: list[Problem] = []
     tasks = _readable(benchmark)
     for stray in sorted({path.name for path in folder.iterdir() if path.is_dir()} - {task.name for task in tasks}):

@@ -293,7 +293,11 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
             size = sum(file.size for parcel in waiting for file in parcel.files.values())
             deadline = time.monotonic() + pace.patience + pace.timeout + size / _SLOWEST_BYTES_PER_SECOND
             if unsent:
-                logger.info("Waiting for %d checkpoints to reach the Hub; nothing is lost if you interrupt.", unsent)
+                seconds = deadline - time.monotonic()
+                logger.warning(
+                    "Waiting up to %.0f s for %d checkpoints to reach the Hub; nothing is lost if you interrupt.",
+                    *(seconds, unsent),
+                )
         if time.monotonic() > deadline:
             courier.kill()
         try:

@@ -1,6 +1,6 @@
 """Translations by nearest neighbour (Tatoeba) and mined pairs with a threshold (BUCC), from sentence vectors."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -38,6 +38,10 @@ class BitextPairs:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def __iter__(self) -> Iterator[tuple[int, int, float]]:
+        """One (source row, target row, score) after the other."""
+        return zip(self.source.tolist(), self.target.tolist(), self.score.tolist(), strict=True)
 
     def above(self, threshold: float) -> "BitextPairs":
         """The pairs that score at least the threshold."""

@@ -109,8 +109,8 @@ class CollapseGuard(TrainerCallback):
         if loss >= FLAT * self.chance and state.is_world_process_zero:
             logger.warning(
                 "Nothing learnt from step %d to %d: the training loss is %.4f; it is %.4f where a model knows only "
-                "how often each label occurs. Large encoders collapse so. Try a --learning_rate below %g, more "
-                "--warmup_steps (now %s), or another --seed.",
+                "how often each label occurs. Large encoders collapse so: try a --learning_rate below %g, more "
+                "--warmup_steps (now %s), or another --seed. A small or fresh one may need a higher rate.",
                 *(self._since, state.global_step, loss, self.chance, args.learning_rate, args.warmup_steps),
             )
         self._since, self._seen = state.global_step, []

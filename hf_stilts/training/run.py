@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
@@ -147,6 +148,8 @@ def _carry_out(
     if publish is not None:
         trainer.add_callback(publish)
     start = newest(trainer, publish) if resume else None
+    if not torch.cuda.is_available():
+        args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
     result = trainer.train(resume_from_checkpoint=start)
     trainer.save_model(args.output_dir)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
@@ -158,6 +161,7 @@ def _carry_out(
         "seconds": round(result.metrics["train_runtime"], 1),
         **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
         "body": str(trainer.handover) if trainer.handover else None,
+        **({"published": f"{publish.destination(args, trainer.model)}: {publish.report}"} if publish else {}),
     }
 
 
@@ -238,12 +242,15 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
         StiltsError: a flag that `TrainingArguments` does not have (the nearest is named), or a value it cannot take.
     """
     defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
-    parsed, unknown = _Flags(TrainingArguments).parse_args_into_dataclasses(
+    parsed, unknown = _Flags(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(
         [*defaults, *_words(flags)], return_remaining_strings=True
     )
     if unknown:
         known = [f"--{field.name}" for field in fields(TrainingArguments)]
-        near = difflib.get_close_matches(unknown[0], known, n=2)
+        short = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
+        spelt = [flag for flag in known if "".join(word[:1] for word in flag.strip("-").split("_")) == short]
+        within = [flag for flag in known if len(short) > 3 and short in flag]  # epochs, batch_size
+        near = (spelt + difflib.get_close_matches(unknown[0], known, n=2) + within)[:2]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise StiltsError(
             f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
