@@ -105,6 +105,6 @@ def test_three_phases_with_adapters(stilts, client, tmp_path):  # noqa: F811
 
 
 def test_a_mixture_has_no_adapter(mistake):  # noqa: F811
-    assert "--adapter was given. Give it to a single task" in " ".join(
+    assert "--adapter was given, which is for one task" in " ".join(
         mistake("intermediate", "mnli", "qqp", "--adapter", "lora", "--no-publish").split()
     )

@@ -155,5 +155,11 @@ def test_commands(tmp_path, mirror):
     record = Record.from_json((tmp_path / "out" / "stilts.json").read_text())
     assert run["steps"] == 1 and record.rows_by_language == {"en": 4, "en-x-cs50-de": 4}
     assert record.languages == ("en", "de")
-    with pytest.raises(StiltsError, match="A mixture is trained on .*single task"):
-        command("intermediate", task, "mnli", "--languages", "de", "--no-publish")
+    other = tmp_path / "others.py"
+    other.write_text(TASK_FILE)
+    command(
+        "intermediate", task, other, "--model", public, "--languages", "en-x-cs50-de", "--limit", 8, "--data-dir",
+        mirror, "--no-publish", "--json", "--max_steps", 2, "--use_cpu", "true", "--output_dir", tmp_path / "both",
+    )  # fmt: skip
+    record = Record.from_json((tmp_path / "both" / "stilts.json").read_text())
+    assert record.rows_by_language == {"en-x-cs50-de": 16}

@@ -32,7 +32,7 @@ app = typer.Typer()
 Languages = Annotated[
     str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
 ]
-SINGLE = ("batches", "contrastive", "adapter", "text_to_text")  # options of one task alone
+SINGLE = ("exclude", "batches", "contrastive", "adapter", "text_to_text")  # options of one task alone
 MIXTURE = ("sampler", "cap", "name", "text")  # one of them makes a mixture even of a single task
 
 
@@ -132,8 +132,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
         elif chosen:
             option = next(iter(chosen)).replace("_", "-")
             raise StiltsError(
-                f"--{option} was given, which a mixture cannot take: its tasks share one encoder, loss by loss. "
-                "Give it to a single task."
+                f"--{option} was given, which is for one task and not for a mixture. Give it to a single task."
             )
         else:
             result = run_mixture(tasks, flags, publish=publisher, **of_mixtures, **options)
