@@ -243,7 +243,7 @@ def _inputs(task: Task, batch: Batch) -> list[str]:
 
     >>> from hf_stilts.task import load_task
     >>> _inputs(load_task("xnli"), {"text": ["It rains."], "text_pair": ["It is wet."]})
-    ['mnli: text: It rains. text_pair: It is wet.']
+    ['xnli: text: It rains. text_pair: It is wet.']
     """
     parts: list[tuple[str, Sequence[str]]] = [
         (part, batch[part]) for part in ("text", "text_pair", "question") if part in batch
