@@ -78,10 +78,13 @@ def plot_layers(rows: Sequence[Mapping[str, Any]], path: str | Path, title: str 
     for axis, pooling in zip(axes, poolings, strict=True):
         own = [row for row in rows if row["pooling"] == pooling]
         for language in dict.fromkeys(row["language"] for row in own):
-            axis.plot(layers, curve([row for row in own if row["language"] == language], layers), color="0.75", lw=0.8)
-        axis.plot(layers, curve(own, layers), color="C0", lw=2)
-        axis.set(title=pooling, xlabel="hidden state", ylim=(0, 1))
-    axes[0].set_ylabel("accuracy")
+            heights = curve([row for row in own if row["language"] == language], layers)
+            axis.plot(layers, heights, color="0.75", lw=0.8)
+            axis.annotate(language, (layers[-1], heights[-1]), (3, -2), textcoords="offset points", size=6, color="0.5")
+        axis.plot(layers, curve(own, layers), color="C0", lw=2, label="mean")
+        axis.set(title=pooling, xlabel="hidden state", xticks=layers)
+    axes[0].set(ylabel="accuracy", ylim=(0, None))
+    axes[0].legend(loc="upper left", frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=150)
 
