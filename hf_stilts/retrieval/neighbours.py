@@ -28,7 +28,7 @@ def neighbours(x: Any, y: Any, k: int = 4) -> Neighbours:
     """The k rows of the other side with the highest cosine, for every row of both sides; exact, never n x m in memory.
 
     The scores are float32 inner products whatever the hardware multiplies fastest; see `screening`. Beside the vectors,
-    memory holds a quarter of a copy of both sides and about 400 MB. Rows that already have length 1 are not copied, so
+    memory holds a quarter of a copy of both sides and about 500 MB. Rows that already have length 1 are not copied, so
     a memory-mapped array stays on disk.
 
     Args:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 GROUP = 32  # entries behind one maximum
 WIDTH = 2048  # columns of a block of the product
-STRIP_ENTRIES = 1 << 25  # of the strip of the product that is kept while it is searched
+STRIP_ENTRIES = 1 << 26  # of the strip of the product that is kept while it is searched
 STRIP_ROWS = 256  # at least, so that a product is worth its name
 SEED_ROWS = 1024  # a first look at these tells which scores of a column are high
 FOLD = 8  # row maxima are folded this far before their k-th largest is looked for
