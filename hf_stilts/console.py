@@ -54,9 +54,8 @@ def show_scores(table: pd.DataFrame) -> None:
         first = table[table["task"] == task].iloc[0]
         metric = table[(table["task"] == task) & table["main"]].iloc[0]["metric"]
         scores = row.drop("mean").dropna()
-        how = "".join(
-            f", {name} {first[name]}" for name in ("layer", "pooling") if name in first and pd.notna(first[name])
-        )
+        noted = {name: first[name] for name in ("layer", "pooling") if name in first and pd.notna(first[name])}
+        how = "".join(f", {name} {int(value) if name == 'layer' else value}" for name, value in noted.items())
         out.print(
             f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
         )

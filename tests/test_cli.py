@@ -174,3 +174,10 @@ def test_an_error_is_printed_to_the_letter(capsys):
 
     fail("found [bold] and [/y]")
     assert "found [bold] and [/y]" in capsys.readouterr().err
+
+
+def test_an_earlier_quickstart_is_not_replaced_unasked(tmp_path, mistake):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "mine").write_text("published")
+    assert "holds an earlier quickstart" in mistake("quickstart", "--folder", str(tmp_path))
+    assert (tmp_path / "hub" / "mine").read_text() == "published"

@@ -94,3 +94,12 @@ def test_an_unknown_flag_names_the_nearest():
 def test_an_unknown_profile_lists_the_known():
     with pytest.raises(StiltsError, match="No recipe 'jant'; there are jiant"):
         recipe("jant", load_task("mnli"))
+
+
+GUESSES = [("--lr", "--learning_rate"), ("--learning-rat", "--learning_rate"), ("--epochs", "num_train_epochs")]
+
+
+@pytest.mark.parametrize(("flag", "meant"), GUESSES)
+def test_a_flag_is_never_guessed(flag, meant):
+    with pytest.raises(StiltsError, match=f"{flag.replace('-', '.')} is neither.*{meant}"):
+        arguments(recipe("jiant", load_task("mnli")), ["--output_dir", "x", flag, "3e-5"])
