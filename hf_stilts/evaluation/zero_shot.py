@@ -20,7 +20,7 @@ from hf_stilts.data.load import data_revision, labelled, load, load_candidates, 
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
-from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import readable_length
@@ -104,12 +104,13 @@ def each_language(
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
     task = labelled(task, data_dir)
-    if task.kind in ANSWERED and answers_in_words(model):
-        task = replace(task, text_to_text=True)
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
-    scored = _scored(model, task)
+    checkpoint = resolve(model) if isinstance(model, str) else None
+    if task.kind in ANSWERED and answers_in_words(checkpoint.record if checkpoint else model):
+        task = replace(task, text_to_text=True)
+    scored = _loaded(checkpoint, task) if checkpoint else _given(model, task)
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
     if torch.cuda.is_available():
         scored.model.to(processes().device)
@@ -198,14 +199,13 @@ def _tuned(
     return {"tune_on": load(task, str(tuned_on), language, data_dir=data_dir)}
 
 
-def answers_in_words(model: str | PreTrainedModel | StiltsTrainer) -> bool:
-    """Whether a model was trained to answer in words: a Trainer and a checkpoint's record say so, a model's class."""
+def answers_in_words(model: Any) -> bool:
+    """Whether a model was trained to answer in words: a Trainer says so, a checkpoint's record, a model's class."""
+    if isinstance(model, Record):
+        return bool(model.recipe.get("text_to_text"))
     if isinstance(model, StiltsTrainer):
         return model.task.text_to_text
-    if isinstance(model, PreTrainedModel):
-        return type(model) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.values()
-    record = resolve(model).record
-    return record is not None and bool(record.recipe.get("text_to_text"))
+    return type(model) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.values()
 
 
 class _Scored(NamedTuple):
@@ -219,24 +219,23 @@ class _Scored(NamedTuple):
     record: Record | None
 
 
-def _scored(model: str | PreTrainedModel | StiltsTrainer, task: Task) -> _Scored:
-    if isinstance(model, StiltsTrainer):
-        trained = model.accelerator.unwrap_model(model.model)
-        return _scored(trained, task)._replace(
-            record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows
-        )
-    if isinstance(model, PreTrainedModel):
-        order = load_trained(model, task)[1] if task.has_head else None
-        return _Scored(
-            model, order, None, model.config._name_or_path, getattr(model.config, "_commit_hash", None), None
-        )
-    found = resolve(model)
-    loaded, order = (
+def _loaded(found: Checkpoint, task: Task) -> _Scored:
+    model, order = (
         load_trained(found.repo_id, task, revision=found.commit)
         if task.has_head
         else (load_body(found.repo_id, found.commit)[0], None)
     )
-    return _Scored(loaded, order, None, found.repo_id, found.commit, found.record)
+    return _Scored(model, order, None, found.repo_id, found.commit, found.record)
+
+
+def _given(model: Any, task: Task) -> _Scored:
+    if isinstance(model, StiltsTrainer):
+        trained = model.accelerator.unwrap_model(model.model)
+        return _given(trained, task)._replace(
+            record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows
+        )
+    order = load_trained(model, task)[1] if task.has_head else None
+    return _Scored(model, order, None, model.config._name_or_path, getattr(model.config, "_commit_hash", None), None)
 
 
 def _examples(found: Retrieved) -> Iterator[dict[str, Any]]:

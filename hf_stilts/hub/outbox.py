@@ -34,6 +34,7 @@ FOLDER = "outbox"
 RUN_FILE = "run.json"
 END = b"end\n"
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
+_SILENT_SECONDS = 10.0  # a Hub that answers needs less, and nobody need be told
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
 
 
@@ -285,19 +286,19 @@ def _tell(courier: subprocess.Popen[bytes], message: bytes) -> None:
 
 def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None:
     """Wait until the courier is done; it is ended when it makes no progress for longer than the files can need."""
-    unsent, deadline = -1, 0.0
+    unsent, deadline, begun, said = -1, 0.0, time.monotonic(), False
     while courier.poll() is None:
         waiting = [parcel for _, parcel in read_parcels(folder) if parcel.state == "waiting"]
         if len(waiting) != unsent:
             unsent = len(waiting)
             size = sum(file.size for parcel in waiting for file in parcel.files.values())
             deadline = time.monotonic() + pace.patience + pace.timeout + size / _SLOWEST_BYTES_PER_SECOND
-            if unsent:
-                seconds = deadline - time.monotonic()
-                logger.warning(
-                    "Waiting up to %.0f s for %d checkpoints to reach the Hub; nothing is lost if you interrupt.",
-                    *(seconds, unsent),
-                )
+        if unsent and not said and time.monotonic() - begun > _SILENT_SECONDS:
+            said = True
+            logger.warning(
+                "Waiting up to %.0f s more for %d checkpoints to reach the Hub; nothing is lost if you interrupt.",
+                *(deadline - time.monotonic(), unsent),
+            )
         if time.monotonic() > deadline:
             courier.kill()
         try:

@@ -165,17 +165,19 @@ class TextToText:
         end = model.generation_config.eos_token_id
         end = end[0] if isinstance(end, list) else end
         listed = [[token for token in context if token != IGNORED] for context in contexts.tolist()]
+        begins: list[dict[int, list[int]]] = [{} for _ in listed]
+        for context, places in zip(listed, begins, strict=True):
+            for at, token in enumerate(context):
+                places.setdefault(token, []).append(at)
 
-        def allowed(place: int, decoded: torch.Tensor) -> list[int]:
-            context, so_far = listed[place], decoded[1:].tolist()  # the first token only starts the decoder
+        def allowed(row: int, decoded: torch.Tensor) -> list[int]:
+            context, so_far = listed[row], decoded[1:].tolist()  # the first token only starts the decoder
+            if not so_far:
+                return [*begins[row]] or [end]
             if end in so_far:
                 return [end]
-            follow = {
-                context[at + len(so_far)]
-                for at in range(len(context) - len(so_far))
-                if context[at : at + len(so_far)] == so_far
-            }
-            return [*follow, *([end] if so_far or not follow else [])]
+            found = (at for at in begins[row][so_far[0]] if context[at : at + len(so_far)] == so_far)
+            return [end, *{token for at in found for token in context[at + len(so_far) : at + len(so_far) + 1]}]
 
         longest = self.max_answer + 1
         tokens: torch.Tensor = model.generate(
@@ -197,7 +199,8 @@ class TextToText:
             decoded: list[Any] = self.of.decode(task, rows, features, outputs)
             return decoded
         found = []
-        for text, feature, output in zip(rows["context"][:], features, outputs, strict=True):
+        covered = features.select_columns(["context", "starts", "ends"])
+        for text, feature, output in zip(rows["context"][:], covered, outputs, strict=True):
             answer = [int(token) for token in output if token != IGNORED]
             context: list[int] = feature["context"]
             places = range(len(context) - len(answer) + 1)

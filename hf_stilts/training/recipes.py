@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hf_stilts.kinds import kind_for
 from hf_stilts.task import StiltsError, Task
 
 
@@ -161,9 +162,10 @@ def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     found = next(rows[key] for key in keys if key in rows)
     if not task.text_to_text:
         return found
-    # Adafactor as the guide to T5 in transformers sets it up. A context is not cut into windows.
+    # Adafactor as the guide to T5 in transformers sets it up.
     in_words = replace(
         found, learning_rate=1e-3, warmup=0, weight_decay=0.0, schedule="constant", optimizer="adafactor"
     )
-    longest = 1024 if task.kind == "question-answering" else found.max_length
+    whole = task.kind == "question-answering"  # its context is not cut into windows
+    longest = kind_for(task).max_length if whole else found.max_length
     return replace(in_words, max_length=longest, source=f"{found.source}; learning rate and window: Xue et al. 2021")
