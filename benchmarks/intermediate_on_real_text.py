@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--bf16", action="store_true", help="autocast in training")
     parser.add_argument("--length", type=int, default=128, help="tokens per window")
     parser.add_argument("--dev", type=int, default=1000, help="at most so many dev rows")
     parser.add_argument("--sentences", type=int, help="of each language of Tatoeba; all when not given")
@@ -170,12 +171,14 @@ def mixture(options: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 def arguments(options: argparse.Namespace, name: str, seed: int, steps: int | None = None) -> Any:
+    import torch
     from transformers import TrainingArguments
 
     return TrainingArguments(
         str(options.out / "runs" / name), max_steps=steps or options.steps, learning_rate=options.rate,
         warmup_steps=0.1, per_device_train_batch_size=options.batch, seed=seed, save_strategy="no", eval_strategy="no",
-        report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(), bf16=options.bf16, report_to=[], disable_tqdm=True,
+        dataloader_pin_memory=False,
         logging_steps=max(1, (steps or options.steps) // 5),
     )  # fmt: skip
 

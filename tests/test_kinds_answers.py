@@ -1,5 +1,6 @@
 """Question answering: windows, gold positions, the search for the best span, null answers, SQuAD's scores."""
 
+import pickle
 from dataclasses import replace
 
 import kind_cases
@@ -249,6 +250,27 @@ def test_the_null_threshold_moves_the_border():
     outputs[1][features[1]["null"]] = 0.5  # null 0.5 + 0.5 = 1, best span 0 + 0 = 0, so they differ by 1
     assert ANSWER.decode(QA, mixed, features, outputs)[1] == ""
     assert replace(ANSWER, null_threshold=1.0).decode(QA, mixed, features, outputs)[1] != ""
+
+
+def test_answers_remember_what_they_hang_on_and_are_scored_at_the_best_threshold():
+    mixed = rows_of(("the cat sings", "cat", 4), ("a dog",), ("two birds", "birds", 4))
+    features = features_of(mixed)
+    outputs = gold_logits(features)
+    outputs[0][features[0]["null"]] = 20.0  # found, but silence is preferred by more than for the second
+    found = ANSWER.decode(QA, mixed, features, outputs)
+    assert found == ["", "", "birds"] and found[0].span == "cat"
+    assert found[2].doubt < 0 < found[0].doubt
+    again = pickle.loads(pickle.dumps(found))
+    assert again == found and [answer.span for answer in again] == [answer.span for answer in found]
+    best = replace(QA, metric="best_em_and_f1")
+    assert "best_f1" not in ANSWER.score(QA, found, mixed)
+    scores = ANSWER.score(best, found, mixed)
+    assert scores["em_and_f1"] == scores["best_em_and_f1"] == pytest.approx(200 / 3)
+    found[0].doubt = -1.0  # a threshold between this and the second's silence is right everywhere
+    assert ANSWER.score(best, found, mixed)["best_em_and_f1"] == 100.0
+    # Plain strings, as other decoders give them: what they say, or silence if that is better.
+    assert ANSWER.score(best, ["cat", "", "birds"], mixed)["best_em_and_f1"] == 100.0
+    assert ANSWER.score(best, ["x", "x", "x"], mixed)["best_em_and_f1"] == pytest.approx(100 / 3)
 
 
 def test_the_lowest_null_score_of_the_windows_counts():

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_stilts.metrics import metric_path
-from hf_stilts.metrics.multilingual_qa.answers import answer_scores, normalise, overlap, words
+from hf_stilts.metrics.multilingual_qa.answers import (
+    answer_scores,
+    answer_shares,
+    best_threshold_scores,
+    normalise,
+    overlap,
+    words,
+)
 
 
 def test_squads_normalisation_is_english_and_ascii_only():
@@ -155,3 +162,37 @@ def test_the_module_takes_questions_without_answer():
     squad = evaluate.load(metric_path("multilingual_qa"), "squad")
     scores = squad.compute(predictions=["", "cat"], references=[[], ["cat"]], unanswerable=True)
     assert scores["exact_match"] == scores["NoAns_exact"] == 100.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["cat", "the cat", "dog", "the", ""]),
+            st.sampled_from([-9.0, -1.5, 0.0, 2.0, 7.0]),
+            st.sampled_from([[], ["cat"], ["big cat", "dog"]]),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_best_scores_are_those_of_the_best_of_all_thresholds(questions):
+    spans, doubts, golds = zip(*questions, strict=True)
+    tried = {"exact_match": [], "f1": []}
+    for threshold in (-10.0, *{*doubts}):  # a span is given where its doubt is at most the threshold
+        answers = [span if doubt <= threshold else "" for span, doubt in zip(spans, doubts, strict=True)]
+        exact, f1 = answer_shares(answers, golds, unanswerable=True)
+        # SQuAD's script: any span given to a question without answer is wrong, also "the", which normalises to "".
+        wrong = [bool(answer) and not gold for answer, gold in zip(answers, golds, strict=True)]
+        for name, shares in (("exact_match", exact), ("f1", f1)):
+            tried[name].append(sum(share for share, no in zip(shares, wrong, strict=True) if not no))
+    found = best_threshold_scores(spans, doubts, golds)
+    best = {name: 100 * max(sums) / len(spans) for name, sums in tried.items()}
+    assert found["best_exact"] == pytest.approx(best["exact_match"])
+    assert found["best_f1"] == pytest.approx(best["f1"])
+    assert found["best_em_and_f1"] == pytest.approx((best["exact_match"] + best["f1"]) / 2)
+
+
+def test_a_span_of_infinite_doubt_is_never_given():
+    assert best_threshold_scores(["cat"], [float("inf")], [["cat"]])["best_exact"] == 0.0
+    assert best_threshold_scores(["cat"], [-float("inf")], [["cat"]])["best_exact"] == 100.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,12 @@ from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
 from hf_stilts.kinds.spans import Search, search
-from hf_stilts.metrics.multilingual_qa.answers import Normalisation, answer_scores, answer_shares
+from hf_stilts.metrics.multilingual_qa.answers import (
+    Normalisation,
+    answer_scores,
+    answer_shares,
+    best_threshold_scores,
+)
 from hf_stilts.task import StiltsError
 
 # Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
@@ -30,6 +36,27 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
+
+
+class Answer(str):
+    """A prediction that says what else it could have been where questions may have no answer.
+
+    Attributes:
+        span: the best span, also where the prediction is "".
+        doubt: by how much the null answer's score is above the span's.
+    """
+
+    span: str
+    doubt: float
+
+    def __new__(cls, text: str, span: str, doubt: float) -> Answer:
+        """A string with two attributes."""
+        answer = super().__new__(cls, text)
+        answer.span, answer.doubt = span, doubt
+        return answer
+
+    def __getnewargs__(self) -> Any:
+        return str(self), self.span, self.doubt
 
 
 @dataclass(frozen=True)
@@ -149,7 +176,7 @@ class QuestionAnswering:
     def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[str]:
         """The best span over all windows of a row, as it stands in the context, without outer blanks.
 
-        With unanswerable questions it is "" where the lowest null score of the windows wins (SQuAD 2.0).
+        With unanswerable questions it is an `Answer`, "" where the lowest null score of the windows wins (SQuAD 2.0).
         """
         found = search(features, outputs, self.n_best, self.max_answer)
         best = np.full(len(rows), -np.inf, dtype=np.float32)
@@ -162,10 +189,16 @@ class QuestionAnswering:
         spans[answered] = np.where(
             np.isfinite(best[answered, None]), np.stack((found.spans.first, found.spans.last), axis=1)[winner, :, 0], 0
         )
-        silent = (_null_scores(found, len(rows)) - best > self.null_threshold) & self.may_be_silent(rows)
+        answers = [
+            context[first:last].strip()
+            for context, (first, last) in zip(rows["context"][:], spans.tolist(), strict=True)
+        ]
+        if not self.may_be_silent(rows):
+            return answers
+        doubts = (_null_scores(found, len(rows)) - best).tolist()
         return [
-            "" if quiet else context[first:last].strip()
-            for context, (first, last), quiet in zip(rows["context"][:], spans.tolist(), silent.tolist(), strict=True)
+            Answer("" if doubt > self.null_threshold else span, span, doubt)
+            for span, doubt in zip(answers, doubts, strict=True)
         ]
 
     def n_best_answers(self, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
@@ -188,13 +221,20 @@ class QuestionAnswering:
     def score(self, task: Task, predictions: Sequence[str], rows: Dataset) -> dict[str, float]:
         """`exact_match` and `f1`, SQuAD 1.1's; with unanswerable questions SQuAD 2.0's and both halves apart.
 
-        Nothing where no row has an answer, unless `nulls` says that this is meant.
+        `best_exact`, `best_f1` and their mean are those of the best null threshold, where the task's metric is one of
+        them; of predictions that are no `Answer`, the better of what they give and of silence. Nothing where no row
+        has an answer, unless `nulls` says that this is meant.
         """
         golds = _gold_texts(rows)
         unanswerable = self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
             return {}
-        return answer_scores(predictions, golds, unanswerable, self.normalisation, self.language)
+        scores = answer_scores(predictions, golds, unanswerable, self.normalisation, self.language)
+        if task.metric.startswith("best_"):
+            spans = [getattr(given, "span", given) for given in predictions]
+            doubts = [getattr(given, "doubt", -math.inf if given else math.inf) for given in predictions]
+            scores |= best_threshold_scores(spans, doubts, golds, self.normalisation, self.language)
+        return scores
 
     def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
         """What each question gained, the mean of exact match and F1, and could have gained, 1; float64 (rows, 2)."""

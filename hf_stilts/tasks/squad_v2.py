@@ -8,7 +8,7 @@ TASK = Task(
     config="squad_v2",
     revision="3ffb306f725f7d2ce8394bc1873b24868140c412",
     splits={"test": "validation"},
-    metric="em_and_f1",
+    metric="best_em_and_f1",
     license="cc-by-sa-4.0",
     paper="1806.03822",
 )

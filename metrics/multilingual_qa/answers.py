@@ -4,6 +4,7 @@ XTREME scores XQuAD and TyDiQA by SQuAD's English normalisation in every languag
 each language's articles and all punctuation marks of Unicode (Lewis et al. 2020, `mlqa_evaluation_v1.py`).
 """
 
+import math
 import re
 import string
 import sys
@@ -156,6 +157,45 @@ def answer_scores(
                 scores[f"{name}_exact"] = _percent([exact[place] for place in of_name])
                 scores[f"{name}_f1"] = _percent([f1[place] for place in of_name])
     return scores
+
+
+def best_threshold_scores(
+    spans: Sequence[str],
+    doubts: Sequence[float],
+    golds: Sequence[Sequence[str]],
+    normalisation: Normalisation = "squad",
+    language: str = "en",
+) -> dict[str, float]:
+    """`best_exact` and `best_f1` of SQuAD 2.0's script, and their mean `best_em_and_f1`, in percent.
+
+    Each is the highest score that one threshold can reach which decides for all questions whether the span or no answer
+    is given; never below that of silence. jiant selects by the mean, the main metric of SQuAD 2.0 in Phang et al. 2020.
+
+    Args:
+        spans: the best span for each question, whether it was given or not.
+        doubts: by how much no answer scored better than the span; inf never gives the span, -inf always.
+        golds: as in `answer_scores`, and so are the others.
+        normalisation: "squad" or "mlqa".
+        language: of the answers.
+
+    >>> best_threshold_scores(["cat", "dog", "fox"], [-1.0, 3.0, 2.0], [["cat"], [], ["a fox"]])["best_exact"]
+    100.0
+
+    Raises:
+        ValueError: as in `answer_scores`.
+    """
+    shares = answer_shares(spans, golds, True, normalisation, language)
+    ranked = sorted(range(len(spans)), key=lambda place: doubts[place])
+    best = {}
+    for name, share in zip(("best_exact", "best_f1"), shares, strict=True):
+        total = highest = float(sum(not gold for gold in golds))
+        for rank, place in enumerate(ranked, 1):
+            total += share[place] if golds[place] else -bool(spans[place])
+            # No threshold parts equal doubts, and none gives a span at infinite ones.
+            if doubts[place] < (doubts[ranked[rank]] if rank < len(ranked) else math.inf):
+                highest = max(highest, total)
+        best[name] = 100.0 * highest / len(golds)
+    return {**best, "best_em_and_f1": (best["best_exact"] + best["best_f1"]) / 2}
 
 
 def _percent(values: Sequence[float]) -> float:
