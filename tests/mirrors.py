@@ -30,7 +30,28 @@ def translated(count):
     return [{"sentence1": SENTENCES[number], "sentence2": f"{SENTENCES[number]} is"} for number in range(count)]
 
 
-ROWS = {"xquad": answered, "mlqa": answered, "squad_v1": answered, "udpos": tagged, "tatoeba": translated}
+def chosen(count):
+    return [
+        {
+            "premise": SENTENCES[number], "question": ("cause", "effect")[number % 2], "choice1": WORDS[number],
+            "choice2": WORDS[number + 1], "label": number % 2,
+        }
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def wanted(count):
+    return [
+        {"context": SENTENCES[number], "question": "what next", "label": str(1 + number % 3)}
+        | {f"answer{letter}": WORDS[(number + place) % 12] for place, letter in enumerate("ABC")}
+        for number in range(count)
+    ]
+
+
+ROWS = {
+    "xquad": answered, "mlqa": answered, "squad_v1": answered, "udpos": tagged, "tatoeba": translated,
+    "siqa": wanted, "copa": chosen, "xcopa": chosen,
+}  # fmt: skip
 
 
 def build(folder, parts, count=10):
@@ -41,7 +62,7 @@ def build(folder, parts, count=10):
         repository = mirror_folder(task, folder)
         for split, languages in splits.items():
             for code in languages:
-                config = task.config_for(code)
+                config = task.config_for(code) or "default"
                 path = repository / config / f"{task.split_for(split)}-00000-of-00001.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Dataset.from_list(ROWS[name](count)).to_parquet(path)

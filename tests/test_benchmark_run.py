@@ -114,6 +114,20 @@ def test_the_intermediate_checkpoint_is_the_start_and_the_encoder_of_retrieval(w
     assert table[table["task"] == "tatoeba"]["model"].iloc[0] == other
 
 
+def test_every_target_may_be_trained_by_an_adapter(world, tmp_path):
+    less = {**CHOSEN, "tasks": ["udpos", "xcopa"], "languages": ["de", "et"]}
+    stages = {task: {"train": ["en"], "validation": ["en"]} for task in ("siqa", "copa")}
+    scored = {"xcopa": {"test": ["et"]}, "udpos": {"train": ["en"], "validation": ["en"], "test": ["de", "et"]}}
+    world["data_dir"] = mirrors.build(tmp_path / "more", stages | scored)
+    table = run_benchmark("xtreme-r", out=tmp_path / "run", adapter="lora=4", **world, **less)
+    assert set(parts(table)) == {("udpos", "de"), ("udpos", "et"), ("xcopa", "et")}
+    for trained in ("udpos", "siqa-copa"):
+        files = {path.name for path in (tmp_path / "run" / "training" / trained).iterdir()}
+        assert "adapter_model.safetensors" in files and "model.safetensors" not in files
+    with pytest.raises(StiltsError, match="holds a run with adapter 'lora=4'; this one has None"):
+        run_benchmark("xtreme-r", out=tmp_path / "run", **world, **less)
+
+
 def test_averages_and_what_a_reader_should_know(world, tmp_path):
     table = run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
     found = benchmark_scores(table, "xtreme")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import STOCK_FLAGS, DataDir, Json, Limit, Namespace, Recipe, TextToText, split_list
+from hf_stilts.cli.options import STOCK_FLAGS, Adapter, DataDir, Json, Limit, Namespace, Recipe, TextToText, split_list
 from hf_stilts.task import StiltsError, load_task
 
 app = typer.Typer()
@@ -29,6 +29,7 @@ def evaluate(
     layer: Annotated[int | None, typer.Option(help="Hidden state for retrieval tasks, 0 = embeddings.")] = None,
     recipe: Recipe = "jiant",
     text_to_text: TextToText = False,
+    adapter: Adapter = None,
     label: Annotated[str | None, typer.Option(help="Benchmark: what tables call the start; seeds share one.")] = None,
     namespace: Namespace = None,
     data_dir: DataDir = None,
@@ -66,11 +67,12 @@ def evaluate(
             "out": output_dir,
             "train_limit": train_limit,
             "text_to_text": text_to_text,
+            "adapter": adapter,
         }
         _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
         return
     of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
-    of_benchmarks |= {"--output-dir": output_dir, "--text-to-text": text_to_text}
+    of_benchmarks |= {"--output-dir": output_dir, "--text-to-text": text_to_text, "--adapter": adapter}
     stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:
         raise StiltsError(

@@ -47,6 +47,7 @@ def run_benchmark(
     train_limit: int | None = None,
     layer: int | None = None,
     text_to_text: bool = False,
+    adapter: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
@@ -78,6 +79,7 @@ def run_benchmark(
         train_limit: at most so many rows are trained on.
         layer: hidden state for retrieval tasks. Default: the published one.
         text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
+        adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
         data_dir: local mirror of the data sets.
 
     Returns:
@@ -102,6 +104,7 @@ def run_benchmark(
         "split": split,
         "layer": layer,
         **({"text_to_text": True} if text_to_text else {}),
+        **({"adapter": adapter} if adapter else {}),
     }
     group = processes()
     if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
@@ -122,7 +125,7 @@ def run_benchmark(
         if trains:
             trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
                                model=None if init else model, limit=train_limit, data_dir=data_dir,
-                               text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
+                               adapter=adapter, text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
         source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
         source |= {"dev_score": trained["dev_score"]}
         metric = benchmark.metric(task)
@@ -220,10 +223,10 @@ def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:
     path = folder / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
-        other = [name for name in settings if before.get(name) != settings[name]]
+        other = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
         if other:
             raise StiltsError(
-                f"{folder} holds a run with {other[0]} {before.get(other[0])!r}; this one has {settings[other[0]]!r}. "
+                f"{folder} holds a run with {other[0]} {before.get(other[0])!r}; this one has {settings.get(other[0])!r}. "
                 "Nothing was done. Pass another --output-dir, or the same settings to go on."
             )
     elif write_it:
