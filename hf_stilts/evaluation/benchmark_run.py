@@ -227,7 +227,8 @@ def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:
         if other:
             raise StiltsError(
                 f"{folder} holds a run with {other[0]} {before.get(other[0])!r}; this one has "
-                f"{settings.get(other[0])!r}. Nothing was done. Pass another --output-dir, or the same settings to go on."
+                f"{settings.get(other[0])!r}. Nothing was done. Pass another --output-dir, or the same settings to go "
+                "on."
             )
     elif write_it:
         write(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
