@@ -220,16 +220,19 @@ def load_converter(name: str) -> Converter:
 
 
 def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]) -> dict[str, Any]:
-    known = [
-        each.name
+    known = {
+        each.name: each.default
         for each in inspect.signature(converter.convert).parameters.values()
         if each.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
+    }
     stray = [option for option in options if option not in known]
     if stray:
         raise StiltsError(
             f"Converter {name} has no option {stray[0]!r}. It has: {', '.join(known) or 'none'}. Drop it."
         )
+    for option, value in options.items():
+        if isinstance(known[option], bool) and not isinstance(value, bool):
+            raise StiltsError(f"Converter {name}: {option} is {value!r}; expected true or false (yes, no, 1, 0).")
     return dict(options)
 
 

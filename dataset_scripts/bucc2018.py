@@ -24,7 +24,8 @@ SPLITS = {"validation": "sample", "test": "training"}
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a split: all sentences of both sides, and the gold as pairs of line numbers that count from 1."""
-    return {split: _split(raw, f"{language}-en.{part}", language) for split, part in SPLITS.items()}
+    stems = {split: f"{language}-en.{part}" for split, part in SPLITS.items()}
+    return {split: _split(raw, stem, language) for split, stem in stems.items() if raw.find(f"{stem}.*")}
 
 
 def _split(raw: Raw, stem: str, language: str) -> Dataset:

@@ -29,7 +29,8 @@ SPLITS = {
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; `answerKey` is empty where the publisher keeps the answer."""
-    return {split: Dataset.from_list(_rows(raw, name), features=FEATURES) for split, name in SPLITS.items()}
+    files = {split: name for split, name in SPLITS.items() if raw.find(name)}
+    return {split: Dataset.from_list(_rows(raw, name), features=FEATURES) for split, name in files.items()}
 
 
 def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:

@@ -8,7 +8,10 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from hf_stilts.dataset_scripts.raw import Raw
 
-FILES = ("{language}/train", "{language}/dev", "{language}/test", "{language}_*-ud-*.iob2")
+FILES = (
+    *("{language}" + f"{mark}{part}" for mark in "/-" for part in ("train", "dev", "test")),
+    "{language}_*-ud-*.iob2",
+)
 SOURCE = "https://www.amazon.com/clouddrive/share/d3KGCRCIYwhKJF0H3eWA26hjg2ZCRhjpEQtDL70FSBN"
 CITATION = (
     "Pan et al. (2017), Cross-lingual Name Tagging and Linking for 282 Languages, ACL; split by Rahimi, Li and Cohn "
@@ -28,13 +31,15 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a sentence, the `de:` before each word taken off.
 
     Args:
-        raw: WikiANN's folders as they unpack (`de/train`: `de:token<TAB>tag`), or Universal NER's `de_*-ud-train.iob2`,
-            joined in the order of their file names. WikiANN's go first where both are.
+        raw: WikiANN's files, of each archive in a folder of its language or renamed as XTREME does it (`de/train`,
+            `de-train`: `de:token<TAB>tag`), or Universal NER's `de_*-ud-train.iob2`, joined in the order of their file
+            names. WikiANN's go first where both are.
         language: two-letter code.
     """
     splits = {}
     for split, part in SPLITS.items():
-        wikiann, iob2 = raw.find(f"{language}/{part}"), raw.find(f"{language}_*-ud-{part}.iob2")
+        wikiann = raw.find(f"{language}/{part}") or raw.find(f"{language}-{part}")
+        iob2 = raw.find(f"{language}_*-ud-{part}.iob2")
         read = (_wikiann(raw, file, language) for file in wikiann) if wikiann else (_iob2(raw, file) for file in iob2)
         sentences = [sentence for sentences in read for sentence in sentences]
         if sentences:

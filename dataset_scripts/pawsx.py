@@ -33,6 +33,7 @@ FEATURES = Features(
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id.
 
+    XTREME writes quotes as CSV has them, and its test files have lost the label.
     Where neither has training rows, they are those of XTREME's own translations, `en-de-translated.tsv`.
     """
     splits = {}
@@ -55,8 +56,13 @@ def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _xtreme(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, cells in raw.table(name, columns=3):
-        yield _row(raw, name, number, str(number), *cells)
+    for number, cells in raw.quoted_table(name):
+        if len(cells) == 2 and name.rpartition("/")[2].startswith(XTREME["test"]):
+            yield {"id": number, "sentence1": cells[0], "sentence2": cells[1], "label": -1}
+        elif len(cells) == 3:
+            yield _row(raw, name, number, str(number), *cells)
+        else:
+            raise raw.error(name, number, f"{len(cells)} columns", "3, separated by tabs")
 
 
 def _row(raw: Raw, name: str, number: int, each: str, first: str, second: str, label: str) -> dict[str, Any]:

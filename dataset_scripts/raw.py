@@ -78,6 +78,12 @@ class Raw:
                 raise self.error(name, number, f"{len(cells)} columns", f"{columns}, separated by tabs")
             yield number, cells
 
+    def quoted_table(self, name: str) -> Iterator[tuple[int, list[str]]]:
+        """Numbered rows of a file with tabs and quotes, as Python's `csv` writes it, and without a header."""
+        reader = csv.reader((line + "\n" for _, line in self.lines(name)), delimiter="\t")
+        for cells in reader:
+            yield reader.line_num, cells
+
     def translated_pairs(self, language: str, labels: Collection[str]) -> Iterator[tuple[int, list[str]]]:
         """Numbered (text, text, label) of XTREME's machine translations, `en-de-translated.tsv`; nothing without it.
 

@@ -23,26 +23,32 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """The language's questions, with ids that begin with its name (`swahili-...`), which is how the task knows them.
 
     Files of one language (`tydiqa-goldp-dev-swahili.json`, `swahili_tydiqa_dev.json`, XTREME's
-    `tydiqa.goldp.sw.train.json`, whose ids have lost the name) go before those of all languages.
+    `tydiqa.goldp.sw.train.json`) go before those of all languages. XTREME keeps the last number of an id alone, which
+    many questions share: they are numbered instead.
     """
     splits = {}
     for split, part in SPLITS.items():
         files = {file: _language_of(file) for file in raw.find(f"*tydiqa*{part}*.json")}
         own = [file for file, spoken in files.items() if spoken == language]
-        rows = list(_rows(raw, own or [file for file, spoken in files.items() if spoken is None], language))
+        rows = list(_rows(raw, own or [file for file, spoken in files.items() if spoken is None], language, split))
         if rows:
             splits[split] = Dataset.from_list(rows, features=FEATURES)
     return splits
 
 
-def _rows(raw: Raw, files: list[str], language: str) -> Iterator[dict[str, Any]]:
-    name = LANGUAGES[language].name.lower()
+def _rows(raw: Raw, files: list[str], language: str, split: str) -> Iterator[dict[str, Any]]:
+    name, seen = LANGUAGES[language].name.lower(), set[str]()
     for file in files:
-        for row in questions(raw, file):
+        for row in questions(raw, file, distinct=False):
             prefix, dash, _ = row["id"].partition("-")
-            if not (dash and prefix.isalpha()):
+            if row["id"].isdigit():
+                row["id"], prefix = f"{name}-{split}-{len(seen)}", name
+            elif not (dash and prefix.isalpha()):
                 row["id"], prefix = f"{name}-{row['id']}", name
+            if row["id"] in seen:
+                raise raw.error(file, "its questions", f"{row['id']} again", "every id once in a language's files")
             if prefix == name:
+                seen.add(row["id"])
                 yield row
 
 

@@ -16,14 +16,20 @@ FILES = ("multinli.train.{language}.tsv", *SPLITS.values(), TRANSLATED)
 SOURCE = "https://github.com/facebookresearch/XNLI (XNLI-1.0.zip, XNLI-MT-1.0.zip)"
 CITATION = "Conneau et al. (2018), XNLI: Evaluating Cross-lingual Sentence Representations, EMNLP."
 FEATURES = Features(
-    {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=list(TASK.labels))}
+    {
+        "id": Value("int32"),
+        "premise": Value("string"),
+        "hypothesis": Value("string"),
+        "label": ClassLabel(names=list(TASK.labels)),
+    }
 )
 
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair: those of `multinli.train.de.tsv`, and of German in `xnli.dev.tsv` and `xnli.test.tsv`.
 
-    Without the first, training rows are those of XTREME's own translations, `en-de-translated.tsv`.
+    Without the first, training rows are those of XTREME's own translations, `en-de-translated.tsv`. `id` is the place
+    among the pairs of the file, from 0, and so the same in every language, broken lines or not.
     """
     train = f"multinli.train.{language}.tsv"
     parts = {"train": _train(raw, train) if raw.find(train) else _translated(raw, language)}
@@ -34,19 +40,20 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 def _train(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
     for number, row in raw.records(name, ("premise", "hypo", "label")):
-        yield _row(raw, name, number, row["premise"], row["hypo"], row["label"])
+        place = number - 2  # after the header
+        yield {"id": place, **_row(raw, name, number, row["premise"], row["hypo"], row["label"])}
 
 
 def _translated(raw: Raw, language: str) -> Iterator[dict[str, Any]]:
     name = TRANSLATED.format(language=language)
     for number, cells in raw.translated_pairs(language, (*TASK.labels, *TASK.aliases)):
-        yield _row(raw, name, number, *cells)
+        yield {"id": number - 1, **_row(raw, name, number, *cells)}
 
 
 def _evaluated(raw: Raw, name: str, language: str) -> Iterator[dict[str, Any]]:
-    for number, row in raw.records(name, ("language", "gold_label", "sentence1", "sentence2")):
-        if row["language"] == language:
-            yield _row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])
+    rows = raw.records(name, ("language", "gold_label", "sentence1", "sentence2"))
+    for place, (number, row) in enumerate(each for each in rows if each[1]["language"] == language):
+        yield {"id": place, **_row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])}
 
 
 def _row(raw: Raw, name: str, number: int, premise: str, hypothesis: str, label: str) -> dict[str, Any]:

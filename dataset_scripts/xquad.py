@@ -29,13 +29,14 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     return {"validation": Dataset.from_list(list(questions(raw, f"xquad.{language}.json")), features=FEATURES)}
 
 
-def questions(raw: Raw, name: str, *, exact: bool = True) -> Iterator[dict[str, Any]]:
+def questions(raw: Raw, name: str, *, exact: bool = True, distinct: bool = True) -> Iterator[dict[str, Any]]:
     """Questions of a file in SQuAD's format, in its order.
 
     Args:
         raw: where the file is.
         name: its name.
         exact: whether every answer must stand in its context where it says, as it does not in machine translations.
+        distinct: whether every id may be there once only.
 
     Raises:
         StiltsError: a key is missing, an id is there twice, or an answer is not in its context where it says.
@@ -48,7 +49,7 @@ def questions(raw: Raw, name: str, *, exact: bool = True) -> Iterator[dict[str, 
                 where = f"data[{article}].paragraphs[{paragraph}]"
                 for question in text["qas"]:
                     row = _question(raw, name, question, text["context"], exact)
-                    if row["id"] in seen:
+                    if distinct and row["id"] in seen:
                         raise raw.error(name, where, f"question {row['id']} again", "every id once")
                     seen.add(row["id"])
                     yield row

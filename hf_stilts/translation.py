@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from hf_stilts.task import StiltsError
 
 # A translation longer than this is a loop: no pair of languages differs as much in tokens of one vocabulary.
 _LONGEST_RATIO, _LONGEST_MORE = 3, 32
+_LANGUAGE_TOKEN = re.compile(r">>\w+<<|<2\w+>")
 
 
 class ModelTranslator:
@@ -148,7 +150,7 @@ class ModelTranslator:
         for token in (f">>{iso3}<<", f">>{target}<<", f"<2{target}>"):
             if token in vocabulary:
                 return f"{token} ", {}
-        self._known(target, not any(token.startswith((">>", "<2")) and token[-1] in "<>" for token in vocabulary))
+        self._known(target, not any(_LANGUAGE_TOKEN.fullmatch(token) for token in vocabulary))
         if self.pair not in (None, (source, target)) and not self.prefix:
             raise StiltsError(
                 f"{self.name} has no tokens for languages, so it translates one pair, here "

@@ -136,6 +136,16 @@ def test_a_tokenizer_without_offsets_covers_whole_words(length):
             assert found == answers["text"][0]
 
 
+@pytest.mark.parametrize(("context", "answer"), [("139वें हिन्दी दिन", "हिन्दी"), ("এটি ঢাকা", "ঢাকা"), ("แมวนั่งอยู่", "นั่ง")])
+def test_vowel_signs_stay_with_their_letters(context, answer):
+    place = {"text": [answer], "answer_start": [context.index(answer)]}
+    rows = Dataset.from_list([{"id": "1", "question": "?", "context": context, "answers": place}])
+    kind, task, _ = kind_cases.built("question-answering")
+    feature = kind.features(task, rows, tiny.tokenizer("xlm"), max_length=64, train=False)[0]
+    found = context[feature["starts"][feature["start_positions"]] : feature["ends"][feature["end_positions"]]]
+    assert found == answer
+
+
 def test_words_of_scripts_without_blanks_are_signs():
     rows = Dataset.from_list(
         [{"id": "1", "question": "谁?", "context": "北京的猫3.5", "answers": {"text": ["猫"], "answer_start": [3]}}]

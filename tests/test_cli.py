@@ -130,6 +130,7 @@ def test_files_that_differ_from_the_published_ones_are_refused(mistake, raw, tmp
     [
         ("fused", "--option fused is not NAME=VALUE. Type for example: --option fused=false"),
         ("fuse=true", "udpos has no option 'fuse'. It has: fused"),
+        ("fused=nein", "udpos: fused is 'nein'; expected true or false"),
     ],
 )
 def test_a_wrong_option_is_told_the_right_one(mistake, raw, tmp_path, option, said):
@@ -145,11 +146,11 @@ def test_options_reach_the_converter(raw, tmp_path):
         "",
     ]
     (raw / "de_x-ud-test.conllu").write_text("\n".join(lines), encoding="utf-8")
-    for fused in ("true", "False"):
+    for fused, kept in (("true", "true"), ("False", "false"), ("no", "false")):
         out = tmp_path / fused
         run("data", "build", "udpos", "--raw", raw, "--out", out, "--option", f"fused={fused}", "--json")
         card = next(out.rglob("README.md")).read_text()
-        assert f"fused: {fused.lower()}" in card
+        assert f"fused: {kept}" in card
 
 
 def test_a_folder_without_an_outbox_says_which_one_is_meant(mistake, tmp_path):

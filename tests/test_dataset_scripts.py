@@ -152,7 +152,6 @@ BAD = [
     ("commonsenseqa", {"dev_rand_split.jsonl": f"{json.dumps(ITEM)}\n" * 2}, "line 2: found question c1 again"),
     ("commonsenseqa", {"dev_rand_split.jsonl": json.dumps({**ITEM, "answerKey": "F"})}, "line 1: found answer 'F'"),
     ("commonsenseqa", {"dev_rand_split.jsonl": json.dumps({"id": "c"})}, "line 1: found no 'question'; expected {id,"),
-    ("commonsenseqa", {"dev_rand_split.jsonl": None}, "No dev_rand_split.jsonl below"),
 ]  # fmt: skip
 
 

@@ -22,10 +22,13 @@ def built(name, tmp_path, **changes):
 def test_snli_in_its_three_forms(tmp_path):
     out = built("snli", tmp_path)
     assert load("snli", data_dir=out)[:] == {
-        "text": ["An owl sleeps."] * 2, "text_pair": ["A bird sleeps."] * 2, "label": [0, 1],
+        "id": ["0", "2"], "text": ["An owl sleeps."] * 2, "text_pair": ["A bird sleeps."] * 2, "label": [0, 1],
     }, "the pair without a gold label is gone"  # fmt: skip
-    assert load("snli", "validation", data_dir=out)[0] == {"text": 'An "owl', "text_pair": "A mouse", "label": 2}
-    assert load("snli", "test", data_dir=out)[0] == {"text": "Owls sleep .", "text_pair": "Birds sleep .", "label": 0}
+    pairs = [load("snli", split, data_dir=out)[0] for split in ("validation", "test")]
+    assert pairs == [
+        {"id": "0", "text": 'An "owl', "text_pair": "A mouse", "label": 2},
+        {"id": "0", "text": "Owls sleep .", "text_pair": "Birds sleep .", "label": 0},
+    ]
 
 
 def test_the_three_sources_of_anli_plus(tmp_path):
@@ -46,7 +49,7 @@ def test_hellaswag_begins_each_ending(tmp_path):
     out = built("hellaswag", tmp_path)
     endings = ["the owl eats it.", "the owl drives a bus.", "the owl reads.", "the owl melts."]
     row = load("hellaswag", data_dir=out)[0]
-    assert row == {"context": "A man holds a mouse.", "choices": endings, "label": 0}
+    assert row == {"id": "0", "context": "A man holds a mouse.", "choices": endings, "label": 0}
     assert load("hellaswag", "test", data_dir=out)["label"][:] == [3], "the published test part has no labels"
 
 
@@ -62,7 +65,8 @@ def test_siqa_counts_from_one(tmp_path):
     out = built("siqa", tmp_path)
     assert load("siqa", "validation", data_dir=out)["label"][:] == [2, 1]
     row = load("siqa", data_dir=out)[0]
-    assert row == {"context": "Ada fed the owl.", "question": "How is it?", "choices": ["full", "sad", "a"], "label": 0}
+    answers = {"choices": ["full", "sad", "a"], "label": 0}
+    assert row == {"id": "0", "context": "Ada fed the owl.", "question": "How is it?", **answers}
 
 
 @pytest.mark.parametrize("form", ["xml", "json"])
@@ -90,7 +94,7 @@ def test_copa_asks_in_words(form, tmp_path):
         changes = {"copa-dev.xml": None, "train.jsonl": json.dumps(rows[0]), "val.jsonl": json.dumps(rows[1])}
     out = built("copa", tmp_path, **changes)
     train, validation = load("copa", data_dir=out), load("copa", "validation", data_dir=out)
-    assert train[:] == {"context": ["It got wet."], "question": ["What was the cause?"],
+    assert train[:] == {"id": ["0"], "context": ["It got wet."], "question": ["What was the cause?"],
                         "choices": [["Sun.", "Rain."]], "label": [1]}  # fmt: skip
     assert validation[0]["question"] == "What was the effect?" and validation[0]["label"] == 0
 
@@ -117,10 +121,26 @@ def test_pawsx_trains_in_every_language(tmp_path):
     assert splits("pawsx", "de", out) == ("train", "validation") and splits("pawsx", "zh", out) == ("validation",)
 
 
+def test_pawsx_as_xtreme_writes_it(tmp_path):
+    files = {"dev-de.tsv": '"Das ""Haus"" steht"\tEin Haus\t1\n', "test-de.tsv": "Eule\tUhu\n"}
+    out = built("pawsx", tmp_path, **dict.fromkeys(INTERMEDIATE["pawsx"]), **files)
+    row = {"id": "1", "text": 'Das "Haus" steht', "text_pair": "Ein Haus", "label": 1}
+    assert load("pawsx", "validation", "de", data_dir=out)[:] == {name: [value] for name, value in row.items()}
+    assert load("pawsx", "test", "de", data_dir=out)["label"][:] == [-1], "XTREME keeps the labels of its test files"
+
+
+def test_a_broken_line_of_translated_nli_shifts_no_ids(tmp_path):
+    lines = [f"e{n}\th{n}\td{n}\tg{n}\tneutral" if n != 1 else "broken" for n in range(3)]
+    out = built("xnli", tmp_path, **dict.fromkeys(INTERMEDIATE["xnli"]), **{"en-de-translated.tsv": "\n".join(lines)})
+    rows = load("xnli_translate_train", "train", "de", data_dir=out)
+    assert rows["id"][:] == ["0", "2"] and rows["text"][:] == ["d0", "d2"]
+
+
 @pytest.mark.parametrize("name", ["xnli", "xnli_translate_train"])
 def test_translated_nli(name, tmp_path):
     out = built("xnli", tmp_path)
-    assert load(name, "train", "de", data_dir=out)[0] == {"text": "Eulen schlafen", "text_pair": "Vögel", "label": 2}
+    row = load(name, "train", "de", data_dir=out)[0]
+    assert row == {"id": "0", "text": "Eulen schlafen", "text_pair": "Vögel", "label": 2}
     with pytest.raises(FileNotFoundError, match="hf-stilts data build xnli --raw"):
         load(name, "train", "de", data_dir=tmp_path)
     assert [load(name, "validation", code, data_dir=out)["label"][:] for code in ("de", "en")] == [[1], [0]]
@@ -131,9 +151,9 @@ def test_supertags_of_the_parallel_meaning_bank(tmp_path):
     out = built("ccg", tmp_path)
     task = labelled("ccg", out)
     assert task.labels == ("np", "np/n", "s:dcl\\np", "unseen"), "of the training rows of all languages"
-    assert load("ccg", data_dir=out)[0] == {"tokens": ["Owls", "sleep"], "tags": [0, 2]}
+    assert load("ccg", data_dir=out)[0] == {"id": "0", "tokens": ["Owls", "sleep"], "tags": [0, 2]}
     # n/n is in no training row, so nobody can get it right; in `New~York` the tilde is a blank.
-    assert load("ccg", "validation", data_dir=out)[0] == {"tokens": ["New York", "sleep"], "tags": [3, 2]}
+    assert load("ccg", "validation", data_dir=out)[0] == {"id": "0", "tokens": ["New York", "sleep"], "tags": [3, 2]}
     assert load("ccg", "validation", "de", data_dir=out, limit=1)["tags"][:] == [[0, 2]]
 
 

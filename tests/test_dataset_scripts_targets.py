@@ -35,6 +35,7 @@ def rows_of(report, config, split):
 def test_premises_of_xcopa_are_asked_about_in_english(built, tmp_path):
     built("xcopa", **{"sw/val.sw.jsonl": lines(CHOICE) + "\n"})  # some of the published files end in an empty line
     assert load("xcopa", "validation", "sw", data_dir=tmp_path / "out")[0] == {
+        "id": "0",
         "context": "It rained.",
         "question": "What was the effect?",
         "choices": ["a", "b"],
@@ -102,6 +103,29 @@ def test_tydiqas_ids_get_their_language_back_where_xtreme_took_it(built):
     assert rows_of(report, "secondary_task", "train")["id"][:] == ["swahili--31-2"], "a language's own file goes first"
 
 
+def test_tydiqas_questions_are_numbered_where_xtreme_left_them_alike(built):
+    alike = squad({"context": "Bundi.", "qas": [question("0", "Bundi", 0), question("0", ".", 5)]})
+    report = built("tydiqa", languages=["sw"], **{"tydiqa.goldp.sw.train.json": alike})
+    assert rows_of(report, "secondary_task", "train")["id"][:] == ["swahili-train-0", "swahili-train-1"]
+
+
+def test_a_question_of_tydiqa_stands_in_one_file(built):
+    dev = squad({"context": "Bundi.", "qas": [question("swahili-3-1", "Bundi", 0)]})
+    with pytest.raises(StiltsError, match="swahili-3-1 again; expected every id once in a language's files"):
+        built("tydiqa", languages=["sw"], **{"swahili_tydiqa_dev.json": dev})
+
+
+def test_wikianns_files_as_xtreme_renames_them(built, tmp_path):
+    files = {f"de/{part}": None for part in ("train", "dev", "test")}
+    built("panx", **files, **{"de-test": "de:Neu\tB-LOC\n\n"})
+    assert load("panx", "test", "de", data_dir=tmp_path / "out")["tokens"][:] == [["Neu"]]
+
+
+def test_splits_whose_file_is_missing_are_not_written(built, tmp_path):
+    report = built("xcopa", **{"sw/test.sw.jsonl": None})
+    assert {part.split for part in report.parts if part.config == "sw"} == {"validation"}
+
+
 def test_every_language_answers_a_question_of_lareqa(built, tmp_path):
     built("lareqa")
     row = load("lareqa", "test", "en", data_dir=tmp_path / "out")[0]
@@ -133,7 +157,7 @@ def test_mentions_and_entities_of_mewslix(built, tmp_path):
     assert entities[0] == {"id": "Q1524", "text": "A city. Old.", "language": "el"}
     assert entities["id"][:] == ["Q1524", "Q2"]
     pair = load("mewslix_pairs", data_dir=tmp_path / "out")[0]
-    assert pair == {"query": "Athens: The (big) owl sat in { Athens } .", "candidate": "A city. Old."}
+    assert pair == {"id": "0", "query": "Athens: The (big) owl sat in { Athens } .", "candidate": "A city. Old."}
 
 
 def test_more_entities_than_are_held_at_once(built, monkeypatch):
@@ -150,7 +174,6 @@ ACROSS = mention() | {"mention_span": {"start": 35, "end": 43, "text": context()
 BAD = [
     ("xcopa", {"sw/val.sw.jsonl": lines(CHOICE | {"label": 2})}, "line 1: found question 'effect' with label 2"),
     ("xcopa", {"sw/val.sw.jsonl": lines({"premise": "x"})}, "line 1: found no 'choice1'; expected {premise, "),
-    ("xcopa", {"sw/test.sw.jsonl": None}, "No test.sw.jsonl below"),
     ("mlqa", {"dev/dev-context-de-question-de.json": squad({**OWL, "context": "Owl."})}, "question m1: found '.' at"),
     ("panx", {"de/dev": "de:Athen\tB-LOC\nde:x\n"}, "dev, line 2: found 'de:x' without a tag"),
     ("panx", {"de/dev": "de:Athen\tB-CITY\n"}, "dev, line 1: found tag 'B-CITY'; expected one of O, B-PER"),

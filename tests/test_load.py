@@ -58,7 +58,7 @@ def test_columns_are_renamed_and_others_dropped(mirror):
     rows = [{**row, "idx": 7} for row in rows_of(2, 0)]
     root = mirror.add("nyu-mll/glue", "mnli", {"train": rows, "validation_matched": rows[:1]}, features)
     train = load("mnli", data_dir=root)
-    assert train[0] == {"text": "p0", "text_pair": "h0", "label": 2}
+    assert train[0] == {"id": "0", "text": "p0", "text_pair": "h0", "label": 2}
     assert train.features["label"] == ClassLabel(names=list(NLI))
     assert len(load("mnli", "validation", data_dir=root)) == 1  # stored under another name
 
@@ -109,14 +109,15 @@ def test_ids_stay_where_the_task_names_no_labels(limit):
         task = Task(kind="multiple-choice", dataset="x/y", columns={"context": "premise", "choices": choices})
         if choices == "a":
             rows = rows.map(lambda row: {"a": [row["a"]] * 2}, remove_columns=["a"])
-        assert canonical(rows, task, limit=limit)[0] == {"context": "p", "choices": ["x", "x"], "label": 1}
+        found = canonical(rows, task, limit=limit)[0]
+        assert found == {"id": "0", "context": "p", "choices": ["x", "x"], "label": 1}
 
 
 def test_columns_may_be_gathered_and_swapped():
     columns = {"context": "question", "question": "context", "choices": ("b", "a"), "label": "label"}
     task = Task(kind="multiple-choice", dataset="x/y", columns=columns)
     stored = [{"question": "q", "context": "c", "a": "first", "b": "second", "label": 1}]
-    expected = {"context": "q", "question": "c", "choices": ["second", "first"], "label": 1}
+    expected = {"id": "0", "context": "q", "question": "c", "choices": ["second", "first"], "label": 1}
     assert canonical(Dataset.from_list(stored), task)[0] == expected
 
 
@@ -124,7 +125,7 @@ def test_a_mapped_column_does_not_stand_for_itself_as_well():
     # CommonsenseQA's `question` is the context; a second copy as `question` would ask the same thing twice.
     task = Task(kind="multiple-choice", dataset="x/y", columns={"context": "question"})
     rows = canonical(Dataset.from_list([{"question": "q", "choices": ["a"], "label": 0}]), task)
-    assert rows.column_names == ["context", "choices", "label"]
+    assert rows.column_names == ["id", "context", "choices", "label"]
 
 
 def keep_german(row):
@@ -222,7 +223,8 @@ def test_json_lines_serve_as_well_as_parquet(mirror):
     with gzip.open(root / "mteb/tatoeba-bitext-mining/deu-eng/test-0.jsonl.gz", "wt") as file:
         file.write(json.dumps({"sentence1": "Hund", "sentence2": "dog", "lang": "deu-eng"}) + "\n")
     for limit in (None, 1):
-        assert load("tatoeba", "test", "de", data_dir=root, limit=limit)[:] == {"source": ["Hund"], "target": ["dog"]}
+        found = load("tatoeba", "test", "de", data_dir=root, limit=limit)[0]
+        assert found == {"id": "0", "source": "Hund", "target": "dog"}
 
 
 def test_where_the_mirror_is(mirror, monkeypatch, tmp_path):

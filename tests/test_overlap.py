@@ -10,7 +10,7 @@ from language_rows import PAIRS, QUESTIONS, pair, question, store
 
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.load import load
-from hf_stilts.data.overlap import overlap
+from hf_stilts.data.overlap import hashes, overlap
 from hf_stilts.data.sentences import boundaries, normalised, sentences
 from hf_stilts.data.variety import write_made
 from hf_stilts.dataset_scripts import build
@@ -20,6 +20,14 @@ DATA = Path(os.environ.get("HF_STILTS_TEST_DATA", Path(__file__).parents[2] / "s
 TEST = Task(
     kind="bitext-retrieval", dataset="x/bitext", config="{language}", languages=("de", "th"), name="bitext"
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sentence", "counts"),
+    [("แมวนั่งอยู่ บนเสื่อ", True), ("猫 坐着", True), ("Das Haus", False), ("Ένα δύο", False), ("هو ذهب هناك", True)],
+)
+def test_a_blank_between_phrases_makes_no_words(sentence, counts):
+    assert bool(hashes(sentence, 3)) is counts
 
 
 @pytest.fixture

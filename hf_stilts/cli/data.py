@@ -76,4 +76,5 @@ def _options(pairs: list[str]) -> dict[str, Any]:
     options = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(options) != len(pairs):
         raise StiltsError(f"--option {' '.join(pairs)} is not NAME=VALUE. Type for example: --option fused=false")
-    return {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in options.items()}
+    known = {**dict.fromkeys(("true", "yes", "1"), True), **dict.fromkeys(("false", "no", "0"), False)}
+    return {name: known.get(value.lower(), value) for name, value in options.items()}

@@ -77,7 +77,12 @@ def named(task: Task, features: Features | None) -> Task:
 
 
 def canonical(
-    rows: Dataset | IterableDataset, task: Task, *, language: str | None = None, limit: int | None = None
+    rows: Dataset | IterableDataset,
+    task: Task,
+    *,
+    language: str | None = None,
+    limit: int | None = None,
+    number: str = "{}",
 ) -> Dataset:
     """Rows with the canonical columns of the task's kind, and no others but `id`.
 
@@ -90,6 +95,8 @@ def canonical(
         task: what the columns mean.
         language: drop the rows of other ones, where a configuration holds several (`task.language_of`).
         limit: at most so many rows, counted after `task.prepare` has dropped its own.
+        number: the `id` of rows that come without one: their number among the stored ones, from 0, in this form. It
+            names the same example in every language, whatever is dropped, chosen or shuffled later.
 
     Returns:
         A `Dataset` typed by `types(task)`.
@@ -102,9 +109,9 @@ def canonical(
     names = {column: _class_names(stored, mapping[column]) for column in _LABELS if task.labels and column in mapping}
     if isinstance(rows, Dataset) and limit is None and _only_renames(task, mapping, names):
         with _typed(task, stored, TypeError):
-            return _rename(rows, mapping, types(task))
+            return _numbered(_rename(rows, mapping, types(task)), task, number)
 
-    kept = (row for row in _converted(rows, _converter(task, mapping, names, language)) if row is not None)
+    kept = (row for row in _converted(rows, _converter(task, mapping, names, language), number) if row is not None)
     first = list(itertools.islice(kept, limit or 1))
     if not first:
         where, choose = (f" in language {language!r}", "language or split") if task.language_of else ("", "split")
@@ -115,7 +122,7 @@ def canonical(
     features = Features({column: kind for column, kind in types(task).items() if column in first[0]})
     _require(task, features)
     known = {"task": task, "mapping": mapping, "names": names, "language": language}
-    known |= {"columns": list(features), "code": _code(task)}
+    known |= {"columns": list(features), "number": number, "code": _code(task)}
     with _typed(task, stored):
         if limit is not None:
             return Dataset.from_list(first, features=features)
@@ -193,14 +200,22 @@ def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
     return renamed if renamed.features == features else renamed.cast(features)
 
 
+def _numbered(rows: Dataset, task: Task, number: str) -> Dataset:
+    if "id" in rows.column_names or task.kind in _CORPORA:
+        return rows
+    return rows.add_column("id", [number.format(place) for place in range(len(rows))]).select_columns(
+        ["id", *rows.column_names]
+    )
+
+
 def _converter(
     task: Task, mapping: Mapping, names: dict[str, list[str] | None], language: str | None
-) -> Callable[[Row], Row | None]:
-    """One stored row -> one canonical row, or None where `task.prepare` drops it."""
+) -> Callable[[Row, str], Row | None]:
+    """One stored row and its number -> one canonical row, or None where `task.prepare` drops it."""
     used = {column for columns in mapping.values() for column in _as_tuple(columns)}
     known = types(task)
 
-    def convert(row: Row) -> Row | None:
+    def convert(row: Row, number: str) -> Row | None:
         if language and task.language_of and task.language_of(row) != language:
             return None
         new = {
@@ -219,6 +234,7 @@ def _converter(
         for column in _LABELS:
             if column in new:
                 new[column] = _each(new[column], partial(_label_id, task))
+        new = {"id": number, **new}
         found = {column: new[column] for column in known if column in new}
         wrong = [
             column for column in found if isinstance(known[column], List) != isinstance(found[column], list | tuple)
@@ -234,13 +250,13 @@ def _converter(
 
 
 def _converted(
-    rows: Iterable[Row], convert: Callable[[Row], Row | None], numbers: Iterable[int] | None = None
+    rows: Iterable[Row], convert: Callable[[Row, str], Row | None], number: str, places: Iterable[int] | None = None
 ) -> Iterator[Row | None]:
-    for number, row in zip(itertools.count() if numbers is None else numbers, rows, strict=False):
+    for place, row in zip(itertools.count() if places is None else places, rows, strict=False):
         try:
-            yield convert(row)
+            yield convert(row, number.format(place))
         except StiltsError as error:
-            raise StiltsError(f"Row {number} (the first is 0): {error}") from error
+            raise StiltsError(f"Row {place} (the first is 0): {error}") from error
 
 
 def _batch(
@@ -252,11 +268,13 @@ def _batch(
     names: dict[str, list[str] | None],
     language: str | None,
     columns: list[str],
+    number: str,
     code: str,
 ) -> dict[str, list[Any]]:
     """Convert a batch; `code` is not read: it makes the cache of `Dataset.map` notice an edited `prepare`."""
     rows = (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
-    kept = [row for row in _converted(rows, _converter(task, mapping, names, language), indices) if row is not None]
+    convert = _converter(task, mapping, names, language)
+    kept = [row for row in _converted(rows, convert, number, indices) if row is not None]
     return {column: [row[column] for row in kept] for column in columns}
 
 

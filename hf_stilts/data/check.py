@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hf_stilts.data.load import load, splits
+from hf_stilts.data.load import load, served, splits
 from hf_stilts.task import StiltsError, Task, load_task
 
 
@@ -61,7 +61,7 @@ def check(
 
     Args:
         task: a task or its name.
-        languages: two-letter codes; all of the task's when None.
+        languages: two-letter codes; when None all of the task's that the Hub or the mirror serves.
         limit: rows of each split; None for all.
         data_dir: as for `hf_stilts.data.load.load`.
 
@@ -69,7 +69,8 @@ def check(
         ConnectionError: the Hub cannot be reached. Every other fault is in the report.
     """
     task = load_task(task)
-    found = (each for language in languages or task.languages for each in _language(task, language, limit, data_dir))
+    chosen = languages or served(task, data_dir)
+    found = (each for language in chosen for each in _language(task, language, limit, data_dir))
     return CheckReport(task.name, tuple(found))
 
 

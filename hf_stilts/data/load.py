@@ -39,8 +39,10 @@ def load(
         exclude: exclusion list (`hf-stilts data overlap`); the rows that it names are left out before `limit` counts.
 
     Returns:
-        The columns of `hf_stilts.task.KINDS[task.kind]`, and `id` where there is one. Labels and tags are ids into
-        `task.labels` (`ClassLabel`); -1 says that a row has no gold label.
+        The columns of `hf_stilts.task.KINDS[task.kind]`, and `id`, but for kinds whose rows are whole corpora. Where
+        the data set has no ids, it is the number of the stored row, from 0 (`r2-17` where several splits are joined,
+        `mnli-17` of a task that is made of others). Labels and tags are ids into `task.labels` (`ClassLabel`); -1 says
+        that a row has no gold label.
 
     Raises:
         StiltsError: the task does not have this language or split, or its rows do not have the form that it declares.
@@ -61,7 +63,11 @@ def load(
         source = source_of(task, language, data_dir)
         stored = _stored_splits(task, split, language, splits_of(source))
         shared = zip(stored, _shares(limit, len(stored)), strict=True)
-        rows = [_read(task, source, name, language, share) for name, share in shared if share != 0]
+        rows = [
+            _read(task, source, name, language, share, "{}" if len(stored) == 1 else f"{name}-{{}}")
+            for name, share in shared
+            if share != 0
+        ]
         return rows[0] if len(rows) == 1 else datasets.concatenate_datasets(rows)
 
 
@@ -77,6 +83,8 @@ def load_parts(
     found = []
     for source, share in zip(task.sources, _shares(limit, len(task.sources)), strict=True):
         rows = canonical(load(source, split, language, limit=share or limit, data_dir=data_dir), task)
+        keys = [f"{source.name}-{key}" for key in rows["id"]]
+        rows = rows.remove_columns("id").add_column("id", keys)
         found.append(rows if share is None else rows.select(range(min(share, len(rows)))))
     return found
 
@@ -87,16 +95,21 @@ def _shares(limit: int | None, count: int) -> list[int | None]:
 
 
 def _read(
-    task: Task, source: Configuration | datasets.DatasetBuilder, split: str, language: str, limit: int | None
+    task: Task,
+    source: Configuration | datasets.DatasetBuilder,
+    split: str,
+    language: str,
+    limit: int | None,
+    number: str,
 ) -> datasets.Dataset:
     stream = limit is not None
     builder = source.builder(split, stream=stream) if isinstance(source, Configuration) else source
     if stream:
-        return canonical(builder.as_streaming_dataset(split), task, language=language, limit=limit)
+        return canonical(builder.as_streaming_dataset(split), task, language=language, limit=limit, number=number)
     with progress_bars(builder.info.download_size):
         # Sizes in a card are often older than the files beside it; the revision or digest says what the files are.
         builder.download_and_prepare(verification_mode="no_checks")
-        return canonical(builder.as_dataset(split), task, language=language)
+        return canonical(builder.as_dataset(split), task, language=language, number=number)
 
 
 def labelled(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> Task:

@@ -12,9 +12,10 @@ from typing import Any
 from datasets import Dataset
 
 from hf_stilts.data.exclusion import Excluded, Exclusion
-from hf_stilts.data.load import data_revision, load, splits
+from hf_stilts.data.load import data_revision, load, served, splits
 from hf_stilts.data.sentences import RULE, normalised, sentences
 from hf_stilts.data.variety import row_keys, text_columns
+from hf_stilts.data.words import runs
 from hf_stilts.task import StiltsError, Task, load_task
 
 
@@ -124,7 +125,7 @@ def _held_out(
     task: Task, languages: Sequence[str] | None, minimum: int, data_dir: str | os.PathLike[str] | None
 ) -> Iterator[int]:
     """Hashes of the sentences of an evaluation set."""
-    for language in languages or task.languages:
+    for language in languages or served(task, data_dir):
         if languages and language not in task.languages:  # asked for several sets, which need not have it all
             continue
         for split in splits(task, language, data_dir):
@@ -172,9 +173,11 @@ def _sentences(text: str) -> list[str]:
 
 
 def _length(sentence: str) -> int:
-    """Words; where there are no blanks, as in Chinese or Thai, characters."""
+    """Words; in scripts that put no blanks between them, as Chinese or Thai, characters."""
     words = len(sentence.split())
-    return words if words > 1 or sentence.isascii() else len(sentence)
+    if sentence.isascii():
+        return words
+    return words + sum(run.end - run.start - 1 for run in runs(sentence) if run.unspaced)
 
 
 def _texts(rows: Dataset, columns: Iterable[str]) -> Iterator[tuple[int, str]]:

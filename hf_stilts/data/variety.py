@@ -20,6 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, List, SplitDict, SplitInfo, Value
+from datasets.info import DatasetInfosDict
+from huggingface_hub import DatasetCard
 
 from hf_stilts.data.canonical import COLUMNS, types
 from hf_stilts.data.mirror import CARD, describe, read_card, write
@@ -113,7 +115,8 @@ def text_columns(kind: str) -> tuple[str, ...]:
 def row_keys(rows: Dataset) -> list[str]:
     """What names each row among those of its split in every language: its id, or else its number, from 0.
 
-    Rows that were made from others keep their key, so one list of keys excludes an example in all its languages.
+    Rows of `load` have an id, and rows that were made from others keep it, so one list of keys excludes an example in
+    all its languages.
     """
     return list(map(str, rows["id"])) if "id" in rows.column_names else list(map(str, range(len(rows))))
 
@@ -175,32 +178,49 @@ def write_made(
         task: what they were made from; its name, labels and licence go with them.
         tag: what they are.
         splits: canonical split -> canonical rows with `id`; read once, kept nowhere.
-        out: the mirror; what else it holds stays.
+        out: the mirror; what else it holds stays, other splits of the tag included.
         made: from what and how, for the card.
 
     Returns:
-        Rows of each split.
+        Rows of each split that was written.
 
     Raises:
-        StiltsError: a split has no row.
+        StiltsError: a split has no row, or the mirror holds others that were made from other data or in another way.
     """
     repository = _repository(task, out)
     repository.mkdir(parents=True, exist_ok=True)
+    card = read_card(repository / CARD)
+    before = (card.data.get(MADE) or {}).get(tag)
+    there = _splits_of(card, tag) if before is not None else {}
+    kept = {split: info for split, info in there.items() if split not in splits}
+    if kept and before != dict(made):
+        raise StiltsError(
+            f"{repository / tag} holds {', '.join(kept)}, made otherwise ({before}) than now ({dict(made)}). Nothing "
+            f"was written. Make all splits at once (--splits {','.join([*kept, *splits])}), or choose another --out."
+        )
     unfinished = Path(tempfile.mkdtemp(prefix=f".{tag}.", dir=repository))
     try:
-        infos, features = {}, None
+        infos, features = dict(kept), None
         for split, rows in splits.items():
             infos[split], features = _write_parquet(task, split, iter(rows), unfinished / _file(split))
         if (repository / tag).exists():
             (repository / tag).replace(unfinished / "old")
         (unfinished / "new").mkdir()
-        for split in infos:
+        for split in splits:
             (unfinished / _file(split)).replace(unfinished / "new" / _file(split))
+        for split in kept:
+            shutil.copyfile(unfinished / "old" / _file(split), unfinished / "new" / _file(split))
         (unfinished / "new").replace(repository / tag)
     finally:
         shutil.rmtree(unfinished)
     _write_card(task, tag, repository, DatasetInfo(features=features, splits=SplitDict(infos)), made)
-    return {split: int(info.num_examples or 0) for split, info in infos.items()}
+    return {split: int(infos[split].num_examples or 0) for split in splits}
+
+
+def _splits_of(card: DatasetCard, tag: str) -> dict[str, SplitInfo]:
+    """Splits of a tag that lie there already."""
+    info = DatasetInfosDict.from_dataset_card_data(card.data).get(tag)
+    return dict(info.splits or {}) if info else {}
 
 
 def _write_parquet(task: Task, split: str, rows: Iterator[Mapping[str, Any]], path: Path) -> tuple[SplitInfo, Features]:

@@ -197,4 +197,4 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
         return repr((type(tokenizer).__name__, tokenizer.init_kwargs, sorted(tokenizer.get_vocab().items())))
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    return str(tokenizer.backend_tokenizer.to_str())
+    return f"{tokenizer.truncation_side} {tokenizer.backend_tokenizer.to_str()}"

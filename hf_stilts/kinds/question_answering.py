@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import regex
 import torch
 from numpy.typing import NDArray
 from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
@@ -28,8 +28,9 @@ from hf_stilts.task import StiltsError
 # Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
 # whether a token is of the question (0), of the context (1) or of neither.
 Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[int | None]]]
-# A run of letters and digits, a mark by itself, or one sign of a script without blanks (Chinese, Japanese).
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+# A run of letters with their signs and digits, a mark by itself, or one letter of a script without blanks.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+_WORD = regex.compile(rf"(?V1)[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+|\S")
 
 if TYPE_CHECKING:
     from datasets import Dataset
