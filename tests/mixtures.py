@@ -74,7 +74,7 @@ if __name__ == "__main__":
     folder, per_step, accumulation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     run = mixture(
         folder, model=str(folder / "public"), batch_sizes=per_step,
-        args={"gradient_accumulation_steps": accumulation, "max_grad_norm": 1e9, "save_strategy": "no"},
+        args={"gradient_accumulation_steps": accumulation, "max_grad_norm": 1e9, "gradient_checkpointing": True},
     )  # fmt: skip
     run.train()
     scores = run.evaluate()

@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, TrainingArguments
 
+from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.retrieval import encode
 from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.adapters import Adapter, check_base, find_adapter, lora_config, split_off, stacked
+from hf_stilts.training.adapters import Adapter, find_adapter, lora_config, split_off, stacked
+from hf_stilts.training.descent import check_start
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.encoder import load_body, load_intermediate, load_trained, with_fresh_head
 from hf_stilts.training.heads import load_checkpoint
@@ -302,7 +304,7 @@ def test_wrong_use_is_refused(tmp_path, public, trained):
     other = tiny.save(tmp_path / "other")
     with pytest.raises(StiltsError, match=r"is an adapter of .*public; .*other was asked for"):
         trainer(tmp_path / "x", {"init": adapter, "model": other}, phase=TargetTrainer)
-    check_base(adapter, None, public)
+    check_start(resolve(adapter), public)
     with pytest.raises(StiltsError, match=r"embeddings are frozen already: compact_vocabulary saves nothing"):
         trainer(tmp_path / "x", public, compact_vocabulary=True)
     with pytest.raises(StiltsError, match="use_dora=True cannot be stacked.*Leave out adapter="):

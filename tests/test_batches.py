@@ -46,6 +46,19 @@ def test_every_batch_is_of_one_pair_of_languages_and_holds_an_example_once(count
     assert (plan == composed([range(count) for count in counts], share, batch_size).plan(epoch)).all()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_workers_that_live_on_compose_every_epoch_anew(workers):
+    data = composed([range(20), range(20)], 0.5, 4)
+    settings = {"num_workers": workers, "persistent_workers": bool(workers), "collate_fn": list}
+    loader = torch.utils.data.DataLoader(data, batch_size=4, **settings)
+    for epoch in range(3):
+        data.set_epoch(epoch)
+        seen = [pair["input_ids"] for batch in loader for pair in batch]
+        # Language n has the examples in their order: row and example are the same number.
+        plan = data.plan(epoch).tolist()
+        assert seen == [[[query, example], [candidate + 100, example]] for example, query, candidate in plan]
+
+
 def test_pairs_are_read_from_both_languages():
     """Language 0 has the examples a b c, language 1 has c b a: row 0 of one translates row 2 of the other."""
     data = composed(["abc", "cba"], 1.0, 3)

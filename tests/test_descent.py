@@ -2,8 +2,10 @@
 
 import pytest
 import tiny
+from test_trainer import PAIRS
 
-from hf_stilts import load_intermediate
+from hf_stilts import TargetTrainer, load_intermediate
+from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
 from hf_stilts.task import StiltsError
 
 
@@ -26,3 +28,22 @@ def test_the_same_shape_with_other_tokens_is_refused(tmp_path):
     file.write_text(file.read_text(encoding="utf-8").replace('"▁house"', '"▁horse"'), encoding="utf-8")
     with pytest.raises(StiltsError, match="its tokenizer has"):
         load_intermediate(child, base=base)
+
+
+def test_a_target_training_asks_as_well(tmp_path):
+    bert, other = tiny.save(tmp_path / "bert", "bert"), tiny.save(tmp_path / "other")
+    with pytest.raises(StiltsError, match="does not descend from .*bert: its model_type is xlm-roberta, not bert"):
+        TargetTrainer(bert, init=other, task=PAIRS)
+
+
+def test_a_parent_whose_name_ends_alike_is_another_model(tmp_path):
+    child, base = tmp_path / "child", tiny.save(tmp_path / "bert-base")
+    tiny.save(child, num_hidden_layers=3)
+    for parent, fits in (("org/distilbert-base", False), ("org/bert-base", True)):
+        record = Record(phase="intermediate", tasks=(), parent=ParentModel(id=parent, commit="a" * 40))
+        (child / RECORD_FILE).write_text(record.to_json())
+        if fits:
+            assert load_intermediate(str(child), base=base)
+        else:
+            with pytest.raises(StiltsError, match="num_hidden_layers is 3, not 2"):
+                load_intermediate(str(child), base=base)

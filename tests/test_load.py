@@ -293,6 +293,7 @@ def test_bucc_gold_becomes_ids(mirror):
     [
         ("udpos", "udpos.German", {"tokens": ["a", "b"], "pos_tags": [0]}, "2 tokens with 1 tags"),
         ("udpos", "udpos.German", {"tokens": ["a"], "pos_tags": [17]}, "label 17"),
+        ("tatoeba", "deu-eng", {"sentence1": None, "sentence2": "x"}, "source is missing; expected text"),
         (
             "xquad",
             "xquad.de",

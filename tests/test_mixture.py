@@ -163,6 +163,27 @@ def test_rows_of_one_task_are_scored_against_themselves(tmp_path):
     assert predicted.metrics["test_accuracy"] == 100 * hits / 5
 
 
+def test_evaluating_turns_to_no_other_task(tmp_path):
+    run = mixture(tmp_path, (PAIRS, TAGS, CHOICES))
+    run.turn_to("tags")
+    for asked in (None, "choices", rows(TAGS), {"one": rows(TAGS)}):
+        run.evaluate(asked)
+        assert (run.task.name, run.collator.current) == ("tags", "tags")
+    with pytest.raises(StiltsError, match="'spans' is not in the mixture. Name one of its tasks: pairs, tags, choices"):
+        run.evaluate("spans")
+
+
+def test_arguments_serve_for_a_second_mixture(tmp_path):
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, num_train_epochs=1, per_device_train_batch_size=4)
+    for count, steps in ((8, 4), (16, 8)):
+        data = {task.name: rows(task, count) for task in (PAIRS, TAGS)}
+        given = {"train_dataset": data, "eval_dataset": data}
+        run = MixtureTrainer(public(tmp_path), args, tasks=(PAIRS, TAGS), **given)
+        assert run.args.max_steps == steps
+        run = MixtureTrainer(public(tmp_path), args, tasks=(PAIRS, TAGS), limit=3, **given)
+        assert len(run.members["tags"].features) == 3
+
+
 def test_the_best_checkpoint_is_kept_and_training_stops_early(tmp_path):
     """The aggregate is made to rise to step 4 and to fall from there on; with a patience of 2 it ends at step 8."""
     run = mixture(
@@ -275,6 +296,8 @@ def test_figures_of_a_mixture_are_those_of_its_tasks():
         ({"sampler": "pairs=1"}, "the mixture's tasks are pairs, tags"),
         ({"aggregate": {"mnli": 1}}, "no set of weights for pairs, tags"),
         ({"batch_sizes": {"mnli": 1}}, "batch_sizes names mnli"),
+        ({"compute_metrics": print}, "compute_metrics= is each task's own"),
+        ({"max_length": 4000}, "max_length=4000 is more than"),
         ({"languages": {"mnli": "de"}}, "languages names mnli; the mixture's tasks are pairs, tags"),
         ({"eval_dataset": {"pair": None}}, "eval_dataset names pair"),
         ({"tasks": [PAIRS, TAGS], "text": "folder"}, "no task that reads it. Add fill_mask"),

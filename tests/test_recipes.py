@@ -59,7 +59,8 @@ def test_a_value_behind_an_equals_sign_is_the_same_flag():
     flags = ["--output-dir=runs/a-b", "--learning_rate=3e-4", "--eval-steps=7"]
     args = arguments(figures, flags)
     assert (args.output_dir, args.learning_rate) == ("runs/a-b", 3e-4)
-    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), main_metrics=("accuracy",))
+    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), eval_dataset=None)
+    fixed.main_metrics = ("accuracy",)
     fixed.add_callback = lambda callback: None
     evaluate_within(fixed, figures, _names(flags))
     assert (args.eval_steps, args.save_steps) == (7, 30)  # 320 rows, 32 a batch, 3 epochs
@@ -78,7 +79,8 @@ def test_a_value_behind_an_equals_sign_is_the_same_flag():
 def test_the_best_is_kept_where_it_is_saved(flags, selects, warned, caplog):
     figures = recipe("jiant", load_task("mnli"))
     args, stops = arguments(figures, ["--output_dir", "x", *flags]), []
-    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), main_metrics=("accuracy",))
+    fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), eval_dataset=None)
+    fixed.main_metrics = ("accuracy",)
     fixed.add_callback = stops.append
     with caplog.at_level(logging.WARNING, "hf_stilts"):
         evaluate_within(fixed, figures, _names(flags))

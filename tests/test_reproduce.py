@@ -5,7 +5,7 @@ import pytest
 from hf_stilts.hub.checkpoints import Checkpoint
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.task import StiltsError
-from hf_stilts.training.reproduce import _task
+from hf_stilts.training.reproduce import _arguments, _task
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,12 @@ def test_a_record_of_rows_that_the_hub_does_not_have(recipe, message):
     record = Record(phase="intermediate", tasks=(source,), languages=("en",), recipe=settings)
     with pytest.raises(StiltsError, match=message):
         _task(Checkpoint("me/model", commit="0" * 40, record=record), record, 10, None)
+
+
+def test_the_seed_is_the_one_of_then_zero_included(tmp_path):
+    recipe = {"use_cpu": True}
+    assert _arguments(Record(phase="intermediate", tasks=(), seed=0, recipe=recipe), tmp_path).seed == 0
+    assert _arguments(Record(phase="intermediate", tasks=(), recipe=recipe), tmp_path).seed == 42
+    record = Record(phase="intermediate", tasks=(), recipe={**recipe, "processes": 2})
+    with pytest.raises(StiltsError, match="trained by 2 processes; here is 1.*torchrun --nproc_per_node 2"):
+        _arguments(record, tmp_path)

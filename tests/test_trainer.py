@@ -158,3 +158,27 @@ def test_the_seed_decides_the_fresh_head(tmp_path):
     heads = [trainer(tmp_path, seed=seed).model.classifier.out_proj.weight.clone() for seed in (3, 3, 4)]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
+
+
+def test_several_sets_of_rows_are_evaluated_at_once(tmp_path):
+    run = trainer(tmp_path)
+    scores = run.evaluate({"en": rows(PAIRS), "de": rows(PAIRS, 4)})
+    assert {"eval_en_accuracy", "eval_de_accuracy", "eval_de_loss"} <= {*scores}
+    assert scores["eval_de_accuracy"] == run.evaluate(rows(PAIRS, 4))["eval_accuracy"]
+
+
+def test_a_limit_holds_for_rows_that_are_given(tmp_path):
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True)
+    given = {"train_dataset": rows(PAIRS), "eval_dataset": rows(PAIRS)}
+    run = IntermediateTrainer(tiny.save(tmp_path / "public"), args, task=PAIRS, limit=3, **given)
+    assert len(run.train_dataset) == len(run.train_rows) == 3
+
+
+def test_windows_beyond_the_positions_are_refused(tmp_path):
+    given = {"train_dataset": rows(PAIRS), "eval_dataset": rows(PAIRS)}
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True)
+    public = tiny.save(tmp_path / "public")
+    longest = tiny.config().max_position_embeddings - 2
+    assert IntermediateTrainer(public, args, task=PAIRS, max_length=longest, **given).max_length == longest
+    with pytest.raises(StiltsError, match=f"max_length={longest + 1} is more than the {longest} tokens"):
+        IntermediateTrainer(public, args, task=PAIRS, max_length=longest + 1, **given)

@@ -10,6 +10,8 @@ from typing import Any
 from hf_stilts.data.load import load, served, splits
 from hf_stilts.task import StiltsError, Task, load_task
 
+_TEXTS = ("text", "text_pair", "context", "question", "source", "target", "query", "candidate")
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -80,6 +82,9 @@ def fault(row: dict[str, Any]) -> str:
     >>> fault({"tokens": ["a", "b"], "tags": [0]})
     '2 tokens with 1 tags; expected as many, and one at least'
     """
+    missing = next((column for column in _TEXTS if column in row and row[column] is None), None)
+    if missing:
+        return f"{missing} is missing; expected text"
     if "tokens" in row and not 0 < len(row["tokens"]) == len(row["tags"]):
         return f"{len(row['tokens'])} tokens with {len(row['tags'])} tags; expected as many, and one at least"
     if "choices" in row and row["label"] not in range(-1, len(row["choices"])):

@@ -25,6 +25,7 @@ Batch = dict[str, list[Any]]
 # What models read beside the tokenizer's own columns; -100 is the class that torch's cross entropy leaves out.
 TARGETS = ("labels", "start_positions", "end_positions")
 IGNORED = -100
+_SKIPPING = ("xlm-roberta", "roberta", "camembert")  # their positions begin behind the padding's index
 
 
 def map_rows(
@@ -139,8 +140,24 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple
 def readable_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Longest window, in tokens, that both the position embeddings and the tokenizer allow."""
     positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    skipped = 2 if model.config.model_type in ("xlm-roberta", "roberta", "camembert") else 0  # up to padding_idx + 1
+    skipped = 2 if model.config.model_type in _SKIPPING else 0
     return int(min(positions - skipped, tokenizer.model_max_length))
+
+
+def check_length(model: PreTrainedModel, max_length: int | None) -> None:
+    """Refuse windows that are longer than the model's table of positions, which end in an IndexError in mid-training.
+
+    Raises:
+        StiltsError: they are; the message says how long they may be.
+    """
+    tables = (each for name, each in model.named_parameters() if name.endswith("position_embeddings.weight"))
+    rows = next((len(table) for table in tables), None)
+    skipped = 2 if model.config.model_type in _SKIPPING else 0
+    if max_length is not None and rows is not None and max_length > rows - skipped:
+        raise StiltsError(
+            f"max_length={max_length} is more than the {rows - skipped} tokens that {type(model).__name__} has "
+            f"positions for. Pass {rows - skipped} or less."
+        )
 
 
 def first_output(outputs: Any) -> torch.Tensor:

@@ -99,20 +99,6 @@ def find_adapter(source: str, revision: str | None = None) -> Adapter | None:
     return Adapter(found, safetensors.torch.load_file(weights))
 
 
-def check_base(source: str, revision: str | None, model: str | None) -> None:
-    """Refuse an adapter that was trained on another model than the one that is asked for.
-
-    Raises:
-        StiltsError: it was; the message names both.
-    """
-    adapter = find_adapter(source, revision) if model else None
-    if adapter is not None and adapter.base != model:
-        raise StiltsError(
-            f"{source} is an adapter of {adapter.base}; {model} was asked for, whose weights it does not fit. "
-            f"Leave out model=, or pass model={adapter.base!r}."
-        )
-
-
 def lora_config(adapter: str | LoraConfig) -> LoraConfig:
     """LoRA's settings: `"lora"` and `"lora=32"` (its rank) adapt what peft adapts in the architecture by default.
 
@@ -192,6 +178,8 @@ class AdapterTrainer(Trainer):
         if self.adapter is not None:
             self._adapt(model, lora_config(self.adapter))
         super().__init__(model, *stock, **named)
+        if self.adapter is not None:
+            self._refuse_folder_of_base(self.args.output_dir)
 
     @property
     def adapter_recipe(self) -> dict[str, str]:
@@ -227,6 +215,14 @@ class AdapterTrainer(Trainer):
         trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         logger.info("Training %s of %s weights: LoRA and the head.", f"{trained:,}", f"{model.num_parameters():,}")
 
+    def _refuse_folder_of_base(self, folder: str | Path) -> None:
+        base = Path(self._lora.peft_config["default"].base_model_name_or_path)
+        if base.is_dir() and base.resolve() == Path(folder).resolve():
+            raise StiltsError(
+                f"{folder} holds the model that the adapter is trained on; saved there, the adapter would take its "
+                "place. Pass another --output_dir."
+            )
+
     def _trained(self) -> Adapter:
         """The adapter that is trained, as it is now."""
         weights = _peft().get_peft_model_state_dict(self._lora, save_embedding_layers=False)
@@ -235,6 +231,8 @@ class AdapterTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """As the stock method; with an adapter, that and the head in place of the model."""
         folder = Path(output_dir or self.args.output_dir)
+        if self.adapter is not None:
+            self._refuse_folder_of_base(folder)
         if self.args.should_save:  # what an earlier training left in the folder would be taken for a part of this one
             adapter, model = (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME), ("config.json", "model*.safetensors*")
             earlier = model if self.adapter is not None else adapter

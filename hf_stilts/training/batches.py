@@ -66,6 +66,7 @@ class LanguageBatches(torch.utils.data.Dataset[dict[str, Any]]):
                     "language. Make the column id unique."
                 )
             self._rows[codes[language], names[example]] = row
+        self._asked = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on hear of it, too
         self._epoch = -1
         self._plan: NDArray[np.int64] = np.empty((0, 3), dtype=np.int64)
 
@@ -75,15 +76,14 @@ class LanguageBatches(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         """Pair at a place of the current epoch."""
-        if self._epoch < 0:
-            self.set_epoch(0)
+        if self._epoch != (asked := int(self._asked)):
+            self._epoch, self._plan = asked, self.plan(asked)
         example, query, candidate = self._plan[place]
         return {"input_ids": [self._side(int(query), example, 0), self._side(int(candidate), example, 1)]}
 
     def set_epoch(self, epoch: int) -> None:
-        """Compose the batches of an epoch; accelerate calls it."""
-        if epoch != self._epoch:
-            self._epoch, self._plan = epoch, self.plan(epoch)
+        """Ask for the batches of an epoch; accelerate calls it."""
+        self._asked.fill_(epoch)
 
     def plan(self, epoch: int) -> NDArray[np.int64]:
         """Example, query's language and candidate's language of every pair of an epoch in order, int64 (n, 3)."""

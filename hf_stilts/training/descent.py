@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from transformers import AutoConfig, AutoTokenizer
 
+from hf_stilts.hub.checkpoints import Checkpoint
 from hf_stilts.task import StiltsError
+from hf_stilts.training.adapters import find_adapter
 
 _SHAPE = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
+
+
+def check_start(found: Checkpoint, base: str | None) -> None:
+    """Refuse a checkpoint that does not descend from a public model: by its record, or else by comparing the two.
+
+    Raises:
+        StiltsError: it does not, or is an adapter that was trained on another model.
+    """
+    if base is None:
+        return
+    adapter = find_adapter(found.repo_id, found.commit)
+    if adapter is not None and adapter.base != base:
+        raise StiltsError(
+            f"{found.repo_id} is an adapter of {adapter.base}; {base} was asked for, whose weights it does not fit. "
+            f"Leave out model=, or pass model={adapter.base!r}."
+        )
+    parent = found.record.parent if found.record else None
+    if adapter is None and (parent is None or _name(parent.id) != _name(base)):
+        check_descent(found.repo_id, found.commit, base)
 
 
 def check_descent(source: str, revision: str | None, base: str) -> None:
@@ -32,6 +53,11 @@ def check_descent(source: str, revision: str | None, base: str) -> None:
         raise _refused(
             source, base, f"its tokenizer has {different!r} as {here.get(different)}, not {there.get(different)}"
         )
+
+
+def _name(model: str) -> str:
+    """Name of a model without its owner, or of a folder without its path."""
+    return model.rstrip("/").rpartition("/")[2]
 
 
 def _refused(source: str, base: str, reason: str) -> StiltsError:

@@ -86,12 +86,12 @@ class DualEncoderTrainer(TargetTrainer):
             )
         if by_task := share is not None and languages is not None:
             own = {key: rest[key] for key in ("limit", "data_dir", "exclude") if key in rest}
-            rest |= {"train_dataset": _all_rows(trained, languages, **own), "exclude": None}
+            rest |= {"train_dataset": _all_rows(trained, languages, **own), "exclude": None, "limit": None}
             languages = None
         # Micro-batches of other examples would have other negatives.
         super().__init__(model, args, task=task, languages=languages, **{**rest, "micro_tokens": 0})
         if by_task:
-            self.own_data, self.exclude = False, own.get("exclude")
+            self.own_data, self.exclude, self.limit = False, own.get("exclude"), own.get("limit")
         if isinstance(self.train_dataset, LanguageBatches):
             self.train_dataset.batch_size = self.args.train_batch_size * self.args.world_size
             self.train_dataset.seed = self.args.seed if self.args.data_seed is None else self.args.data_seed

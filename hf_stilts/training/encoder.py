@@ -30,7 +30,7 @@ from hf_stilts.hub.lineage import ParentModel
 from hf_stilts.kinds import kind_for
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.adapters import find_adapter
-from hf_stilts.training.descent import check_descent
+from hf_stilts.training.descent import check_start
 
 logger = logging.getLogger(__name__)
 
@@ -96,10 +96,7 @@ def load_intermediate(
             architecture, size or tokenizer than `base`.
     """
     found = resolve(name, base=base, namespace=namespace, seed=seed)
-    parent = found.record.parent if found.record else None
-    recorded = parent is not None and base is not None and parent.id.endswith(base.rpartition("/")[2])
-    if base is not None and not recorded:
-        check_descent(found.repo_id, found.commit, base)
+    check_start(found, base)
     if task is None:
         return load_body(found.repo_id, found.commit)[0]
     model, handover = with_fresh_head(found.repo_id, load_task(task), revision=found.commit)

@@ -14,6 +14,7 @@ How it is built, for whoever trains or measures with it:
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import time
@@ -34,7 +35,7 @@ from hf_stilts.data.load import labelled, load
 from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.kinds import kind_for
-from hf_stilts.kinds.features import readable_length
+from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.encoder import load_tokenizer
@@ -59,13 +60,12 @@ from hf_stilts.training.samplers import (
     parse_sampler,
     probabilities,
 )
+from hf_stilts.training.scoring import LOWER_IS_BETTER
 from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
 from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
 
 logger = logging.getLogger(__name__)
-
-_LOWER_IS_BETTER = ("loss", "perplexity")
 
 
 class MixtureTrainer(StiltsTrainer):
@@ -140,6 +140,8 @@ class MixtureTrainer(StiltsTrainer):
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
+        if own := {"compute_metrics", "data_collator"} & {*stock}:
+            raise StiltsError(f"{own.pop()}= is each task's own in a mixture. Leave it out, or train one task alone.")
         self.given = {**(train_dataset or {})}
         loaded = [load_task(task) for task in tasks]
         self.tasks = checked(
@@ -165,6 +167,9 @@ class MixtureTrainer(StiltsTrainer):
         if args is None:
             args = TrainingArguments(f"runs/mixture-{self.name}", **mixture_recipe(self.recipes).arguments())
             batch_sizes = batch_sizes or {task: figures.batch_size for task, figures in self.recipes.items()}
+        args = copy.copy(args)  # steps and columns are this mixture's, not those of the next one
+        if args.ddp_find_unused_parameters is None:
+            args.ddp_find_unused_parameters = True  # a step trains one head; under checkpointing stock assumes all
         args.remove_unused_columns = False  # batches are put together by each task's own collator
         self.data_dir, self.limit, self.exclude, self.handover = data_dir, limit, exclude, None
         self.micro_tokens, self.compact_vocabulary = micro_tokens, compact_vocabulary
@@ -185,6 +190,7 @@ class MixtureTrainer(StiltsTrainer):
         self.text_examples = text_examples
         self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=exclude)
         self.members: dict[str, Member] = {}
+        check_length(model.body, max_length)
         for task in self.tasks:
             self.task, self.kind = self.tasks[task], kind_for(self.tasks[task])
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
@@ -232,6 +238,8 @@ class MixtureTrainer(StiltsTrainer):
             dev = dev if dev is not None else held_out
         else:
             rows = own if own is not None else self.rows_of(about, chosen)
+            if own is not None and self.limit is not None:
+                rows = own.select(range(min(self.limit, len(own))))
             features, languages = self._featurise(rows, train=True)[0], languages_of(rows) or {"en": len(rows)}
         if dev is None:
             dev = load(about, "validation", "en", limit=judged, data_dir=self.data_dir)
@@ -240,6 +248,8 @@ class MixtureTrainer(StiltsTrainer):
 
     def turn_to(self, task: str, model: SharedBody | None = None) -> None:
         """Make `task` the one that `evaluate(rows)` and `predict(rows)` are about."""
+        if task not in self.members:
+            raise StiltsError(f"{task!r} is not in the mixture. Name one of its tasks: {', '.join(self.members)}.")
         member = self.members[task]
         self.task, self.kind, self.max_length = member.task, member.kind, member.max_length
         self.scoring = member.dev
@@ -283,17 +293,21 @@ class MixtureTrainer(StiltsTrainer):
             ignore_keys: as for the stock method.
             metric_key_prefix: as for the stock method.
         """
-        if eval_dataset is not None:
-            if isinstance(eval_dataset, str):
-                self.turn_to(eval_dataset)
-            return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
-        start = time.time()
-        metrics: dict[str, float] = {}
-        for task in self.members:
-            self.turn_to(task)
-            loader = self.get_eval_dataloader(task)
-            prefix = f"{metric_key_prefix}_{task}"
-            metrics |= self.evaluation_loop(loader, "Evaluation", None, ignore_keys, prefix).metrics
+        turned_to = self.collator.current
+        try:
+            if eval_dataset is not None:
+                if isinstance(eval_dataset, str):
+                    self.turn_to(eval_dataset)
+                return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+            start = time.time()
+            metrics: dict[str, float] = {}
+            for task in self.members:
+                self.turn_to(task)
+                loader = self.get_eval_dataloader(task)
+                prefix = f"{metric_key_prefix}_{task}"
+                metrics |= self.evaluation_loop(loader, "Evaluation", None, ignore_keys, prefix).metrics
+        finally:
+            self.turn_to(turned_to)
         metrics[f"{metric_key_prefix}_aggregate"] = self._aggregate(metrics, metric_key_prefix)
         rows = sum(len(member.dev[0]) for member in self.members.values())
         metrics |= speed_metrics(metric_key_prefix, start, num_samples=rows)
@@ -311,7 +325,7 @@ class MixtureTrainer(StiltsTrainer):
                     f"The evaluation rows of {task} give no {metric}; gold labels are expected. Pass eval_dataset= "
                     f"with labels, or aggregate= without {task}."
                 )
-            total += weight * metrics[f"{prefix}_{task}_{metric}"] * (-1 if metric in _LOWER_IS_BETTER else 1)
+            total += weight * metrics[f"{prefix}_{task}_{metric}"] * (-1 if metric in LOWER_IS_BETTER else 1)
         return total / sum(self.aggregate_weights.values())
 
     def record(self) -> Record:

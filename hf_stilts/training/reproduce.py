@@ -162,7 +162,16 @@ def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.
 def _arguments(record: Record, folder: Path) -> TrainingArguments:
     known = {field.name for field in fields(TrainingArguments) if field.init}
     recipe = {name: value for name, value in record.recipe.items() if name in known}
-    return TrainingArguments(str(folder), seed=record.seed or 42, save_strategy="no", report_to="none", **recipe)
+    seed = 42 if record.seed is None else record.seed
+    made = TrainingArguments(str(folder), seed=seed, save_strategy="no", report_to="none", **recipe)
+    processes = int(str(record.recipe.get("processes", 1)))
+    if processes != made.world_size:
+        raise StiltsError(
+            f"It was trained by {processes} processes; here {'is' if made.world_size == 1 else 'are'} "
+            f"{made.world_size}, whose batches are others. Run: torchrun --nproc_per_node {processes} "
+            "a script that calls hf_stilts.training.reproduce.reproduce"
+        )
+    return made
 
 
 def _largest_difference(checkpoint: Checkpoint, record: Record, folder: Path) -> float:

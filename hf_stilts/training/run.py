@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 import torch
 from accelerate import PartialState
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.data.language_mix import Languages, shares
@@ -29,6 +30,7 @@ from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.publish import PublishCheckpoints
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.scoring import LOWER_IS_BETTER
 from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer
 
 logger = logging.getLogger(__name__)
@@ -144,10 +146,12 @@ def _carry_out(
 ) -> dict[str, Any]:
     """Train, keep the final model, and say what came of it."""
     args = trainer.args
-    evaluate_within(trainer, figures, _names(flags))
+    patience = evaluate_within(trainer, figures, _names(flags))
     if publish is not None:
         trainer.add_callback(publish)
     start = newest(trainer, publish) if resume else None
+    if start is not None and patience is not None:
+        _go_on_waiting(patience, Path(start), args)
     if not torch.cuda.is_available():
         args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
     result = trainer.train(resume_from_checkpoint=start)
@@ -163,6 +167,19 @@ def _carry_out(
         "body": str(trainer.handover) if trainer.handover else None,
         **({"published": f"{publish.destination(args, trainer.model)}: {publish.report}"} if publish else {}),
     }
+
+
+def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, args: TrainingArguments) -> None:
+    """Count the evaluations without improvement on from a checkpoint; a run that had stopped early is not taken up.
+
+    The stock Trainer begins to count anew, and would train a finished run for a whole patience more at every resume.
+    """
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    kept = state.stateful_callbacks.get(type(patience).__name__, {})
+    waited = (kept[-1] if isinstance(kept, list) else kept).get("attributes", {})
+    patience.early_stopping_patience_counter = waited.get("early_stopping_patience_counter", 0)
+    if patience.early_stopping_patience_counter >= patience.early_stopping_patience:
+        args.max_steps = state.global_step
 
 
 def _words(flags: Sequence[str]) -> list[str]:
@@ -265,7 +282,7 @@ class _Flags(HfArgumentParser):
         raise StiltsError(f"{message}. What a flag takes: the fields of transformers.TrainingArguments.")
 
 
-def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> None:
+def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> EarlyStoppingCallback | None:
     """Evaluate and save at the recipe's pace, at least once in a short run, and stop early where the recipe does.
 
     What was given as a flag stays as it is; where checkpoints are then not evaluated as they are saved, the last one is
@@ -285,8 +302,12 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
     if figures.selects and "load_best_model_at_end" not in given and "no" not in strategies:
         if strategies[0] == strategies[1] and (strategies[0] != "steps" or args.save_steps % args.eval_steps == 0):
             args.load_best_model_at_end = True
-            args.metric_for_best_model = trainer.main_metrics[0]
-            args.greater_is_better = True
+            if "metric_for_best_model" not in given:
+                sets = trainer.eval_dataset if isinstance(trainer.eval_dataset, dict) else {}
+                of_set = "".join(f"{name}_" for name in [*sets][:1] if len(trainer.main_metrics) == 1)
+                args.metric_for_best_model = of_set + trainer.main_metrics[0]
+            if "greater_is_better" not in given:
+                args.greater_is_better = not str(args.metric_for_best_model).endswith(LOWER_IS_BETTER)
         else:
             logger.warning(
                 "The last checkpoint will be kept, not the best on dev: it evaluates by %s (%g) and saves by %s (%g). "
@@ -295,5 +316,8 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
             )
     if trainer.phase == TargetTrainer.phase and "save_total_limit" not in given:
         args.save_total_limit = 2  # nobody asks for the steps of a target, and XNLI has hundreds of them
-    if figures.patience and args.load_best_model_at_end:
-        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=figures.patience))
+    if not (figures.patience and args.load_best_model_at_end):
+        return None
+    patience = EarlyStoppingCallback(early_stopping_patience=figures.patience)
+    trainer.add_callback(patience)
+    return patience

@@ -27,19 +27,21 @@ from hf_stilts.data.mirror import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.lineage import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
-from hf_stilts.kinds.features import readable_length
+from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
-from hf_stilts.training.adapters import AdapterTrainer, check_base
+from hf_stilts.training.adapters import AdapterTrainer
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
+from hf_stilts.training.descent import check_start
 from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
-from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss, warn_of_one_answer
+from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
 from hf_stilts.training.in_words import InWordsTrainer, check_in_words
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.publish import PublishCheckpoints, describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.scoring import ScoringTrainer
 from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, sources_of_own_rows, training_rows
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
-class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
+class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -137,6 +139,7 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
             )
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
+        check_length(model, max_length)
         self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
         self.tokenizer_for_rows = processing_class
         self.own_data = train_dataset is not None
@@ -147,6 +150,8 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
             raise StiltsError(
                 "languages= and exclude= choose rows of the task, but train_dataset= brings its own rows."
             )
+        elif limit is not None:
+            train_dataset = train_dataset.select(range(min(limit, len(train_dataset))))
         if eval_dataset is None:
             eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
             self.scored_on = f"{len(eval_dataset)} rows of the English {self.task.split_for('validation')} split"
@@ -215,6 +220,11 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
                 callback.record = self.record
         return super().train(*args, **kwargs)
 
+    def _init_training_state(self, max_steps: int, per_epoch: int, epochs: int, *rest: Any) -> tuple[int, int]:
+        """As the stock method, which trains a step too many where a finished run is resumed within an epoch."""
+        done: tuple[int, int] = super()._init_training_state(max_steps, per_epoch, epochs, *rest)
+        return (epochs, 0) if self.state.global_step >= max_steps else done
+
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
         rows = self.train_dataset if self.train_rows is None else self.train_rows
@@ -251,8 +261,12 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
         """As the stock method; beside the final model lies what it went through, which evaluation reads."""
         super().save_model(output_dir, _internal_call)
         if not _internal_call and self.is_world_process_zero():
-            record = describe_run(self.record(), self.args, self.model)
-            record = at_step(record, self.state.global_step, self.state.epoch, self.state.log_history)
+            state, record = self.state, describe_run(self.record(), self.args, self.model)
+            best = state.best_global_step if self.args.load_best_model_at_end else None  # whose weights these are
+            record = at_step(record, best or state.global_step, state.epoch, state.log_history)
+            record = replace(
+                record, step=state.global_step, recipe={**record.recipe, **({"best_step": best} if best else {})}
+            )
             write(Path(output_dir or self.args.output_dir) / RECORD_FILE, record.to_json())
 
     def compute_loss(
@@ -266,31 +280,6 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
         if pairs and self.contrastive is not None:
             loss = loss + self.contrastive(self.accelerator.unwrap_model(model), outputs, inputs, pairs)
         return (loss, outputs) if return_outputs else loss
-
-    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
-        return super().evaluate(self._scoring(eval_dataset), *args, **kwargs)
-
-    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
-        return super().predict(self._scoring(test_dataset), *args, **kwargs)
-
-    def _scoring(self, data: Any) -> Any:
-        """What the stock loop runs over, noting the rows that its outputs will be scored against."""
-        if isinstance(data, Dataset):
-            self.scoring = self._featurise(data, train=False)
-            return self.scoring[0]
-        self.scoring = self.scored.get(data or "", (None, None))  # None is the default set, a string one of several
-        return data
-
-    def _score(self, output: EvalPrediction) -> dict[str, float]:
-        features, rows = self.scoring
-        if rows is None:  # features from elsewhere: there is nothing to score them against
-            return {}
-        predictions = self.kind.decode(self.task, rows, features, output.predictions)
-        scores: dict[str, float] = self.kind.score(self.task, predictions, rows)
-        warn_of_one_answer(predictions, scores.get(self.task.metric), self.state.global_step)
-        return scores
 
     def _featurise(self, given: Dataset, *, train: bool) -> tuple[Dataset, Dataset | None]:
         """Features, and the rows that they came from; a data set that is already features has none."""
@@ -316,15 +305,6 @@ class StiltsTrainer(InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrain
             self.kind, self.task, features, self.train_rows, self.tokenizer_for_rows,
             max_length=self.max_length, data_dir=self.data_dir,
         )  # fmt: skip
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[Any] | None:
-        """Evaluate in the order of the rows: the stock sampler shuffles them by length under `group_by_length`."""
-        strategy = self.args.train_sampling_strategy
-        self.args.train_sampling_strategy = "sequential"
-        try:
-            return super()._get_eval_sampler(eval_dataset)
-        finally:
-            self.args.train_sampling_strategy = strategy
 
 
 class IntermediateTrainer(StiltsTrainer):
@@ -375,7 +355,7 @@ class TargetTrainer(StiltsTrainer):
             if isinstance(model, PreTrainedModel):
                 raise StiltsError("Both a model object and init= were given. Pass init= alone, or the model alone.")
             found = resolve(init, base=model, namespace=namespace)
-            check_base(found.repo_id, found.commit, model)
+            check_start(found, model)
             model, revision = found.repo_id, found.commit
         super().__init__(model, args, revision=revision, **rest)
 
