@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -
         title: a line above the table.
     """
     if as_json:
-        sys.stdout.write(json.dumps([dict(row) for row in rows], ensure_ascii=False, default=str) + "\n")
+        _write_json([dict(row) for row in rows])
         return
     if not rows:
         out.print(f"{title}: nothing." if title else "Nothing.")
@@ -73,7 +74,7 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
         as_json: one JSON object on standard output, nothing else.
     """
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        _write_json(found)
         return
     show_scores(table)
     rows = [
@@ -95,7 +96,7 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
 def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
     """Print what intermediate training brought; as JSON all tables in one object."""
     if as_json:
-        sys.stdout.write(json.dumps(vars(report), ensure_ascii=False) + "\n")
+        _write_json(vars(report))
         return
     tables = {
         "Tasks, mean over languages (p: sign test over languages, p_holm: corrected over tasks)": report.tasks,
@@ -124,7 +125,7 @@ def report_run(result: Mapping[str, Any], *, as_json: bool, data_dir: Any = None
     intermediate = result["phase"] == "intermediate"
     step = "target TASK --from" if intermediate else f"evaluate {result['task']} --model"
     given = f" --data-dir {data_dir}" if data_dir else ""
-    out.print(f"\nNext: hf-stilts {step} {result['folder']}{given}")
+    out.print(f"\nNext: hf-stilts {step} {result['folder']}{given}", markup=False)
 
 
 def announce_hub(url: str, holds: str) -> None:
@@ -136,7 +137,7 @@ def announce_hub(url: str, holds: str) -> None:
 
 def say(line: str, *, as_json: bool = False) -> None:
     """One line for a person: on standard error when standard output carries JSON."""
-    (err if as_json else out).print(line)
+    (err if as_json else out).print(line, markup=False)
 
 
 def fail(message: str) -> None:
@@ -144,11 +145,22 @@ def fail(message: str) -> None:
     err.print(f"[bold red]Error:[/] {escape(message)}")
 
 
+def _write_json(value: Any) -> None:
+    """One line of JSON, which has no NaN: a column that a row does not fill is null."""
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}"
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return str(value)
+    return escape(" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import Trainer
 
+MARK = ".hf-stilts-quickstart"  # in a folder that a quickstart may clear
 NAMESPACE = "local"
 BASE = f"{NAMESPACE}/world-mini"
 INTERMEDIATE = ("world_nli", "world_qa")
@@ -317,16 +318,24 @@ def _step(text: str) -> Iterator[list[str]]:
 
 def _clear(folder: Path, overwrite: bool) -> None:
     """Remove what an earlier quickstart wrote, and nothing else, if that is wanted."""
-    if (folder / "hub").exists() and not overwrite:
+    folders, files = ("data", "hub", "runs", "cache"), ("results.jsonl", "gains.png", "layers.png")
+    there = [name for name in (*folders, *files) if (folder / name).exists()]
+    if there and not (folder / MARK).exists():
+        raise StiltsError(
+            f"{folder} holds {', '.join(there)}, which no quickstart wrote. Expected a new folder; nothing was "
+            f"touched. Pass --folder {folder / 'quickstart'}."
+        )
+    if there and not overwrite:
         raise StiltsError(
             f"{folder} holds an earlier quickstart, with a Hub and what was published to it. Expected a new folder. "
             f"Pass --overwrite to replace it, or --folder {folder}-2."
         )
-    for name in ("data", "hub", "runs", "cache"):
+    for name in folders:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("results.jsonl", "gains.png", "layers.png"):
+    for name in files:
         (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
 
 
 if __name__ == "__main__":

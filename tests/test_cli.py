@@ -177,7 +177,39 @@ def test_an_error_is_printed_to_the_letter(capsys):
     assert "found [bold] and [/y]" in capsys.readouterr().err
 
 
+def test_what_is_shown_is_shown_to_the_letter(capsys):
+    from hf_stilts.console import report_run, say, show
+
+    say("main is [/x] of runs/[exp]")
+    show([{"text": "[INST] a [/INST]"}], as_json=False)
+    report_run({"phase": "target", "task": "udpos", "folder": "runs/[v2]"}, as_json=False)
+    said = capsys.readouterr().out
+    assert "[/x] of runs/[exp]" in said and "[INST] a [/INST]" in said and "--model runs/[v2]" in said
+
+
+def test_json_has_null_where_there_is_no_number(capsys):
+    from hf_stilts.console import show
+
+    show([{"layer": float("nan"), "scores": (1.0, float("inf"))}], as_json=True)
+    assert capsys.readouterr().out == '[{"layer": null, "scores": [1.0, null]}]\n'
+
+
+def test_a_task_stands_before_the_flags_and_public_needs_publishing(mistake):
+    said = mistake("intermediate", "--learning_rate", "3e-5", "mnli")
+    assert "No task stands before --learning_rate. Type for example: hf-stilts intermediate mnli" in said
+    assert "--public says how to publish, and nothing is published" in mistake("target", "udpos", "--public")
+
+
+def test_a_folder_that_no_quickstart_made_is_left_alone(tmp_path, mistake):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "corpus.csv").write_text("mine")
+    for more in ((), ("--overwrite",)):
+        assert "holds data, which no quickstart wrote" in mistake("quickstart", "--folder", tmp_path, *more)
+    assert (tmp_path / "data" / "corpus.csv").read_text() == "mine"
+
+
 def test_an_earlier_quickstart_is_not_replaced_unasked(tmp_path, mistake):
+    (tmp_path / ".hf-stilts-quickstart").touch()
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "mine").write_text("published")
     assert "holds an earlier quickstart" in mistake("quickstart", "--folder", str(tmp_path))

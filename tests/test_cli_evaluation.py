@@ -42,6 +42,14 @@ def test_what_only_a_task_takes_is_refused_for_a_benchmark(mistake, tmp_path):  
     assert "--output is for tasks" in said and "results.jsonl of --output-dir" in said
 
 
+def test_scores_are_published_of_whole_test_sets_on_published_models(mistake, tmp_path):  # noqa: F811
+    model = tiny.save(tmp_path / "model")
+    assert "--publish is for whole test sets" in mistake(
+        "evaluate", "udpos", "--model", model, "--publish", "--limit", 5
+    )
+    assert "cannot take scores: it has no stilts.json" in mistake("evaluate", "udpos", "--model", model, "--publish")
+
+
 @pytest.mark.parametrize("languages", [True, False])
 def test_gains_for_people(files, languages):  # noqa: F811
     code, text = run("gains", *files, *(["--languages"] if languages else []))

@@ -1,5 +1,6 @@
 """The outbox on disk, and what one courier brings to the Hub from it."""
 
+import dataclasses
 import errno
 import functools
 import json
@@ -21,8 +22,8 @@ from parcels import FAST, SECRET, api_of, checkpoint, commits, deliver_all, put,
 from hf_stilts.hub import parcel as parcel_module
 from hf_stilts.hub.courier import COMMITS_PER_HOUR, Bell, Courier
 from hf_stilts.hub.lineage import ParentModel, Record
-from hf_stilts.hub.outbox import Choice, Outbox, outbox_status, retry
-from hf_stilts.hub.parcel import new_parcel, pack, read_parcels, update, write_json
+from hf_stilts.hub.outbox import Choice, Outbox, Run, outbox_status, retry
+from hf_stilts.hub.parcel import new_parcel, note_unpacked, pack, read_parcels, update, write_json
 from hf_stilts.hub.resume import newest_checkpoint
 from hf_stilts.task import StiltsError
 
@@ -157,15 +158,83 @@ def test_every_checkpoint_is_one_commit_and_one_tag(tmp_path, api):
 
 
 def test_main_becomes_the_chosen_checkpoint_and_is_left_alone_if_it_is(tmp_path, api):
-    parcels = {step: put(tmp_path, step) for step in (2, 4)}
+    for step in (2, 4):
+        put(tmp_path, step)
     path = tmp_path / "outbox/choice-1.json"
     for step, expected in ((4, 2), (2, 3)):  # 4 is the last already: no commit; 2 takes a third one
-        write_json(path, Choice(path, parcels[step].id, step, "best").to_dict())
+        write_json(path, Choice(path, "me/tiny", step, "best").to_dict())
         status = deliver_all(tmp_path, api)
         assert status.ok and len(commits(api)) == expected
         assert weights(api, "main", tmp_path / "cache") == weights(api, f"step-{step}", tmp_path / "cache")
     assert commits(api)[-1] == "main is step-2: best"
     assert len(tags(api)) == 2
+
+
+def test_what_is_sent_after_the_choice_does_not_stay_on_main(tmp_path, api):
+    put(tmp_path, 2, b"of an older run")
+    deliver_all(tmp_path, api)
+    put(tmp_path, 2, b"of a newer run")
+    put(tmp_path, 4, b"the best")
+    path = tmp_path / "outbox/choice-1.json"
+    write_json(path, Choice(path, "me/tiny", 4, "best").to_dict())
+    assert [parcel.tag for parcel in deliver_all(tmp_path, api).failed] == ["step-2"]
+    api.delete_tag("me/tiny", tag="step-2")  # as the report says
+    assert deliver_all(tmp_path, api).ok
+    assert weights(api, "main", tmp_path / "cache") == weights(api, "step-4", tmp_path / "cache")
+
+
+def test_a_checkpoint_that_another_machine_sent_can_be_chosen(tmp_path, api):
+    for step in (2, 4):
+        put(tmp_path / "there", step)
+    deliver_all(tmp_path / "there", api)
+    put(tmp_path / "here", 6)
+    path = tmp_path / "here/outbox/choice-1.json"
+    write_json(path, Choice(path, "tiny", 2, "best").to_dict())
+    assert not deliver_all(tmp_path / "here", api).ok, "me/tiny is meant where the user is me"
+    write_json(path, Choice(path, "me/tiny", 2, "best").to_dict())
+    assert deliver_all(tmp_path / "here", api).ok
+    assert weights(api, "main", tmp_path / "cache") == weights(api, "step-2", tmp_path / "cache")
+
+
+def test_the_branch_resume_does_not_go_back(tmp_path, api):
+    put(tmp_path / "a", 200, branch="resume")
+    put(tmp_path / "b", 400, branch="resume")
+    deliver_all(tmp_path / "b", api)
+    assert deliver_all(tmp_path / "a", api).ok
+    assert weights(api, "resume", tmp_path / "cache").startswith(b"weights of 400")
+    time.sleep(1.1)  # commits are dated to the second
+    put(tmp_path / "c", 100, branch="resume")  # of a run that was begun anew
+    deliver_all(tmp_path / "c", api)
+    assert weights(api, "resume", tmp_path / "cache").startswith(b"weights of 100")
+
+
+def test_a_checkpoint_to_resume_from_is_kept_for_each_repository_until_a_newer_one_is_packed(tmp_path, api):
+    put(tmp_path, 2, repo_id="me/a", branch="resume")
+    put(tmp_path, 4, repo_id="me/b", branch="resume")
+    note_unpacked(tmp_path / "outbox", new_parcel(Record(step=6), "me/a", True, "resume"), "disk full")
+    deliver_all(tmp_path, api)
+    for repository, step in (("me/a", 2), ("me/b", 4)):
+        assert weights(api, "resume", tmp_path / "cache", repository).startswith(b"weights of %d" % step)
+
+
+def test_what_was_saved_and_not_packed_is_counted(tmp_path, api):
+    outbox = tmp_path / "out" / "outbox"
+    outbox.mkdir(parents=True)
+    run = Run("me/tiny", True, Record(), since=time.time() - 60)
+    write_json(outbox / "run.json", dataclasses.asdict(run))
+    for step in (2, 4):
+        checkpoint(tmp_path / "out", step)
+    status = outbox_status(tmp_path / "out")
+    assert not status.ok and str(status).startswith(
+        "0 of 2 checkpoints are on the Hub.\nstep-2 was saved, and is not in"
+    )
+    assert outbox_status(outbox).unpacked == (2, 4)
+    assert deliver_all(tmp_path / "out", api).ok
+
+
+def test_an_output_folder_may_be_called_outbox(tmp_path):
+    put(tmp_path / "outbox", 2)
+    assert len(outbox_status(tmp_path / "outbox").parcels) == 1
 
 
 def test_same_content_is_not_sent_again_and_other_content_never_moves_a_tag(tmp_path, api, faults):

@@ -1,6 +1,7 @@
 """Stock Trainers with `PublishCheckpoints`: what arrives, what never leaves, and what the training must not notice."""
 
 import base64
+import errno
 import getpass
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import stock_run
 import yaml
@@ -192,6 +194,38 @@ def test_a_training_killed_at_any_step_loses_no_saved_checkpoint(tmp_path, api, 
     _, report = stock_run.run(tmp_path / "out", args={"save_total_limit": 3})
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
     assert len(commits(api)) == 3, str(report)
+
+
+def test_after_a_resume_main_is_the_best_of_the_whole_run(tmp_path, api, client):
+    best = {"metric_for_best_model": "loss", "greater_is_better": True, **EVALUATE}  # it falls: step 2 is the best
+    job = {"args": best, "publish": {"repo_id": "me/tiny"}}
+    command = [sys.executable, str(Path(stock_run.__file__)), str(tmp_path / "out"), json.dumps(job | {"kill_at": 5})]
+    environment = client.environment | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    assert subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == -signal.SIGKILL
+    trainer, report = stock_run.run(tmp_path / "out", resume_from=str(tmp_path / "out/checkpoint-4"), **job)
+    assert trainer.state.best_global_step == 2 and report.ok
+    assert commits(api)[-1].startswith("main is step-2: best loss")
+
+
+def test_numbers_that_json_does_not_have_stop_no_training(tmp_path, api):
+    publish = {"repo_id": "me/tiny", "record": Record(recipe={"layer": np.int64(8)})}
+    assert stock_run.run(tmp_path / "out", args={"max_grad_norm": float("inf")}, publish=publish)[1].ok
+    record = json.loads(read(api, "stilts.json", "step-2", tmp_path / "cache"))
+    assert record["recipe"]["max_grad_norm"] == "inf" and record["recipe"]["layer"] == 8
+
+
+def test_a_full_disk_at_the_end_does_not_cost_the_training_its_end(tmp_path, api, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outbox.Outbox, "choose", full)
+    trainer, report = stock_run.run(tmp_path / "out")
+    assert trainer.state.global_step == 6 and report is None
+
+
+def test_a_bare_name_goes_to_the_namespace(tmp_path, api):
+    callback = PublishCheckpoints("tiny", namespace="org")
+    assert callback.destination(TrainingArguments(str(tmp_path), use_cpu=True), None) == "org/tiny"
 
 
 @pytest.mark.slow

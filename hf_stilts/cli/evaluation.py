@@ -123,17 +123,21 @@ def _evaluate_tasks(
     from hf_stilts.console import say, show, show_scores
     from hf_stilts.evaluation.processes import processes
     from hf_stilts.evaluation.zero_shot import append_jsonl, main_scores, zero_shot
-    from hf_stilts.hub.scores import add_scores
+    from hf_stilts.hub.scores import add_scores, refuse_unless_scorable
 
+    if publish:
+        if options["limit"] is not None:
+            raise StiltsError("--publish is for whole test sets, and --limit scores a part. Leave out one of them.")
+        refuse_unless_scorable(model)  # before an hour of scoring, and not after it
     table = pd.concat(zero_shot(model, name, **options) for name in names)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks
         return
     if output:
         append_jsonl(table, output)
-    if publish:
-        commit = add_scores(model, main_scores(table))
-        say(f"The card of {model} has these scores since commit {commit[:8]}.", as_json=as_json)
     if as_json:
         show(table.to_dict("records"), as_json=True)
     else:
         show_scores(table)
+    if publish:
+        commit = add_scores(model, main_scores(table))
+        say(f"The card of {model} has these scores since commit {commit[:8]}.", as_json=as_json)

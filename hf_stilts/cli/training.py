@@ -113,6 +113,8 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
     from hf_stilts.console import report_run
     from hf_stilts.task import load_task
 
+    if not tasks:
+        raise StiltsError(f"No task stands before {flags[0]}. Type for example: hf-stilts {phase} mnli {flags[0]} ...")
     for name in tasks:
         load_task(name)  # a mistyped name is answered before torch is loaded
     from hf_stilts.training.publish import PublishCheckpoints
@@ -121,6 +123,8 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
     chosen = {name: value for name in SINGLE if (value := options.pop(name)) not in (None, False)}
     of_mixtures = {name: value for name in MIXTURE if (value := options.pop(name, None)) is not None}
+    if public and not wanted:
+        raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too

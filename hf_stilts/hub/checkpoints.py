@@ -197,7 +197,12 @@ def list_checkpoints(
     for info in api.list_models(filter=tags, author=namespace, sort="last_modified", full=True):
         try:
             record = read_record(api, info.id, info)
-        except StiltsError as error:  # one broken file of somebody must not hide everything else
+        except (
+            StiltsError,
+            HfHubHTTPError,
+            RecursionError,
+            OverflowError,
+        ) as error:  # of a stranger: it hides no other
             logger.warning("%s: %s", info.id, error)
             record = None
         found.append(Checkpoint(info.id, None, info.sha, record))

@@ -23,10 +23,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RevisionNotFoundError,
+)
 
 from hf_stilts.hub.delivery import Refused, choose, deliver, full_name, prepare
 from hf_stilts.hub.lineage import at_step
+from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
 from hf_stilts.hub.parcel import STATE_FILE, Parcel, forget_files, new_parcel, pack, read_parcels, update, write_json
 from hf_stilts.hub.resume import deliver_resume
@@ -91,8 +97,13 @@ class Courier:
                 with lock.acquire(timeout=1):
                     return self._deliver_all()
             except Timeout:  # another process delivers, our parcels too
-                if self.bell.closed and not any(parcel.state == "waiting" for _, parcel in read_parcels(self.outbox)):
+                waiting = any(parcel.state == "waiting" for _, parcel in read_parcels(self.outbox))
+                if self.bell.closed and not waiting and not self._undone():
                     return None
+
+    def _undone(self) -> list[Choice]:
+        """Wishes for `main` that are neither carried out nor refused."""
+        return [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
 
     def _deliver_all(self) -> None:
         self._start_afresh()
@@ -104,8 +115,8 @@ class Courier:
                 self._start_afresh()
             _drop_outdated(self.outbox)
             waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
-            choices = [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
-            if not waiting and not (closed and choices):
+            choices = self._undone()
+            if not waiting and not choices:
                 if closed:
                     return
                 self.bell.wait(_LOOK_EVERY)
@@ -159,6 +170,10 @@ class Courier:
             commit = deliver_it(folder, parcel, self.api)
             update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
             forget_files(folder)
+            if parcel.branch == "main":  # which it is now: what was chosen before must be chosen again
+                for choice in read_choices(self.outbox):
+                    if choice.commit is not None and _is_of(parcel, choice):
+                        write_json(choice.path, replace(choice, commit=None).to_dict())
         except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
             logger.info("%s: %s", parcel.tag, error, exc_info=error)
             reason, final = self._judge(error)
@@ -176,11 +191,15 @@ class Courier:
             self._back_off()
 
     def _choose(self, choice: Choice) -> None:
-        sent = [p for _, p in read_parcels(self.outbox) if p.id == choice.parcel and p.state == "sent"]
+        unsent = [
+            parcel
+            for _, parcel in read_parcels(self.outbox)
+            if _is_of(parcel, choice) and parcel.step == choice.step and parcel.state != "sent"
+        ]
         try:
-            if not sent:
+            if unsent:
                 raise Refused(f"step-{choice.step} did not reach the Hub, so main stays at the last one that did")
-            commit = choose(self.api, full_name(self.api, sent[0].repo_id), sent[0].tag, choice.why)
+            commit = choose(self.api, full_name(self.api, choice.repo_id), step_tag(choice.step), choice.why)
             write_json(choice.path, replace(choice, commit=commit).to_dict())
         except Exception as error:
             logger.info("choosing step-%s: %s", choice.step, error, exc_info=error)
@@ -202,6 +221,8 @@ class Courier:
         """Put an error into words, say whether it is final, and set when to try again."""
         if isinstance(error, Refused | StiltsError):
             return str(error), True
+        if isinstance(error, RevisionNotFoundError):
+            return "the Hub has no such tag, so main stays at the last checkpoint that was sent", True
         if isinstance(error, OfflineModeIsEnabled):
             return "HF_HUB_OFFLINE is set, so nothing is sent; unset it", True
         if isinstance(error, LocalTokenNotFoundError):
@@ -219,10 +240,15 @@ class Courier:
         return f"{type(error).__name__}: {_first_line(error)}", False
 
 
+def _is_of(parcel: Parcel, choice: Choice) -> bool:
+    """Whether a choice is about this parcel's repository; a parcel that was tried has its full name."""
+    return parcel.branch == "main" and f"/{parcel.repo_id}".endswith(f"/{choice.repo_id}")
+
+
 def _adopt(outbox: Path, run: Run, before: float) -> None:
     """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that."""
-    parcels = list(read_parcels(outbox))
-    known = {parcel.step for _, parcel in parcels if parcel.files and parcel.branch == "main"}
+    parcels = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch == "main"]
+    known = {parcel.step for _, parcel in parcels if parcel.files}
     for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
         if not run.since <= state_file.stat().st_mtime < before:
             continue
@@ -241,10 +267,15 @@ def _adopt(outbox: Path, run: Run, before: float) -> None:
 
 
 def _drop_outdated(outbox: Path) -> None:
-    """Of the checkpoints to resume from, keep the newest: the branch holds one."""
-    to_resume = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch != "main"]
-    for folder, _ in to_resume[:-1]:
-        shutil.rmtree(folder)
+    """Of a repository's checkpoints to resume from, keep the newest that was packed, and what came after it."""
+    newer: set[str] = set()
+    for folder, parcel in reversed(list(read_parcels(outbox))):
+        if parcel.branch == "main":
+            continue
+        if parcel.repo_id in newer:
+            shutil.rmtree(folder)
+        elif parcel.files:
+            newer.add(parcel.repo_id)
 
 
 def _response_of(error: BaseException | None) -> Any:
@@ -304,7 +335,7 @@ def main(outbox: str, pace: str) -> None:
         bell.close()
 
     threading.Thread(target=listen, daemon=True).start()
-    Courier(Path(outbox), HfApi(), chosen, bell).run()
+    Courier(Path(outbox), HfApi(token=os.environ.get("HF_TOKEN")), chosen, bell).run()
 
 
 if __name__ == "__main__":

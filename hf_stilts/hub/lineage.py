@@ -160,7 +160,7 @@ class Record:
 
     def to_json(self) -> str:
         """Write the record as the text of `stilts.json`, the same text for the same record."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(_plain(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
@@ -171,6 +171,16 @@ class Record:
             raise StiltsError(f"stilts.json is no JSON ({error}). Publish the checkpoint again.") from error
         record: Record = _read(cls, data, "stilts.json")
         return record
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has: no inf and nan, which are written as words, and no numbers of numpy."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    value = value.item() if hasattr(value, "item") else value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_local_path(text: str) -> bool:

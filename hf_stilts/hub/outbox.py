@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from typing import Any
 from huggingface_hub import constants, get_token
 
 from hf_stilts.hub.lineage import Record
-from hf_stilts.hub.parcel import Parcel, new_parcel, note_unpacked, pack, read_parcels, write_json
+from hf_stilts.hub.parcel import STATE_FILE, Parcel, new_parcel, note_unpacked, pack, read_parcels, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Choice:
     """The wish that `main` be the checkpoint of `step`; `commit` once it is, `reason` where that failed."""
 
     path: Path
-    parcel: str
+    repo_id: str
     step: int
     why: str
     commit: str | None = None
@@ -88,6 +89,7 @@ class OutboxStatus:
     parcels: tuple[Parcel, ...]
     choices: tuple[Choice, ...] = ()
     to_resume: Parcel | None = None
+    unpacked: tuple[int, ...] = ()
 
     @property
     def sent(self) -> tuple[Parcel, ...]:
@@ -108,7 +110,8 @@ class OutboxStatus:
     def ok(self) -> bool:
         """Whether all is on the Hub and `main` is what was chosen."""
         resumable = self.to_resume is None or self.to_resume.state == "sent"
-        return resumable and len(self.sent) == len(self.parcels) and all(choice.commit for choice in self.choices)
+        sent = len(self.sent) == len(self.parcels) and not self.unpacked
+        return resumable and sent and all(choice.commit for choice in self.choices)
 
     @property
     def command(self) -> str | None:
@@ -131,7 +134,8 @@ class OutboxStatus:
         ]
 
     def __str__(self) -> str:
-        lines = [f"{len(self.sent)} of {len(self.parcels)} checkpoints are on the Hub."]
+        lines = [f"{len(self.sent)} of {len(self.parcels) + len(self.unpacked)} checkpoints are on the Hub."]
+        lines += [f"step-{step} was saved, and is not in the outbox yet." for step in self.unpacked]
         for parcel in (*self.waiting, *self.failed):
             lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
         if self.to_resume and self.to_resume.state != "sent":
@@ -168,31 +172,39 @@ class Outbox:
         self.folder = Path(output_dir) / FOLDER
         self.pace = pace or Pace()
         self.token = token
-        self.packed: dict[int, Parcel] = {}
+        self.packed: set[int] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(self.folder)
         since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
         self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
-        write_json(self.folder / RUN_FILE, dataclasses.asdict(self.run))
+        written = {**dataclasses.asdict(self.run), "record": json.loads(record.to_json())}
+        write_json(self.folder / RUN_FILE, written)
+        # What main was to be after an earlier training is for this one to say again.
+        self._choice.unlink(missing_ok=True)
         self.courier: subprocess.Popen[bytes] | None = None
         self._ring()
 
+    @property
+    def _choice(self) -> Path:
+        return self.folder / f"choice-{hashlib.sha256(self.run.repo_id.encode()).hexdigest()[:8]}.json"
+
     def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
         """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
-        parcel = new_parcel(record, self.run.repo_id, self.run.private, branch)
+        parcel = None
         try:
-            parcel = pack(checkpoint, self.folder, parcel)
+            parcel = new_parcel(record, self.run.repo_id, self.run.private, branch)
+            pack(checkpoint, self.folder, parcel)
             if branch == "main":
-                self.packed[record.step] = parcel
-        except (OSError, ValueError) as error:
+                self.packed.add(record.step)
+        except Exception as error:  # whatever it is, the training goes on
             logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
-            note_unpacked(self.folder, parcel, str(error))
+            if parcel is not None:
+                note_unpacked(self.folder, parcel, str(error) or type(error).__name__)
         self._ring()
 
     def choose(self, step: int, why: str) -> None:
         """Ask that `main` be the checkpoint of `step` once all are sent."""
-        path = self.folder / f"choice-{hashlib.sha256(self.run.repo_id.encode()).hexdigest()[:8]}.json"
-        write_json(path, Choice(path, parcel=self.packed[step].id, step=step, why=why).to_dict())
+        write_json(self._choice, Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why).to_dict())
 
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the courier unless told not to (it goes on by itself), and report."""
@@ -226,7 +238,18 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         parcels=tuple(parcel for parcel in parcels if parcel.branch == "main"),
         choices=tuple(read_choices(folder)),
         to_resume=to_resume[-1] if to_resume else None,
+        unpacked=tuple(sorted(step for step, _ in unpacked(folder))),
     )
+
+
+def unpacked(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Steps and folders of checkpoints that a run has saved since it began, and that are in no parcel."""
+    run = read_run(folder)
+    known = {parcel.step for _, parcel in read_parcels(folder) if parcel.branch == "main"}
+    for state_file in sorted(folder.parent.glob(f"checkpoint-*/{STATE_FILE}")) if run else ():
+        step = state_file.parent.name.rpartition("-")[2]
+        if run and run.since <= state_file.stat().st_mtime and step.isdecimal() and int(step) not in known:
+            yield int(step), state_file.parent
 
 
 def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:
@@ -324,7 +347,7 @@ def read_choices(folder: Path) -> list[Choice]:
 
 def _outbox_of(output_dir: str | Path) -> Path:
     folder = Path(output_dir)
-    folder = folder if folder.name == FOLDER else folder / FOLDER
+    folder = folder if folder.name == FOLDER and not (folder / FOLDER).is_dir() else folder / FOLDER
     if not folder.is_dir():
         raise FileNotFoundError(
             f"There is no outbox in {output_dir}. An output folder of a training with PublishCheckpoints is expected: "

@@ -33,11 +33,19 @@ logger = logging.getLogger(__name__)
 
 
 def deliver_resume(folder: Path, parcel: Parcel, api: HfApi) -> str:
-    """Make the branch `resume` hold exactly this checkpoint; return its commit."""
+    """Make the branch `resume` hold exactly this checkpoint; return its commit.
+
+    Nothing is done where another machine has put a later step there since this one was packed.
+    """
     open_repository(api, parcel.repo_id, private=parcel.private)
     api.create_branch(parcel.repo_id, branch=RESUME_BRANCH, exist_ok=True)
     files = {**packed_files(folder, parcel), **write_record(folder, parcel)}
     head = api.model_info(parcel.repo_id, revision=RESUME_BRANCH)
+    there = _remote_record(parcel.repo_id, api)
+    if there and there.step > parcel.step:
+        newest = api.list_repo_commits(parcel.repo_id, revision=RESUME_BRANCH)[0]
+        if newest.created_at.timestamp() >= int(parcel.packed_at):  # commits are dated to the second
+            return str(head.sha)
     stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in {*files, ".gitattributes"}]
     if stale or differences(api, parcel.repo_id, RESUME_BRANCH, files):
         api.create_commit(

@@ -10,11 +10,22 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hf_stilts.hub.card import render
-from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import RECORD_FILE
+from hf_stilts.hub.checkpoints import Checkpoint, resolve
+from hf_stilts.hub.lineage import RECORD_FILE, Record
 from hf_stilts.task import StiltsError
 
 CARD = "README.md"
+
+
+def refuse_unless_scorable(name: str, api: HfApi | None = None) -> tuple[Checkpoint, Record]:
+    """Find the checkpoint that scores can be added to, and its record; arguments and errors as `add_scores`."""
+    found = resolve(name, api=api or HfApi())
+    if found.commit is None or found.revision is not None or found.record is None:
+        raise StiltsError(
+            f"{name} cannot take scores: {'it has no ' + RECORD_FILE if found.record is None else 'main alone can'}. "
+            "Name a repository that hf_stilts published, without a revision: hf-stilts checkpoints"
+        )
+    return found, found.record
 
 
 def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: HfApi | None = None) -> str:
@@ -34,16 +45,11 @@ def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: H
         StiltsError: the checkpoint is not on the Hub, has a revision, or was not published by hf_stilts.
     """
     api = api or HfApi()
-    found = resolve(name, api=api)
-    if found.commit is None or found.revision is not None or found.record is None:
-        raise StiltsError(
-            f"{name} cannot take scores: {'it has no ' + RECORD_FILE if found.record is None else 'main alone can'}. "
-            "Name a repository that hf_stilts published, without a revision: hf-stilts checkpoints"
-        )
-    old = found.record.metrics_by_language
+    found, before = refuse_unless_scorable(name, api)
+    old = before.metrics_by_language
     languages = sorted({*old, *by_language})
     record = replace(
-        found.record,
+        before,
         metrics_by_language={code: {**old.get(code, {}), **by_language.get(code, {})} for code in languages},
     )
     card = Path(api.hf_hub_download(found.repo_id, CARD, revision=found.commit)).read_text(encoding="utf-8")

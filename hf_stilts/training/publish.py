@@ -93,7 +93,7 @@ class PublishCheckpoints(TrainerCallback):
         self._token = token
         self._outbox: Outbox | None = None
         self._run = Record()
-        self._started = 0.0
+        self._started, self._resumed_at = 0.0, 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -104,8 +104,10 @@ class PublishCheckpoints(TrainerCallback):
         if self.resume and args.save_only_model:
             raise StiltsError("resume=True needs the optimizer's state. Pass TrainingArguments(save_only_model=False).")
         model = kwargs.get("model")
+        if self._outbox is not None:  # of a training that was broken off in this process
+            self._outbox.close(wait=False)
         self._run = self._describe(args, model)
-        self._started = time.time()
+        self._started, self._resumed_at = time.time(), state.global_step
         self._outbox = Outbox(
             Path(args.output_dir),
             self.destination(args, model),
@@ -132,9 +134,16 @@ class PublishCheckpoints(TrainerCallback):
         if self._outbox is None:
             return
         outbox, self._outbox = self._outbox, None
-        if outbox.packed:
-            outbox.choose(*chosen_step(args, state, list(outbox.packed)))
-        self.report = outbox.close(self.wait)
+        saved = [*outbox.packed]
+        if self._resumed_at:  # what was saved before is in the outbox, or on the Hub from another machine
+            saved += {self._resumed_at, min(state.best_global_step or self._resumed_at, self._resumed_at)}
+        try:
+            if saved:
+                outbox.choose(*chosen_step(args, state, saved))
+            self.report = outbox.close(self.wait)
+        except OSError as error:  # a full disk must not cost the training its end
+            logger.warning("Not all is sent (%s). To send it: hf-stilts publish --retry %s", error, args.output_dir)
+            return
         logger.log(logging.INFO if self.report.ok else logging.WARNING, "%s", self.report)
 
     def destination(self, args: TrainingArguments, model: Any) -> str:
@@ -143,7 +152,7 @@ class PublishCheckpoints(TrainerCallback):
         Raises StiltsError where no name was given and the record does not tell enough to make one.
         """
         if self.repo_id:
-            return self.repo_id
+            return self.repo_id if "/" in self.repo_id or not self.namespace else f"{self.namespace}/{self.repo_id}"
         run = self._describe(args, model)
         if not run.tasks or run.parent is None:
             raise StiltsError(
