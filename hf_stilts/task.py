@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -196,6 +196,17 @@ def list_tasks() -> list[str]:
     True
     """
     return sorted({*_own_tasks(), *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def check_languages(task: Task, languages: Sequence[str] | None) -> None:
+    """Refuse a language that a task does not have.
+
+    Raises:
+        StiltsError: the message names those that it has.
+    """
+    unknown = [language for language in languages or () if language not in task.languages]
+    if unknown:
+        raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
 
 
 def load_task(name: str | Task) -> Task:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from transformers import AlbertConfig, AlbertModel, AutoModel, AutoModelForTokenClassification, AutoTokenizer
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    AutoModel,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    LongformerConfig,
+    LongformerModel,
+)
 
 from hf_stilts.retrieval import encode, match_translations
 from hf_stilts.retrieval.encode import equal_length_batches
@@ -140,6 +148,18 @@ def test_long_input_is_cut_at_512_and_at_the_positions_of_the_model():
         with torch.no_grad():
             expected = model(**cut).last_hidden_state[0].mean(dim=0)
         np.testing.assert_allclose(encode(model, tokenizer, [words])[0], expected, atol=1e-5)
+
+
+def test_padding_within_a_model_is_no_part_of_the_mean():
+    """Longformer pads to whole windows by itself; a first sentence of exactly one window does not show it."""
+    config = LongformerConfig(
+        vocab_size=len(tiny.tokenizer()), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=16, attention_window=8, max_position_embeddings=64,
+    )  # fmt: skip
+    model, tokenizer = LongformerModel(config).eval(), tiny.tokenizer()
+    sentences = [" ".join(["cat"] * count) for count in (6, 9)]
+    alone = np.concatenate([encode(model, tokenizer, [sentence], layers=1) for sentence in sentences])
+    np.testing.assert_allclose(encode(model, tokenizer, sentences, layers=1), alone, atol=1e-6)
 
 
 def test_each_distinct_sentence_runs_once():

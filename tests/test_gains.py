@@ -54,6 +54,51 @@ def one(rows, **wanted):
     return found[0]
 
 
+@pytest.mark.parametrize("column", ["layer", "pooling", "pool", "candidates"])
+def test_scores_of_other_searches_do_not_compare(column, tmp_path):
+    cells = {("tatoeba", "de"): 30}
+    runs = [write(tmp_path / start, start, cells, **{column: start}) for start in ("none", "mnli")]
+    with pytest.raises(StiltsError, match=f"tatoeba de was scored with {column} none and mnli"):
+        gains(runs)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [("recipe", "jiant", "xtreme-2020"), ("flags", ["--max_steps", "5"], []), ("train_limit", 5, None)],
+)
+def test_runs_that_were_trained_otherwise_do_not_compare(name, ours, theirs, files):
+    for file in files:
+        seed = ["--seed", file.parent.name[-1]]
+        settings = {"flags": seed, "recipe": "jiant", "train_limit": None}
+        given = {name: ours if "mnli" in file.parent.name else theirs}
+        given["flags"] = [*seed, *given.get("flags", [])]
+        file.with_name("settings.json").write_text(json.dumps({**settings, **given}))
+    with pytest.raises(StiltsError, match=f"was run with {name} .*would not be that of intermediate training"):
+        gains(files)
+    for file in files:  # seeds may differ
+        file.with_name("settings.json").write_text(json.dumps({"flags": ["--seed", file.parent.name[-1]]}))
+    assert gains(files).tasks
+
+
+def test_files_of_one_folder_are_runs_of_their_own_and_count_once(files, tmp_path):
+    flat = []
+    for number, file in enumerate(files):
+        flat.append(tmp_path / f"{number}.jsonl")
+        flat[-1].write_text(file.read_text())
+    assert gains([*flat, *flat]).tasks == gains(files).tasks
+
+
+def test_results_of_tasks_are_not_those_of_a_benchmark(tmp_path):
+    (tmp_path / "out.jsonl").write_text(json.dumps({"task": "udpos", "main": True, "score": 1.0}) + "\n")
+    with pytest.raises(StiltsError, match="does not say where its models started"):
+        gains([tmp_path / "out.jsonl"])
+
+
+def test_two_models_that_mine_nothing_right_are_alike():
+    found = paired_bootstrap([{"a": (0.0, 1.0)}], [{"a": (0.0, 1.0), "b": (0.0, 1.0)}], samples=10)
+    assert (found.gain, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
 def test_gain_of_a_language_is_the_difference_of_medians_over_seeds(files):
     """xnli sw: median of 50, 51, 46 is 50, of 40, 42 is 41: 9 points. Deviations: sqrt(7) of three, sqrt(2) of two."""
     row = one(gains(files).languages, task="xnli", language="sw")

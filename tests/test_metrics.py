@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import evaluate
@@ -181,18 +182,20 @@ def test_one_to_one_on_a_long_chain_walks_the_rest():
 
 
 def xtreme_threshold(score, correct, gold):
-    """`bucc_optimize` of XTREME, but for the best cut at the last pair, where the script reads past the end."""
+    """`bucc_optimize` of XTREME, but for the best cut at the last pair, where the script reads past the end.
+
+    In whole numbers: of two cuts with the same F1 the script takes the one that its rounding happens to favour.
+    """
     order = sorted(range(len(score)), key=lambda i: -score[i])
-    best = threshold = hits = 0.0
+    best, threshold, hits = Fraction(0), 0.0, 0
     for place, i in enumerate(order):
         hits += correct[i]
         if hits:
-            precision, recall = hits / (place + 1), hits / gold
-            f1 = 2 * precision * recall / (precision + recall)
+            f1 = Fraction(2 * hits, place + 1 + gold)  # 2 P R / (P + R)
             if f1 > best:
                 following = score[order[place + 1]] if place + 1 < len(order) else score[i]
                 best, threshold = f1, (score[i] + following) / 2
-    return threshold, best
+    return threshold, float(best)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 5), st.randoms(use_true_random=False))

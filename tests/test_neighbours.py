@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_stilts import match_translations, mine_bitext
+from hf_stilts.metrics.bucc_mining.mining import unit_rows
+from hf_stilts.retrieval import screening
 from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, neighbours
 
 small = st.integers(-4, 4)
@@ -74,3 +78,30 @@ def test_zero_vectors_have_cosine_zero_with_everything():
 def test_refuses(x, y, k, message):
     with pytest.raises(ValueError, match=message):
         neighbours(x, y, k)
+
+
+@pytest.mark.parametrize("form", ["reversed", "bfloat16", "with gradient", "tensor"])
+def test_any_form_of_vectors(form):
+    x = unit_rows(np.random.default_rng(0).standard_normal((40, 8)), "x")
+    tensor = torch.from_numpy(x)
+    given = {
+        "reversed": x[::-1],
+        "bfloat16": tensor.bfloat16(),
+        "with gradient": tensor.clone().requires_grad_(),
+        "tensor": tensor,
+    }[form]
+    expected = np.arange(40)[::-1] if form == "reversed" else np.arange(40)
+    assert (match_translations(given, x)[0] == expected).all()
+    assert len(mine_bitext(given, x)) == 40
+
+
+def test_vectors_that_are_all_but_equal_are_searched_in_full(monkeypatch):
+    """A collapsed encoder's: nearly everything is within the bound, and scored pair by pair would take gigabytes."""
+    scored = []
+    one_by_one = screening.inner_products
+    monkeypatch.setattr(
+        screening, "inner_products", lambda x, y, row, column: scored.append(len(row)) or one_by_one(x, y, row, column)
+    )
+    x = 1 + 1e-5 * np.random.default_rng(0).standard_normal((4200, 16)).astype(np.float32)
+    assert neighbours(x, x, 4) is not None
+    assert sum(scored) < 4200 * 4200 / 10

@@ -116,6 +116,15 @@ def test_predictions_of_another_kind_are_refused_and_nothing_is_written(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("settings", [{"limit": 4, "split": "test"}, {"limit": None, "split": "validation"}])
+def test_a_run_of_other_rows_is_no_submission(settings, tmp_path):
+    leave_behind(tmp_path / "run", {name: pairs for name, (pairs, _) in FILES.items()})
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(StiltsError, match="a submission is of the whole test set. Evaluate again"):
+        write_submission(tmp_path / "out", tmp_path / "run", ALL)
+    assert not (tmp_path / "out").exists()
+
+
 def test_rows_without_prediction_and_folders_without_rows(tmp_path):
     run = leave_behind(tmp_path / "run", {"xnli/test-de.tsv": [(0, "neutral")]})
     (run / "predictions/xnli/de.jsonl").write_text('{"id": 1}\n')

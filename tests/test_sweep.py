@@ -92,6 +92,7 @@ def test_report_shows_hubs_the_threshold_and_pairs_to_read():
 def test_exported_folder_gives_our_vectors(tmp_path, pooling):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     model, tokenizer = tiny.encoder(num_hidden_layers=3).train(), tiny.tokenizer()
+    (tmp_path / ".out.partial" / "1_Pooling").mkdir(parents=True)  # an earlier export was interrupted
     folder = export_sentence_transformer(model, tokenizer, tmp_path / "out", layer=2, pooling=pooling)
     peer = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
     expected = encode(model, tokenizer, ENGLISH, layers=2, pooling=pooling)

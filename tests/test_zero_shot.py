@@ -205,3 +205,9 @@ def test_results_are_added_to_a_file(tmp_path, model):
     for _ in range(2):
         append_jsonl(table, tmp_path / "out" / "results.jsonl")
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2 * len(table)
+
+
+def test_options_that_a_task_does_not_have_are_refused():
+    model = tiny.with_head(AutoModelForSequenceClassification)
+    with pytest.raises(StiltsError, match="laier= is no option of udpos, a token-classification task"):
+        zero_shot(model, "udpos", ["de"], tokenizer=tiny.tokenizer(), laier=3)

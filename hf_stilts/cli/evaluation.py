@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.cli.options import STOCK_FLAGS, Adapter, DataDir, Json, Limit, Namespace, Recipe, TextToText, split_list
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.task import StiltsError, check_languages, load_task
 
 app = typer.Typer()
 
@@ -116,8 +116,8 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
 def _evaluate_tasks(
     names: list[str], model: str, as_json: bool, output: Path | None, publish: bool, **options: Any
 ) -> None:
-    for name in names:
-        load_task(name)  # a mistyped name is answered before torch is loaded
+    for name in names:  # a mistyped name, or a language too many, is answered before torch is loaded
+        check_languages(load_task(name), options["languages"])
     import pandas as pd
 
     from hf_stilts.console import say, show, show_scores
@@ -129,11 +129,14 @@ def _evaluate_tasks(
         if options["limit"] is not None:
             raise StiltsError("--publish is for whole test sets, and --limit scores a part. Leave out one of them.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
-    table = pd.concat(zero_shot(model, name, **options) for name in names)
+    tables = []
+    for name in names:
+        tables.append(zero_shot(model, name, **options))
+        if output and processes().is_main_process:  # at once: the next task may fail
+            append_jsonl(tables[-1], output)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks
         return
-    if output:
-        append_jsonl(table, output)
+    table = pd.concat(tables)
     if as_json:
         show(table.to_dict("records"), as_json=True)
     else:

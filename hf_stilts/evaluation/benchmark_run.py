@@ -17,7 +17,7 @@ from accelerate import PartialState
 from hf_stilts.benchmark import Benchmark, load_benchmark
 from hf_stilts.data.mirror import write
 from hf_stilts.evaluation.processes import processes
-from hf_stilts.evaluation.results import RESULTS, predictions_file, read_lines, write_lines
+from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file, read_lines, write_lines
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.kinds import load_kind
@@ -27,7 +27,7 @@ from hf_stilts.training.trainer import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
-SETTINGS, TRAINED = "settings.json", "trained.json"
+TRAINED = "trained.json"
 
 
 def run_benchmark(

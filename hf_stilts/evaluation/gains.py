@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
-from hf_stilts.evaluation.results import predictions_file, read_lines, read_results, results_file
+from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_lines, read_results, results_file
 from hf_stilts.evaluation.statistics import holm, paired_bootstrap, sign_test
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import StiltsError
@@ -69,10 +71,17 @@ def gains(
     Raises:
         StiltsError: no baseline, nothing to compare with it, or runs of different models, benchmarks or settings.
     """
-    files = [results_file(Path(path)) for path in results]
-    runs = [read_results(file).assign(run=str(file.parent)) for file in files]
-    if not runs:
+    files = list(dict.fromkeys(results_file(Path(path)).resolve() for path in results))
+    if not files:
         raise StiltsError("No results were given. Pass files: hf-stilts gains runs/*/results.jsonl")
+    runs = [read_results(file).assign(run=str(file)) for file in files]
+    for file, run in zip(files, runs, strict=True):
+        if not {"intermediate", "base", "benchmark", "main"} <= set(run.columns):
+            raise StiltsError(
+                f"{file} does not say where its models started: it is of a task, or empty. Expected results.jsonl of a "
+                "benchmark's run: hf-stilts evaluate xtreme --model NAME --output-dir DIR"
+            )
+    _check_settings(files)
     table = pd.concat(runs, ignore_index=True)
     table = table[table["main"].astype(bool)]
     _check(table, baseline)
@@ -85,6 +94,23 @@ def gains(
     _add_bootstrap(report, table, baseline, bootstrap, seed)
     _add_sign_tests(report)
     return report
+
+
+def _check_settings(files: Sequence[Path]) -> None:
+    """Refuse runs that differ in more than where they start and in their seed, as far as `settings.json` says so."""
+    seen: dict[str, tuple[Any, Path]] = {}
+    for file in files:
+        path = file.with_name(SETTINGS)
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for name in ("recipe", "flags", "limit", "train_limit", "adapter", "text_to_text") if settings else ():
+            value = settings.get(name)
+            value = re.sub(r"--seed[ =]\S+ ?", "", " ".join(value or ())).strip() if name == "flags" else value
+            before, other = seen.setdefault(name, (value, file))
+            if value != before:
+                raise StiltsError(
+                    f"{other.parent} was run with {name} {before!r} and {file.parent} with {value!r}; their difference "
+                    "would not be that of intermediate training. Give runs that agree in it."
+                )
 
 
 def _check(table: pd.DataFrame, baseline: str) -> None:
@@ -103,7 +129,7 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
                 "of intermediate training. Compare those of one at a time."
             )
     per_cell = table.groupby(["task", "language"])
-    for column in ("setting", "data_revision", "rows"):
+    for column in ("setting", "data_revision", "rows", "layer", "pooling", "pool", "candidates"):
         if column in table and (per_cell[column].nunique() > 1).any():
             cell = per_cell[column].nunique().idxmax()
             values = table.set_index(["task", "language"]).loc[cell, column].unique()
@@ -218,7 +244,7 @@ def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, sampl
     folders = table.groupby("intermediate", sort=False)["run"].unique()
     for row in report.languages if samples else ():
         sides = [
-            [_examples(predictions_file(Path(run), row["task"], row["language"])) for run in folders[start]]
+            [_examples(predictions_file(Path(run).parent, row["task"], row["language"])) for run in folders[start]]
             for start in (row["intermediate"], baseline)
         ]
         if all(examples for side in sides for examples in side):

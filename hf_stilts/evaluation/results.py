@@ -12,7 +12,7 @@ import pandas as pd
 from hf_stilts.data.mirror import write
 from hf_stilts.task import StiltsError
 
-RESULTS, PREDICTIONS = "results.jsonl", "predictions"
+RESULTS, PREDICTIONS, SETTINGS = "results.jsonl", "predictions", "settings.json"
 
 
 def read_results(path: str | Path) -> pd.DataFrame:

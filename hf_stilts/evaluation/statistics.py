@@ -57,7 +57,10 @@ def paired_bootstrap(
     """
     runs = [*ours, *theirs]
     names = list(dict.fromkeys(name for run in runs for name in run))
-    is_mean = all(possible == 1 for run in runs for _, possible in run.values())
+    # Where nothing was gained at all it may as well be a ratio: pairs that two models mined, none of them right.
+    is_mean = all(possible == 1 for run in runs for _, possible in run.values()) and any(
+        gained for run in runs for gained, _ in run.values()
+    )
     if is_mean and any(len(run) < len(names) for run in runs):
         stranger = next(name for name in names if any(name not in run for run in runs))
         raise StiltsError(

@@ -27,7 +27,7 @@ from hf_stilts.benchmark import Benchmark, load_benchmark
 from hf_stilts.data.load import load
 from hf_stilts.data.mirror import write
 from hf_stilts.evaluation import layout
-from hf_stilts.evaluation.results import PREDICTIONS, read_lines
+from hf_stilts.evaluation.results import PREDICTIONS, SETTINGS, read_lines
 from hf_stilts.evaluation.xtreme import LINED
 from hf_stilts.task import StiltsError, Task, load_task
 
@@ -68,6 +68,7 @@ def write_submission(
     """
     benchmark, source = load_benchmark(benchmark), Path(predictions)
     source = source / PREDICTIONS if (source / PREDICTIONS).is_dir() else source
+    _refuse_parts(source.parent)
     texts: dict[Path, str] = {}
     written: dict[str, tuple[str, ...]] = {}
     for task in _readable(benchmark):
@@ -131,6 +132,18 @@ def check_submission(
             more = len(told) - TOLD
             problems += told[:TOLD] + ([Problem(_name(path), None, f"{more} more of this kind")] if more > 0 else [])
     return problems
+
+
+def _refuse_parts(run: Path) -> None:
+    """Refuse a run that scored other rows than the whole test set."""
+    path = run / SETTINGS
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name, whole in (("limit", None), ("split", "test")):
+        if settings.get(name, whole) != whole:
+            raise StiltsError(
+                f"{run} was run with {name} {settings[name]!r}; a submission is of the whole test set. Evaluate again "
+                f"without --{name}."
+            )
 
 
 def _readable(benchmark: Benchmark) -> list[Task]:

@@ -24,7 +24,7 @@ from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.lineage import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import readable_length
-from hf_stilts.task import ANSWERED, StiltsError, Task
+from hf_stilts.task import ANSWERED, StiltsError, Task, check_languages
 from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
 from hf_stilts.training.publish import describe_run
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -96,7 +96,7 @@ def each_language(
         languages: as in `zero_shot`.
         tokenizer: the model's; default: the one beside the checkpoint.
         split: canonical split to score.
-        limit: at most so many rows of each language.
+        limit: at most so many rows of each language; a corpus (BUCC, LAReQA, Mewsli-X) is one row.
         max_length: tokens per window. Default: what the published scripts use for the kind.
         trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
             `stilts.json` or the Trainer says.
@@ -104,9 +104,14 @@ def each_language(
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
     task = labelled(task, data_dir)
-    unknown = [language for language in languages or () if language not in task.languages]
-    if unknown:
-        raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
+    check_languages(task, languages)
+    if task.has_head and retrieval:
+        raise StiltsError(
+            f"{next(iter(retrieval))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
+            "tokenizer, split, limit, max_length, trained_in and data_dir."
+        )
+    if not task.has_head and max_length is not None:
+        retrieval["max_length"] = max_length
     checkpoint = resolve(model) if isinstance(model, str) else None
     if task.kind in ANSWERED and answers_in_words(checkpoint.record if checkpoint else model):
         task = replace(task, text_to_text=True)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +54,7 @@ def export_sentence_transformer(
             "Expected an encoder of BERT's or XLM-R's kind and a layer from 1 on; use encode for this one."
         )
     staged = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staged, ignore_errors=True)  # what an interrupted export left
     cut.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
     width = expected.shape[1]

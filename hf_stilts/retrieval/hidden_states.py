@@ -53,13 +53,18 @@ class HiddenStates:
     def read(self, inputs: dict[str, Tensor], layers: Iterable[int], take: Take) -> None:
         """Run the encoder as deep as the largest of `layers` and call `take(k, hidden_states[k])` for each of them."""
         wanted = sorted(set(layers))
+        length = inputs["input_ids"].shape[1]
+
+        def cut(k: int, hidden: Tensor) -> None:
+            take(k, hidden[:, :length])  # Longformer pads within, to whole windows
+
         if self.stack is None:
             states = self.encoder(**inputs, output_hidden_states=True).hidden_states
             for k in wanted:
                 take(k, states[k])
             return
         inner = [k for k in wanted if k < len(self.stack)]
-        with _hooks(self.stack, inner, take, stop=inner == wanted):
+        with _hooks(self.stack, inner, cut, stop=inner == wanted):
             try:
                 output = self.encoder(**inputs)
             except _Deepest:

@@ -232,7 +232,7 @@ class Strip:
     def rows_above(self, limit: Tensor, crowd: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Entries that reach the limit of their row: row, column, score; and the rows where too many do."""
         hit = self.row_maxima.view(self.rows, -1)[: len(limit)] >= limit[:, None]
-        crowded = hit.sum(dim=1) > crowd
+        crowded = hit.sum(dim=1) > min(crowd, most_of(hit.shape[1]))
         hit[crowded] = False
         row, slot = hit.nonzero(as_tuple=True)
         block, slot = slot // self.slots, slot % self.slots
@@ -243,7 +243,7 @@ class Strip:
     def columns_above(self, limit: Tensor, skip: Tensor, crowd: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same for the limits of columns, but for those to skip."""
         hit = self.column_maxima.view(self.steps, -1)[:, : len(limit)] >= limit
-        crowded = skip | (hit.sum(dim=0) > crowd)
+        crowded = skip | (hit.sum(dim=0) > min(crowd, most_of(hit.shape[0])))
         hit[:, crowded] = False
         step, column = hit.nonzero(as_tuple=True)
         first = ((column // WIDTH) * self.rows + step) * WIDTH + column % WIDTH
@@ -299,6 +299,11 @@ class Columns:
         row, column, score = (torch.cat(part) for part in zip(*self.found, strict=True))
         keep = (score >= self.limit[column]) & ~self.crowded[column]
         return row[keep], column[keep], score[keep]
+
+
+def most_of(groups: int) -> int:
+    """So many of all groups that what is in them need not be looked for: vectors that are all but equal."""
+    return max(2 * GROUP, groups // 2)
 
 
 def line(top: Tensor, slack: Tensor) -> Tensor:

@@ -289,7 +289,11 @@ def unit_rows(vectors: Any, name: str) -> NDArray[np.float32]:
     Raises:
         ValueError: not a matrix, or a row holds NaN or infinity; the first such row is named.
     """
+    if hasattr(vectors, "detach"):  # a tensor, which numpy reads only in its own float types and without a gradient
+        vectors = vectors.detach().float().cpu()
     vectors = np.asarray(vectors, dtype=np.float32)
+    if min(vectors.strides, default=0) < 0:  # a reversed view, of which torch can make no tensor
+        vectors = vectors.copy()
     if vectors.ndim != 2:
         raise ValueError(f"{name} has shape {vectors.shape}. Expected (rows, dimensions).")
     length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
