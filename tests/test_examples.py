@@ -72,5 +72,5 @@ def test_a_story_is_told_in_one_text():
     row |= {"sentence_quiz1": "a", "sentence_quiz2": "b", "answer_right_ending": 2}
     task = load_task(str(EXAMPLES / "xstorycloze.py"))
     told = canonical(Dataset.from_list([row]), task)[0]
-    assert told == {"context": "1. 2. 3. 4.", "choices": ["a", "b"], "label": 1}
+    assert told == {"id": "0", "context": "1. 2. 3. 4.", "choices": ["a", "b"], "label": 1}
     assert task.name not in list_tasks() and load_task(task.train[0]).kind == task.kind
