@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,18 +237,19 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         parcels=tuple(parcel for parcel in parcels if parcel.branch == "main"),
         choices=tuple(read_choices(folder)),
         to_resume=to_resume[-1] if to_resume else None,
-        unpacked=tuple(sorted(step for step, _ in unpacked(folder))),
+        unpacked=tuple(sorted(unpacked(folder))),
     )
 
 
-def unpacked(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Steps and folders of checkpoints that a run has saved since it began, and that are in no parcel."""
+def unpacked(folder: Path) -> set[int]:
+    """Steps of checkpoints that a run has saved since it began, and that are in no parcel."""
     run = read_run(folder)
-    known = {parcel.step for _, parcel in read_parcels(folder) if parcel.branch == "main"}
-    for state_file in sorted(folder.parent.glob(f"checkpoint-*/{STATE_FILE}")) if run else ():
-        step = state_file.parent.name.rpartition("-")[2]
-        if run and run.since <= state_file.stat().st_mtime and step.isdecimal() and int(step) not in known:
-            yield int(step), state_file.parent
+    if run is None:
+        return set()
+    states = folder.parent.glob(f"checkpoint-*/{STATE_FILE}")
+    steps = (file.parent.name.rpartition("-")[2] for file in states if file.stat().st_mtime >= run.since)
+    packed = {parcel.step for _, parcel in read_parcels(folder) if parcel.branch == "main"}
+    return {int(step) for step in steps if step.isdecimal()} - packed
 
 
 def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:
