@@ -40,6 +40,23 @@ def test_retrieval_counts_both_directions(by_name):
     assert by_name == [{"layers": 3, "pooling": "mean", "precision": "auto"}] * 2
 
 
+def test_a_quick_look_keeps_gold_pairs_and_as_many_sentences_as_asked_for():
+    ids = [str(number) for number in range(20)]
+    row = {
+        "source_ids": ids,
+        "source": [f"x {each}" for each in ids],
+        "target_ids": ids,
+        "target": [f"y {each}" for each in ids],
+    }
+    rows = Dataset.from_list([{**row, "gold": [["15", "2"], ["16", "18"], ["17", "3"]]}])
+    found = MINE.first(rows, 4)
+    assert found.features == rows.features
+    assert found[0]["source"] == ["x 0", "x 1", "x 15", "x 16"] and found[0]["target"] == ["y 0", "y 1", "y 2", "y 18"]
+    assert found[0]["gold"] == [["15", "2"], ["16", "18"]]
+    assert MINE.first(rows, 100)[0] == rows[0]
+    assert MINE.first(rows, 1)[0]["gold"] == [["15", "2"]]
+
+
 def test_retrieval_with_a_real_encoder_finds_equal_sentences():
     sentences = ["the cat", "a dog reads", "where is the river", "北京"]
     rows = Dataset.from_dict({"source": sentences, "target": sentences})

@@ -96,7 +96,8 @@ def each_language(
         languages: as in `zero_shot`.
         tokenizer: the model's; default: the one beside the checkpoint.
         split: canonical split to score.
-        limit: at most so many rows of each language; a corpus (BUCC, LAReQA, Mewsli-X) is one row.
+        limit: at most so many rows of each language; of BUCC so many sentences a side. LAReQA and Mewsli-X are searched
+            whole.
         max_length: tokens per window. Default: what the published scripts use for the kind.
         trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
             `stilts.json` or the Trainer says.
@@ -131,6 +132,8 @@ def each_language(
     for language in asked:
         kind = kind_for(task, language)
         rows = load(task, split, language, limit=limit, data_dir=data_dir)
+        if limit is not None and hasattr(kind, "first"):
+            rows = kind.first(rows, limit)
         if language in together:
             found = together[language]
         elif task.has_head:
@@ -143,7 +146,7 @@ def each_language(
                 kind.score(task, predictions, rows), {}, names, predictions, kind.shares(task, predictions, rows)
             )
         else:
-            tuned = _tuned(task, kind.tuned_on, split, language, data_dir)
+            tuned = _tuned(task, kind, split, language, limit, data_dir)
             found = kind.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
         common = {
             "task": task.name,
@@ -196,12 +199,13 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
 
 
 def _tuned(
-    task: Task, tuned_on: str | None, split: str, language: str, data_dir: str | os.PathLike[str] | None
+    task: Task, kind: Any, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
     """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
-    if tuned_on in (None, split) or tuned_on not in splits(task, language, data_dir):
+    if kind.tuned_on in (None, split) or kind.tuned_on not in splits(task, language, data_dir):
         return {}
-    return {"tune_on": load(task, str(tuned_on), language, data_dir=data_dir)}
+    rows = load(task, str(kind.tuned_on), language, data_dir=data_dir)
+    return {"tune_on": rows if limit is None or not hasattr(kind, "first") else kind.first(rows, limit)}
 
 
 def answers_in_words(model: Any) -> bool:

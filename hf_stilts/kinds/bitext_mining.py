@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from datasets import Dataset
 
 from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
@@ -14,7 +15,6 @@ from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
 from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -35,6 +35,24 @@ class BitextMining:
     tuned_on: str | None = "validation"
     k: int = 4
     margin: Any = "ratio"
+
+    def first(self, rows: Dataset, limit: int) -> Dataset:
+        """The one row with at most so many sentences a side: those of the first gold pairs for half, then as they come.
+
+        For a quick look: among fewer sentences translations are easier to find.
+        """
+        row = rows[0]
+        pairs = row["gold"][: max(1, limit // 2)]
+        kept: dict[str, Any] = {}
+        for side, of_side in (("source", 0), ("target", 1)):
+            ids = row[f"{side}_ids"]
+            chosen = {*list(dict.fromkeys([*(pair[of_side] for pair in pairs), *ids]))[:limit]}
+            places = [place for place, each in enumerate(ids) if each in chosen]
+            kept[f"{side}_ids"] = [ids[place] for place in places]
+            kept[side] = [row[side][place] for place in places]
+        there = {*kept["source_ids"]}, {*kept["target_ids"]}
+        kept["gold"] = [pair for pair in row["gold"] if pair[0] in there[0] and pair[1] in there[1]]
+        return Dataset.from_list([kept], features=rows.features)
 
     def evaluate(
         self,
