@@ -91,7 +91,7 @@ class RetrievalKind(Protocol):
 
     `tuned_on` names the canonical split, if any, on which a threshold is set for the others (`tune_on=` of `evaluate`).
     A kind with `joint = True` searches all languages at once: its `evaluate` is given language -> rows, and returns
-    language -> `Retrieved`.
+    language -> `Retrieved`. One whose row is a whole corpus may have `first(rows, limit)`, for a quick look at a part.
     """
 
     name: str
