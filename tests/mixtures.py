@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import tiny
+from accelerate import PartialState
 from datasets import Dataset
 from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
 from transformers import AutoModelForMaskedLM, TrainingArguments
@@ -86,3 +87,4 @@ if __name__ == "__main__":
     }
     rank = os.environ.get("RANK", "0")
     (folder / f"{run.args.world_size}-{accumulation}-{rank}.json").write_text(json.dumps(found))
+    PartialState().destroy_process_group()  # its threads, left alone, may abort the process at the very end

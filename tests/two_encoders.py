@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from accelerate import PartialState
 from test_dual_encoder import rows, trainer
 from transformers import TrainerCallback
 
@@ -34,3 +35,4 @@ if run.is_world_process_zero():
         "loss": run.state.log_history[0]["loss"], "gradients": gradients, "scale": run.model.logit_scale.item(),
     }  # fmt: skip
     (folder / f"{run.args.world_size}.json").write_text(json.dumps(result))
+PartialState().destroy_process_group()  # its threads, left alone, may abort the process at the very end

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from accelerate import PartialState
 from test_trainer import PAIRS, rows
 from transformers import TrainingArguments
 
@@ -22,3 +23,4 @@ if trainer.is_world_process_zero():
     log = trainer.state.log_history[0]
     result = {"grad_norm": log["grad_norm"], "loss": log["loss"], "predictions": len(predictions)}
     (folder / f"{args.world_size}.json").write_text(json.dumps(result))
+PartialState().destroy_process_group()  # its threads, left alone, may abort the process at the very end

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from kind_cases import TASKS, built
 from transformers import TrainingArguments
 
@@ -36,3 +37,4 @@ for kind in TASKS:
     found[kind] = {"logs": logs, "weights": trainer.model.state_dict(), "counts": everybody.tolist()}
 if trainer.is_world_process_zero():
     torch.save(found, folder / f"{args.world_size}.pt")
+PartialState().destroy_process_group()  # its threads, left alone, may abort the process at the very end

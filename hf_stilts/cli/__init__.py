@@ -105,3 +105,7 @@ def main() -> None:
         hint = f". Is the Hub at {endpoint} reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR."
         fail(f"{str(error).rstrip('.')}{hint}" if network else str(error))
         sys.exit(1)
+    finally:
+        # Under torchrun: the threads of a group that nobody closes may abort a process that has done its work.
+        if (group := sys.modules.get("torch.distributed")) and group.is_available() and group.is_initialized():
+            group.destroy_process_group()
