@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer
 
-from hf_stilts.task import Task
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task
 from hf_stilts.training.guards import warn_of_one_answer
 
 LOWER_IS_BETTER = ("loss", "perplexity")
@@ -23,12 +23,15 @@ class ScoringTrainer(Trainer):
         kind: its kind.
         scored: features of each evaluation set with the rows that they came from, "" the only one.
         scoring: those of the set that is evaluated now.
+        tokenizer_for_rows: turns rows into features, with `max_length` tokens per window.
     """
 
     task: Task
     kind: Any
     scored: dict[str, tuple[Any, Dataset | None]]
     scoring: tuple[Any, Dataset | None]
+    tokenizer_for_rows: PreTrainedTokenizerBase
+    max_length: int
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -62,9 +65,21 @@ class ScoringTrainer(Trainer):
         warn_of_one_answer(predictions, scores.get(self.task.metric), self.state.global_step)
         return scores
 
-    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Any, Dataset | None]:
-        """Features, and the rows that they came from."""
-        raise NotImplementedError
+    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Dataset, Dataset | None]:
+        """Features, and the rows that they came from; a data set that is already features has none."""
+        if "input_ids" in given.column_names:
+            return given, None
+        kind = self.task.kind
+        needed = [column for column in KINDS[kind] if (kind, column) not in OPTIONAL_COLUMNS]
+        missing = [column for column in needed if column not in given.column_names]
+        if missing:
+            raise StiltsError(
+                f"The {'train' if train else 'evaluation'} data has columns {', '.join(given.column_names)}; a "
+                f"{self.task.kind} task reads {', '.join(needed)}, or features with input_ids. "
+                f"Rename the column that holds {missing[0]}."
+            )
+        tokenizer = self.tokenizer_for_rows
+        return self.kind.features(self.task, given, tokenizer, max_length=self.max_length, train=train), given
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[Any] | None:
         """Evaluate in the order of the rows: the stock sampler shuffles them by length under `group_by_length`."""

@@ -29,7 +29,7 @@ from hf_stilts.hub.lineage import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task, load_task
+from hf_stilts.task import StiltsError, Task, load_task
 from hf_stilts.training.adapters import AdapterTrainer
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
@@ -280,22 +280,6 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         if pairs and self.contrastive is not None:
             loss = loss + self.contrastive(self.accelerator.unwrap_model(model), outputs, inputs, pairs)
         return (loss, outputs) if return_outputs else loss
-
-    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Dataset, Dataset | None]:
-        """Features, and the rows that they came from; a data set that is already features has none."""
-        if "input_ids" in given.column_names:
-            return given, None
-        kind = self.task.kind
-        needed = [column for column in KINDS[kind] if (kind, column) not in OPTIONAL_COLUMNS]
-        missing = [column for column in needed if column not in given.column_names]
-        if missing:
-            raise StiltsError(
-                f"The {'train' if train else 'evaluation'} data has columns {', '.join(given.column_names)}; a "
-                f"{self.task.kind} task reads {', '.join(needed)}, or features with input_ids. "
-                f"Rename the column that holds {missing[0]}."
-            )
-        tokenizer = self.tokenizer_for_rows
-        return self.kind.features(self.task, given, tokenizer, max_length=self.max_length, train=train), given
 
     def _with_translations(self, contrastive: ContrastiveLoss, features: Dataset) -> Dataset:
         """Training features with those that the contrastive loss compares them with."""
