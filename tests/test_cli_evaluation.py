@@ -8,8 +8,13 @@ import tiny
 from test_benchmark_run import FLAGS
 from test_cli import mistake, run  # noqa: F401
 from test_gains import files, one  # noqa: F401
+from transformers import AutoModelForTokenClassification
 
 from hf_stilts.evaluation.results import read_results
+from hf_stilts.task import load_task
+
+LABELS = load_task("udpos").labels
+POS = {"id2label": dict(enumerate(LABELS)), "label2id": {label: number for number, label in enumerate(LABELS)}}
 
 
 def test_a_benchmark_stands_where_a_task_may(tmp_path):
@@ -40,6 +45,15 @@ def test_what_only_a_task_takes_is_refused_for_a_benchmark(mistake, tmp_path):  
     assert "--publish is for tasks: xtreme trains" in mistake("evaluate", "xtreme", "--model", tmp_path, "--publish")
     said = mistake("evaluate", "xtreme", "--model", tmp_path, "--output", tmp_path / "rows.jsonl")
     assert "--output is for tasks" in said and "results.jsonl of --output-dir" in said
+
+
+def test_a_layer_is_for_the_tasks_that_search(mistake, tmp_path):  # noqa: F811
+    model = tiny.save(tmp_path / "model", model_class=AutoModelForTokenClassification, **POS)
+    words = ["evaluate", "udpos", "--model", model, "--languages", "de", "--layer", 1]
+    assert "layer= is no option of udpos" in mistake(*words)
+    data = mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    code, text = run(*words[:2], "tatoeba", *words[2:], "--data-dir", data, "--json")
+    assert code == 0 and {row["task"]: row["layer"] for row in json.loads(text)} == {"udpos": None, "tatoeba": 1}
 
 
 def test_scores_are_published_of_whole_test_sets_on_published_models(mistake, tmp_path):  # noqa: F811

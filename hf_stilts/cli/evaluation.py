@@ -129,9 +129,10 @@ def _evaluate_tasks(
         if options["limit"] is not None:
             raise StiltsError("--publish is for whole test sets, and --limit scores a part. Leave out one of them.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
-    tables = []
+    tables, searched = [], [name for name in names if not load_task(name).has_head]
     for name in names:
-        tables.append(zero_shot(model, name, **options))
+        own = {key: value for key, value in options.items() if key != "layer" or name in searched or not searched}
+        tables.append(zero_shot(model, name, **own))  # where tasks are mixed, the layer is of those that search
         if output and processes().is_main_process:  # at once: the next task may fail
             append_jsonl(tables[-1], output)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks
