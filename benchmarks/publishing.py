@@ -39,7 +39,7 @@ REPO = "me/benchmark"
 def serve(folder: str, latency: float) -> None:
     import asyncio
 
-    from hf_stilts.hub.local import LocalHub
+    from hf_stilts.local_hub import LocalHub
 
     def slow(app):
         async def wait(scope, receive, send):
@@ -105,8 +105,8 @@ def train(folder: str, setting: str) -> None:
     rows = {"input_ids": torch.randint(5, 20_000, (STEPS * 8, 64)).tolist(), "labels": [0, 1] * (STEPS * 4)}
     clock, publish, stock = Clock(), [], {}
     if SETTINGS[setting] == "PublishCheckpoints":
-        from hf_stilts.hub.outbox import Pace
-        from hf_stilts.training.publish import PublishCheckpoints
+        from hf_stilts.publishing.callback import PublishCheckpoints
+        from hf_stilts.publishing.outbox import Pace
 
         publish = [PublishCheckpoints(REPO, pace=Pace(patience=600.0))]
         publish[0].on_save = timed(publish[0].on_save)

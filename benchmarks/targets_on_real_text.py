@@ -18,10 +18,10 @@ from pathlib import Path
 from hf_stilts.benchmark import Benchmark
 from hf_stilts.data.load import splits
 from hf_stilts.dataset_scripts import build
-from hf_stilts.evaluation.benchmark_run import label_of, run_benchmark
-from hf_stilts.evaluation.gains import gains
 from hf_stilts.evaluation.results import read_results
 from hf_stilts.languages import LANGUAGES
+from hf_stilts.studies.benchmark import label_of, run_benchmark
+from hf_stilts.studies.gains import gains
 from hf_stilts.task import load_task
 
 REAL_TEXT = Benchmark(

@@ -31,8 +31,9 @@ from hf_stilts.dataset_scripts.repository import (
     write_card,
     write_parquet,
 )
+from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import StiltsError, Task, list_tasks, load_task
+from hf_stilts.task import Task, list_tasks, load_task
 
 
 class Converter(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts.data.mirror import sha256
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 logger = logging.getLogger(__name__)
 

@@ -44,7 +44,7 @@ def main():
         return {"pretrain": pretrain, "train": train, "evaluate": evaluate}[options.phase](options)
 
     from hf_stilts.dataset_scripts import build
-    from hf_stilts.hub.local import LocalHub
+    from hf_stilts.local_hub import LocalHub
 
     started = time.time()
     for name in ("tatoeba", "udpos", "xquad", "commonsenseqa"):
@@ -88,7 +88,7 @@ def evaluate(options):
     import pandas as pd
 
     from hf_stilts import TargetTrainer, load_intermediate, load_task, zero_shot
-    from hf_stilts.training.encoder import load_body, load_tokenizer
+    from hf_stilts.models.transfer import load_body, load_tokenizer
 
     tables = []
     limit = max(4, int(100 * options.scale))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import Task, load_task
 
 TOTAL = "all"
 

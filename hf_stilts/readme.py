@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
 from hf_stilts.dataset_scripts import list_converters, load_converter
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, list_tasks, load_task
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, list_tasks, load_task
 from hf_stilts.training.recipes import PROFILES
 
 ROOT = Path(__file__).parent.parent

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
 
 # What a row must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
@@ -40,10 +41,6 @@ OPTIONAL_COLUMNS = {
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
 LOCAL_USE = re.compile("q[a-t][a-z]")
-
-
-class StiltsError(ValueError):
-    """A mistake that the user can mend: says what was found, what was expected and what to type next."""
 
 
 @dataclass(frozen=True)

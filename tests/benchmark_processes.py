@@ -5,7 +5,7 @@ import sys
 from accelerate import PartialState
 from test_benchmark_run import CHOSEN
 
-from hf_stilts.evaluation.benchmark_run import run_benchmark
+from hf_stilts.studies.benchmark import run_benchmark
 
 model, data_dir, out = sys.argv[1:]
 run_benchmark("xtreme", model, out=out, data_dir=data_dir, **CHOSEN)

@@ -25,7 +25,7 @@ def faults() -> Faults:
 @pytest.fixture
 def hub(tmp_path: Path, faults: Faults) -> Iterator:
     """A running embedded Hub on an empty folder: `hub.url`, `hub.environment()`."""
-    from hf_stilts.hub.local import LocalHub
+    from hf_stilts.local_hub import LocalHub
 
     with LocalHub(tmp_path / "hub", middleware=faults) as running:
         yield running

@@ -14,7 +14,7 @@ from pathlib import Path
 
 SERVE = """
 import sys
-from hf_stilts.hub.local import serve
+from hf_stilts.local_hub import serve
 serve({root!r}, port={port}, token={token!r}, announce=lambda url: print(url, flush=True))
 """
 

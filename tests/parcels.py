@@ -6,10 +6,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from hf_stilts.hub.courier import Bell, Courier
-from hf_stilts.hub.lineage import Record
-from hf_stilts.hub.outbox import OutboxStatus, Pace, outbox_status
-from hf_stilts.hub.parcel import Parcel, new_parcel, pack
+from hf_stilts.hub.record import Record
+from hf_stilts.publishing.outbox import OutboxStatus, Pace, outbox_status
+from hf_stilts.publishing.pending import Parcel, new_parcel, pack
+from hf_stilts.publishing.worker import Bell, Courier
 
 FAST = Pace(first_wait=0.05, longest_wait=0.2, timeout=2.0, patience=5.0)
 SECRET = b"pickled optimizer state"

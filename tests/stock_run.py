@@ -15,9 +15,9 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
-from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
-from hf_stilts.hub.outbox import Pace
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.publishing.callback import PublishCheckpoints
+from hf_stilts.publishing.outbox import Pace
 
 IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=5.0, patience=3.0)
 

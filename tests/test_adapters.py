@@ -11,14 +11,15 @@ from safetensors.torch import load_file
 from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, TrainingArguments
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.models.adapters import Adapter, find_adapter, lora_config, split_off, stacked
+from hf_stilts.models.compatibility import check_start
+from hf_stilts.models.heads import load_checkpoint
+from hf_stilts.models.transfer import load_body, load_intermediate, load_trained, with_fresh_head
 from hf_stilts.retrieval import encode
-from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.adapters import Adapter, find_adapter, lora_config, split_off, stacked
-from hf_stilts.training.descent import check_start
+from hf_stilts.task import Task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
-from hf_stilts.training.encoder import load_body, load_intermediate, load_trained, with_fresh_head
-from hf_stilts.training.heads import load_checkpoint
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 TEXT = Task(kind="fill-mask", dataset="x/y", name="text")

@@ -12,8 +12,8 @@ from test_publish import api, here, read  # noqa: F401
 from test_story import BASE, stilts  # noqa: F401
 from test_trainer import PAIRS, rows
 
-from hf_stilts.hub.lineage import Record
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.hub.record import Record
+from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.training.run import run_phase
 
 pytest.importorskip("peft", reason="peft is not installed")

@@ -7,10 +7,11 @@ import pytest
 import tiny
 from datasets import Dataset
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.zero_shot import each_language, zero_shot
 from hf_stilts.kinds import answer_retrieval, load_kind
 from hf_stilts.kinds.dual_encoder import DualEncoder
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 
 TASK = Task(
     kind="answer-retrieval", dataset="org/answers", config="{language}", languages=("en", "de"), metric="map@20",

@@ -11,10 +11,10 @@ from transformers import TrainingArguments
 from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build
 from hf_stilts.kinds import load_kind
+from hf_stilts.models.transfer import load_body, load_tokenizer
 from hf_stilts.task import load_task
 from hf_stilts.tasks.squad_sentences import answer_sentence
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
-from hf_stilts.training.encoder import load_body, load_tokenizer
 
 DATA = Path(os.environ.get("HF_STILTS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -12,12 +12,12 @@ import transformers
 from datasets import Dataset
 from transformers import TrainingArguments
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.features import readable_length
+from hf_stilts.models.transfer import load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.retrieval import encode, match_translations
-from hf_stilts.task import StiltsError
-from hf_stilts.training.encoder import load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 WITHOUT_MASKS = ("mt5", "umt5")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from test_dual_encoder import WORDS, trainer
 from transformers import TrainingArguments
 
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 from hf_stilts.training.batches import LanguageBatches
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 

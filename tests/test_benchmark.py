@@ -3,8 +3,9 @@
 import pytest
 
 from hf_stilts.benchmark import Benchmark, list_benchmarks, load_benchmark
+from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.task import load_task
 
 # Membership as in `evaluate.py` of google-research/xtreme (commit 838c13b): languages of XTREME, then those that
 # XTREME-R adds.

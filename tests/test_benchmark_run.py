@@ -6,10 +6,10 @@ import mirrors
 import pytest
 import tiny
 
-from hf_stilts.evaluation import benchmark_run
-from hf_stilts.evaluation.benchmark_run import benchmark_scores, run_benchmark
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import read_lines, read_results
-from hf_stilts.task import StiltsError
+from hf_stilts.studies import benchmark as benchmark_run
+from hf_stilts.studies.benchmark import benchmark_scores, run_benchmark
 
 FLAGS = ("--max_steps", "2", "--use_cpu", "true", "--per_device_train_batch_size", "4", "--report_to", "none")
 CHOSEN = {"tasks": ["xquad", "mlqa", "udpos", "tatoeba"], "languages": ["en", "de", "fi"], "flags": FLAGS}

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parcels import api_of
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import licence_of, render, strictest
-from hf_stilts.hub.lineage import ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
-from hf_stilts.task import StiltsError
+from hf_stilts.hub.record import ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
 
 FULL = Record(
     tasks=(

@@ -8,11 +8,11 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from parcels import api_of, checkpoint, deliver_all
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
-from hf_stilts.hub.lineage import ParentModel, Record, TaskSource
-from hf_stilts.hub.parcel import new_parcel, pack
+from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.hub.scores import add_scores
-from hf_stilts.task import StiltsError
+from hf_stilts.publishing.pending import new_parcel, pack
 
 BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
 

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from language_rows import CHOICES, PAIRS, QUESTIONS, TAGS, pair, question, store
 
+from hf_stilts.augmentation.code_switch import CodeSwitcher, code_switch, read_lexicon
 from hf_stilts.data.check import fault
-from hf_stilts.data.code_switch import CodeSwitcher, code_switch, read_lexicon
 from hf_stilts.data.load import load
 from hf_stilts.data.words import Edit, rewrite, runs
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 
 GERMAN = {"the": ("der", "die"), "cat": ("Katze",), "dog": ("Hund",), "new york": ("x",), "city": ("Groß Stadt",)}
 SWAHILI = {"cat": ("paka",), "book": ("kitabu",)}

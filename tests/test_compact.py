@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from test_trainer import PAIRS, rows
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, TrainingArguments
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 from hf_stilts.training.compact import CompactEmbedding, compact, refuse_inexact, used_ids
 from hf_stilts.training.trainer import IntermediateTrainer
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 from test_trainer import CHOICES, PAIRS, SPANS, TAGS, WORDS, rows
 from transformers import TrainingArguments
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 from hf_stilts.training import contrastive
 from hf_stilts.training.contrastive import IDS, MASK, ContrastiveLoss
 from hf_stilts.training.trainer import IntermediateTrainer

@@ -14,7 +14,8 @@ from hf_stilts.data.check import check
 from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build, list_converters
 from hf_stilts.dataset_scripts.raw import PUBLISHED, read_sums
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import load_task
 
 QUESTION = {"id": "a1", "question": "What?", "answers": [{"text": "owl", "answer_start": 3}]}
 ITEM = {

@@ -7,7 +7,7 @@ from raw_intermediate import COPA, INTERMEDIATE, PAIR, SITUATION, STORY, sentenc
 
 from hf_stilts.data.load import labelled, load, splits
 from hf_stilts.dataset_scripts import build
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 
 def built(name, tmp_path, **changes):

@@ -9,7 +9,8 @@ from raw_targets import CHOICE, OWL, TARGETS, XQUAD_R, context, entity, lines, m
 from hf_stilts.data.check import fault
 from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import load_task
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hf_stilts.data.load import load, splits
 from hf_stilts.dataset_scripts import build
 from hf_stilts.dataset_scripts.udpos import DEFAULT_PRECEDENCE, PRECEDENCE, TAGS, Sentence, fuse
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 
 def conllu(*words):

@@ -5,8 +5,8 @@ import tiny
 from test_trainer import PAIRS
 
 from hf_stilts import TargetTrainer, load_intermediate
-from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
 
 
 def test_what_descends_is_loaded_and_what_does_not_is_refused(tmp_path):

@@ -14,10 +14,11 @@ from datasets import Dataset
 from test_trainer import PAIRS
 from transformers import AutoModel, AutoTokenizer, TrainingArguments
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.dual_encoder import DualEncoder, DualEncoding
 from hf_stilts.retrieval import encode
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.run import run_phase
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer

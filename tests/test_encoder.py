@@ -7,8 +7,9 @@ import tiny
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.encoder import label_order, load_trained, with_fresh_head
+from hf_stilts.errors import StiltsError
+from hf_stilts.models.transfer import label_order, load_trained, with_fresh_head
+from hf_stilts.task import Task
 
 LABELS = ("a", "b", "c")
 TASKS = {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_stilts.evaluation.gains import gains
-from hf_stilts.evaluation.statistics import holm, paired_bootstrap, sign_test
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
+from hf_stilts.studies.gains import gains
+from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
 
 # Dev score of each target from each start, and scores by language; three seeds of "mnli", two of the baseline.
 DEV = {"none": {"xnli": 60.0, "pawsx": 70.0}, "mnli": {"xnli": 61.0, "pawsx": 68.0}}

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from test_trainer import PAIRS, TAGS, rows
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
-from hf_stilts.hub.lineage import Record
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import Record
 from hf_stilts.training.budget import Budget, BudgetGuard, budget_of, equal_budget
 from hf_stilts.training.guards import CollapseGuard, chance_loss, warn_of_one_answer
 from hf_stilts.training.recipes import recipe

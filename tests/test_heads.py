@@ -7,11 +7,12 @@ from kind_cases import TASKS, batch_of, rows_of
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.encoder import load_intermediate, load_trained
-from hf_stilts.training.heads import load_checkpoint
-from hf_stilts.training.members import shared_model
+from hf_stilts.models.heads import load_checkpoint
+from hf_stilts.models.transfer import load_intermediate, load_trained
+from hf_stilts.task import Task
+from hf_stilts.training.mixture_tasks import shared_model
 
 HEADS = {task.name: task for task in TASKS.values()}
 

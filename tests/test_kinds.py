@@ -11,8 +11,9 @@ import torch
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import KINDS, StiltsError
+from hf_stilts.task import KINDS
 
 WAYS = [(arch, kind) for arch in tiny.ARCHITECTURES for kind in kind_cases.ROWS if (arch, kind) != ("mt5", "fill-mask")]
 

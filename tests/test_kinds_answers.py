@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import kind_for, load_kind
 from hf_stilts.kinds.spans import best_spans
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.task import load_task
 
 ANSWER = load_kind("question-answering")
 QA = kind_cases.TASKS["question-answering"]

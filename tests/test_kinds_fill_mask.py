@@ -10,9 +10,9 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForMaskedLM
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
-from hf_stilts.task import StiltsError
 
 FILL = load_kind("fill-mask")
 MLM = kind_cases.TASKS["fill-mask"]

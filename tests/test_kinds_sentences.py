@@ -5,8 +5,9 @@ import pytest
 import tiny
 from datasets import Dataset
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 
 CLASSIFY, CHOOSE = load_kind("text-classification"), load_kind("multiple-choice")
 NLI = kind_cases.TASKS["text-classification"]

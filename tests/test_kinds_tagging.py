@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 
 TAG = load_kind("token-classification")
 POS = kind_cases.TASKS["token-classification"]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from language_rows import PAIRS, QUESTIONS, pair, question, store
 
+from hf_stilts.data.derived import write_made
 from hf_stilts.data.language_mix import counts, mix_languages, shares
-from hf_stilts.data.variety import write_made
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 CODES = ("en", "de", "ru", "sw", "te")
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hf_stilts.data.canonical import canonical
 from hf_stilts.data.check import check
 from hf_stilts.data.load import data_revision, load, splits
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, load_task
 
 NLI = ("entailment", "neutral", "contradiction")
 PAIR = {"premise": Value("string"), "hypothesis": Value("string")}

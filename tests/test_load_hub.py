@@ -86,7 +86,7 @@ print(json.dumps(saw))
 @pytest.fixture(scope="module")
 def online(tmp_path_factory):
     """What a process with a Hub saw, and the folder that it worked in."""
-    from hf_stilts.hub.local import LocalHub
+    from hf_stilts.local_hub import LocalHub
 
     folder, faults = tmp_path_factory.mktemp("work"), Faults()
     faults.add(Fault("GET .*local/interrupted/.*parquet", status=403))

@@ -9,7 +9,8 @@ from transformers import TrainingArguments
 
 from hf_stilts.data.check import check
 from hf_stilts.data.load import data_revision, labelled, load, splits
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.trainer import IntermediateTrainer
 
 STRING = Value("string")

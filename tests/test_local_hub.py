@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from hf_stilts.hub.local import LocalHub, serve
+from hf_stilts.local_hub import LocalHub, serve
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hf_stilts.hub.local import LocalHub
-from hf_stilts.hub.local.objects import HubError, Incoming
-from hf_stilts.hub.local.repository import Change
-from hf_stilts.hub.local.store import Store
+from hf_stilts.local_hub import LocalHub
+from hf_stilts.local_hub.objects import HubError, Incoming
+from hf_stilts.local_hub.repository import Change
+from hf_stilts.local_hub.store import Store
 
 MAIN = "/api/models/org/repo/commit/main"
 

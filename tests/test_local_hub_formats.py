@@ -11,8 +11,8 @@ from hub_fixture import ask, commit_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_stilts.hub.local.card import problems, read_card, tags
-from hf_stilts.hub.local.xorbs import files_in_shard, read_chunks
+from hf_stilts.local_hub.card import problems, read_card, tags
+from hf_stilts.local_hub.xorbs import files_in_shard, read_chunks
 
 XORB = "0123456789abcdef" * 4
 

@@ -10,7 +10,7 @@ from hub_fixture import ask, commit_lines
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hf_stilts.hub.local import LocalHub
+from hf_stilts.local_hub import LocalHub
 
 MAIN = "/api/models/org/repo/commit/main"
 

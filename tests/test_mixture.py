@@ -10,10 +10,11 @@ from mixtures import CHOICES, FIVE, PAIRS, SPANS, TAGS, TEXT, logged, mixture, p
 from test_trainer import rows
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
-from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.heads import load_checkpoint
-from hf_stilts.training.members import aggregate_weights, effective_batches, mixture_recipe
+from hf_stilts.errors import StiltsError
+from hf_stilts.models.heads import load_checkpoint
+from hf_stilts.task import Task
 from hf_stilts.training.mixture import MixtureTrainer
+from hf_stilts.training.mixture_tasks import aggregate_weights, effective_batches, mixture_recipe
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.trainer import IntermediateTrainer
 

@@ -10,8 +10,8 @@ from stock_run import IMPATIENT
 from test_mixture import StopAt
 from test_publish import TOKEN, api, here, read  # noqa: F401
 
-from hf_stilts.hub.resume import newest_checkpoint
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.publishing.callback import PublishCheckpoints
+from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.training.samplers import Proportional
 
 SAVING = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4, "eval_strategy": "steps", "eval_steps": 2,

@@ -5,8 +5,9 @@ from huggingface_hub.utils import validate_repo_id
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import repo_id, search_tags, step_of, step_tag
-from hf_stilts.task import StiltsError, list_tasks
+from hf_stilts.task import list_tasks
 
 TASKS = st.lists(st.sampled_from([task if isinstance(task, str) else task.name for task in list_tasks()]), min_size=1)
 

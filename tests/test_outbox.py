@@ -14,12 +14,12 @@ import pytest
 from huggingface_hub import constants
 from parcels import FAST, SECRET, api_of, checkpoint, commits, deliver_all, put, tags, weights
 
-from hf_stilts.hub.courier import COMMITS_PER_HOUR, Bell, Courier
-from hf_stilts.hub.lineage import ParentModel, Record
-from hf_stilts.hub.outbox import Choice, Outbox, Run, outbox_status, retry
-from hf_stilts.hub.parcel import new_parcel, note_unpacked, pack, read_parcels, update, write_json
-from hf_stilts.hub.resume import newest_checkpoint
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import ParentModel, Record
+from hf_stilts.publishing.outbox import Choice, Outbox, Run, outbox_status, retry
+from hf_stilts.publishing.pending import new_parcel, note_unpacked, pack, read_parcels, update, write_json
+from hf_stilts.publishing.resume import newest_checkpoint
+from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Bell, Courier
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_without_an_outbox_the_command_says_so(tmp_path):
 def test_what_cannot_be_packed_is_reported_and_raises_nothing(tmp_path, monkeypatch):
     idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # a courier that does nothing
     start = functools.partial(subprocess.Popen, idle, stdin=subprocess.PIPE)
-    monkeypatch.setattr("hf_stilts.hub.outbox.start_courier", lambda *_: start())
+    monkeypatch.setattr("hf_stilts.publishing.outbox.start_courier", lambda *_: start())
     outbox = Outbox(tmp_path, "me/tiny", private=True, record=Record())
     outbox.add(tmp_path / "checkpoint-3", Record(step=3))
     status = outbox.close()

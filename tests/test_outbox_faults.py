@@ -18,10 +18,10 @@ from huggingface_hub import HfApi
 from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
 
 from hf_stilts.hub import delivery, outbox
-from hf_stilts.hub.courier import Bell, Courier, _retry_after
-from hf_stilts.hub.lineage import Record
-from hf_stilts.hub.outbox import Outbox, Pace, outbox_status, retry, start_courier
-from hf_stilts.hub.parcel import read_parcels
+from hf_stilts.hub.record import Record
+from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_courier
+from hf_stilts.publishing.pending import read_parcels
+from hf_stilts.publishing.worker import Bell, Courier, _retry_after
 
 COMMIT = "POST .*/commit/main"
 TAG = "POST .*/tag/"
@@ -260,7 +260,7 @@ def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
     put(tmp_path, 2)
     # A suite that runs in the background may hand down an ignored SIGINT.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += f"from hf_stilts.hub.outbox import retry; print(retry({str(tmp_path)!r}, watch=True))"
+    code += f"from hf_stilts.publishing.outbox import retry; print(retry({str(tmp_path)!r}, watch=True))"
     watcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=_environment(api))
     try:
         until(lambda: len(outbox_status(tmp_path).sent) == 1)

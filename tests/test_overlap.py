@@ -8,13 +8,14 @@ import pytest
 from datasets import Dataset
 from language_rows import PAIRS, QUESTIONS, pair, question, store
 
+from hf_stilts.data.derived import write_made
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.load import load
 from hf_stilts.data.overlap import hashes, overlap
 from hf_stilts.data.sentences import boundaries, normalised, sentences
-from hf_stilts.data.variety import write_made
 from hf_stilts.dataset_scripts import build
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 
 DATA = Path(os.environ.get("HF_STILTS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TEST = Task(

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parcels import SECRET, checkpoint, put
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub import parcel as parcel_module
-from hf_stilts.hub.lineage import ParentModel, Record
-from hf_stilts.hub.outbox import outbox_status
-from hf_stilts.hub.parcel import new_parcel, pack, read_parcels, write_json
-from hf_stilts.task import StiltsError
+from hf_stilts.hub.record import ParentModel, Record
+from hf_stilts.publishing.outbox import outbox_status
+from hf_stilts.publishing.pending import new_parcel, pack, read_parcels, write_json
 
 
 def test_packing_links_weights_and_leaves_pickles_at_home(tmp_path):

@@ -23,12 +23,12 @@ from huggingface_hub import HfApi, constants
 from parcels import api_of, commits, tags, until
 from transformers import TrainingArguments
 
-from hf_stilts.hub import outbox
-from hf_stilts.hub.lineage import ParentModel, Record
-from hf_stilts.hub.outbox import outbox_status, retry
-from hf_stilts.hub.resume import newest_checkpoint
-from hf_stilts.task import StiltsError
-from hf_stilts.training.publish import PublishCheckpoints, describe_run, parent_of
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import ParentModel, Record
+from hf_stilts.publishing import outbox
+from hf_stilts.publishing.callback import PublishCheckpoints, describe_run, parent_of
+from hf_stilts.publishing.outbox import outbox_status, retry
+from hf_stilts.publishing.resume import newest_checkpoint
 
 TOKEN = "hf_" + "SecretTokenOfTheTest" * 2
 SHORT = {"repo_id": "me/tiny", "pace": {"patience": 0.5}}
@@ -128,7 +128,7 @@ class Recorder:
 
 
 def test_no_path_name_token_or_pickle_leaves_the_machine(tmp_path, monkeypatch):
-    from hf_stilts.hub.local import LocalHub
+    from hf_stilts.local_hub import LocalHub
 
     base = tmp_path / "private-folder" / "base"
     stock_run.classifier().save_pretrained(base)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hf_stilts.quickstart import DIRECT, INTERMEDIATE, STEPS, TARGETS, comparison
+from hf_stilts.quickstart.run import DIRECT, INTERMEDIATE, STEPS, TARGETS, comparison
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import load_task
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.run import _names, arguments, evaluate_within
 

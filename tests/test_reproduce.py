@@ -2,10 +2,10 @@
 
 import pytest
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint
-from hf_stilts.hub.lineage import Record, TaskSource
-from hf_stilts.task import StiltsError
-from hf_stilts.training.reproduce import _arguments, _task
+from hf_stilts.hub.record import Record, TaskSource
+from hf_stilts.studies.reproduce import _arguments, _task
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import tiny
 from language_rows import PAIRS, pair, store
 from test_translate import Words
 
+from hf_stilts.augmentation.translate import translate
 from hf_stilts.data.exclusion import Excluded, Exclusion
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.load import data_revision, load
-from hf_stilts.data.translate import translate
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError
 from hf_stilts.training.contrastive import IDS, ContrastiveLoss
-from hf_stilts.training.sources import training_rows
+from hf_stilts.training.provenance import training_rows
 
 JOINED = replace(PAIRS, splits={"train": "r1+r2"}, dataset="x/joined", name="joined")
 

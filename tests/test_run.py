@@ -10,9 +10,9 @@ from datasets import Dataset
 from test_trainer import PAIRS, WORDS
 from transformers import AutoModel
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
+from hf_stilts.models.transfer import load_body
 from hf_stilts.training import run
-from hf_stilts.training.encoder import load_body
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.run import run_phase
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 from hf_stilts.training.samplers import (
     Given,
     Plan,

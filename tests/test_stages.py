@@ -8,9 +8,10 @@ from transformers import AutoModelForMultipleChoice
 
 from hf_stilts.data.mirror import CARD, read_card
 from hf_stilts.dataset_scripts.repository import Config, update_card, write_card, write_parquet
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.zero_shot import zero_shot
-from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.task import load_task
 from hf_stilts.training import run
 from hf_stilts.training.trainer import TargetTrainer
 

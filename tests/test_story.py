@@ -116,7 +116,7 @@ def test_the_hub_down_from_the_start_loses_nothing(tmp_path):
     }  # fmt: skip
     code = f"""
 from hf_stilts import IntermediateTrainer, PublishCheckpoints
-from hf_stilts.hub.outbox import Pace
+from hf_stilts.publishing.outbox import Pace
 from transformers import TrainingArguments
 publish = PublishCheckpoints("me/x", pace=Pace(patience=3))
 args = TrainingArguments("run", max_steps=2, save_steps=1, save_total_limit=1, use_cpu=True, report_to="none")

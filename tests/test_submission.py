@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from hf_stilts.benchmark import Benchmark
 from hf_stilts.cli import app
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.layout import FORMATS
 from hf_stilts.evaluation.submission import check_submission, write_submission
 from hf_stilts.evaluation.xtreme import evaluate
-from hf_stilts.task import StiltsError
 
 ALL = Benchmark(
     name="everything",

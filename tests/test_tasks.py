@@ -17,9 +17,10 @@ import hf_stilts.tasks
 from hf_stilts.data.canonical import canonical
 from hf_stilts.data.load import served
 from hf_stilts.dataset_scripts import list_converters
+from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.readme import render
-from hf_stilts.task import KINDS, StiltsError, Task, list_tasks, load_task
+from hf_stilts.task import KINDS, Task, list_tasks, load_task
 
 OWN = sorted(module.name for module in pkgutil.iter_modules(hf_stilts.tasks.__path__))
 STRING, STRINGS, ANSWERS = (

@@ -11,14 +11,15 @@ from datasets import Dataset
 from test_any_encoder import labelled_rows
 from transformers import AutoModelForSeq2SeqLM, TrainingArguments
 
-from hf_stilts.evaluation.benchmark_run import run_benchmark
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.zero_shot import zero_shot
 from hf_stilts.hub.naming import repo_id
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.text_to_text import likelihoods
-from hf_stilts.task import ANSWERED, StiltsError, load_task
-from hf_stilts.training.encoder import load_trained, with_fresh_head
+from hf_stilts.models.transfer import load_trained, with_fresh_head
+from hf_stilts.studies.benchmark import run_benchmark
+from hf_stilts.task import ANSWERED, load_task
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 

@@ -6,7 +6,8 @@ import torch
 from datasets import Dataset
 from transformers import TrainingArguments
 
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 PAIRS = Task(kind="text-classification", dataset="x/y", labels=("no", "yes"), name="pairs")

@@ -11,17 +11,18 @@ from language_rows import PAIRS, pair, store
 from transformers import TrainingArguments
 from typer.testing import CliRunner
 
+from hf_stilts.augmentation.translators import ModelTranslator
 from hf_stilts.cli import app
+from hf_stilts.data.derived import write_made
 from hf_stilts.data.load import load
 from hf_stilts.data.overlap import overlap
-from hf_stilts.data.variety import write_made
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import render
-from hf_stilts.hub.lineage import Record
 from hf_stilts.hub.naming import language_suffix, repo_id
-from hf_stilts.task import StiltsError, Task
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.hub.record import Record
+from hf_stilts.publishing.callback import PublishCheckpoints
+from hf_stilts.task import Task
 from hf_stilts.training.trainer import IntermediateTrainer
-from hf_stilts.translation import ModelTranslator
 
 TASK_FILE = '''"""Pairs, for a test."""
 from hf_stilts.task import Task

@@ -14,10 +14,10 @@ from test_guards import trainer as guarded
 from test_trainer import PAIRS, rows
 from transformers import AutoModelForSequenceClassification
 
-from hf_stilts.hub import outbox
-from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.task import StiltsError
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.publishing import outbox
+from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.training.run import run_phase
 
 TOKEN = "hf_" + "SecretTokenOfTheTest" * 2

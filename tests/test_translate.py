@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from language_rows import CHOICES, PAIRS, QUESTIONS, TAGS, pair, question, store
 
-from hf_stilts.data.answer_spans import Segments, Span, marked, search, unmarked
+from hf_stilts.augmentation.answer_spans import Segments, Span, marked, search, unmarked
+from hf_stilts.augmentation.translate import _Run, translate
+from hf_stilts.augmentation.translation_cache import TranslationCache
 from hf_stilts.data.check import fault
 from hf_stilts.data.load import load
-from hf_stilts.data.translate import _Run, translate
-from hf_stilts.data.translation_cache import TranslationCache
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 
 GERMAN = {
     "the": "die", "a": "eine", "cat": "Katze", "dog": "Hund", "sat": "saß", "on": "auf", "mat": "Matte", "no": "kein",

@@ -9,10 +9,10 @@ import torch
 from language_rows import QUESTIONS, store
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from hf_stilts.augmentation.translate import translate
+from hf_stilts.augmentation.translators import ModelTranslator
 from hf_stilts.data.load import load
-from hf_stilts.data.translate import translate
-from hf_stilts.task import StiltsError
-from hf_stilts.translation import ModelTranslator
+from hf_stilts.errors import StiltsError
 
 pytest.importorskip("sentencepiece")
 TEXTS = ["the cat sees the dog", "a house", "the small red house sees the old dog .", "cat"]

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from language_rows import question, store
 
+from hf_stilts.augmentation.transliterate import Transliterator, transliterate, word_writer
 from hf_stilts.data.check import fault
+from hf_stilts.data.derived import write_made
 from hf_stilts.data.load import load
-from hf_stilts.data.transliterate import Transliterator, transliterate, word_writer
-from hf_stilts.data.variety import write_made
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 
 pytest.importorskip("uroman")
 pytest.importorskip("indic_transliteration")

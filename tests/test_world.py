@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hf_stilts import world
 from hf_stilts.data.load import load
-from hf_stilts.scenes import CLASSES, PARTICLES, TAGS, TONGUES, Scene, World, join
+from hf_stilts.quickstart import corpus
+from hf_stilts.quickstart.grammar import CLASSES, PARTICLES, TAGS, TONGUES, Scene, World, join
 
 OTHERS = [code for code in TONGUES if code != "en"]
 
@@ -18,16 +18,16 @@ OTHERS = [code for code in TONGUES if code != "en"]
 @pytest.fixture(autouse=True, scope="module")
 def few_rows():
     """A world with fewer training rows, which are drawn alike."""
-    few = {name: {split: min(count, 400) for split, count in splits.items()} for name, splits in world.ROWS.items()}
+    few = {name: {split: min(count, 400) for split, count in splits.items()} for name, splits in corpus.ROWS.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world, "ROWS", few)
+        patch.setattr(corpus, "ROWS", few)
         yield
 
 
 @pytest.fixture(scope="module")
 def data(few_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirror")
-    world.build(folder, seed=3)
+    corpus.build(folder, seed=3)
     return folder
 
 
@@ -44,7 +44,7 @@ def meaning():
 
 
 def rows(data, config, split):
-    return pq.read_table(data / world.DATASET / config / f"{split}-00000-of-00001.parquet").to_pylist()
+    return pq.read_table(data / corpus.DATASET / config / f"{split}-00000-of-00001.parquet").to_pylist()
 
 
 def concepts(sentence, reading):
@@ -54,26 +54,26 @@ def concepts(sentence, reading):
 
 
 def test_same_seed_same_bytes_other_seed_other_words(data, tmp_path):
-    again, other = world.build(tmp_path / "again", seed=3), world.build(tmp_path / "other", seed=4)
+    again, other = corpus.build(tmp_path / "again", seed=3), corpus.build(tmp_path / "other", seed=4)
     files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert len(files) > 50
-    assert all((again / file).read_bytes() == (data / world.DATASET / file).read_bytes() for file in files)
+    assert all((again / file).read_bytes() == (data / corpus.DATASET / file).read_bytes() for file in files)
     text = Path("text.en/train-00000-of-00001.parquet")
     assert (other / text).read_bytes() != (again / text).read_bytes()
 
 
 def test_the_loader_reads_every_task(data):
-    for name, task in world.tasks().items():
+    for name, task in corpus.tasks().items():
         split = "validation" if name == "world_text" else "test"
         config = name.removeprefix("world_")
         for language in (task.languages[0], task.languages[-1]):
             found = load(task, split, language, data_dir=data)
-            assert len(found) == (1 if name == "world_mining" else world.ROWS[config][split])
+            assert len(found) == (1 if name == "world_mining" else corpus.ROWS[config][split])
 
 
 def test_only_english_has_training_rows_of_a_task():
-    assert set(world.tasks()["world_nli"].languages) == set(TONGUES)
-    trained = [(config, split) for config, split, _ in world._rows(World(3)) if split == "train"]
+    assert set(corpus.tasks()["world_nli"].languages) == set(TONGUES)
+    trained = [(config, split) for config, split, _ in corpus._rows(World(3)) if split == "train"]
     assert sorted(trained) == sorted(
         [(f"text.{code}", "train") for code in TONGUES] + [(f"{name}.en", "train") for name in ("nli", "qa", "pos")]
     )
@@ -114,7 +114,7 @@ def test_bitext_and_hidden_pairs_say_the_same(data, meaning):
     for code in OTHERS:
         for row in rows(data, f"bitext.{code}", "test"):
             assert concepts(row["source"], meaning[code]) == concepts(row["target"], meaning["en"])
-        for split, (ours, english, hidden) in world.MINING.items():
+        for split, (ours, english, hidden) in corpus.MINING.items():
             (row,) = rows(data, f"mining.{code}", split)
             source = dict(zip(row["source_ids"], row["source"], strict=True))
             target = dict(zip(row["target_ids"], row["target"], strict=True))
@@ -180,9 +180,9 @@ def test_tags_are_those_of_the_concepts(data, meaning):
 def test_tokenizer_survives_saving_and_keeps_offsets(data, tmp_path):
     from transformers import AutoTokenizer
 
-    tokenizer = world.tokenizer(data)
-    assert tokenizer.get_vocab() == world.tokenizer(data).get_vocab()
-    assert tokenizer.convert_tokens_to_ids(list(world.SPECIALS)) == [0, 1, 2, 3, 4]
+    tokenizer = corpus.tokenizer(data)
+    assert tokenizer.get_vocab() == corpus.tokenizer(data).get_vocab()
+    assert tokenizer.convert_tokens_to_ids(list(corpus.SPECIALS)) == [0, 1, 2, 3, 4]
     tokenizer.save_pretrained(tmp_path)
     again = AutoTokenizer.from_pretrained(tmp_path)
     for code in TONGUES:
@@ -203,22 +203,22 @@ def test_tokenizer_survives_saving_and_keeps_offsets(data, tmp_path):
 
 
 def test_a_build_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
-    built = world.build(tmp_path, seed=3)
+    built = corpus.build(tmp_path, seed=3)
     before = (built / "README.md").read_bytes()
 
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(world, "_card", fail)
+    monkeypatch.setattr(corpus, "_card", fail)
     with pytest.raises(OSError, match="disk full"):
-        world.build(tmp_path, seed=4)
+        corpus.build(tmp_path, seed=4)
     assert (built / "README.md").read_bytes() == before
     assert [path.name for path in built.parent.iterdir()] == ["world"]
 
 
 def test_tokenizer_without_a_world_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"world\.build"):
-        world.tokenizer(tmp_path)
+        corpus.tokenizer(tmp_path)
 
 
 def test_some_things_go_with_an_action():

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.layout import file_of
 from hf_stilts.evaluation.xtreme import evaluate, main, score_files
-from hf_stilts.task import StiltsError, load_task
+from hf_stilts.task import load_task
 
 SMALL = Benchmark(
     name="small",

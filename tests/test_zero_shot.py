@@ -9,12 +9,13 @@ from test_trainer import CHOICES, PAIRS, SPANS, TAGS, rows
 from transformers import AutoModelForSequenceClassification, TrainingArguments
 
 from hf_stilts.data.load import load
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import batches, predict
 from hf_stilts.evaluation.setting import setting
 from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
-from hf_stilts.hub.lineage import Record, TaskSource
+from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.kinds import load_kind
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 

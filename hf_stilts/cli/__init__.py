@@ -71,7 +71,7 @@ def hub_serve(
 ) -> None:
     """Run a small Hub that stock clients use through HF_ENDPOINT."""
     from hf_stilts.console import announce_hub
-    from hf_stilts.hub.local import serve
+    from hf_stilts.local_hub import serve
 
     models = len(list(folder.glob("models/*/*")))
     holds = f"with {models} models of {folder}" if models else f"new and empty: nothing lay in {folder}"
@@ -85,7 +85,7 @@ def quickstart(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier quickstart and its Hub.")] = False,
 ) -> None:
     """All three phases offline on a small made-up world, in two to three minutes."""
-    from hf_stilts.quickstart import run
+    from hf_stilts.quickstart.run import run
 
     run(folder, seed=seed, overwrite=overwrite)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hf_stilts.cli.options import DataDir, Json
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 app = typer.Typer()
 published = typer.Typer(help="What is published, and where it comes from.", invoke_without_command=True)
@@ -85,7 +85,7 @@ def publish(
 ) -> None:
     """Show what waits in a run's outbox, or send it."""
     from hf_stilts.console import say, show
-    from hf_stilts.hub import outbox
+    from hf_stilts.publishing import outbox
 
     if status and (retry or watch):
         raise StiltsError("--status shows and --retry and --watch send: both were given. Type one of them.")
@@ -109,7 +109,7 @@ def reproduce(
     from contextlib import redirect_stdout
 
     from hf_stilts.console import say, show
-    from hf_stilts.training.reproduce import reproduce as again
+    from hf_stilts.studies.reproduce import reproduce as again
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         found = again(name, output_dir, data_dir=data_dir)

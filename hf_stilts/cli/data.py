@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.cli.options import DataDir, Json, split_list
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 app = typer.Typer(help="Build, check and fetch data sets.", no_args_is_help=True)
 

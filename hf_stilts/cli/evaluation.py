@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.cli.options import STOCK_FLAGS, Adapter, DataDir, Json, Limit, Namespace, Recipe, TextToText, split_list
-from hf_stilts.task import StiltsError, check_languages, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import check_languages, load_task
 
 app = typer.Typer()
 
@@ -93,7 +94,7 @@ def gains(
 ) -> None:
     """Compare runs from intermediate checkpoints with the baseline: gains, their chance, gaps, the best per target."""
     from hf_stilts.console import show_gains
-    from hf_stilts.evaluation.gains import gains as compare
+    from hf_stilts.studies.gains import gains as compare
 
     show_gains(
         compare(results, baseline=baseline, bootstrap=bootstrap, seed=seed), languages=languages, as_json=as_json
@@ -104,8 +105,8 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
     from contextlib import redirect_stdout
 
     from hf_stilts.console import show_benchmark
-    from hf_stilts.evaluation.benchmark_run import benchmark_scores, run_benchmark
     from hf_stilts.evaluation.processes import processes
+    from hf_stilts.studies.benchmark import benchmark_scores, run_benchmark
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         table = run_benchmark(name, model, **options)

@@ -33,9 +33,9 @@ def data_translate(
     as_json: Json = False,
 ) -> None:
     """Translate a task's rows; killed and run again, it goes on where it was."""
+    from hf_stilts.augmentation.translate import translate
+    from hf_stilts.augmentation.translators import ModelTranslator
     from hf_stilts.console import show
-    from hf_stilts.data.translate import translate
-    from hf_stilts.translation import ModelTranslator
 
     translator = ModelTranslator(model, revision=revision, beams=beams, prefix=prefix, batch_tokens=batch_tokens)
     report = translate(
@@ -65,8 +65,8 @@ def data_code_switch(
     as_json: Json = False,
 ) -> None:
     """Replace words of a task's rows by those of other languages, with lexicons."""
+    from hf_stilts.augmentation.code_switch import code_switch
     from hf_stilts.console import show
-    from hf_stilts.data.code_switch import code_switch
 
     report = code_switch(
         task, split_list(to) or [], lexicons, out, probability=probability, mode=mode, language=language,
@@ -87,8 +87,8 @@ def data_transliterate(
     as_json: Json = False,
 ) -> None:
     """Write a task's rows in another script."""
+    from hf_stilts.augmentation.transliterate import transliterate
     from hf_stilts.console import show
-    from hf_stilts.data.transliterate import transliterate
 
     report = transliterate(
         task, script, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,

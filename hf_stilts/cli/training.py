@@ -26,7 +26,7 @@ from hf_stilts.cli.options import (
     Resume,
     TextToText,
 )
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 app = typer.Typer()
 Languages = Annotated[
@@ -117,7 +117,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
         raise StiltsError(f"No task stands before {flags[0]}. Type for example: hf-stilts {phase} mnli {flags[0]} ...")
     for name in tasks:
         load_task(name)  # a mistyped name is answered before torch is loaded
-    from hf_stilts.training.publish import PublishCheckpoints
+    from hf_stilts.publishing.callback import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")

@@ -15,7 +15,8 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
 from datasets.table import CastError
 
-from hf_stilts.task import KINDS, LABELLED, OPTIONAL_COLUMNS, StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import KINDS, LABELLED, OPTIONAL_COLUMNS, Task
 
 Row: TypeAlias = dict[str, Any]
 Mapping: TypeAlias = dict[str, str | tuple[str, ...]]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_stilts.data.load import load, served, splits
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, load_task
 
 _TEXTS = ("text", "text_pair", "context", "question", "source", "target", "query", "candidate")
 

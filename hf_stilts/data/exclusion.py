@@ -10,9 +10,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.mirror import write
-from hf_stilts.data.variety import row_keys
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 
 @dataclass(frozen=True)

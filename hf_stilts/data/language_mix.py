@@ -14,10 +14,11 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.load import load
 from hf_stilts.data.progress import progress_bars
-from hf_stilts.data.variety import row_keys
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, load_task
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def mix_languages(
     Args:
         task: a task or its name.
         languages: what `shares` takes. A language is one of the task's own, or one that its rows were made into
-            (`hf_stilts.data.variety`). A share of 0 gives no rows, and counts for the default of `total`.
+            (`hf_stilts.data.derived`). A share of 0 gives no rows, and counts for the default of `total`.
         total: rows of all languages together. Default: as many as the smallest of the languages has rows, which keeps
             the total equal over all shares of the same languages.
         seed: chooses the rows and their order.

@@ -8,12 +8,13 @@ from dataclasses import replace
 import datasets
 
 from hf_stilts.data.canonical import canonical, named
+from hf_stilts.data.derived import stored_as, variety
 from hf_stilts.data.exclusion import read_exclusion
 from hf_stilts.data.mirror import Configuration
 from hf_stilts.data.progress import progress_bars
 from hf_stilts.data.source import commit_of, config_of, mirror_root, mirrored, reaching, source_of, splits_of
-from hf_stilts.data.variety import stored_as, variety
-from hf_stilts.task import LABELLED, StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import LABELLED, Task, load_task
 
 
 def load(
@@ -31,7 +32,7 @@ def load(
         task: a task or its name.
         split: `train`, `validation` or `test`; the task knows what the data set calls it.
         language: two-letter code, one of `task.languages`; or what the task's rows were translated, code-switched or
-            transliterated into, which a mirror holds (see `hf_stilts.data.variety`).
+            transliterated into, which a mirror holds (see `hf_stilts.data.derived`).
         limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need. Where
             the task joins several splits or tasks, the first ones of each, in equal shares.
         data_dir: a mirror: `<data_dir>/<owner>/<name>/` is what a clone of that data set's repository would be. Without

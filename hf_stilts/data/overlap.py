@@ -11,12 +11,13 @@ from typing import Any
 
 from datasets import Dataset
 
+from hf_stilts.data.derived import row_keys, text_columns
 from hf_stilts.data.exclusion import Excluded, Exclusion
 from hf_stilts.data.load import data_revision, load, served, splits
 from hf_stilts.data.sentences import RULE, normalised, sentences
-from hf_stilts.data.variety import row_keys, text_columns
 from hf_stilts.data.words import runs
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, load_task
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def overlap(
     Args:
         task: what would be trained on.
         against: evaluation tasks.
-        languages: languages of the training rows, or made ones (`hf_stilts.data.variety`).
+        languages: languages of the training rows, or made ones (`hf_stilts.data.derived`).
         against_languages: languages of the evaluation sets; all of theirs when None.
         split: of the training rows.
         minimum: words (for scripts without blanks: characters) that a sentence must have to count: two texts that both

@@ -16,7 +16,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from hf_stilts.data.mirror import CARD, Configuration, read_configuration
-from hf_stilts.task import StiltsError, Task, list_tasks, load_task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task, list_tasks, load_task
 
 MIRROR = "HF_STILTS_DATA"
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import regex
 
-from hf_stilts.data.variety import text_columns
-from hf_stilts.task import HEADLESS, StiltsError, Task
+from hf_stilts.data.derived import text_columns
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import HEADLESS, Task
 
 # Scripts that put no blanks between words, and the lengthener that kana share.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"

@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 
 
 class Format(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hf_stilts.data.mirror import write
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 RESULTS, PREDICTIONS, SETTINGS = "results.jsonl", "predictions", "settings.json"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hf_stilts.data.variety import variety
-from hf_stilts.hub.lineage import Record, TaskSource
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.data.derived import variety
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import Record, TaskSource
+from hf_stilts.task import Task, load_task
 
 NO_TRAINING, UNKNOWN = "no target training", "unknown"
 # What says more about a language than what comes after it.

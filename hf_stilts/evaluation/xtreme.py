@@ -20,11 +20,12 @@ from statistics import fmean
 from typing import Any
 
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation import layout
 from hf_stilts.metrics.chunk_f1.chunks import count_chunks, number_tags, overall, token_accuracy
 from hf_stilts.metrics.multilingual_qa.answers import answer_scores
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import Task, load_task
 
 Scores = dict[str, float]
 

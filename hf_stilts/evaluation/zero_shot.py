@@ -17,16 +17,17 @@ from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
-from hf_stilts.hub.lineage import Record
+from hf_stilts.hub.record import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import readable_length
-from hf_stilts.task import ANSWERED, StiltsError, Task, check_languages
-from hf_stilts.training.encoder import load_body, load_tokenizer, load_trained
-from hf_stilts.training.publish import describe_run
+from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
+from hf_stilts.publishing.callback import describe_run
+from hf_stilts.task import ANSWERED, Task, check_languages
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.trainer import StiltsTrainer
 

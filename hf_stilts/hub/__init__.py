@@ -1,1 +1,1 @@
-"""Everything that speaks to a Hub: names, publishing, cards, and a small Hub of our own for offline use."""
+"""What is on the Hub and how it is described: names, the record `stilts.json`, cards, finding checkpoints."""

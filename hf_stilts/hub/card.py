@@ -9,8 +9,8 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from hf_stilts.hub.lineage import Record, TaskSource
 from hf_stilts.hub.naming import search_tags
+from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.languages import LANGUAGES
 
 TEMPLATE = Path(__file__).with_name("card.md")

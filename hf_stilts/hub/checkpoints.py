@@ -22,10 +22,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
-from hf_stilts.hub.delivery import sha256_of
-from hf_stilts.hub.lineage import RECORD_FILE, ParentModel, Record
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
-from hf_stilts.task import StiltsError, list_tasks
+from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
+from hf_stilts.publishing.upload import sha256_of
+from hf_stilts.task import list_tasks
 
 logger = logging.getLogger(__name__)
 

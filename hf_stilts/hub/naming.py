@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 DEFAULT_SEED = 42
 """The seed of stock `transformers.TrainingArguments`: a run with it gets no seed in its name."""

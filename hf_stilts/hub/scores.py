@@ -9,10 +9,10 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import render
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
-from hf_stilts.hub.lineage import RECORD_FILE, Record
-from hf_stilts.task import StiltsError
+from hf_stilts.hub.record import RECORD_FILE, Record
 
 CARD = "README.md"
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.dual_encoder import DualEncoding
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits, recall, reciprocal_rank
 from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.corpus import encode_shards, search_shards
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

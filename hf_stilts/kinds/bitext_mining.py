@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
 from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
 from hf_stilts.retrieval import encode, match_translations
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

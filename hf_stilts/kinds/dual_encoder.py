@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 VectorPooling: TypeAlias = Literal["pooler", "mean", "cls"]
 SCALE = "logit_scale"

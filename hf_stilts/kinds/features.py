@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, DataCollatorForLanguageModeling
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, first_output, head_class, map_rows, pad, special_tokens
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

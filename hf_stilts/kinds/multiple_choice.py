@@ -13,6 +13,7 @@ import torch
 from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.modeling_outputs import MultipleChoiceModelOutput
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -24,7 +25,6 @@ from hf_stilts.kinds.features import (
     named_labels,
     pad,
 )
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
 from hf_stilts.kinds.spans import Search, search
 from hf_stilts.metrics.multilingual_qa.answers import (
@@ -23,7 +24,6 @@ from hf_stilts.metrics.multilingual_qa.answers import (
     answer_shares,
     best_threshold_scores,
 )
-from hf_stilts.task import StiltsError
 
 # Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
 # whether a token is of the question (0), of the context (1) or of neither.

@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 from transformers.modeling_outputs import BaseModelOutput
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, column, head_class, map_rows, pad
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -25,7 +26,6 @@ from hf_stilts.kinds.features import (
     special_tokens,
 )
 from hf_stilts.metrics.chunk_f1.chunks import Tags, count_by_sentence, count_chunks, overall, token_accuracy
-from hf_stilts.task import StiltsError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,1 +1,1 @@
-"""Training: phases as Trainers, recipes, the hand-over of an encoder, and publishing while it trains."""
+"""Phases as Trainers: recipes, task data, mixtures, guards, micro-batches."""

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 Mode: TypeAlias = Literal["monolingual", "cross-lingual", "hybrid"]
 SHARES: dict[Mode, float] = {"monolingual": 0.0, "hybrid": 0.5, "cross-lingual": 1.0}

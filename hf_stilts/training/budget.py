@@ -15,9 +15,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import Record
-from hf_stilts.task import StiltsError
+from hf_stilts.hub.record import Record
 from hf_stilts.training.recipes import Recipe
 
 logger = logging.getLogger(__name__)

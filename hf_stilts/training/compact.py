@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import flat_column
-from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.load import load
-from hf_stilts.data.variety import row_keys
+from hf_stilts.errors import StiltsError
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

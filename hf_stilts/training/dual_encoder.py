@@ -9,13 +9,14 @@ import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedModel, TrainingArguments
 
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.data.load import load
-from hf_stilts.data.variety import row_keys
-from hf_stilts.hub.lineage import Record
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.record import Record
 from hf_stilts.kinds.dual_encoder import DualEncoder, VectorPooling
 from hf_stilts.kinds.sentence_similarity import KIND
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.batches import SHARES, LanguageBatches, Mode
 from hf_stilts.training.trainer import TargetTrainer
 

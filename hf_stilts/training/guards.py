@@ -13,8 +13,8 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import flat_column
-from hf_stilts.task import StiltsError
 
 logger = logging.getLogger(__name__)
 

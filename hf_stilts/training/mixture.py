@@ -4,7 +4,7 @@ How it is built, for whoever trains or measures with it:
 
 - `MixtureTrainer(model, args, tasks=["mnli", "squad_v2"], sampler="proportional")` is a `StiltsTrainer` of the
   phase "intermediate"; it comes through `StiltsTrainer._begin` as every phase does.
-- `trainer.model` is a `hf_stilts.training.heads.SharedBody`: `model.body` is the stock `AutoModel`, `model.heads[task]`
+- `trainer.model` is a `hf_stilts.models.heads.SharedBody`: `model.body` is the stock `AutoModel`, `model.heads[task]`
   the stock model of that task's kind whose body modules are the same objects. `model(task="mnli", **batch)` gives what
   `model.heads["mnli"](**batch)` gives.
 - `trainer.train_dataset` is a `Pool`; `trainer.plan` a `hf_stilts.training.samplers.Plan`, a pure function of seed and
@@ -32,15 +32,17 @@ from transformers.utils.generic import find_labels
 from hf_stilts.data.canonical import named
 from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
-from hf_stilts.hub.lineage import Record, TaskSource
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import language_suffix, mixture_name
+from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
-from hf_stilts.task import StiltsError, Task, load_task
-from hf_stilts.training.encoder import load_tokenizer
-from hf_stilts.training.heads import SharedBody
-from hf_stilts.training.members import (
+from hf_stilts.models.heads import SharedBody
+from hf_stilts.models.transfer import load_tokenizer
+from hf_stilts.task import Task, load_task
+from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
+from hf_stilts.training.mixture_tasks import (
     Member,
     aggregate_weights,
     checked,
@@ -49,7 +51,7 @@ from hf_stilts.training.members import (
     refuse_strangers,
     shared_model,
 )
-from hf_stilts.training.pool import Collator, Pool, StepBatches
+from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.samplers import (
     CAP,
@@ -61,7 +63,6 @@ from hf_stilts.training.samplers import (
     probabilities,
 )
 from hf_stilts.training.scoring import LOWER_IS_BETTER
-from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, training_rows
 from hf_stilts.training.text import Text, mix, texts_of
 from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
 
@@ -73,7 +74,7 @@ class MixtureTrainer(StiltsTrainer):
 
     The sequence of (task, examples) is a function of `args.seed` and the step alone: the same after a kill and resume,
     for any accumulation, and in sum over any number of processes. A checkpoint holds the body in its root and the heads
-    in `heads/<task>/`; see `hf_stilts.training.heads`.
+    in `heads/<task>/`; see `hf_stilts.models.heads`.
 
     `evaluate()` scores every task and adds `eval_aggregate`, the (weighted) mean of their main metrics; make it
     `metric_for_best_model` to keep the best checkpoint and to stop early.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import kind_for
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.task import Task
 
 
 @dataclass(frozen=True)

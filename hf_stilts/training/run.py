@@ -18,16 +18,17 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.data.language_mix import Languages, shares
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import RECORD_FILE, Record
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name
-from hf_stilts.hub.resume import newest_checkpoint
-from hf_stilts.task import StiltsError, Task, load_task
+from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.models.transfer import HandOver
+from hf_stilts.publishing.callback import PublishCheckpoints
+from hf_stilts.publishing.resume import newest_checkpoint
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
-from hf_stilts.training.encoder import HandOver
-from hf_stilts.training.members import mixture_recipe
 from hf_stilts.training.mixture import MixtureTrainer
-from hf_stilts.training.publish import PublishCheckpoints
+from hf_stilts.training.mixture_tasks import mixture_recipe
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.scoring import LOWER_IS_BETTER

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_stilts.task import StiltsError
+from hf_stilts.errors import StiltsError
 
 # Raffel et al. 2020 cap the size of a task in examples-proportional mixing; 2**17 is what Phang et al. 2020 took.
 CAP = 2**17

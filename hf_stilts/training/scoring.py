@@ -9,7 +9,8 @@ import torch
 from datasets import Dataset
 from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer
 
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, Task
 from hf_stilts.training.guards import warn_of_one_answer
 
 LOWER_IS_BETTER = ("loss", "perplexity")

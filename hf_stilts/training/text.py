@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
+from hf_stilts.data.derived import variety
 from hf_stilts.data.load import load, splits
-from hf_stilts.data.variety import variety
-from hf_stilts.task import StiltsError, Task
+from hf_stilts.errors import StiltsError
+from hf_stilts.task import Task
 from hf_stilts.training.samplers import language_draws, language_shares
 
 EXAMPLES = 2_000_000  # of continued masked language modelling in Phang et al. 2020 (remembered)

@@ -24,25 +24,26 @@ from hf_stilts.data.canonical import named
 from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.data.mirror import write
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.lineage import RECORD_FILE, Record, at_step
+from hf_stilts.hub.record import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
-from hf_stilts.task import StiltsError, Task, load_task
-from hf_stilts.training.adapters import AdapterTrainer
+from hf_stilts.models.adapters import AdapterTrainer
+from hf_stilts.models.compatibility import check_start
+from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, with_fresh_head
+from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
-from hf_stilts.training.descent import check_start
-from hf_stilts.training.encoder import HandOver, load_tokenizer, load_trained, with_fresh_head
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
-from hf_stilts.training.in_words import InWordsTrainer, check_in_words
 from hf_stilts.training.microbatches import MicroBatchTrainer
-from hf_stilts.training.publish import PublishCheckpoints, describe_run
+from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, sources_of_own_rows, training_rows
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.scoring import ScoringTrainer
-from hf_stilts.training.sources import codes_of, exclusion, languages_of, sources, sources_of_own_rows, training_rows
+from hf_stilts.training.text_to_text import InWordsTrainer, check_in_words
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Rows made from rows: translation, code-switching, transliteration."""

@@ -1,0 +1,130 @@
+"""Go on with a killed training on another machine: its newest checkpoint, optimizer and all, on the branch `resume`.
+
+The branch holds one checkpoint at a time, in a single commit. Optimizer, scheduler and random states are files that
+transformers writes with `torch.save` and reads with `weights_only=True`, which runs no code of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.naming import step_tag
+from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel, write_json
+from hf_stilts.publishing.upload import (
+    Unconfirmed,
+    differences,
+    full_name,
+    open_repository,
+    packed_files,
+    sha256_of,
+    write_record,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def deliver_resume(folder: Path, parcel: Parcel, api: HfApi) -> str:
+    """Make the branch `resume` hold exactly this checkpoint; return its commit.
+
+    Nothing is done where another machine has put a later step there since this one was packed.
+    """
+    open_repository(api, parcel.repo_id, private=parcel.private)
+    api.create_branch(parcel.repo_id, branch=RESUME_BRANCH, exist_ok=True)
+    files = {**packed_files(folder, parcel), **write_record(folder, parcel)}
+    head = api.model_info(parcel.repo_id, revision=RESUME_BRANCH)
+    there = _remote_record(parcel.repo_id, api)
+    if there and there.step > parcel.step:
+        newest = api.list_repo_commits(parcel.repo_id, revision=RESUME_BRANCH)[0]
+        if newest.created_at.timestamp() >= int(parcel.packed_at):  # commits are dated to the second
+            return str(head.sha)
+    stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in {*files, ".gitattributes"}]
+    if stale or differences(api, parcel.repo_id, RESUME_BRANCH, files):
+        api.create_commit(
+            parcel.repo_id,
+            [CommitOperationAdd(name, file.path) for name, file in files.items()]
+            + [CommitOperationDelete(name) for name in stale],
+            commit_message=f"To resume at {parcel.tag}",
+            revision=RESUME_BRANCH,
+            parent_commit=head.sha,
+            num_threads=1,
+        )
+    if wrong := differences(api, parcel.repo_id, RESUME_BRANCH, files):
+        raise Unconfirmed(f"branch {RESUME_BRANCH} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
+    api.super_squash_history(parcel.repo_id, branch=RESUME_BRANCH, commit_message=f"To resume at {parcel.tag}")
+    return str(api.model_info(parcel.repo_id, revision=RESUME_BRANCH).sha)
+
+
+def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = None) -> Path | None:
+    """Return the newest checkpoint to resume from: in `output_dir`, or fetched there from the Hub if that is newer.
+
+    None where there is neither. Pass the result to `trainer.train(resume_from_checkpoint=...)`. Every file that is
+    fetched is compared with the sha256 recorded for it, and the folder appears only when it is whole.
+    """
+    api = api or HfApi()
+    repo_id = full_name(api, repo_id)
+    local = {
+        int(path.parent.name.rpartition("-")[2]): path.parent
+        for path in Path(output_dir).glob(f"checkpoint-*/{STATE_FILE}")
+        if path.parent.name.rpartition("-")[2].isdecimal()
+    }
+    remote = _remote_record(repo_id, api)
+    if remote and remote.step > max(local, default=-1):
+        return _fetch(Path(output_dir), repo_id, remote, api)
+    return local[max(local)] if local else None
+
+
+def _remote_record(repo_id: str, api: HfApi) -> Record | None:
+    try:
+        path = api.hf_hub_download(repo_id, RECORD_FILE, revision=RESUME_BRANCH)
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
+        return None
+    return Record.from_json(Path(path).read_bytes())
+
+
+def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
+    fetched = _download(output_dir, repo_id, RESUME_BRANCH, record, api)
+    state = json.loads((fetched / STATE_FILE).read_text(encoding="utf-8"))
+    if state.get("best_model_checkpoint"):
+        best = output_dir / Path(state["best_model_checkpoint"]).name
+        step = state["best_global_step"]
+        if step != record.step and not best.exists():  # the Trainer loads it at the end
+            path = api.hf_hub_download(repo_id, RECORD_FILE, revision=step_tag(step))
+            about = Record.from_json(Path(path).read_bytes())
+            _download(output_dir, repo_id, step_tag(step), about, api).rename(best)
+        write_json(fetched / STATE_FILE, {**state, "best_model_checkpoint": str(best)})
+    final = output_dir / f"checkpoint-{record.step}"
+    shutil.rmtree(final, ignore_errors=True)  # without a state file it was cut while being saved
+    fetched.rename(final)
+    logger.info("Fetched %s of %s to go on from.", final.name, repo_id)
+    return final
+
+
+def _download(output_dir: Path, repo_id: str, revision: str, record: Record, api: HfApi) -> Path:
+    """Download a whole checkpoint to a temporary folder and compare every file with what was recorded."""
+    folder = output_dir / f".fetching-{revision}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    snapshot_download(
+        repo_id,
+        revision=revision,
+        local_dir=folder,
+        allow_patterns=list(RESUMED),
+        endpoint=api.endpoint,
+        token=api.token,
+    )
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    wrong = [name for name, sha256 in record.files.items() if sha256_of(folder / name) != sha256]
+    if wrong:
+        shutil.rmtree(folder)
+        raise StiltsError(
+            f"{repo_id}@{revision} holds other bytes than were published in {', '.join(wrong)}. Run again."
+        )
+    return folder

@@ -1,0 +1,351 @@
+"""The courier: a small process beside the training that delivers what lies in the outbox, however often it must try.
+
+A process of its own and not a thread: its uploads take nothing from the training's interpreter, it runs at low
+priority, its connections have time limits (those of the training's own Hub client have none), and it goes on when the
+training is killed. It is told of new parcels by lines on its standard input; the last line, or its end, says that there
+will be no more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import shutil
+import sys
+import threading
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from huggingface_hub import HfApi, set_client_factory
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RevisionNotFoundError,
+)
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.hub.naming import step_tag
+from hf_stilts.hub.record import at_step
+from hf_stilts.publishing.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
+from hf_stilts.publishing.pending import (
+    STATE_FILE,
+    Parcel,
+    forget_files,
+    new_parcel,
+    pack,
+    read_parcels,
+    update,
+    write_json,
+)
+from hf_stilts.publishing.resume import deliver_resume
+from hf_stilts.publishing.upload import Refused, choose, deliver, full_name, prepare
+
+logger = logging.getLogger(__name__)
+
+COMMITS_PER_HOUR = 120
+"""The Hub allows 128 to one repository and then answers 429; a few are left for `main` and for people."""
+
+_LOOK_EVERY = 2.0  # seconds; another process may put parcels in, and does not ring here
+_ABANDONED_AFTER = 600.0  # seconds; packing takes moments, and a training may be at it right now
+# Answers that trying again will not change: something is wrong with the request, the token or the account. Not 404: a
+# repository made a moment ago may not be known to every machine of the Hub yet.
+_FINAL = {400, 401, 402, 403, 405, 410, 413, 415, 422, 451}
+
+
+class Bell:
+    """Tells the courier that a parcel was put down, and that no more will come."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+        self.closed = False
+
+    def ring(self) -> None:
+        """Wake the courier: there is a new parcel."""
+        self._rung.set()
+
+    def close(self) -> None:
+        """Tell the courier that no more parcels will come."""
+        self.closed = True
+        self._rung.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until the bell rings, at most `seconds`."""
+        self._rung.wait(seconds)
+        self._rung.clear()
+
+
+class Courier:
+    """Delivers the parcels of one outbox, one process at a time.
+
+    Args:
+        outbox: the folder `<output_dir>/outbox`.
+        api: client of the Hub.
+        pace: how long to wait between tries, for an answer, and for the Hub after the end.
+        bell: rung for each new parcel, closed when no more will come.
+    """
+
+    def __init__(self, outbox: Path, api: HfApi, pace: Pace, bell: Bell) -> None:
+        self.outbox, self.api, self.pace, self.bell = outbox, api, pace, bell
+        self.failures = 0
+        self.resume_at = 0.0  # our own back-off, dropped when the training ends
+        self.told_until = 0.0  # the Hub said when to come back: kept to
+        self.progress_at = time.time()
+
+    def run(self) -> None:
+        """Deliver until the bell is closed and nothing is left to do, or patience is at its end."""
+        lock = FileLock(self.outbox / "lock")
+        while True:
+            try:
+                with lock.acquire(timeout=1):
+                    return self._deliver_all()
+            except Timeout:  # another process delivers, our parcels too
+                waiting = any(parcel.state == "waiting" for _, parcel in read_parcels(self.outbox))
+                if self.bell.closed and not waiting and not self._undone():
+                    return None
+
+    def _undone(self) -> list[Choice]:
+        """Wishes for `main` that are neither carried out nor refused."""
+        return [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
+
+    def _deliver_all(self) -> None:
+        self._start_afresh()
+        last_pass = False
+        while True:
+            closed = self.bell.closed  # read before the outbox: a parcel put down before the closing is seen
+            if closed and not last_pass:
+                last_pass, self.resume_at, self.progress_at = True, 0.0, time.time()
+                self._start_afresh()
+            _drop_outdated(self.outbox)
+            waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
+            choices = self._undone()
+            if not waiting and not choices:
+                if closed:
+                    return
+                self.bell.wait(_LOOK_EVERY)
+                continue
+            seconds = self._must_wait(waiting)
+            if closed and time.time() + seconds > self.progress_at + self.pace.patience:
+                return
+            if seconds > 0:
+                self.bell.wait(seconds)
+            elif waiting:
+                self._try(*min(waiting, key=lambda pair: (pair[1].attempts, pair[1].packed_at)))
+            else:
+                self._choose(choices[0])
+
+    def _start_afresh(self) -> None:
+        """Give what failed another chance, and take up checkpoints that a killed process did not get to pack."""
+        for leftover in self.outbox.glob(".packing-*"):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(leftover, ignore_errors=True)
+        for folder, parcel in read_parcels(self.outbox):
+            if parcel.state == "failed":
+                update(folder, parcel, state="waiting")
+            elif parcel.state == "sent":
+                forget_files(folder)
+        for choice in read_choices(self.outbox):
+            if choice.reason:
+                write_json(choice.path, replace(choice, reason=None).to_dict())
+        run = read_run(self.outbox)
+        if run is not None:
+            # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
+            begun = (self.outbox / RUN_FILE).stat().st_mtime
+            _adopt(self.outbox, run, before=time.time() if self.bell.closed else begun)
+
+    def _must_wait(self, waiting: list[tuple[Path, Parcel]]) -> float:
+        """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
+        now = time.time()
+        until = max(self.resume_at, self.told_until)
+        if waiting:
+            busiest: dict[str, list[float]] = {}
+            for _, parcel in read_parcels(self.outbox):
+                if parcel.sent_at and parcel.sent_at > now - 3600:
+                    busiest.setdefault(parcel.repo_id, []).append(parcel.sent_at)
+            full = [sorted(times)[-COMMITS_PER_HOUR] for times in busiest.values() if len(times) >= COMMITS_PER_HOUR]
+            until = max([until, *(oldest + 3600 for oldest in full)])
+        return max(0.0, until - now)
+
+    def _try(self, folder: Path, parcel: Parcel) -> None:
+        try:
+            parcel = prepare(folder, parcel, self.api)
+            deliver_it = deliver if parcel.branch == "main" else deliver_resume
+            commit = deliver_it(folder, parcel, self.api)
+            update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
+            forget_files(folder)
+            if parcel.branch == "main":  # which it is now: what was chosen before must be chosen again
+                for choice in read_choices(self.outbox):
+                    if choice.commit is not None and _is_of(parcel, choice):
+                        write_json(choice.path, replace(choice, commit=None).to_dict())
+        except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
+            logger.info("%s: %s", parcel.tag, error, exc_info=error)
+            reason, final = self._judge(error)
+            self._note(folder, "failed" if final else "waiting", reason)
+        else:
+            self._succeeded()
+
+    def _note(self, folder: Path, state: str, reason: str) -> None:
+        try:
+            for path, parcel in read_parcels(self.outbox):  # as it is on disk: the try was counted there
+                if path == folder:
+                    update(folder, parcel, state=state, reason=reason)
+        except OSError as error:  # disk full: it stays as it is, waiting
+            logger.warning("%s: %s", folder.name, error)
+            self._back_off()
+
+    def _choose(self, choice: Choice) -> None:
+        unsent = [
+            parcel
+            for _, parcel in read_parcels(self.outbox)
+            if _is_of(parcel, choice) and parcel.step == choice.step and parcel.state != "sent"
+        ]
+        try:
+            if unsent:
+                raise Refused(f"step-{choice.step} did not reach the Hub, so main stays at the last one that did")
+            commit = choose(self.api, full_name(self.api, choice.repo_id), step_tag(choice.step), choice.why)
+            write_json(choice.path, replace(choice, commit=commit).to_dict())
+        except Exception as error:
+            logger.info("choosing step-%s: %s", choice.step, error, exc_info=error)
+            reason, final = self._judge(error)
+            if final:
+                write_json(choice.path, replace(choice, reason=reason).to_dict())
+        else:
+            self._succeeded()
+
+    def _succeeded(self) -> None:
+        self.failures, self.resume_at, self.progress_at = 0, 0.0, time.time()
+
+    def _back_off(self) -> None:
+        self.failures += 1
+        seconds = min(self.pace.longest_wait, self.pace.first_wait * 2 ** min(self.failures - 1, 20))
+        self.resume_at = time.time() + seconds * random.uniform(0.75, 1.25)
+
+    def _judge(self, error: Exception) -> tuple[str, bool]:
+        """Put an error into words, say whether it is final, and set when to try again."""
+        if isinstance(error, Refused | StiltsError):
+            return str(error), True
+        if isinstance(error, RevisionNotFoundError):
+            return "the Hub has no such tag, so main stays at the last checkpoint that was sent", True
+        if isinstance(error, OfflineModeIsEnabled):
+            return "HF_HUB_OFFLINE is set, so nothing is sent; unset it", True
+        if isinstance(error, LocalTokenNotFoundError):
+            return "there is no access token; run: hf auth login", True
+        response = _response_of(error)
+        if response is not None and response.status_code in _FINAL:
+            return f"the Hub answered {response.status_code}: {_first_line(error)}", True
+        self._back_off()
+        told = _retry_after(response)
+        if told is not None:
+            self.told_until = time.time() + told
+            return f"the Hub asked to come back in {told:.0f} s ({response.status_code})", False
+        if response is not None:
+            return f"the Hub answered {response.status_code}: {_first_line(error)}", False
+        return f"{type(error).__name__}: {_first_line(error)}", False
+
+
+def _is_of(parcel: Parcel, choice: Choice) -> bool:
+    """Whether a choice is about this parcel's repository; a parcel that was tried has its full name."""
+    return parcel.branch == "main" and f"/{parcel.repo_id}".endswith(f"/{choice.repo_id}")
+
+
+def _adopt(outbox: Path, run: Run, before: float) -> None:
+    """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that."""
+    parcels = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch == "main"]
+    known = {parcel.step for _, parcel in parcels if parcel.files}
+    for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
+        if not run.since <= state_file.stat().st_mtime < before:
+            continue
+        try:
+            state = json.loads(state_file.read_text())
+            if state["global_step"] in known:
+                continue
+            record = at_step(run.record, state["global_step"], state.get("epoch"), state.get("log_history", []))
+            pack(state_file.parent, outbox, new_parcel(record, run.repo_id, run.private))
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("%s could not be packed: %s", state_file.parent.name, error)
+            continue
+        for folder, parcel in parcels:
+            if parcel.step == record.step and not parcel.files:
+                shutil.rmtree(folder)
+
+
+def _drop_outdated(outbox: Path) -> None:
+    """Of a repository's checkpoints to resume from, keep the newest that was packed, and what came after it."""
+    newer: set[str] = set()
+    for folder, parcel in reversed(list(read_parcels(outbox))):
+        if parcel.branch == "main":
+            continue
+        if parcel.repo_id in newer:
+            shutil.rmtree(folder)
+        elif parcel.files:
+            newer.add(parcel.repo_id)
+
+
+def _response_of(error: BaseException | None) -> Any:
+    """Find the Hub's answer in an error or in what caused it: an upload wraps it."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response
+        error = error.__cause__
+    return None
+
+
+def _retry_after(response: Any) -> float | None:
+    """Read the header Retry-After, seconds or a date; without one, a 429 asks for a minute."""
+    if response is None:
+        return None
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return 60.0 if response.status_code == 429 else None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 60.0
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")[:300]
+
+
+def main(outbox: str, pace: str) -> None:
+    """Run as a process: `python -m hf_stilts.publishing.worker OUTBOX PACE_AS_JSON`."""
+    from huggingface_hub.utils._http import default_client_factory
+
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("hf_stilts").setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)  # as __main__ it is not below hf_stilts
+    chosen = Pace(**json.loads(pace))
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+    def with_time_limit() -> Any:
+        client = default_client_factory()
+        client.timeout = chosen.timeout
+        return client
+
+    set_client_factory(with_time_limit)
+    bell = Bell()
+
+    def listen() -> None:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            if line == END:
+                break
+            bell.ring()
+        bell.close()
+
+    threading.Thread(target=listen, daemon=True).start()
+    Courier(Path(outbox), HfApi(token=os.environ.get("HF_TOKEN")), chosen, bell).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

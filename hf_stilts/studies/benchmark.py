@@ -1,0 +1,249 @@
+"""A whole benchmark as one call: trains each target in English once, scores every language, goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+from accelerate import PartialState
+
+from hf_stilts.benchmark import Benchmark, load_benchmark
+from hf_stilts.data.mirror import write
+from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.processes import processes
+from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file, read_lines, write_lines
+from hf_stilts.evaluation.zero_shot import each_language
+from hf_stilts.hub.checkpoints import check_name, resolve
+from hf_stilts.kinds import load_kind
+from hf_stilts.task import ANSWERED, Task, load_task
+from hf_stilts.training.run import run_phase
+from hf_stilts.training.trainer import DEFAULT_MODEL
+
+logger = logging.getLogger(__name__)
+
+TRAINED = "trained.json"
+
+
+def run_benchmark(
+    benchmark: str | Benchmark,
+    model: str = DEFAULT_MODEL,
+    *,
+    init: str | None = None,
+    label: str | None = None,
+    namespace: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    recipe: str = "jiant",
+    flags: Sequence[str] = (),
+    split: str = "test",
+    limit: int | None = None,
+    train_limit: int | None = None,
+    layer: int | None = None,
+    text_to_text: bool = False,
+    adapter: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
+    """Phase three on every task of a benchmark, zero-shot: the table that papers print.
+
+    A target whose training rows are those of another (XQuAD and MLQA, both SQuAD) shares its training. Retrieval tasks
+    without training rows take the encoder as it is. Whatever is finished is not done again: a training from its newest
+    checkpoint, an evaluation from its first missing language. Under `torchrun` the processes share the work, and the
+    first one writes.
+
+    Args:
+        benchmark: `"xtreme"`, `"xtreme-r"` or a `Benchmark`.
+        model: public model: the start without `init`, else the one that `init` descends from.
+        init: intermediate checkpoint by name (`"mnli"`); `None` is the baseline.
+        label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
+            else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
+        namespace: whose intermediate checkpoint.
+        out: folder of the run. Default: `runs/<benchmark>-<model>[-from-<init>]`. It receives
+
+            - `results.jsonl`: a row per task, language and metric;
+            - `predictions/<task>/<language>.jsonl`: a row per example, `{"id", "prediction", "gained", "possible"}`;
+            - `training/<task>/`: the trained models, by the name of the task that trains them;
+            - `settings.json`: what this run is.
+        tasks: some of the benchmark's; default: all.
+        languages: some of the benchmark's; a task without any of them is left out.
+        recipe: profile of hyper-parameters.
+        flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
+        split: canonical split to score.
+        limit: at most so many rows of each language are scored.
+        train_limit: at most so many rows are trained on.
+        layer: hidden state for retrieval tasks. Default: the published one.
+        text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
+        adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
+        data_dir: local mirror of the data sets.
+
+    Returns:
+        All rows of `results.jsonl` that were asked for; those whose `main` is true make up the averages.
+
+    Raises:
+        StiltsError: no such task or language; or `out` holds a run with other settings.
+    """
+    benchmark = load_benchmark(benchmark)
+    wanted = _parts(benchmark, tasks, languages)
+    check_name(model.partition("@")[0])
+    start = resolve(init, base=model, namespace=namespace) if init else None
+    encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
+    folder = Path(out or f"runs/{benchmark.name}-{_short(model)}{f'-from-{_short(init)}' if init else ''}")
+    settings: dict[str, Any] = {"benchmark": benchmark.name, "model": model, "from": encoder if init else None}
+    settings |= {
+        "label": label or (label_of(init) if init else "none"),
+        "recipe": recipe,
+        "flags": list(flags),
+        "limit": limit,
+        "train_limit": train_limit,
+        "split": split,
+        "layer": layer,
+        **({"text_to_text": True} if text_to_text else {}),
+        **({"adapter": adapter} if adapter else {}),
+    }
+    group = processes()
+    if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
+        flags = ("--use_cpu", "true", *flags)
+    _claim(folder, settings, write_it=group.is_main_process)
+    rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
+    done = {(row["task"], row["language"]) for row in rows}
+    group.wait_for_everyone()  # nobody writes before everybody has read
+    for task, codes in wanted:
+        missing = [code for code in codes if (task.name, code) not in done]
+        if not missing:
+            continue
+        if getattr(load_kind(task.kind), "joint", False):  # languages share a pool: those that are there change with it
+            missing = [code for code in benchmark.languages_of(task) if code in codes or (task.name, code) in done]
+            rows = [row for row in rows if row["task"] != task.name]
+        trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
+        trains = task.has_head or bool(task.train)
+        if trains:
+            trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
+                               model=None if init else model, limit=train_limit, data_dir=data_dir,
+                               adapter=adapter, text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
+        source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
+        source |= {"dev_score": trained["dev_score"]}
+        metric = benchmark.metric(task)
+        options: dict[str, Any] = {} if layer is None or trains else {"layer": layer}
+        for result in each_language(
+            trained["folder"], task, missing, split=split, limit=limit, data_dir=data_dir, **options
+        ):
+            rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
+            if group.is_main_process:
+                write_lines(predictions_file(folder, task.name, result.language), result.predictions)
+                write_lines(folder / RESULTS, rows)
+            logger.info("%s %s is scored.", task.name, result.language)
+    group.wait_for_everyone()
+    asked = {(task.name, code) for task, codes in wanted for code in codes}
+    return pd.DataFrame([row for row in rows if (row["task"], row["language"]) in asked])
+
+
+def benchmark_scores(table: pd.DataFrame, benchmark: str | Benchmark) -> dict[str, Any]:
+    """Averages of a benchmark's table, by the rule of the official scorer.
+
+    Args:
+        table: rows as of `run_benchmark`.
+        benchmark: name, or `Benchmark`.
+
+    Returns:
+        `tasks`: task -> its `group`, `metric`, mean `score`, `languages` that are scored and that there `should be`;
+        `groups`: group, and `all`, -> mean over its tasks, only where all of them are there;
+        `complete`: whether every language of every task is; other totals do not compare with published ones;
+        `notes`: what a reader should know.
+    """
+    benchmark = load_benchmark(benchmark)
+    main = table[table["main"].astype(bool)]
+    tasks: dict[str, Any] = {}
+    for group, names in benchmark.groups.items():
+        for name in names:
+            scores = main[main["task"] == name]
+            if len(scores):
+                tasks[name] = {
+                    "group": group,
+                    "metric": scores.iloc[0]["metric"],
+                    "score": fmean(scores["score"]),
+                    "languages": len(scores),
+                    "should be": len(benchmark.languages_of(name)),
+                }
+    complete = len(tasks) == len(benchmark.tasks) and all(
+        task["languages"] == task["should be"] for task in tasks.values()
+    )
+    notes = [] if complete else ["Some tasks or languages are missing: these means do not compare with published ones."]
+    if any(name in tasks for name in benchmark.unread):
+        notes.append(
+            f"The official scorer cannot read {', '.join(benchmark.unread)}, so it forms no total of "
+            f"{benchmark.title}; a total here is the mean over all of its tasks."
+        )
+    groups = benchmark.totals({name: task["score"] for name, task in tasks.items()})
+    return {"tasks": tasks, "groups": groups, "complete": complete, "notes": notes}
+
+
+def _parts(
+    benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None
+) -> list[tuple[Task, tuple[str, ...]]]:
+    """Tasks with the languages to score."""
+    strangers = [code for code in languages or () if code not in benchmark.languages]
+    if strangers:
+        raise StiltsError(
+            f"{benchmark.title} has no language {strangers[0]}; it has {', '.join(benchmark.languages)}. "
+            "Correct --languages."
+        )
+    parts = []
+    for name in tasks or benchmark.tasks:
+        chosen = tuple(code for code in benchmark.languages_of(name) if languages is None or code in languages)
+        if chosen:
+            parts.append((load_task(name), chosen))
+    return parts
+
+
+def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[str], **training: Any) -> dict[str, Any]:
+    """Folder of the model that is trained for a task, and its score on English dev; trains it where it is missing."""
+    place = folder / "training" / "-".join(task.train or (task.name,))
+    finished = place / TRAINED
+    there = finished.is_file()
+    group.wait_for_everyone()
+    if there:
+        return {"folder": str(place), **json.loads(finished.read_text(encoding="utf-8"))}
+    result = run_phase("target", task, ["--output_dir", str(place), *flags], resume=True, **training)
+    metric = load_task(task.train[-1]).metric if task.train else task.metric
+    dev = {"dev_score": result.get(metric), "dev_metric": metric, "steps": result["steps"]}
+    if group.is_main_process:
+        write(finished, json.dumps(dev, indent=2) + "\n")
+    group.wait_for_everyone()
+    return {"folder": str(place), **dev}
+
+
+def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:
+    """Note what this run is, and refuse the folder of another."""
+    path = folder / SETTINGS
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+        if other:
+            raise StiltsError(
+                f"{folder} holds a run with {other[0]} {before.get(other[0])!r}; this one has "
+                f"{settings.get(other[0])!r}. Nothing was done. Pass another --output-dir, or the same settings to go "
+                "on."
+            )
+    elif write_it:
+        write(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+def label_of(name: str) -> str:
+    """What tables call an intermediate checkpoint: its task, as the name says it.
+
+    >>> [label_of(name) for name in ("mnli", "org/xlm-roberta-base-stilts-mnli-seed7", "runs/intermediate-mnli/")]
+    ['mnli', 'mnli', 'intermediate-mnli']
+    """
+    return re.sub(r"-seed\d+(?=$|-)", "", _short(name)).rpartition("-stilts-")[2]
+
+
+def _short(name: str) -> str:
+    """Name of a checkpoint as a part of a folder's name."""
+    return name.rstrip("/").rsplit("/", 1)[-1].replace("@", "-")

@@ -1,0 +1,277 @@
+"""What an intermediate task brought: score less baseline, per language, task and group, over seeds, with its chance."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
+from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_lines, read_results, results_file
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
+
+BASELINE = "none"
+# Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
+LOW, HIGH = (0, 1, 2), (4, 5)
+
+
+@dataclass(frozen=True)
+class GainReport:
+    """What intermediate training brought, as tables of plain rows; scores, gains and gaps are in points.
+
+    Attributes:
+        languages: intermediate, task, language: median `score` and `baseline` over seeds, `gain`, `spread` and
+            `baseline_spread` (standard deviations over seeds), `seeds`; where the predictions of both were kept, the
+            95 % interval of the gain over examples (`low`, `high`) and its `p`.
+        tasks: the same of each task's mean over languages; `up` and `down` languages, `p` of the sign test over
+            languages, `p_holm` corrected over the tasks of one intermediate task.
+        groups: the same of each group and of the total.
+        gaps: per task, English less the mean of the other languages, and classes 4-5 less classes 0-2 of Joshi et al.;
+            `reduction` is the baseline's gap less this one.
+        best: per target the start with the best English dev score, and as last row the mean over targets: the combined
+            row of Phang et al. 2020.
+        notes: what was left out, and why.
+    """
+
+    languages: list[dict[str, Any]]
+    tasks: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
+    gaps: list[dict[str, Any]]
+    best: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+def gains(
+    results: Iterable[str | os.PathLike[str]],
+    *,
+    baseline: str = BASELINE,
+    benchmark: Benchmark | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> GainReport:
+    """Compare runs from intermediate checkpoints with runs without.
+
+    Args:
+        results: files `results.jsonl` of `run_benchmark`, or their folders; several of one intermediate task are its
+            seeds. Predictions beside them are read for the bootstrap.
+        baseline: the intermediate that the others are compared with; "none" is the public model.
+        benchmark: whose groups and total are formed. Default: the one that the results name.
+        bootstrap: draws for each language; 0 leaves the bootstrap out.
+        seed: of the bootstrap.
+
+    Raises:
+        StiltsError: no baseline, nothing to compare with it, or runs of different models, benchmarks or settings.
+    """
+    files = list(dict.fromkeys(results_file(Path(path)).resolve() for path in results))
+    if not files:
+        raise StiltsError("No results were given. Pass files: hf-stilts gains runs/*/results.jsonl")
+    runs = [read_results(file).assign(run=str(file)) for file in files]
+    for file, run in zip(files, runs, strict=True):
+        if not {"intermediate", "base", "benchmark", "main"} <= set(run.columns):
+            raise StiltsError(
+                f"{file} does not say where its models started: it is of a task, or empty. Expected results.jsonl of a "
+                "benchmark's run: hf-stilts evaluate xtreme --model NAME --output-dir DIR"
+            )
+    _check_settings(files)
+    table = pd.concat(runs, ignore_index=True)
+    table = table[table["main"].astype(bool)]
+    _check(table, baseline)
+    table, notes = _common(table)
+    units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
+    starts = [name for name in table["intermediate"].unique() if name != baseline]
+    report = GainReport(
+        *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline), notes
+    )
+    _add_bootstrap(report, table, baseline, bootstrap, seed)
+    _add_sign_tests(report)
+    return report
+
+
+def _check_settings(files: Sequence[Path]) -> None:
+    """Refuse runs that differ in more than where they start and in their seed, as far as `settings.json` says so."""
+    seen: dict[str, tuple[Any, Path]] = {}
+    for file in files:
+        path = file.with_name(SETTINGS)
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for name in ("recipe", "flags", "limit", "train_limit", "adapter", "text_to_text") if settings else ():
+            value = settings.get(name)
+            value = re.sub(r"--seed[ =]\S+ ?", "", " ".join(value or ())).strip() if name == "flags" else value
+            before, other = seen.setdefault(name, (value, file))
+            if value != before:
+                raise StiltsError(
+                    f"{other.parent} was run with {name} {before!r} and {file.parent} with {value!r}; their difference "
+                    "would not be that of intermediate training. Give runs that agree in it."
+                )
+
+
+def _check(table: pd.DataFrame, baseline: str) -> None:
+    """Refuse what does not compare."""
+    starts = list(table["intermediate"].unique())
+    if baseline not in starts or len(starts) < 2:
+        raise StiltsError(
+            f"These results start from {', '.join(starts)}; the baseline {baseline!r} and at least one other are "
+            f"expected. Add the results of a run {'without --from' if baseline == BASELINE else 'from ' + baseline}."
+        )
+    for column, option in (("base", "--model"), ("benchmark", "benchmark"), ("split", "--split")):
+        values = list(table[column].unique()) if column in table else []
+        if len(values) > 1:
+            raise StiltsError(
+                f"These results are of {option} {' and '.join(map(str, values))}; their difference would not be that "
+                "of intermediate training. Compare those of one at a time."
+            )
+    per_cell = table.groupby(["task", "language"])
+    for column in ("setting", "data_revision", "rows", "layer", "pooling", "pool", "candidates"):
+        if column in table and (per_cell[column].nunique() > 1).any():
+            cell = per_cell[column].nunique().idxmax()
+            values = table.set_index(["task", "language"]).loc[cell, column].unique()
+            raise StiltsError(
+                f"{' '.join(cell)} was scored with {column} {' and '.join(map(str, values))}; scores of different "
+                "settings do not compare. Give results that agree in it."
+            )
+
+
+def _common(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The tasks and languages that every run has: means over different languages do not compare."""
+    count = table.groupby(["task", "language"])["run"].nunique()
+    everywhere = set(count[count == table["run"].nunique()].index)
+    cells = pd.MultiIndex.from_frame(table[["task", "language"]])
+    left = [" ".join(cell) for cell in count.index if cell not in everywhere]
+    if not everywhere:
+        raise StiltsError("These runs have no task and language in common. Give results of the same benchmark.")
+    notes = [f"Left out, because some run lacks them: {', '.join(left)}."] if left else []
+    return table[[cell in everywhere for cell in cells]], notes
+
+
+def _units(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
+    """Scores of everything that is compared, run by run: columns level, name, language, score, intermediate, run."""
+    cells = table[["intermediate", "run", "task", "language", "score"]].rename(columns={"task": "name"})
+    per_task = cells.groupby(["intermediate", "run", "name"], sort=False, as_index=False)["score"].mean()
+    rows = []
+    for (start, run), scores in per_task.groupby(["intermediate", "run"], sort=False):
+        found = dict(zip(scores["name"], scores["score"], strict=True))
+        totals = benchmark.totals(found)
+        named = {**totals, "mean of these tasks": fmean(found.values())} if TOTAL not in totals else totals
+        rows += [{"intermediate": start, "run": run, "name": name, "score": score} for name, score in named.items()]
+    levels = {"language": cells, "task": per_task, "group": pd.DataFrame(rows)}
+    return pd.concat([part.assign(level=level) for level, part in levels.items()]).fillna({"language": ""})
+
+
+def _gain_tables(
+    units: pd.DataFrame, starts: Sequence[str], baseline: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    scores = units.groupby(["level", "name", "language", "intermediate"], sort=False)["score"]
+    median, spread, seeds = scores.median(), scores.std(), scores.count()
+    tables: dict[str, list[dict[str, Any]]] = {"language": [], "task": [], "group": []}
+    for start in starts:
+        for unit in units[["level", "name", "language"]].drop_duplicates().itertuples(index=False, name=None):
+            ours, theirs = (*unit, start), (*unit, baseline)
+            row = {"intermediate": start, "group" if unit[0] == "group" else "task": unit[1]}
+            row |= {"language": unit[2]} if unit[0] == "language" else {}
+            row |= {"score": float(median[ours]), "baseline": float(median[theirs])}
+            row |= {"gain": row["score"] - row["baseline"], "seeds": int(min(seeds[ours], seeds[theirs]))}
+            row |= {"spread": _number(spread[ours]), "baseline_spread": _number(spread[theirs])}
+            tables[unit[0]].append(row)
+    return tables["language"], tables["task"], tables["group"]
+
+
+def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dict[str, Any]]:
+    """Differences between languages, and what of them is gone after intermediate training."""
+    cells = units[units["level"] == "language"]
+    rows = []
+    for name, scores in cells.groupby("name", sort=False):
+        pivot = scores.pivot_table(index=["intermediate", "run"], columns="language", values="score")
+        sides = {
+            "English less the others": ([code for code in pivot if code == "en"], [c for c in pivot if c != "en"]),
+            "classes 4-5 less 0-2": tuple(
+                [code for code in pivot if code in LANGUAGES and LANGUAGES[code].joshi in classes]
+                for classes in (HIGH, LOW)
+            ),
+        }
+        for gap, (above, below) in sides.items():
+            if not above or not below:
+                continue
+            median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
+            for start in starts:
+                rows.append(
+                    {
+                        "intermediate": start,
+                        "task": name,
+                        "gap": gap,
+                        "languages": f"{len(above)} and {len(below)}",
+                        "points": float(median[start]),
+                        "baseline": float(median[baseline]),
+                        "reduction": float(median[baseline] - median[start]),
+                    }
+                )
+    return rows
+
+
+def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
+    """The start that is best on each target's English dev rows, the baseline among them, and the mean over targets.
+
+    A target without dev rows (retrieval) takes the start whose dev scores rise most over the other targets.
+    """
+    per_run = table.groupby(["task", "intermediate", "run"], sort=False)[["score", "dev_score"]].mean()
+    median = per_run.groupby(["task", "intermediate"], sort=False).median()
+    dev = median["dev_score"].unstack().astype(float)
+    rises = dev.sub(dev[baseline], axis=0).mean()
+    rows = []
+    for task in median.index.get_level_values("task").unique():
+        own = dev.loc[task].dropna()
+        chosen_on, choices = ("English dev", own) if len(own) else ("dev of the other targets", rises.dropna())
+        if choices.empty:
+            continue
+        chosen = baseline if choices.get(baseline) == choices.max() else str(choices.idxmax())
+        score, before = (float(median.loc[(task, start), "score"]) for start in (chosen, baseline))
+        rows.append({"task": task, "best": chosen, "chosen on": chosen_on, "score": score, "baseline": before})
+    if rows:
+        means = {name: fmean(row[name] for row in rows) for name in ("score", "baseline")}
+        rows.append({"task": f"mean of {len(rows)}", "best": "best per target", "chosen on": "", **means})
+    return [row | {"gain": row["score"] - row["baseline"]} for row in rows]
+
+
+def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, samples: int, seed: int) -> None:
+    """Intervals over examples; all seeds see the same draw."""
+    folders = table.groupby("intermediate", sort=False)["run"].unique()
+    for row in report.languages if samples else ():
+        sides = [
+            [_examples(predictions_file(Path(run).parent, row["task"], row["language"])) for run in folders[start]]
+            for start in (row["intermediate"], baseline)
+        ]
+        if all(examples for side in sides for examples in side):
+            found = paired_bootstrap(*sides, samples=samples, seed=seed)
+            row |= {"low": found.low, "high": found.high, "p": found.p}
+
+
+def _examples(file: Path) -> dict[Any, tuple[float, float]]:
+    """What each example gained and could have gained; nothing where the file is missing or has none of it."""
+    lines = read_lines(file) if file.is_file() else []
+    return {line["id"]: (line["gained"], line["possible"]) for line in lines if "gained" in line}
+
+
+def _add_sign_tests(report: GainReport) -> None:
+    for start in dict.fromkeys(row["intermediate"] for row in report.tasks):
+        rows = [row for row in report.tasks if row["intermediate"] == start]
+        for row in rows:
+            differences = [
+                cell["gain"] for cell in report.languages
+                if (cell["intermediate"], cell["task"]) == (start, row["task"])
+            ]  # fmt: skip
+            row |= {"up": sum(value > 0 for value in differences), "down": sum(value < 0 for value in differences)}
+            row |= {"p": sign_test(differences)}
+        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row |= {"p_holm": corrected}
+
+
+def _number(value: float) -> float | None:
+    """A standard deviation, which one seed does not have."""
+    return None if pd.isna(value) else float(value)

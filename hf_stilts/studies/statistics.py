@@ -1,0 +1,133 @@
+"""Is a difference between two models more than chance? Bootstrap over examples, sign test over languages, Holm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_stilts.errors import StiltsError
+
+DRAWS_AT_A_TIME = 64
+Examples: TypeAlias = Mapping[Any, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference of two scores in points, its 95 % interval, and how often chance alone would give as much."""
+
+    gain: float
+    low: float
+    high: float
+    p: float
+
+
+def paired_bootstrap(
+    ours: Sequence[Examples],
+    theirs: Sequence[Examples],
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Difference of two models' scores on the same examples, drawn again and again with replacement (Koehn 2004).
+
+    A model trained with several seeds has the median of its scores, in every draw as in the tables.
+
+    Args:
+        ours: for each seed, id of an example -> what the first model gained of the score there, and what was possible;
+            the score is `100 * sum(gained) / sum(possible)`, so accuracy, EM, F1 of chunks and of mined pairs all fit.
+        theirs: the same of the second model.
+        samples: how many draws.
+        seed: equal seeds give equal results.
+
+    Returns:
+        The percentile interval of the difference, and the two-sided p-value that it is 0.
+
+    Raises:
+        StiltsError: the two are not about the same examples.
+
+    >>> better = {name: (1.0, 1.0) for name in range(50)}
+    >>> worse = {name: (float(name % 2), 1.0) for name in range(50)}
+    >>> found = paired_bootstrap([better], [worse])
+    >>> found.gain, found.low > 0, found.p < 0.01
+    (50.0, True, True)
+    """
+    runs = [*ours, *theirs]
+    names = list(dict.fromkeys(name for run in runs for name in run))
+    # Where nothing was gained at all it may as well be a ratio: pairs that two models mined, none of them right.
+    is_mean = all(possible == 1 for run in runs for _, possible in run.values()) and any(
+        gained for run in runs for gained, _ in run.values()
+    )
+    if is_mean and any(len(run) < len(names) for run in runs):
+        stranger = next(name for name in names if any(name not in run for run in runs))
+        raise StiltsError(
+            f"The two models were not scored on the same examples: only one has {stranger!r}. Score both on the same "
+            "rows (the same --limit and data) and compare again."
+        )
+    if not names:
+        raise StiltsError("There is no example to compare. Score both models first.")
+    # Where the score is a ratio, an example that one model has nothing to say on (no pair mined) counts for nothing.
+    table = np.array([[run.get(name, (0, 0)) for run in runs] for name in names], dtype=np.float64)
+    table = table.reshape(len(names), -1)
+    generator = np.random.default_rng(seed)
+    drawn = [
+        _difference(
+            generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count) @ table, len(ours)
+        )
+        for count in _portions(samples, DRAWS_AT_A_TIME)
+    ]
+    differences = np.concatenate(drawn)
+    low, high = np.percentile(differences, [2.5, 97.5])
+    tail = min((differences <= 0).sum(), (differences >= 0).sum())
+    p = min(1.0, 2 * (int(tail) + 1) / (samples + 1))
+    return Interval(float(_difference(table.sum(axis=0)[None], len(ours))[0]), float(low), float(high), p)
+
+
+def sign_test(differences: Sequence[float]) -> float:
+    """Two-sided p-value that gains and losses are equally likely; differences of 0 say nothing and are left out.
+
+    >>> sign_test([1.2, 0.4, 3.0, 0.1, 2.2])   # 2 * (1/2)^5
+    0.0625
+    >>> sign_test([0.0])
+    1.0
+
+    Raises:
+        StiltsError: scipy is not installed.
+    """
+    try:
+        from scipy.stats import binomtest
+    except ImportError as error:
+        raise StiltsError("The sign test needs scipy. Run: pip install 'hf_stilts[statistics]'") from error
+    up, down = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+    return float(binomtest(up, up + down).pvalue) if up + down else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several tests, so raised that any one below 0.05 holds for all together (Holm 1979).
+
+    The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below the one before it.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    raised = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    result = np.empty(len(p_values))
+    result[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return [float(value) for value in result]
+
+
+def _difference(sums: NDArray[np.float64], ours: int) -> NDArray[np.float64]:
+    """Median score of our runs, the first ones, less that of theirs; sums (draws, 2 * runs) of gained and possible."""
+    gained, possible = sums[:, ::2], sums[:, 1::2]
+    scores = np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
+    difference: NDArray[np.float64] = 100 * (np.median(scores[:, :ours], axis=1) - np.median(scores[:, ours:], axis=1))
+    return difference
+
+
+def _portions(total: int, size: int) -> list[int]:
+    """`total` in portions of at most `size`, so that the draws of long data sets fit the memory."""
+    return [min(size, total - begun) for begun in range(0, total, size)]

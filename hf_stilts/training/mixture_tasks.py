@@ -1,0 +1,134 @@
+"""The tasks of a mixture: which may be in it, how each is trained and weighed, and the model that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel
+from transformers.trainer_utils import set_seed
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.models.heads import SharedBody
+from hf_stilts.models.transfer import HandOver, load_body, with_fresh_head
+from hf_stilts.task import Task
+from hf_stilts.training.recipes import Recipe
+
+EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (remembered)
+ALONE = ("sentence-similarity",)  # other examples of a batch are its negatives: cut in pieces it is another task
+
+
+@dataclass(frozen=True)
+class Member:
+    """One task of a mixture: how it is trained and scored, and what on.
+
+    Args:
+        batch_size: examples per optimizer step, over all devices and accumulation steps.
+        max_length: tokens per window.
+        features: what is trained, one example each.
+        languages: how many rows of each language they came from.
+        dev: features to evaluate on, and the rows that they came from.
+    """
+
+    task: Task
+    kind: Any
+    batch_size: int
+    max_length: int
+    features: Dataset
+    languages: Mapping[str, int]
+    dev: tuple[Dataset, Dataset | None]
+
+
+def checked(tasks: Sequence[Task]) -> dict[str, Task]:
+    """Tasks by name.
+
+    Raises:
+        StiltsError: none, one twice, one without a name, or one that trains no head.
+    """
+    found: dict[str, Task] = {}
+    for task in tasks:
+        if not task.name or task.name in found:
+            raise StiltsError(
+                f"A mixture was given the task {task.name!r} {'twice' if task.name else 'of no name'}; different names "
+                "are expected. Pass Task(name=...), or leave it out."
+            )
+        if not task.has_head or task.kind in ALONE:
+            why = "its batch is its task" if task.has_head else "it has no training data and no head"
+            raise StiltsError(f"{task.name} is a {task.kind} task: {why}. Leave it out of the mixture.")
+        found[task.name] = task
+    if not found:
+        raise StiltsError("A mixture of no tasks was asked for; one or more are expected. See: hf-stilts tasks")
+    return found
+
+
+def refuse_strangers(tasks: Mapping[str, Task], **by_task: object) -> None:
+    """Stop where an argument that is given by task names one that is not in the mixture, and would be ignored.
+
+    Raises:
+        StiltsError: it does.
+    """
+    for argument, given in by_task.items():
+        strangers = [task for task in given if task not in tasks] if isinstance(given, Mapping) else []
+        if strangers:
+            raise StiltsError(
+                f"{argument} names {strangers[0]}; the mixture's tasks are {', '.join(tasks)}. Name one of them."
+            )
+
+
+def mixture_recipe(recipes: Mapping[str, Recipe]) -> Recipe:
+    """Figures of a whole mixture from those of its tasks: the first task's, with the lowest of their learning rates."""
+    figures = [*recipes.values()]
+    return replace(figures[0], learning_rate=min(each.learning_rate for each in figures), epochs=EPOCHS)
+
+
+def effective_batches(
+    tasks: Mapping[str, Task], given: int | Mapping[str, int] | None, stock: int, parts: int
+) -> dict[str, int]:
+    """Examples per optimizer step of each task; each must fall into equal micro-batches.
+
+    Raises:
+        StiltsError: one that does not.
+    """
+    by_task = given if isinstance(given, Mapping) else dict.fromkeys(tasks, given or stock)
+    sizes = {task: by_task.get(task, stock) for task in tasks}
+    for task, size in sizes.items():
+        if size < 1 or size % parts:
+            raise StiltsError(
+                f"A step of {task} has {size} examples, for {parts} micro-batches (accumulation steps times processes);"
+                f" a multiple of {parts} is expected. Pass batch_sizes={{'{task}': {max(parts, size - size % parts)}}}."
+            )
+    return sizes
+
+
+def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | None) -> dict[str, float]:
+    """Weights of the tasks in the mean of their main metrics.
+
+    Raises:
+        StiltsError: a task that is not in the mixture, or no weight above 0.
+    """
+    judged = {task: 1.0 for task, about in tasks.items() if about.kind != "fill-mask"} or dict.fromkeys(tasks, 1.0)
+    weights = dict(given) if given is not None else judged
+    if set(weights) - set(tasks) or min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0:
+        raise StiltsError(
+            f"aggregate={weights} is no set of weights for {', '.join(tasks)}. Give tasks of the mixture numbers of at "
+            "least 0, one of them above 0."
+        )
+    return {task: weight for task, weight in weights.items() if weight}
+
+
+def shared_model(
+    source: str, tasks: Mapping[str, Task], revision: str | None, seed: int
+) -> tuple[SharedBody, HandOver]:
+    """One body from `source` under fresh heads; each head drawn from the seed, whatever the others are."""
+    loaded = load_body(source, revision)
+    heads: dict[str, PreTrainedModel] = {}
+    fresh: list[str] = []
+    for name, task in tasks.items():
+        set_seed(seed)
+        heads[name], handover = with_fresh_head(source, task, revision=revision, loaded=loaded)
+        fresh += [f"heads.{name}.{parameter}" for parameter in handover.fresh]
+    model = SharedBody(loaded[0], heads)
+    carried = len(loaded[0].state_dict()) - len(loaded[1])
+    return model, replace(handover, carried=carried, fresh=tuple(fresh))

@@ -1,0 +1,106 @@
+"""What a checkpoint says of the data that it was trained on: data set, commit, rows and licence of every source."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasets import Dataset
+
+from hf_stilts.data.derived import is_tag, stored_as, variety
+from hf_stilts.data.language_mix import Languages, mix_languages
+from hf_stilts.data.load import data_revision, load, load_parts
+from hf_stilts.data.source import mirror_root
+from hf_stilts.hub.record import TaskSource
+from hf_stilts.publishing.upload import sha256_of
+from hf_stilts.task import Task
+
+
+def training_rows(
+    task: Task,
+    languages: Languages | None = None,
+    *,
+    limit: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    exclude: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Training rows of a task: the first English ones, or several languages at shares (`mix_languages`)."""
+    if languages is None:
+        return load(task, "train", "en", limit=limit, data_dir=data_dir, exclude=exclude)
+    return mix_languages(task, languages, limit, data_dir=data_dir, exclude=exclude)
+
+
+def exclusion(exclude: str | os.PathLike[str] | None) -> dict[str, str]:
+    """What the recipe of a record says of the rows that were left out: the beginning of the list's sha256."""
+    return {"excluded": sha256_of(Path(exclude))[:16]} if exclude else {}
+
+
+def languages_of(rows: Dataset) -> dict[str, int]:
+    """Rows of each language, by the column `language`; empty where there is none, or it holds something else."""
+    found = Counter(rows["language"]) if "language" in rows.column_names else Counter()
+    return dict(sorted(found.items())) if all(is_tag(language) for language in found) else {}
+
+
+def codes_of(languages: Mapping[str, int]) -> tuple[str, ...]:
+    """Codes of every language that has words in the rows: of code-switched rows, all that were switched into."""
+    return tuple(dict.fromkeys(code for language in languages for code in variety(language).languages))
+
+
+def sources_of_own_rows(task: Task, rows: Dataset) -> tuple[TaskSource, ...]:
+    """Sources of rows that the task's data set did not give: how many, in which languages."""
+    found = languages_of(rows)
+    each = tuple(TaskSource(task.name, rows=count, language=language) for language, count in found.items())
+    return each or (TaskSource(task.name, rows=len(rows)),)
+
+
+def sources(
+    task: Task,
+    rows: int,
+    *,
+    language: str = "en",
+    limit: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> tuple[TaskSource, ...]:
+    """Sources of a task's training rows: one, or of a task made of parts one for each, all under the task's name.
+
+    Args:
+        task: what was trained on.
+        rows: how many rows, of all parts together.
+        language: of the rows; rows made from the task's own have their tag for a configuration.
+        limit: with which the rows were loaded.
+        data_dir: from where.
+    """
+    stored, code = stored_as(task, language, mirror_root(data_dir))
+    if stored is not task:
+        return (
+            TaskSource(
+                name=task.name,
+                dataset=task.dataset if "/" in task.dataset else None,
+                config=stored.config,
+                revision=data_revision(task, language, data_dir=data_dir),
+                split="train",
+                rows=rows,
+                license=task.license,
+                language=language,
+            ),
+        )
+    counts = [rows]
+    if task.parts:
+        counts = [len(part) for part in load_parts(task, "train", code, limit=limit, data_dir=data_dir)]
+        if sum(counts) != rows:  # drawn across the parts: how many of each was not noted
+            return (TaskSource(task.name, split="train", rows=rows, license=task.license, language=language),)
+    return tuple(
+        TaskSource(
+            name=task.name,
+            dataset=source.dataset if "/" in source.dataset else None,
+            config=source.config_for(language),
+            revision=data_revision(source, language, data_dir=data_dir),
+            split=source.split_for("train"),
+            rows=count,
+            license=source.license,
+            language=language,
+        )
+        for source, count in zip(task.sources, counts, strict=True)
+    )
