@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from hf_stilts.data.mirror import sha256
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import sha256
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
-from hf_stilts.data.mirror import CARD, describe, read_card, write
+from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.data.progress import progress_bars
+from hf_stilts.files import write
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
 _OURS = "<!-- written by: hf-stilts data build -->"

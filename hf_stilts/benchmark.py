@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import Task, load_task
 
@@ -139,6 +138,4 @@ def load_benchmark(name: str | Benchmark) -> Benchmark:
         return name
     if name in _ALL:
         return _ALL[name]
-    near = difflib.get_close_matches(name, _ALL, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise StiltsError(f"No benchmark {name!r}{hint} There are {', '.join(_ALL)}.")
+    raise StiltsError(f"No benchmark {name!r}. {did_you_mean(name, _ALL)} There are {', '.join(_ALL)}.")

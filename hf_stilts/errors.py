@@ -1,5 +1,28 @@
-"""The one error of the package that speaks to its user."""
+"""The error that speaks to the user, and the names that a misspelt one may have meant. Standard library only."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class StiltsError(ValueError):
     """A mistake that the user can mend: says what was found, what was expected and what to type next."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Known names that are spelt like `name`, best first: at most `count`, none that is less alike than `cutoff`."""
+    return difflib.get_close_matches(name, sorted(known), n=count, cutoff=cutoff)
+
+
+def did_you_mean(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.6) -> str:
+    """The end of an error message: the nearest known names, or all of them where none is near.
+
+    >>> did_you_mean("xnil", ["xnli", "pawsx"])
+    'Did you mean xnli?'
+    >>> did_you_mean("boolq", ["xnli", "pawsx"])
+    'Known: pawsx, xnli.'
+    """
+    known = sorted(known)
+    close = nearest(name, known, count, cutoff)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Known: {', '.join(known)}." if known else "There is none."

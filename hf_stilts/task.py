@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
 
 # What a row must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
@@ -105,7 +104,9 @@ class Task:
     def __post_init__(self) -> None:
         """Refuse a task that no kind could ever read."""
         if self.kind not in KINDS:
-            raise StiltsError(f"A task has kind {self.kind!r}, {_nearest(self.kind, KINDS)} Set kind= in its file.")
+            raise StiltsError(
+                f"A task has kind {self.kind!r}. {did_you_mean(self.kind, KINDS, 3)} Set kind= in its file."
+            )
         if self.text_to_text and self.kind not in ANSWERED:
             raise StiltsError(
                 f"{self.name} is a {self.kind} task, which has no text for an answer; {', '.join(sorted(ANSWERED))} "
@@ -124,9 +125,8 @@ class Task:
             )
         strangers = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
         if strangers:
-            raise StiltsError(
-                f"Task {self.name or self.dataset} names language {strangers[0]!r}, {_nearest(strangers[0], LANGUAGES)}"
-            )
+            hint = did_you_mean(strangers[0], LANGUAGES, 3)
+            raise StiltsError(f"Task {self.name or self.dataset} names language {strangers[0]!r}. {hint}")
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
         if stray:
             raise StiltsError(
@@ -225,7 +225,7 @@ def load_task(name: str | Task) -> Task:
         if point.name == name:
             loaded = point.load()
             return replace(loaded, name=name) if isinstance(loaded, Task) else _named(loaded, name)
-    raise StiltsError(f"No task {name!r}, {_nearest(name, list_tasks())} Run: hf-stilts tasks")
+    raise StiltsError(f"No task {name!r}. {did_you_mean(name, list_tasks(), 3)} Run: hf-stilts tasks")
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -277,9 +277,3 @@ def _named(module: Any, name: str) -> Task:
         raise StiltsError(f"{module.__file__} has no TASK = Task(...). Define it; its file name is the task's name.")
     summary = (module.__doc__ or "").strip().split("\n")[0]
     return replace(task, name=name, description=task.description or summary)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"nor one that is near. Known: {', '.join(known)}."

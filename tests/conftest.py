@@ -1,11 +1,15 @@
 """Fixtures that more than one test file uses."""
 
 import atexit
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before anything of Hugging Face is imported: tests neither read nor fill the caches and tokens of whoever runs them.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf_stilts_tests_")
@@ -13,7 +17,9 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_PROGRESS_BAR
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest  # noqa: E402
-from hub_fixture import Client, Faults  # noqa: E402
+import result_files  # noqa: E402
+import story  # noqa: E402
+from hub_fixture import TOKEN, Client, Faults  # noqa: E402
 
 
 @pytest.fixture
@@ -35,3 +41,62 @@ def hub(tmp_path: Path, faults: Faults) -> Iterator:
 def client(hub, tmp_path: Path) -> Client:
     """Stock clients in new processes, set to the `hub` fixture: `client.python(code)`, `client.hf("repos", "ls")`."""
     return Client(hub.environment(), tmp_path / "hf_home")
+
+
+@pytest.fixture
+def here(hub, monkeypatch):
+    """Make the upload workers of trainings in this process talk to the `hub` fixture."""
+    from hf_stilts.publishing import outbox
+
+    monkeypatch.setattr(outbox, "constants", SimpleNamespace(ENDPOINT=hub.url))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def api(hub, here):
+    """A stock client of the `hub` fixture in this process."""
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=hub.url, token=TOKEN)
+
+
+@pytest.fixture
+def mistake(monkeypatch, capsys):
+    """What the command says of a mistake on standard error; it ends with exit code 1 and prints nothing else."""
+    from hf_stilts.cli import main
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["hf-stilts", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert (end.value.code, said.out) == (1, "")
+        assert said.err.startswith("Error: ")
+        return said.err
+
+    return run
+
+
+@pytest.fixture
+def stilts(client, tmp_path):
+    """The command, its Hub holding a tiny public model under the real name; what it printed as JSON comes back."""
+    story.publish_base(client, tmp_path)
+    environment = client.environment | {"HF_STILTS_DATA": str(story.write_mirror(tmp_path))}
+
+    def run(*words: str, code: int = 0):
+        command = [str(Path(sys.executable).parent / "hf-stilts"), *words]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180)
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout) if "--json" in words and code == 0 else done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Result files of all starts and seeds of `result_files.SCORES`."""
+    return [
+        result_files.write(tmp_path / f"{start}-{seed}", start, scores)
+        for start, runs in result_files.SCORES.items()
+        for seed, scores in enumerate(runs)
+    ]

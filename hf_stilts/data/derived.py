@@ -24,8 +24,9 @@ from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard
 
 from hf_stilts.data.canonical import COLUMNS, types
-from hf_stilts.data.mirror import CARD, describe, read_card, write
+from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import KINDS, LOCAL_USE, Task
 

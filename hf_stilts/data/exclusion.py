@@ -11,8 +11,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from hf_stilts.data.derived import row_keys
-from hf_stilts.data.mirror import write
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from hf_stilts.files import sha256
+
 CARD = "README.md"
-_CHUNK = 1 << 20
 _SETTLED = 2_000_000_000  # nanoseconds: a tick of the coarsest clock that file systems have (FAT)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it
 
@@ -97,15 +98,6 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
     return Configuration(folder, name, files, infos[name].features if name in infos else None, known)
 
 
-def sha256(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
-
-
 def digest(folder: Path, files: Iterable[Path]) -> str:
     """12 hex digits that change when a file or its name changes, and not when the folder moves."""
     found, root = hashlib.sha256(), folder.resolve()
@@ -134,14 +126,6 @@ def describe(card: DatasetCard, files: Mapping[str, Mapping[str, list[str]]], in
     }
     MetadataConfigs(configs).to_dataset_card_data(card.data)
     DatasetInfosDict(infos).to_dataset_card_data(card.data)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 @lru_cache(maxsize=32)

@@ -10,8 +10,9 @@ from pathlib import Path
 from huggingface_hub import DatasetCard, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
-from hf_stilts.data.mirror import CARD, describe, read_card, write
+from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.data.source import commit_of, config_of, hub_builder, reaching
+from hf_stilts.files import write
 from hf_stilts.task import Task, load_task
 
 

@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
 from hf_stilts.data.load import load
-from hf_stilts.data.mirror import write
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation import layout
-from hf_stilts.evaluation.results import PREDICTIONS, SETTINGS, read_lines
+from hf_stilts.evaluation.results import PREDICTIONS, SETTINGS
 from hf_stilts.evaluation.xtreme import LINED
+from hf_stilts.files import read_lines, write
 from hf_stilts.task import Task, load_task
 
 # Problems that are told of one file; more of them say nothing new.

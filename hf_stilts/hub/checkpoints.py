@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
@@ -22,10 +21,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.files import sha256
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
-from hf_stilts.publishing.upload import sha256_of
 from hf_stilts.task import list_tasks
 
 logger = logging.getLogger(__name__)
@@ -278,12 +277,12 @@ def _sha256_there(checkpoint: Checkpoint, api: HfApi) -> dict[str, str]:
     files = list(checkpoint.record.files) if checkpoint.record else []
     if checkpoint.commit is None:
         folder = Path(checkpoint.repo_id)
-        return {name: sha256_of(folder / name) for name in files if (folder / name).is_file()}
+        return {name: sha256(folder / name) for name in files if (folder / name).is_file()}
     there = {}
     for item in api.get_paths_info(checkpoint.repo_id, files, revision=checkpoint.commit):
         if isinstance(item, RepoFile):
             path = None if item.lfs else api.hf_hub_download(checkpoint.repo_id, item.path, revision=checkpoint.commit)
-            there[item.path] = item.lfs.sha256 if item.lfs else sha256_of(Path(str(path)))
+            there[item.path] = item.lfs.sha256 if item.lfs else sha256(Path(str(path)))
     return there
 
 
@@ -336,14 +335,14 @@ def _nearest(wanted: str, names: list[str]) -> str:
     if not names:
         return "It has none at all."
     tasks = {name.rpartition("-stilts-")[2]: name for name in names}
-    near = difflib.get_close_matches(wanted, tasks, n=1, cutoff=0.4)
+    near = nearest(wanted, tasks, cutoff=0.4)
     return (f"The nearest is {tasks[near[0]]}. " if near else "") + f"There is: {', '.join(sorted(names))}."
 
 
 def _unknown_repository(api: HfApi, name: str) -> str:
     namespace = name.partition("/")[0]
     names = [info.id for info in api.list_models(author=namespace)]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    near = nearest(name, names, cutoff=0.4)
     there = f"The nearest is {near[0]}." if near else f"{namespace} has {', '.join(names) or 'none that you can see'}."
     absent = f"There is no folder {name} here, and no model {name} on the Hub, or your token cannot see it."
     return f"{absent} {there} To log in: hf auth login"
@@ -358,6 +357,6 @@ def _unknown_revision(api: HfApi, name: str, revision: str) -> str:
     if step is not None and steps:
         near = [steps[min(steps, key=lambda value: abs(value - step))]]
     else:
-        near = difflib.get_close_matches(revision, names, n=1)
+        near = nearest(revision, names)
     hint = f" Nearest: {name}@{near[0]}." if near else ""
     return f"{name} has no revision {revision!r}. It has {', '.join(names)}.{hint}"

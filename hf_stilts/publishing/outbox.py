@@ -25,8 +25,9 @@ from typing import Any
 
 from huggingface_hub import constants, get_token
 
+from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
-from hf_stilts.publishing.pending import STATE_FILE, Parcel, new_parcel, note_unpacked, pack, read_parcels, write_json
+from hf_stilts.publishing.pending import STATE_FILE, Parcel, new_parcel, note_unpacked, pack, read_parcels
 
 logger = logging.getLogger(__name__)
 

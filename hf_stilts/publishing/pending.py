@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write_json
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import ParentModel, Record, is_local_path
 
@@ -175,17 +176,6 @@ def update(folder: Path, parcel: Parcel, **changes: Any) -> Parcel:
 def forget_files(folder: Path) -> None:
     """Remove a parcel's files, which the Hub has confirmed; `parcel.json` stays as the memory of what was sent."""
     shutil.rmtree(folder / "files", ignore_errors=True)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replace the file as a whole: a reader, or a process killed meanwhile, sees the old content or the new one."""
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _write(folder: Path, parcel: Parcel) -> None:

@@ -16,16 +16,16 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, sn
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel, write_json
+from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel
 from hf_stilts.publishing.upload import (
     Unconfirmed,
     differences,
     full_name,
     open_repository,
     packed_files,
-    sha256_of,
     write_record,
 )
 
@@ -121,7 +121,7 @@ def _download(output_dir: Path, repo_id: str, revision: str, record: Record, api
         token=api.token,
     )
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    wrong = [name for name, sha256 in record.files.items() if sha256_of(folder / name) != sha256]
+    wrong = [name for name, pinned in record.files.items() if sha256(folder / name) != pinned]
     if wrong:
         shutil.rmtree(folder)
         raise StiltsError(

@@ -18,8 +18,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
-from huggingface_hub.utils.sha import git_hash, sha_fileobj
+from huggingface_hub.utils.sha import git_hash
 
+from hf_stilts.files import sha256
 from hf_stilts.hub.card import render
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.pending import Parcel, is_published, update
@@ -149,11 +150,11 @@ def _with_checksums(folder: Path, parcel: Parcel) -> Parcel:
         path = folder / "files" / name
         if not path.is_file():
             raise Refused(f"{name} is gone from the outbox; publish the checkpoint again")
-        sha256 = packed.sha256 or sha256_of(path)
+        digest = packed.sha256 or sha256(path)
         about = path.stat()
         if (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns):
             raise Refused(f"{name} was overwritten after {parcel.tag} had been saved; its first content is gone")
-        checked[name] = replace(packed, sha256=sha256)
+        checked[name] = replace(packed, sha256=digest)
     return parcel if checked == parcel.files else update(folder, parcel, files=checked)
 
 
@@ -170,12 +171,6 @@ def _with_parents_licence(api: HfApi, folder: Path, parcel: Parcel) -> Parcel:
     if not isinstance(licence, str):
         return parcel
     return update(folder, parcel, record={**parcel.record, "parent": {**parcel.record["parent"], "license": licence}})
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the sha256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return sha_fileobj(file).hex()
 
 
 def packed_files(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
@@ -204,7 +199,7 @@ def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
     for name, text in texts.items():
         path = folder / "files" / name
         path.write_text(text, encoding="utf-8", newline="\n")
-        files[name] = LocalFile(path, sha256_of(path))
+        files[name] = LocalFile(path, sha256(path))
     return files
 
 

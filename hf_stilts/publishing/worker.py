@@ -31,6 +31,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write_json
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import at_step
 from hf_stilts.publishing.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
@@ -42,7 +43,6 @@ from hf_stilts.publishing.pending import (
     pack,
     read_parcels,
     update,
-    write_json,
 )
 from hf_stilts.publishing.resume import deliver_resume
 from hf_stilts.publishing.upload import Refused, choose, deliver, full_name, prepare

@@ -1,10 +1,10 @@
 """Which hidden state and which pooling stood behind a published retrieval number, by name."""
 
-import difflib
 import logging
 from dataclasses import dataclass
 from typing import Any
 
+from hf_stilts.errors import did_you_mean
 from hf_stilts.retrieval.hidden_states import encoder_of
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,5 @@ def profile(name: str) -> Profile:
         ValueError: unknown name; the nearest one is suggested.
     """
     if name not in PROFILES:
-        near = difflib.get_close_matches(name, PROFILES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"No profile is called {name!r}.{hint} Expected one of: {', '.join(PROFILES)}.")
+        raise ValueError(f"No profile is called {name!r}. {did_you_mean(name, PROFILES)}")
     return PROFILES[name]

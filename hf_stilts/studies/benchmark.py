@@ -15,11 +15,11 @@ import pandas as pd
 from accelerate import PartialState
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
-from hf_stilts.data.mirror import write
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
-from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file, read_lines, write_lines
+from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
 from hf_stilts.evaluation.zero_shot import each_language
+from hf_stilts.files import read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import ANSWERED, Task, load_task

@@ -15,7 +15,8 @@ import pandas as pd
 
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.errors import StiltsError
-from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_lines, read_results, results_file
+from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_results, results_file
+from hf_stilts.files import read_lines
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
 

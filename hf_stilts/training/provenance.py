@@ -13,8 +13,8 @@ from hf_stilts.data.derived import is_tag, stored_as, variety
 from hf_stilts.data.language_mix import Languages, mix_languages
 from hf_stilts.data.load import data_revision, load, load_parts
 from hf_stilts.data.source import mirror_root
+from hf_stilts.files import sha256
 from hf_stilts.hub.record import TaskSource
-from hf_stilts.publishing.upload import sha256_of
 from hf_stilts.task import Task
 
 
@@ -34,7 +34,7 @@ def training_rows(
 
 def exclusion(exclude: str | os.PathLike[str] | None) -> dict[str, str]:
     """What the recipe of a record says of the rows that were left out: the beginning of the list's sha256."""
-    return {"excluded": sha256_of(Path(exclude))[:16]} if exclude else {}
+    return {"excluded": sha256(Path(exclude))[:16]} if exclude else {}
 
 
 def languages_of(rows: Dataset) -> dict[str, int]:

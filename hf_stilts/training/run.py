@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 import os
@@ -18,7 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.data.language_mix import Languages, shares
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name
 from hf_stilts.hub.record import RECORD_FILE, Record
@@ -268,7 +267,7 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
         short = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
         spelt = [flag for flag in known if "".join(word[:1] for word in flag.strip("-").split("_")) == short]
         within = [flag for flag in known if len(short) > 3 and short in flag]  # epochs, batch_size
-        near = (spelt + difflib.get_close_matches(unknown[0], known, n=2) + within)[:2]
+        near = (spelt + nearest(unknown[0], known, 2) + within)[:2]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise StiltsError(
             f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"

@@ -23,8 +23,8 @@ from transformers.trainer_utils import set_seed
 from hf_stilts.data.canonical import named
 from hf_stilts.data.language_mix import Languages
 from hf_stilts.data.load import labelled, load
-from hf_stilts.data.mirror import write
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for

@@ -1,0 +1,101 @@
+"""Files that are whole or not there at all: writing, JSON, JSON lines, checksums. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_stilts.errors import StiltsError
+
+_CHUNK = 1 << 20
+
+
+def write(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file whole or not at all: a reader, or a process killed meanwhile, sees the old text or the new one.
+
+    Args:
+        path: the file; its folder is made where there is none.
+        text: its content, UTF-8, newlines as they are.
+        durable: also wait until the disk has it (fsync), so that it survives a power cut.
+
+    Raises:
+        OSError: it cannot be written; what was there before is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk knows which files a folder has; does nothing where folders cannot be opened (Windows)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: object, *, durable: bool = False) -> None:
+    """`write` a value as indented JSON."""
+    write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable=durable)
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """`write` JSON lines, an object a line; numpy's numbers become plain ones."""
+    write(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False, default=_plain) + "\n" for row in rows))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Objects of a file of JSON lines.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StiltsError: a line is no JSON object; file and line are named.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StiltsError(
+                f"{path}, line {number} is no JSON object ({error}); expected one object a line. Remove the line, or "
+                "the file, and run the command again."
+            ) from error
+    return rows
+
+
+def sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What numpy calls a number."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is neither a number, a text nor a list of them")

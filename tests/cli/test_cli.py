@@ -1,0 +1,193 @@
+"""The `hf-stilts` command: what it prints for people and machines, its exit codes, what it says of a mistake."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from command import run
+
+from hf_stilts.cli import main
+from hf_stilts.task import list_tasks, load_task
+
+RAW = {
+    "tatoeba.deu-eng.deu": "Eule\nMaus\n",
+    "tatoeba.deu-eng.eng": "owl\nmouse\n",
+    "tatoeba.fra-eng.fra": "hibou\n",
+    "tatoeba.fra-eng.eng": "owl\n",
+}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for name, text in RAW.items():
+        (tmp_path / "raw" / name).write_text(text, encoding="utf-8")
+    return tmp_path / "raw"
+
+
+def test_tasks_are_listed_for_people():
+    code, table = run("tasks")
+    lines = {line.split()[0]: line for line in table.splitlines()[1:]}
+    assert code == 0 and list(lines) == list_tasks()
+    assert f"{len(load_task('tatoeba').languages)}" in lines["tatoeba"].split()
+    assert "squad_v1" in lines["xquad"], "what trains it"
+
+
+def test_tasks_are_listed_for_machines():
+    code, text = run("tasks", "--json")
+    rows = {row["name"]: row for row in json.loads(text)}
+    assert code == 0 and list(rows) == list_tasks()
+    assert rows["tatoeba"]["languages"] == list(load_task("tatoeba").languages)
+    assert rows["xquad"]["trained on"] == ["squad_v1"] and rows["tatoeba"]["trained on"] == []
+
+
+def test_one_task_is_shown():
+    task = load_task("mnli")
+    fields = {row["field"]: row["value"] for row in json.loads(run("tasks", "mnli", "--json")[1])}
+    assert (fields["dataset"], fields["revision"], fields["labels"]) == (task.dataset, task.revision, [*task.labels])
+    code, table = run("tasks", "mnli")
+    assert code == 0 and task.dataset in table and "entailment neutral contradiction" in table
+
+
+def test_an_unknown_task_is_told_the_nearest_name(mistake):
+    said = mistake("tasks", "mnl")
+    assert "No task 'mnl'. Did you mean mnli?" in said and "Run: hf-stilts tasks" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_mistake_shows_its_traceback_to_those_who_ask(monkeypatch):
+    monkeypatch.setenv("HF_STILTS_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["hf-stilts", "tasks", "mnl"])
+    with pytest.raises(ValueError, match="No task 'mnl'"):
+        main()
+
+
+def test_tasks_are_listed_without_loading_a_framework():
+    # They would take seconds to import, for a table of text.
+    code = "import sys; from hf_stilts.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, "tasks"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "mnli" in done.stdout
+    assert not {"torch", "transformers", "datasets", "evaluate", "pandas", "numpy"} & {*done.stderr.split()}
+
+
+def test_what_is_built_is_checked(raw, tmp_path):
+    out = tmp_path / "mirror"
+    code, text = run("data", "build", "tatoeba", "--raw", raw, "--out", out, "--no-checksum", "--json")
+    built = json.loads(text)
+    assert code == 0
+    assert [(part["language"], part["split"], part["rows"]) for part in built] == [("de", "test", 2), ("fr", "test", 1)]
+    assert all((tmp_path / part["file"]).is_file() for part in built)
+
+    code, text = run("data", "check", "tatoeba", "--data-dir", out, "--languages", "de, fr", "--json")
+    assert code == 0
+    assert [(each["language"], each["rows"], each["fault"]) for each in json.loads(text)] == [
+        ("de", 2, ""),
+        ("fr", 1, ""),
+    ]
+    code, table = run("data", "check", "tatoeba", "--data-dir", out, "--languages", "de,es")
+    assert code == 1, "a language that is not there is a fault"
+    assert "configuration 'spa-eng'" in table
+
+
+def test_only_the_languages_asked_for_are_built(raw, tmp_path):
+    words = ("--raw", raw, "--out", tmp_path / "mirror", "--no-checksum", "--json")
+    assert [
+        part["language"] for part in json.loads(run("data", "build", "tatoeba", *words, "--languages", "fr")[1])
+    ] == ["fr"]
+
+
+def test_files_that_differ_from_the_published_ones_are_refused(mistake, raw, tmp_path):
+    said = mistake("data", "build", "tatoeba", "--raw", raw, "--out", tmp_path / "mirror")
+    assert "has sha256" in said and "--no-checksum" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("fused", "--option fused is not NAME=VALUE. Type for example: --option fused=false"),
+        ("fuse=true", "udpos has no option 'fuse'. It has: fused"),
+        ("fused=nein", "udpos: fused is 'nein'; expected true or false"),
+    ],
+)
+def test_a_wrong_option_is_told_the_right_one(mistake, raw, tmp_path, option, said):
+    assert said in mistake("data", "build", "udpos", "--raw", raw, "--out", tmp_path / "mirror", "--option", option)
+
+
+def test_options_reach_the_converter(raw, tmp_path):
+    lines = [
+        "1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_",
+        "1\tin\t_\tADP\t_\t_\t0\t_\t_\t_",
+        "2\tdem\t_\tDET\t_\t_\t1\t_\t_\t_",
+        "",
+        "",
+    ]
+    (raw / "de_x-ud-test.conllu").write_text("\n".join(lines), encoding="utf-8")
+    for fused, kept in (("true", "true"), ("False", "false"), ("no", "false")):
+        out = tmp_path / fused
+        run("data", "build", "udpos", "--raw", raw, "--out", out, "--option", f"fused={fused}", "--json")
+        card = next(out.rglob("README.md")).read_text()
+        assert f"fused: {kept}" in card
+
+
+def test_a_folder_without_an_outbox_says_which_one_is_meant(mistake, tmp_path):
+    said = mistake("publish", tmp_path)
+    assert f"There is no outbox in {tmp_path}" in said and "hf-stilts publish OUTPUT_DIR" in said
+
+
+def test_the_embedded_hub_is_explained():
+    code, text = run("hub", "serve", "--help")
+    assert code == 0 and "HF_ENDPOINT" in text
+    assert all(word in text for word in ("--host", "--port", "--token", "127.0.0.1", "HF_STILTS_HUB_TOKEN"))
+
+
+@pytest.mark.parametrize("words", [("tasks", "--jsn"), ("data", "build", "tatoeba"), ("target",), ("no-such-command",)])
+def test_what_is_no_command_has_the_exit_code_of_usage(words):
+    assert run(*words)[0] == 2
+
+
+def test_an_error_is_printed_to_the_letter(capsys):
+    """Words in square brackets are part of the message, not markup."""
+    from hf_stilts.console import fail
+
+    fail("found [bold] and [/y]")
+    assert "found [bold] and [/y]" in capsys.readouterr().err
+
+
+def test_what_is_shown_is_shown_to_the_letter(capsys):
+    from hf_stilts.console import report_run, say, show
+
+    say("main is [/x] of runs/[exp]")
+    show([{"text": "[INST] a [/INST]"}], as_json=False)
+    report_run({"phase": "target", "task": "udpos", "folder": "runs/[v2]"}, as_json=False)
+    said = capsys.readouterr().out
+    assert "[/x] of runs/[exp]" in said and "[INST] a [/INST]" in said and "--model runs/[v2]" in said
+
+
+def test_json_has_null_where_there_is_no_number(capsys):
+    from hf_stilts.console import show
+
+    show([{"layer": float("nan"), "scores": (1.0, float("inf"))}], as_json=True)
+    assert capsys.readouterr().out == '[{"layer": null, "scores": [1.0, null]}]\n'
+
+
+def test_a_task_stands_before_the_flags_and_public_needs_publishing(mistake):
+    said = mistake("intermediate", "--learning_rate", "3e-5", "mnli")
+    assert "No task stands before --learning_rate. Type for example: hf-stilts intermediate mnli" in said
+    assert "--public says how to publish, and nothing is published" in mistake("target", "udpos", "--public")
+
+
+def test_a_folder_that_no_quickstart_made_is_left_alone(tmp_path, mistake):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "corpus.csv").write_text("mine")
+    for more in ((), ("--overwrite",)):
+        assert "holds data, which no quickstart wrote" in mistake("quickstart", "--folder", tmp_path, *more)
+    assert (tmp_path / "data" / "corpus.csv").read_text() == "mine"
+
+
+def test_an_earlier_quickstart_is_not_replaced_unasked(tmp_path, mistake):
+    (tmp_path / ".hf-stilts-quickstart").touch()
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "mine").write_text("published")
+    assert "holds an earlier quickstart" in mistake("quickstart", "--folder", str(tmp_path))
+    assert (tmp_path / "hub" / "mine").read_text() == "published"

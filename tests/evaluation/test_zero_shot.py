@@ -1,0 +1,214 @@
+"""Zero-shot evaluation: every language in one tidy table, in the order of the rows, never from an untrained head."""
+
+from dataclasses import replace
+
+import pytest
+import tiny
+from datasets import Dataset
+from toy_tasks import CHOICES, PAIRS, SPANS, TAGS, rows
+from transformers import AutoModelForSequenceClassification, TrainingArguments
+
+from hf_stilts.data.load import load
+from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.predict import batches, predict
+from hf_stilts.evaluation.setting import setting
+from hf_stilts.evaluation.zero_shot import append_jsonl, summary, zero_shot
+from hf_stilts.hub.record import Record, TaskSource
+from hf_stilts.kinds import load_kind
+from hf_stilts.task import Task, load_task
+from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
+
+
+def mirror(folder, languages, texts):
+    """A data set with one configuration a language, as a clone of its repository would look."""
+    repository = folder / "org" / "data"
+    repository.mkdir(parents=True)
+    card = ["---", "configs:"]
+    for code in languages:
+        path = repository / code / "test-00000-of-00001.parquet"
+        path.parent.mkdir()
+        Dataset.from_list([{"text": text, "label": label} for text, label in texts]).to_parquet(path)
+        card += [f"- config_name: {code}", "  data_files:", "  - split: test", f"    path: {code}/test-*"]
+    (repository / "README.md").write_text("\n".join([*card, "---", ""]))
+    return folder
+
+
+def gold(task, row):
+    """The prediction that is right."""
+    if task.kind == "question-answering":
+        return row["answers"]["text"][0]
+    if task.kind == "token-classification":
+        return [task.labels[tag] for tag in row["tags"]]
+    return task.labels[row["label"]] if task.labels else row["label"]
+
+
+SINGLE = Task(
+    kind="text-classification", dataset="org/data", config="{language}", labels=("no", "yes"), languages=("en", "de"),
+    name="single",
+)  # fmt: skip
+TEXTS = [("the cat", 0), ("a dog reads the old book in the city", 1), ("the house", 0), ("one", 1), ("two dogs", 0)]
+
+
+@pytest.fixture
+def model(tmp_path):
+    labels = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
+    folder = tiny.save(tmp_path / "m", model_class=AutoModelForSequenceClassification, num_labels=2, **labels)
+    (tmp_path / "m" / "stilts.json").write_text(Record(phase="target", languages=("en",), seed=7).to_json())
+    return folder
+
+
+def test_one_row_per_language_and_metric_with_where_it_came_from(tmp_path, model):
+    table = zero_shot(model, SINGLE, data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+    main = table[table["main"]]
+    assert main["language"].tolist() == ["en", "de"]
+    assert main["setting"].tolist() == ["in-language", "zero-shot"]
+    assert main["score"].nunique() == 1  # the same rows under both names
+    assert (table["rows"] == len(TEXTS)).all()
+    assert table["data_revision"].str.fullmatch("mirror:[0-9a-f]{12}").all()
+    assert {"task", "metric", "split", "model", "model_revision", "seed", "versions"} <= set(table.columns)
+    assert summary(table).columns.tolist() == ["mean", "en", "de"]
+
+
+def test_the_setting_is_what_the_training_was_and_unknown_where_nothing_says_so(tmp_path, model):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+
+    def settings(**options):
+        return zero_shot(model, SINGLE, data_dir=data, **options).query("main")["setting"].tolist()
+
+    assert settings(trained_in=["de", "sw"]) == ["zero-shot", "in-language"]
+    (tmp_path / "m" / "stilts.json").unlink()
+    assert settings() == ["unknown", "unknown"]
+
+
+NLI, TATOEBA = load_task("xnli"), load_task("tatoeba")
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ([("mnli", "en")], {"en": "in-language", "de": "zero-shot"}),
+        ([("mnli", "en"), ("mnli", "de-t-en")], {"en": "in-language", "de": "translate-train", "sw": "zero-shot"}),
+        ([("xnli", "en"), ("xnli", "sw")], {"en": "in-language", "sw": "translate-train"}),  # XNLI's are translations
+        ([("udpos", "sw")], {"sw": "in-language", "en": "zero-shot"}),
+        ([("mnli", "en-x-cs50-de-sw")], {"en": "in-language", "de": "code-switched", "fr": "zero-shot"}),
+        ([("gone", "de")], {"de": "in-language"}),  # a task that is not installed here
+    ],
+)
+def test_the_setting_of_each_language_follows_from_the_training_rows(sources, found):
+    record = Record(phase="target", tasks=tuple(TaskSource(name, language=tag) for name, tag in sources))
+    assert {language: setting(NLI, language, record) for language in found} == found
+
+
+def test_the_setting_where_nothing_was_trained_or_nothing_is_known():
+    assert setting(TATOEBA, "de", Record(phase="intermediate", languages=("de",))) == "no target training"
+    assert setting(NLI, "de", None) == setting(NLI, "de", Record(phase="target")) == "unknown"
+    assert setting(load_task("lareqa"), "de", Record(phase="target", languages=("en",))) == "zero-shot"
+
+
+def test_a_head_that_was_drawn_and_never_trained_is_refused(tmp_path):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    rows = load(SINGLE, "test", "en", data_dir=data)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, max_steps=1, save_strategy="no")
+    run = TargetTrainer(tiny.save(tmp_path / "p"), args, task=SINGLE, train_dataset=rows, eval_dataset=rows)
+    for fresh in (run, run.model):
+        with pytest.raises(StiltsError, match=r"The head of this model \(.*classifier.*\) is as it was drawn"):
+            zero_shot(fresh, SINGLE, data_dir=data, tokenizer=run.processing_class)
+    run.train()
+    assert len(zero_shot(run.model, SINGLE, data_dir=data, tokenizer=run.processing_class))
+
+
+def test_a_trainer_is_scored_as_it_is_and_as_the_folder_that_it_saves(tmp_path):
+    task = replace(SINGLE, name="single")
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    rows = load(task, "test", "en", data_dir=data)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, max_steps=1, save_strategy="no", seed=3)
+    run = TargetTrainer(tiny.save(tmp_path / "p"), args, task=task, train_dataset=rows, eval_dataset=rows)
+    run.train()
+    run.save_model()
+    kept = ["language", "score", "setting", "seed"]
+    here, there = (zero_shot(each, task, data_dir=data)[kept] for each in (run, str(tmp_path / "run")))
+    assert here.equals(there)
+    assert here["setting"].tolist()[0] == "in-language" and set(here["seed"]) == {3}
+
+
+@pytest.mark.parametrize(
+    "task", [PAIRS, TAGS, replace(TAGS, metric="f1"), CHOICES, SPANS], ids=lambda task: f"{task.kind} {task.metric}"
+)
+def test_shares_of_the_examples_add_up_to_the_main_score(task, tmp_path):
+    data = rows(task, 12)
+    kind = load_kind(task.kind)
+    model = tiny.with_head(kind.model_class(tiny.config()), **kind.head_config(task))
+    predictions = predict(model, task, data, tiny.tokenizer(), max_length=64)
+    predictions[:6] = [gold(task, row) for row in data.select(range(6))]
+    gained, possible = kind.shares(task, predictions, data).sum(axis=0)
+    metric = "em_and_f1" if task.kind == "question-answering" else task.metric
+    assert 100 * gained / possible == pytest.approx(kind.score(task, predictions, data)[metric])
+    assert 0 < gained
+
+
+def test_shares_of_masked_tokens_and_of_ranked_candidates():
+    """Of the first row 1 of 2 masked tokens is found, of the second 0 of 3; the second query's candidate is second."""
+    task = Task(kind="fill-mask", dataset="x/y")
+    assert load_kind("fill-mask").shares(task, [(1.0, 1.0, 2.0), (4.0, 0.0, 3.0)], None).tolist() == [[1, 2], [0, 3]]
+    pairs = Dataset.from_dict({"query": ["a", "b"], "candidate": ["x", "y"]})
+    task = Task(kind="sentence-similarity", dataset="x/y", metric="mrr@20")
+    assert load_kind(task.kind).shares(task, [[0, 1], [0, 1]], pairs).tolist() == [[1, 1], [0.5, 1]]
+
+
+def test_there_are_no_shares_without_gold_or_of_another_metric():
+    data = rows(PAIRS, 2).remove_columns("label").add_column("label", [-1, -1])
+    assert load_kind(PAIRS.kind).shares(PAIRS, ["no", "no"], data) is None
+    assert load_kind(PAIRS.kind).shares(replace(PAIRS, metric="f1"), ["no", "yes"], rows(PAIRS, 2)) is None
+    unlabelled = rows(CHOICES, 2).remove_columns("label")
+    assert load_kind(CHOICES.kind).shares(CHOICES, [0, 1], unlabelled) is None
+
+
+def test_a_language_that_the_task_lacks_is_named(tmp_path, model):
+    with pytest.raises(StiltsError, match="single has no fr; it has en, de"):
+        zero_shot(model, SINGLE, ["fr"])
+
+
+def test_a_head_that_was_never_trained_is_not_scored(tmp_path):
+    with pytest.raises(StiltsError, match="no trained head"):
+        zero_shot(tiny.save(tmp_path / "bare"), SINGLE, data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+
+
+def test_labels_in_another_order_give_the_same_scores(tmp_path, model):
+    """The same weights with the two labels' names swapped: right becomes wrong, so the scores add up to 100."""
+    swapped = tiny.save(
+        tmp_path / "s", model_class=AutoModelForSequenceClassification, num_labels=2, id2label={0: "yes", 1: "no"}
+    )
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    scores = [zero_shot(each, SINGLE, ["en"], data_dir=data).query("main")["score"].item() for each in (model, swapped)]
+    assert scores[0] + scores[1] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("task", [PAIRS, TAGS, CHOICES, SPANS], ids=lambda task: task.kind)
+def test_predictions_equal_the_stock_loop_and_keep_the_order(task, tmp_path):
+    """Our batches are sorted by length; the stock Trainer's are not: the same predictions, row by row."""
+    data = rows(task, 12)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, per_device_eval_batch_size=5)
+    run = IntermediateTrainer(tiny.save(tmp_path / "public"), args, task=task, train_dataset=data, eval_dataset=data)
+    outputs = run.predict(data).predictions
+    stock = run.kind.decode(task, data, run.scoring[0], outputs)
+    assert predict(run.model, task, data, run.processing_class, max_length=run.max_length) == stock
+
+
+def test_batches_hold_every_position_once_within_the_budget():
+    lengths = [5, 1, 9, 9, 3, 200, 2]
+    found = list(batches(lengths, 20))
+    assert sorted(position for batch in found for position in batch) == list(range(7))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[p] for p in batch) <= 20 for batch in found)
+
+
+def test_results_are_added_to_a_file(tmp_path, model):
+    table = zero_shot(model, SINGLE, ["de"], data_dir=mirror(tmp_path / "mirror", ("en", "de"), TEXTS))
+    for _ in range(2):
+        append_jsonl(table, tmp_path / "out" / "results.jsonl")
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2 * len(table)
+
+
+def test_options_that_a_task_does_not_have_are_refused():
+    model = tiny.with_head(AutoModelForSequenceClassification)
+    with pytest.raises(StiltsError, match="laier= is no option of udpos, a token-classification task"):
+        zero_shot(model, "udpos", ["de"], tokenizer=tiny.tokenizer(), laier=3)

@@ -1,0 +1,278 @@
+"""What goes wrong on the way to the Hub, and what must not be lost or done twice when it does."""
+
+import errno
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from hub_fixture import Fault, HubProcess
+from huggingface_hub import HfApi
+from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
+from places import ROOT
+
+from hf_stilts.files import sha256
+from hf_stilts.hub.record import Record
+from hf_stilts.publishing import outbox
+from hf_stilts.publishing import upload as delivery
+from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_courier
+from hf_stilts.publishing.pending import read_parcels
+from hf_stilts.publishing.worker import Bell, Courier, _retry_after
+
+COMMIT = "POST .*/commit/main"
+TAG = "POST .*/tag/"
+PASSING = {
+    "500 on commit": Fault(COMMIT, status=500),
+    "503 on everything, ten times": Fault(".", times=10, status=503),
+    "429 with Retry-After": Fault(COMMIT, status=429, headers={"Retry-After": "1"}),
+    "409 on commit": Fault(COMMIT, status=409),
+    "412 on commit": Fault(COMMIT, status=412),
+    "connection dropped before the commit": Fault(COMMIT, drop=True),
+    "connection dropped before creation": Fault("POST .*/repos/create", drop=True),
+    "answer of the creation lost": Fault("POST .*/repos/create", lose_answer=True),
+    "answer of the commit lost": Fault(COMMIT, times=2, lose_answer=True),
+    "answer of the commit truncated": Fault(COMMIT, truncate=10),
+    "answer of the tag lost": Fault(TAG, lose_answer=True),
+    "500 on tag": Fault(TAG, status=500),
+    "upload refused once": Fault("(PUT|POST) .*(lfs|xet|xorb|shard)", status=500),
+    "confirmation truncated": Fault("POST .*/paths-info/", truncate=5),
+}
+
+
+@pytest.fixture
+def api(hub):
+    return api_of(hub)
+
+
+@pytest.fixture
+def here(hub, monkeypatch):
+    """Make couriers that are started as processes talk to the `hub` fixture."""
+    monkeypatch.setattr(outbox, "constants", SimpleNamespace(ENDPOINT=hub.url))
+    monkeypatch.setenv("HF_TOKEN", "local")
+
+
+def assert_nothing_lost_nothing_twice(api, cache, steps):
+    """Every step has its own weights under its own tag, in exactly one commit, and each commit is tagged."""
+    assert sorted(commits(api)) == [f"step-{step}: intermediate training" for step in steps]
+    assert {name for name in tags(api)} == {f"step-{step}" for step in steps}
+    for step in steps:
+        assert weights(api, f"step-{step}", cache).startswith(b"weights of %d " % step)
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_every_checkpoint_arrives_once_in_spite_of(name, tmp_path, api, faults):
+    faults.add(Fault(**vars(PASSING[name])))
+    for step in (2, 4):
+        put(tmp_path, step)
+    status = deliver_all(tmp_path, api)
+    assert status.ok, str(status)
+    assert all(fault.times == 0 for fault in faults.waiting), "the fault never happened"
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_token_keeps_the_files_and_says_so(code, tmp_path, api, faults):
+    faults.add(Fault(COMMIT, times=2, status=code))
+    for step in (2, 4):
+        put(tmp_path, step)
+    status = deliver_all(tmp_path, api)
+    assert [parcel.state for parcel in status.parcels] == ["failed", "failed"]
+    assert f"the Hub answered {code}" in status.failed[0].reason
+    assert len(list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))) == 2
+    assert deliver_all(tmp_path, api).ok  # the user has logged in again
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_retry_after_is_kept_to(tmp_path, api, faults):
+    faults.add(Fault(COMMIT, status=429, headers={"Retry-After": "2"}))
+    put(tmp_path, 2)
+    started = time.monotonic()
+    assert deliver_all(tmp_path, api).ok
+    assert time.monotonic() - started >= 2  # a lower bound, not a speed
+
+
+def test_a_wait_longer_than_our_patience_is_left_for_later(tmp_path, api, faults):
+    faults.add(Fault(COMMIT, status=429, headers={"Retry-After": "3600"}))
+    put(tmp_path, 2)
+    status = deliver_all(tmp_path, api)
+    assert "come back in 3600 s" in status.waiting[0].reason
+    assert list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))
+
+
+@pytest.mark.parametrize(("header", "expected"), [("7", 7), ("Fri, 01 Jan 2100 00:00:00 GMT", 1e8), ("soon", 60)])
+def test_retry_after_is_read_as_seconds_or_date(header, expected):
+    class Answer:
+        status_code = 503
+        headers = {"Retry-After": header}
+
+    assert _retry_after(Answer) >= expected
+
+
+def test_bytes_that_the_hub_garbled_are_noticed_before_the_files_are_forgotten(tmp_path, api, monkeypatch):
+    real, garbled = delivery.differences, ["model.safetensors"]
+    monkeypatch.setattr(delivery, "differences", lambda *a: [garbled.pop()] if garbled else real(*a))
+    put(tmp_path, 2)
+    bell = Bell()
+    courier = Courier(tmp_path / "outbox", api, FAST, bell)
+    courier._try(*next(read_parcels(tmp_path / "outbox")))
+    parcel = outbox_status(tmp_path).waiting[0]
+    assert "holds other bytes in model.safetensors" in parcel.reason and not tags(api)
+    assert list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))
+    assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
+
+
+def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api, monkeypatch):
+    real, full = os.replace, [3, 4, 5, 6]  # which of the writes fail: some of the first parcel's, some of the second's
+    count = itertools.count()
+
+    def replace(source, target, **options):
+        if "outbox" in str(target) and next(count) in full:  # the Hub of this test has another disk
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target, **options)
+
+    for step in (2, 4):
+        put(tmp_path, step)
+    monkeypatch.setattr(os, "replace", replace)
+    status = deliver_all(tmp_path, api)
+    assert status.ok, str(status)
+    assert next(count) > max(full)
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_a_mismatch_in_any_file_is_a_difference(tmp_path, api):
+    put(tmp_path, 2)
+    deliver_all(tmp_path, api)
+    for name in ("model.safetensors", "config.json", "nowhere.json"):
+        (tmp_path / name).write_bytes(b"other bytes")
+        files = {name: delivery.LocalFile(tmp_path / name, sha256(tmp_path / name))}
+        assert delivery.differences(api, "me/tiny", "step-2", files) == [name]
+
+
+def test_others_committing_to_main_meanwhile_cost_nothing(tmp_path, hub, api):
+    put(tmp_path, 2)
+    deliver_all(tmp_path, api)
+    stop = threading.Event()
+
+    def meddle():
+        mine, count = api_of(hub), 0
+        while not stop.is_set():
+            count += 1
+            mine.upload_file(path_or_fileobj=b"%d" % count, path_in_repo="notes.txt", repo_id="me/tiny")
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    for step in (4, 6):
+        put(tmp_path, step)
+    status = deliver_all(tmp_path, api)
+    stop.set()
+    thread.join()
+    assert status.ok, str(status)
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4, 6))
+    assert b"notes.txt" in b" ".join(file.rfilename.encode() for file in api.model_info("me/tiny").siblings)
+
+
+def test_a_hub_that_is_down_from_the_first_second_loses_nothing(tmp_path):
+    hub = HubProcess(tmp_path / "hub")
+    with hub:
+        pass  # it has a port now, and is dead
+    for step in (2, 4):
+        put(tmp_path, step)
+    api = HfApi(endpoint=hub.url, token="local")
+    status = deliver_all(tmp_path, api, Pace(first_wait=0.05, longest_wait=0.2, patience=0.5))
+    assert len(status.waiting) == 2 and "ConnectError" in str(status) and "--retry" in str(status)
+    with hub:
+        assert deliver_all(tmp_path, api).ok
+        assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_a_hub_killed_in_the_middle_loses_nothing(tmp_path):
+    with HubProcess(tmp_path / "hub") as hub:
+        api = HfApi(endpoint=hub.url, token="local")
+        for step in range(2, 10):
+            put(tmp_path, step)
+        bell = Bell()
+        courier = Courier(tmp_path / "outbox", api, FAST, bell)
+        thread = threading.Thread(target=courier.run)
+        thread.start()
+        until(lambda: len(outbox_status(tmp_path).sent) >= 2)
+        hub.kill()
+        time.sleep(0.3)
+        hub.start()
+        bell.close()
+        thread.join()
+        assert outbox_status(tmp_path).ok
+        assert_nothing_lost_nothing_twice(api, tmp_path / "cache", range(2, 10))
+
+
+@pytest.mark.parametrize("request_pattern", [pytest.param("preupload", marks=pytest.mark.slow), "commit/main", "tag/"])
+def test_a_courier_killed_at_any_request_is_taken_over(request_pattern, tmp_path, here, api, faults):
+    put(tmp_path, 2)
+    fault = Fault(request_pattern, delay=1.0)  # the Hub does it, and nobody hears the answer
+    faults.add(fault)
+    courier = start_courier(tmp_path / "outbox", FAST)
+    until(lambda: fault.times == 0)
+    courier.send_signal(signal.SIGKILL)
+    courier.wait()
+    courier.stdin.close()
+    put(tmp_path, 4)
+    status = retry(tmp_path, pace=FAST)
+    assert status.ok, str(status)
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_a_connection_that_hangs_is_given_up(tmp_path, here, api, faults):
+    faults.add(Fault(COMMIT, delay=3.0))
+    put(tmp_path, 2)
+    status = retry(tmp_path, pace=Pace(first_wait=0.1, timeout=0.5, patience=10.0))
+    assert status.ok and status.sent[0].attempts == 2
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2,))
+
+
+@pytest.mark.slow
+def test_a_courier_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here, faults):
+    faults.add(Fault(".", times=1000, delay=4.0))
+    put(tmp_path, 2)
+    status = retry(tmp_path, pace=Pace(timeout=0.5, patience=0.5))
+    assert len(status.waiting) == 1 and status.command
+
+
+def test_forked_workers_that_hold_the_pipe_open_do_not_hold_up_the_end(tmp_path, here, api):
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))  # like a data loader's
+    worker.start()
+    try:
+        outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+        outbox_.choose(2, "only one")
+        assert outbox_.close().ok
+        assert outbox_.courier.returncode == 0  # not killed for its silence
+    finally:
+        worker.kill()
+        worker.join()
+
+
+@pytest.mark.slow
+def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
+    put(tmp_path, 2)
+    # A suite that runs in the background may hand down an ignored SIGINT.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += f"from hf_stilts.publishing.outbox import retry; print(retry({str(tmp_path)!r}, watch=True))"
+    watcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=_environment(api))
+    try:
+        until(lambda: len(outbox_status(tmp_path).sent) == 1)
+        put(tmp_path, 4)
+        until(lambda: len(outbox_status(tmp_path).sent) == 2)
+    finally:
+        watcher.send_signal(signal.SIGINT)
+        said = watcher.communicate(timeout=20)[0]
+    assert "2 of 2 checkpoints" in said
+
+
+def _environment(api):
+    return os.environ | {"HF_ENDPOINT": api.endpoint, "HF_TOKEN": "local", "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,145 @@
+"""A whole benchmark as one call: one training for each set of rows, every language once, and on where it was."""
+
+import json
+
+import mirrors
+import pytest
+import tiny
+from mirrors import CHOSEN
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.results import read_results
+from hf_stilts.files import read_lines
+from hf_stilts.studies import benchmark as benchmark_run
+from hf_stilts.studies.benchmark import benchmark_scores, run_benchmark
+
+PARTS = [
+    ("xquad", "de"), ("xquad", "en"), ("mlqa", "de"), ("mlqa", "en"), ("udpos", "de"), ("udpos", "en"), ("udpos", "fi"),
+    ("tatoeba", "de"), ("tatoeba", "fi"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path):
+    return {"model": tiny.save(tmp_path / "public"), "data_dir": mirrors.build(tmp_path / "mirror", mirrors.SMALL)}
+
+
+def parts(table):
+    return list(dict.fromkeys(zip(table["task"], table["language"], strict=True)))
+
+
+def test_every_target_is_trained_once_and_scored_in_every_language(world, tmp_path):
+    table = run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
+    assert set(parts(table)) == set(PARTS)
+    assert sorted(path.name for path in (tmp_path / "run" / "training").iterdir()) == ["squad_v1", "udpos"]
+    main = table[table["main"]]
+    assert dict(zip(main["task"], main["metric"], strict=True)) == {
+        "xquad": "em_and_f1", "mlqa": "em_and_f1", "udpos": "f1", "tatoeba": "accuracy",
+    }  # fmt: skip
+    settings = dict(zip(zip(main["task"], main["language"], strict=True), main["setting"], strict=True))
+    assert settings["xquad", "en"] == "in-language" and settings["xquad", "de"] == "zero-shot"
+    assert settings["tatoeba", "de"] == "no target training"
+    assert set(table["intermediate"]) == {"none"}
+    assert main.set_index("task").loc["udpos", "dev_score"].notna().all()
+    assert read_results(tmp_path / "run")["score"].tolist() == table["score"].tolist()
+
+
+def test_predictions_carry_what_the_main_score_is_made_of(world, tmp_path):
+    table = run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
+    for row in table[table["main"]].to_dict("records"):
+        lines = read_lines(tmp_path / "run" / "predictions" / row["task"] / f"{row['language']}.jsonl")
+        assert len(lines) == 10 and {"id", "prediction"} < set(lines[0])
+        gained, possible = (sum(line[name] for line in lines) for name in ("gained", "possible"))
+        assert 100 * gained / possible == pytest.approx(row["score"])
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(world, tmp_path, monkeypatch):
+    whole = run_benchmark("xtreme", out=tmp_path / "whole", **world, **CHOSEN)
+    for fatal in (2, 5, 10):  # during an evaluation, while writing predictions, and in another task
+        calls = []
+
+        def killed(path, rows, calls=calls, fatal=fatal, write=benchmark_run.write_lines):
+            calls.append(path)
+            if len(calls) == fatal:
+                raise KeyboardInterrupt
+            write(path, rows)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(benchmark_run, "write_lines", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
+    trained = []
+    with monkeypatch.context() as patched:
+        train = benchmark_run.run_phase
+        patched.setattr(
+            benchmark_run, "run_phase", lambda *args, **named: trained.append(args[1].name) or train(*args, **named)
+        )
+        again = run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
+    assert "xquad" not in trained, "what is trained is not trained again"
+    kept = ["task", "language", "metric", "score", "main", "setting", "dev_score"]
+    assert again[kept].equals(whole[kept])
+    for task, language in parts(whole):
+        name = f"predictions/{task}/{language}.jsonl"
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list((tmp_path / "run").rglob(".*")), "nothing half-written is left"
+
+
+def test_a_finished_run_does_nothing_and_more_languages_are_added(world, tmp_path, monkeypatch):
+    less = {**CHOSEN, "tasks": ["udpos"], "languages": ["fi"]}
+    first = run_benchmark("xtreme", out=tmp_path / "run", **world, **less)
+    monkeypatch.setattr(benchmark_run, "run_phase", lambda *_, **__: pytest.fail("trained again"))
+    assert run_benchmark("xtreme", out=tmp_path / "run", **world, **less).equals(first)
+    more = run_benchmark("xtreme", out=tmp_path / "run", **world, **{**less, "languages": ["fi", "en"]})
+    assert parts(more) == [("udpos", "fi"), ("udpos", "en")]
+
+
+def test_the_folder_of_another_run_is_refused(world, tmp_path):
+    less = {**CHOSEN, "tasks": ["tatoeba"]}
+    run_benchmark("xtreme", out=tmp_path / "run", **world, **less)
+    with pytest.raises(StiltsError, match="holds a run with recipe 'jiant'; this one has 'paper'"):
+        run_benchmark("xtreme", out=tmp_path / "run", recipe="paper", **world, **less)
+    with pytest.raises(StiltsError, match="XTREME has no language az"):
+        run_benchmark("xtreme", out=tmp_path / "run", **world, **{**less, "languages": ["az"]})
+
+
+def test_the_intermediate_checkpoint_is_the_start_and_the_encoder_of_retrieval(world, tmp_path):
+    other = tiny.save(tmp_path / "mnli", seed=5)
+    less = {**CHOSEN, "tasks": ["udpos", "tatoeba"], "languages": ["fi"]}
+    plain = run_benchmark("xtreme", out=tmp_path / "plain", **world, **less)
+    table = run_benchmark("xtreme", out=tmp_path / "run", init=other, **world, **less)
+    assert set(table["intermediate"]) == {"mnli"} and set(table["base"]) == {world["model"]}
+    trained = json.loads((tmp_path / "run" / "training" / "udpos" / "stilts.json").read_text())
+    assert trained["parent"]["id"] == "mnli"
+    assert plain[plain["task"] == "tatoeba"]["model"].iloc[0] == world["model"]
+    assert table[table["task"] == "tatoeba"]["model"].iloc[0] == other
+
+
+def test_every_target_may_be_trained_by_an_adapter(world, tmp_path):
+    less = {**CHOSEN, "tasks": ["udpos", "xcopa"], "languages": ["de", "et"]}
+    stages = {task: {"train": ["en"], "validation": ["en"]} for task in ("siqa", "copa")}
+    scored = {"xcopa": {"test": ["et"]}, "udpos": {"train": ["en"], "validation": ["en"], "test": ["de", "et"]}}
+    world["data_dir"] = mirrors.build(tmp_path / "more", stages | scored)
+    table = run_benchmark("xtreme-r", out=tmp_path / "run", adapter="lora=4", **world, **less)
+    assert set(parts(table)) == {("udpos", "de"), ("udpos", "et"), ("xcopa", "et")}
+    for trained in ("udpos", "siqa-copa"):
+        files = {path.name for path in (tmp_path / "run" / "training" / trained).iterdir()}
+        assert "adapter_model.safetensors" in files and "model.safetensors" not in files
+    with pytest.raises(StiltsError, match="holds a run with adapter 'lora=4'; this one has None"):
+        run_benchmark("xtreme-r", out=tmp_path / "run", **world, **less)
+
+
+def test_averages_and_what_a_reader_should_know(world, tmp_path):
+    table = run_benchmark("xtreme", out=tmp_path / "run", **world, **CHOSEN)
+    found = benchmark_scores(table, "xtreme")
+    assert list(found["tasks"]) == ["udpos", "xquad", "mlqa", "tatoeba"]
+    assert (found["tasks"]["xquad"]["languages"], found["tasks"]["xquad"]["should be"]) == (2, 11)
+    assert found["groups"] == {} and not found["complete"]
+    assert "do not compare" in found["notes"][0]
+    main = table[table["main"] & (table["task"] == "udpos")]
+    assert found["tasks"]["udpos"]["score"] == pytest.approx(main["score"].mean())
+
+
+def test_a_model_that_cannot_be_is_refused_before_a_folder_is_claimed(tmp_path):
+    with pytest.raises(StiltsError, match="/no/such is neither a folder here nor a name on the Hub"):
+        run_benchmark("xtreme", "/no/such", out=tmp_path / "run", tasks=["tatoeba"])
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,8 @@
+"""Where things lie: the project, what tests share, and real text where there is any."""
+
+import os
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent
+ROOT = SUPPORT.parents[1]
+DATA = Path(os.environ.get("HF_STILTS_TEST_DATA", ROOT.parent / "shared" / "data"))
