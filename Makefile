@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install quickstart test test-slow check bench
+TORCH ?= 2.13.0
+
+.PHONY: help install quickstart test test-slow test-lowest check bench
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,6 +25,12 @@ test: install    ## the tests, under 8 minutes on 2 cores
 
 test-slow: install ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+test-lowest:     ## the tests with the lowest versions that pyproject.toml declares, in .venv-lowest (TORCH=... replaces its own)
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py torch==$(TORCH) > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/lowest.txt --editable '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/ruff check .

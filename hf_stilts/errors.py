@@ -1,7 +1,8 @@
 """The error that speaks to the user, and the names that a misspelt one may have meant. Standard library only."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class StiltsError(ValueError):
@@ -26,3 +27,23 @@ def did_you_mean(name: str, known: Iterable[str], count: int = 1, cutoff: float 
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Known: {', '.join(known)}." if known else "There is none."
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Around the import of an optional dependency: where it is missing, an error that names what installs it.
+
+    Args:
+        extra: of `pip install 'hf_stilts[extra]'`.
+        what: that cannot be done without it; the subject of the error.
+
+    Raises:
+        StiltsError: the dependency is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        missing = error.name or str(error)
+        raise StiltsError(
+            f"{what} needs {missing}, which is not installed. Run: pip install 'hf_stilts[{extra}]'"
+        ) from error

@@ -14,7 +14,7 @@ from huggingface_hub import hf_hub_download
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hf_stilts.data.mirror import digest
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, nllb_code
 
 # A translation longer than this is a loop: no pair of languages differs as much in tokens of one vocabulary.
@@ -59,10 +59,8 @@ class ModelTranslator:
         known = {} if Path(model).is_dir() else {"revision": commit}
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        try:
+        with needs_extra("translate", f"The tokenizer of {model}"):
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model, **known)
-        except ImportError as error:
-            raise StiltsError(f"{error} Its tokenizer is an extra. Run: pip install 'hf_stilts[translate]'") from error
         self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(model, dtype=dtype, **known).to(self.device).eval()
         # It would end, at the last token that is allowed, a translation that has no end; such a one is none.
         self.model.generation_config.forced_eos_token_id = None

@@ -12,7 +12,7 @@ from typing import Any
 from hf_stilts.data.derived import row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, SCRIPT_CODES
 from hf_stilts.task import Task, load_task
 
@@ -139,14 +139,9 @@ def word_writer(language: str, script: str) -> Callable[[str], str]:
             f"{language!r} (script {own or 'unknown'}) cannot be written in {script!r}: {hint}. Scripts that can be "
             "transliterated: all into Latn, Indic ones into each other."
         )
-    try:
-        return lru_cache(maxsize=1 << 18)(
-            _into_latin(LANGUAGES[language].iso3) if script == "Latn" else _into_indic(own, script)
-        )
-    except ImportError as error:
-        raise StiltsError(
-            f"{error}. Transliteration is an extra. Run: pip install 'hf_stilts[transliterate]'"
-        ) from error
+    with needs_extra("transliterate", "Transliteration"):
+        into = _into_latin(LANGUAGES[language].iso3) if script == "Latn" else _into_indic(own, script)
+    return lru_cache(maxsize=1 << 18)(into)
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ import typer
 
 from hf_stilts.cli import checkpoints, data, evaluation, languages, submission, training
 from hf_stilts.cli.options import Json
+from hf_stilts.errors import needs_extra
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +72,9 @@ def hub_serve(
 ) -> None:
     """Run a small Hub that stock clients use through HF_ENDPOINT."""
     from hf_stilts.console import announce_hub
-    from hf_stilts.local_hub import serve
+
+    with needs_extra("local-hub", "The embedded Hub"):
+        from hf_stilts.local_hub import serve
 
     models = len(list(folder.glob("models/*/*")))
     holds = f"with {models} models of {folder}" if models else f"new and empty: nothing lay in {folder}"

@@ -24,7 +24,7 @@ from transformers import AutoModel, PreTrainedModel, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME, cached_file
 
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, needs_extra
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -332,10 +332,8 @@ def _check_plain(config: LoraConfig) -> None:
 
 
 def _peft() -> Any:
-    try:
+    with needs_extra("peft", "An adapter"):
         import peft
-    except ImportError as error:
-        raise StiltsError("Adapters need peft, which is not installed. Type: pip install 'hf_stilts[peft]'") from error
     return peft
 
 

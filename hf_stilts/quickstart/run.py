@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_stilts.console import out
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, needs_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +47,11 @@ def run(folder: Path, seed: int = 42, *, overwrite: bool = False) -> None:
         StiltsError: an earlier quickstart lies there, and it is not to be replaced.
     """
     from hf_stilts.quickstart import corpus
-    from hf_stilts.local_hub import LocalHub
 
+    with needs_extra("quickstart", "The quickstart"):
+        import matplotlib  # noqa: F401  # its pictures come last: said before minutes of training
+
+        from hf_stilts.local_hub import LocalHub
     started = time.monotonic()
     _clear(folder, overwrite)
     out.print("[bold]hf_stilts quickstart[/]: the three phases of X-STILTs, offline, on a made-up world")

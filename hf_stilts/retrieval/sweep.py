@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_stilts.errors import needs_extra
 from hf_stilts.retrieval.encode import Layers, Pooling, Precision, encode_all
 from hf_stilts.retrieval.mining import Method, match_translations
 
@@ -69,7 +70,8 @@ def plot_layers(rows: Sequence[Mapping[str, Any]], path: str | Path, title: str 
         path: file to write; its ending names the format.
         title: over the picture.
     """
-    from matplotlib.figure import Figure
+    with needs_extra("quickstart", "A picture of layers"):
+        from matplotlib.figure import Figure
 
     poolings = list(dict.fromkeys(row["pooling"] for row in rows))
     layers = sorted({row["layer"] for row in rows})

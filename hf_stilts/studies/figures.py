@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from hf_stilts.errors import needs_extra
+
 
 def heat_map(scores: pd.DataFrame, path: Path, *, title: str) -> Path:
     """Draw a table of scores, coloured by the difference from its first row.
@@ -16,7 +18,8 @@ def heat_map(scores: pd.DataFrame, path: Path, *, title: str) -> Path:
         path: PNG to write.
         title: above the picture.
     """
-    from matplotlib.figure import Figure
+    with needs_extra("quickstart", "A picture"):
+        from matplotlib.figure import Figure
 
     gains = scores - scores.iloc[0]
     reach = max(1.0, float(gains.abs().max().max()))
@@ -47,7 +50,8 @@ def layer_curve(curves: Mapping[str, Sequence[float]], path: Path, *, title: str
         title: above the picture.
         chance: accuracy of guessing, as a dotted line.
     """
-    from matplotlib.figure import Figure
+    with needs_extra("quickstart", "A picture"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
