@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 TORCH ?= 2.13.0
 
-.PHONY: help install quickstart test test-slow test-lowest check bench
+.PHONY: help install quickstart test test-slow test-lowest check docs dist bench
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -39,7 +39,16 @@ check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/python -m pytest --doctest-modules --quiet hf_stilts metrics dataset_scripts
-	$(BIN)/python -m hf_stilts.readme --check README.md dataset_scripts/README.md docs/*.md
+	$(BIN)/python -m hf_stilts.readme --check README.md dataset_scripts/README.md docs/*/*.md
+
+docs: install    ## the documentation as a site in site/, without warnings
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m typer hf_stilts.cli utils docs --name hf-stilts --title Commands --output docs/reference/commands.md
+	$(BIN)/python -m mkdocs build
+
+dist: install    ## wheel and source distribution in dist/
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
 
 bench: install   ## benchmarks against peers; ratios printed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'

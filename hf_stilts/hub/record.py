@@ -1,7 +1,7 @@
 """`stilts.json`: what a published checkpoint went through, written beside its weights and checked whenever it is read.
 
 Its schema is the dataclass `Record` below: every field of the JSON object is a field of the class, `tasks` is a list of
-`TaskSource` objects and `parent` one `ParentModel`. docs/publishing.md shows a complete file.
+`TaskSource` objects and `parent` one `ParentModel`. docs/how-to/publishing.md shows a complete file.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ class MixtureTrainer(StiltsTrainer):
             two million.
         alpha: exponent of the languages' shares of the text (Conneau & Lample 2019): 0.3 as for XLM-R.
         data_dir: local mirror of the data sets.
-        micro_tokens, compact_vocabulary: as for `StiltsTrainer`.
+        micro_tokens: as for `StiltsTrainer`.
+        compact_vocabulary: as for `StiltsTrainer`.
         revision: commit of `model`.
         stock: any further argument of `transformers.Trainer`.
     """

@@ -171,7 +171,7 @@ def test_only_absolute_paths_are_paths():
 
 
 def test_the_documented_file_is_a_record():
-    text = (ROOT / "docs/publishing.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/how-to/publishing.md").read_text(encoding="utf-8")
     documented = re.search(r"```json\n(\{.*?\n\})\n```", text, re.S)
     assert Record.from_json(documented[1]).tasks
     assert set(json.loads(documented[1])) == set(json.loads(Record().to_json()))
