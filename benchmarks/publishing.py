@@ -1,6 +1,6 @@
 """What publishing costs a training and what of it arrives: off, ours, and two stock settings, on a Hub near and far.
 
-    python benchmarks/publishing.py [--latencies 0 0.2 2] [--repeats 3] [--markdown docs/results/publishing_benchmark.md]
+    python benchmarks/publishing.py [--latencies 0 0.2 2] [--repeats 3] [--markdown FILE]
 
 Every run trains the same small classifier for the same steps in a process of its own, with the checkpoints written to
 disk in all settings; the Hub is the embedded one in another process, which waits `latency` seconds before each answer.
