@@ -1,0 +1,1 @@
+"""The three phases on a small made-up corpus, offline."""
