@@ -87,6 +87,8 @@ class Record:
         scored_on: what `metrics` were computed on (`500 rows of the English validation split`).
         metrics_by_language: language code -> scores of this step.
         pipeline_tag: the Hub's name for the kind of problem (`text-classification`).
+        architecture: class of the model that was trained (`XLMRobertaForSequenceClassification`).
+        labels: names of its classes, by their ids; empty where it has none or nobody named them.
         layer: hidden state recommended for retrieval (0 = embeddings), if one was chosen.
         library: Python library that loads it: `transformers` or `peft`.
         versions: package -> version; hardware: plain words, never a host name.
@@ -108,6 +110,8 @@ class Record:
     scored_on: str | None = None
     metrics_by_language: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pipeline_tag: str | None = None
+    architecture: str | None = None
+    labels: tuple[str, ...] = ()
     layer: int | None = None
     library: str = "transformers"
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -25,9 +25,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import check_repo_id, repo_id
-from hf_stilts.hub.record import ParentModel, Record, Scalar, at_step
+from hf_stilts.hub.record import ParentModel, Record, Scalar, TaskSource, at_step
 from hf_stilts.publishing.outbox import Outbox, OutboxStatus, Pace
 from hf_stilts.publishing.pending import RESUME_BRANCH
+from hf_stilts.task import Task, list_tasks, load_task
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ _PIPELINE_TAGS = {
     "ForMultipleChoice": "multiple-choice",
     "ForMaskedLM": "fill-mask",
 }
+_REPOSITORY = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
+_UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
+_ROWS = re.compile(r"hf://datasets/(?P<dataset>[^@]+)@(?P<commit>[0-9a-f]{40})/")
 _SNAPSHOT = re.compile(r"models--(?P<name>.+?)[/\\]snapshots[/\\](?P<commit>[0-9a-f]{40})")
 
 
@@ -65,6 +69,8 @@ class PublishCheckpoints(TrainerCallback):
             bytes.
         record: what the card shall say that a stock Trainer does not know (phase, tasks, languages, parent), or a
             function that returns it when the training begins. What it leaves open is filled in from the run.
+        task: name of what is trained on, or a task of hf_stilts, for a Trainer that does not know it. Default: what the
+            training rows tell (`datasets.load_dataset` notes where they are from).
         wait: at the end, wait until all are sent. False lets the other process go on alone, for trainings of several
             processes that go on together: rank 0 would keep the others waiting.
         pace: how long to wait between tries, and for the Hub after the end.
@@ -79,6 +85,7 @@ class PublishCheckpoints(TrainerCallback):
         private: bool = True,
         resume: bool = False,
         record: Record | Callable[[], Record] | None = None,
+        task: str | Task | None = None,
         wait: bool = True,
         pace: Pace | None = None,
         token: str | None = None,
@@ -88,6 +95,7 @@ class PublishCheckpoints(TrainerCallback):
         self.private = private
         self.resume = resume
         self.record = record
+        self.task = load_task(task) if task in list_tasks() else task
         self.wait = wait
         self.pace = pace
         self.report: OutboxStatus | None = None
@@ -107,7 +115,8 @@ class PublishCheckpoints(TrainerCallback):
         model = kwargs.get("model")
         if self._outbox is not None:  # of a training that was broken off in this process
             self._outbox.close(wait=False)
-        self._run = self._describe(args, model)
+        loader = kwargs.get("train_dataloader")
+        self._run = self._describe(args, model, getattr(loader, "dataset", None))
         self._started, self._resumed_at = time.time(), state.global_step
         self._outbox = Outbox(
             Path(args.output_dir),
@@ -165,8 +174,10 @@ class PublishCheckpoints(TrainerCallback):
         kind = {"adapter": run.library == "peft", "text_to_text": bool(run.recipe.get("text_to_text"))}
         return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language, **kind)
 
-    def _describe(self, args: TrainingArguments, model: Any) -> Record:
+    def _describe(self, args: TrainingArguments, model: Any, rows: Any = None) -> Record:
         given = self.record() if callable(self.record) else self.record or Record()
+        if not given.tasks and (source := source_of(rows, self.task)):
+            given = replace(given, tasks=(source,))
         return describe_run(given, args, model)
 
 
@@ -180,7 +191,8 @@ def chosen_step(args: TrainingArguments, state: TrainerState, saved: list[int]) 
 def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
     """Fill in what `record` leaves open and the run itself knows: recipe, seed, parent, kind, versions, hardware."""
     config = getattr(model, "config", None)
-    architecture = next(iter(getattr(config, "architectures", None) or []), type(model).__name__)
+    trained = model.get_base_model() if hasattr(model, "get_base_model") else model  # what peft wraps
+    architecture = type(trained).__name__
     tags = [tag for ending, tag in _PIPELINE_TAGS.items() if architecture.endswith(ending)]
     return replace(
         record,
@@ -188,9 +200,47 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
         recipe={**recipe_of(args), **record.recipe},
         seed=args.seed if record.seed is None else record.seed,
         pipeline_tag=record.pipeline_tag or next(iter(tags), None),
+        architecture=record.architecture or architecture,
+        labels=record.labels or labels_of(config, record.pipeline_tag or next(iter(tags), None)),
         library="peft" if hasattr(getattr(model, "base_model", None), "peft_config") else record.library,
         versions={"python": platform.python_version(), **versions(), **record.versions},
         hardware={**_hardware(args), **record.hardware},
+    )
+
+
+def labels_of(config: Any, pipeline_tag: str | None) -> tuple[str, ...]:
+    """Names of a classifier's or tagger's classes; none where they have the names that transformers makes up."""
+    if pipeline_tag not in ("text-classification", "token-classification"):
+        return ()
+    names = tuple(str(name) for _, name in sorted((getattr(config, "id2label", None) or {}).items()))
+    return () if all(_UNNAMED.fullmatch(name) for name in names) else names
+
+
+def source_of(rows: Any, task: Task | str | None) -> TaskSource | None:
+    """What is known of training rows that no task of ours gave: `load_dataset` notes repository, commit and split.
+
+    Args:
+        rows: what the Trainer's loader reads; only a `datasets.Dataset` knows where it is from.
+        task: what the user says it is; default: the task of hf_stilts that reads these rows, else the data set's name.
+    """
+    info = getattr(rows, "info", None)
+    urls = [_ROWS.match(url) for url in getattr(info, "download_checksums", None) or {}]
+    found = next((match for match in urls if match), None)
+    dataset = found["dataset"] if found else None
+    config = getattr(info, "config_name", None) if dataset else None
+    if task is None and dataset:
+        same = (each for each in map(load_task, list_tasks()) if (each.dataset, each.config) == (dataset, config))
+        task = next(same, dataset.rpartition("/")[2])
+    if task is None:
+        return None
+    return TaskSource(
+        name=task.name if isinstance(task, Task) else task,
+        dataset=dataset,
+        config=config,
+        revision=found["commit"] if found else None,
+        split=str(rows.split) if dataset and getattr(rows, "split", None) else None,
+        rows=len(rows) if hasattr(rows, "__len__") else None,
+        license=task.license if isinstance(task, Task) and dataset == task.dataset else None,
     )
 
 
@@ -201,8 +251,8 @@ def parent_of(config: Any) -> ParentModel | None:
         return None
     if cached := _SNAPSHOT.search(str(source)):
         return ParentModel(cached["name"].replace("--", "/"), cached["commit"])
-    if Path(source).exists():
-        return ParentModel(Path(source).absolute().name, published=False)
+    if Path(source).exists() or not _REPOSITORY.fullmatch(source):  # a folder that is gone since is no repository
+        return ParentModel(re.split(r"[/\\]", str(Path(source).absolute()))[-1], published=False)
     return ParentModel(source, getattr(config, "_commit_hash", None) or only_cached_commit(source))
 
 

@@ -219,7 +219,13 @@ def _with_parents_licence(api: HfApi, folder: Path, parcel: Parcel) -> Parcel:
         return parcel
     try:
         card = api.model_info(parent.id, revision=parent.commit).card_data
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+    except (RepositoryNotFoundError, HFValidationError):
+        if parent.commit is not None:  # it was loaded from a Hub, which may be another one, or is gone from it
+            return parcel
+        # A folder that was gone before its name was looked at reads like a repository: no lineage is better than that.
+        local = {**parcel.record["parent"], "id": Path(parent.id).name, "published": False}
+        return update(folder, parcel, record={**parcel.record, "parent": local})
+    except RevisionNotFoundError:
         return parcel
     licence = card.get("license") if card else None
     if not isinstance(licence, str):

@@ -70,8 +70,10 @@ def run(
         publish["record"] = record()
     publish["pace"] = Pace(**{**vars(IMPATIENT), **publish.get("pace", {})})
     callback = PublishCheckpoints(**publish)
+    if isinstance(model, str):
+        model = AutoModelForSequenceClassification.from_pretrained(model)
     trainer = Trainer(
-        AutoModelForSequenceClassification.from_pretrained(model) if model else classifier(seed),
+        model or classifier(seed),
         TrainingArguments(
             str(output_dir),
             max_steps=steps,
