@@ -84,6 +84,7 @@ class BuildReport:
     Attributes:
         raw: raw file -> its sha256.
         absent: languages of the task without any raw file.
+        left_out: raw files that are named as those of a language are, and of no language of the task.
         pushed: repository id and commit on the Hub.
     """
 
@@ -91,6 +92,7 @@ class BuildReport:
     parts: tuple[Built, ...]
     raw: Mapping[str, str]
     absent: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     pushed: tuple[str, str] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
@@ -165,7 +167,8 @@ def build(
     )
     absent = tuple(each for each in task.languages if each not in converted) if languages is None else ()
     read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
-    return BuildReport(folder, parts, read, absent, pushed)
+    left_out = _left_out(converter, task, files, read) if languages is None else ()
+    return BuildReport(folder, parts, read, absent, left_out, pushed)
 
 
 def _send(folder: Path, configs: list[Config], repo_id: str, task: Task, body: str, private: bool) -> str:
@@ -261,6 +264,19 @@ def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[s
             f"them from {converter.SOURCE}, or correct --raw."
         )
     return wanted
+
+
+def _left_out(converter: Converter, task: Task, raw: Raw, read: Mapping[str, str]) -> tuple[str, ...]:
+    """Raw files that some language would have: all that have the names of a language's files, less what was read."""
+    patterns = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
+    named = {file for each in patterns for file in raw.find(each.format(language="*", iso3="*"))}
+    known = {
+        file
+        for code in task.languages
+        for each in patterns
+        for file in raw.find(each.format(language=code, iso3=LANGUAGES[code].iso3))
+    }
+    return tuple(sorted(named - known - set(read)))
 
 
 def _body(name: str, converter: Converter, task: Task) -> str:

@@ -35,7 +35,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, item in raw.records(name, [key for key in FEATURES if key != "label"]):
+    for number, item in raw.records(name, [key for key in FEATURES if key != "label"], unique="ind"):
         label = str(item.get("label", ""))
         if label not in ("", *map(str, range(len(item["endings"])))):
             raise raw.error(name, number, f"label {label!r}", f"the number of one of {len(item['endings'])} endings")

@@ -33,7 +33,8 @@ FEATURES = Features(
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id.
 
-    XTREME writes quotes as CSV has them, and its test files have lost the label.
+    Quotes are those of the sentences, or CSV's in mirrors that have them (`Raw.texts`); XTREME's test files have lost
+    the label.
     Where neither has training rows, they are those of XTREME's own translations, `en-de-translated.tsv`.
     """
     splits = {}
@@ -51,12 +52,21 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, row in raw.records(name, FEATURES):
-        yield _row(raw, name, number, row["id"], row["sentence1"], row["sentence2"], row["label"])
+    rows = raw.texts(name)
+    header = next(rows)[1]
+    places: dict[str, int] = {}
+    for number, cells in rows:
+        if header != [*FEATURES] or len(cells) != len(header):
+            raise raw.error(
+                name, number, f"{len(cells)} cells below {header}", f"{len(FEATURES)}: {', '.join(FEATURES)}"
+            )
+        if places.setdefault(cells[0], number) != number:
+            raise raw.error(name, number, f"id {cells[0]!r}, as in line {places[cells[0]]}", "every id once")
+        yield _row(raw, name, number, *cells)
 
 
 def _xtreme(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, cells in raw.quoted_table(name):
+    for number, cells in raw.texts(name):
         if len(cells) == 2 and name.rpartition("/")[2].startswith(XTREME["test"]):
             yield {"id": number, "sentence1": cells[0], "sentence2": cells[1], "label": -1}
         elif len(cells) == 3:

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import logging
+import re
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +16,11 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 
 logger = logging.getLogger(__name__)
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # no text has them: the file is damaged, or no text file
+# How JSON may write them, and halves of characters.
+_ESCAPED = re.compile(r"\\u(00[01][0-9a-f]|007f|d[89a-f])", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 SUMS = "SHA256SUMS"
 TRANSLATED = "en-{language}-translated.tsv"
@@ -61,10 +67,24 @@ class Raw:
         return sorted(found, key=lambda file: (Path(file).name, file))
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
-        r"""Numbered lines of the one file of this name, from 1; only "\n" ends a line (U+2028 and U+0085 do not)."""
+        r"""Numbered lines of the one file of this name, from 1; only "\n" ends a line (U+2028 and U+0085 do not).
+
+        A byte order mark before the first line is no part of it.
+
+        Raises:
+            StiltsError: the file is empty, its lines end in "\r" alone, or one holds a control character.
+        """
+        number = 0
         with self._checked(name).open("rb") as file:  # one line at a time: a million entities are a large file
-            for number, line in enumerate(file, start=1):
-                yield number, self._decoded(name, line.removesuffix(b"\n"), number).removesuffix("\r")
+            for number, content in enumerate(file, start=1):
+                line = self._decoded(name, content.removesuffix(b"\n"), number).removesuffix("\r")
+                line = line.removeprefix("\ufeff") if number == 1 else line
+                if "\r" in line:
+                    raise self.error(name, number, "a carriage return within the line", 'lines that end in "\\n"')
+                self._refuse_control(name, number, line)
+                yield number, line
+        if not number:
+            raise self.error(name, 1, "an empty file", "rows")
 
     def table(self, name: str, columns: int) -> Iterator[tuple[int, list[str]]]:
         """Numbered lines, split at tabs; quotes mean nothing.
@@ -78,11 +98,29 @@ class Raw:
                 raise self.error(name, number, f"{len(cells)} columns", f"{columns}, separated by tabs")
             yield number, cells
 
-    def quoted_table(self, name: str) -> Iterator[tuple[int, list[str]]]:
-        """Numbered rows of a file with tabs and quotes, as Python's `csv` writes it, and without a header."""
-        reader = csv.reader((line + "\n" for _, line in self.lines(name)), delimiter="\t")
-        for cells in reader:
-            yield reader.line_num, cells
+    def texts(self, name: str) -> Iterator[tuple[int, list[str]]]:
+        """Numbered lines, split at tabs, of a file that is published plain and has CSV's quotes in some mirrors.
+
+        The file as a whole decides: a CSV writer quotes every cell, or those in which there is a quote, which it
+        doubles. In a plain file, a cell that begins and ends with a quote is a sentence in quotes. A row is a line.
+
+        Raises:
+            StiltsError: some cells are quoted as CSV has it, and others are not.
+        """
+        rows = [(number, line.split("\t")) for number, line in self.lines(name)]
+        marked = [(number, cell) for number, cells in rows for cell in cells if '"' in cell]
+        plain = next((number for number, cell in marked if not _QUOTED.fullmatch(cell)), None)
+        doubled = [number for number, cell in marked if '""' in cell[1:-1]]
+        everything = all('"' in cell or cell.isdecimal() for _, cells in rows for cell in cells)
+        if not marked or plain is not None or not (doubled or everything):
+            yield from rows
+            return
+        if not everything and len(doubled) < len(marked):
+            number = next(number for number, cell in marked if '""' not in cell[1:-1])
+            expected = f"none, or CSV's as in line {doubled[0]}"
+            raise self.error(name, number, "quotes around a cell that has none within", expected)
+        for number, cells in rows:
+            yield number, [cell[1:-1].replace('""', '"') if '"' in cell else cell for cell in cells]
 
     def translated_pairs(self, language: str, labels: Collection[str]) -> Iterator[tuple[int, list[str]]]:
         """Numbered (text, text, label) of XTREME's machine translations, `en-de-translated.tsv`; nothing without it.
@@ -102,40 +140,50 @@ class Raw:
 
     def json(self, name: str) -> Any:
         """Content of a JSON file."""
-        return self._parse(name, self._decoded(name, self._checked(name).read_bytes(), 1), 1)
+        return self._parse(name, self._decoded(name, self._checked(name).read_bytes(), 1).removeprefix("\ufeff"), 1)
 
     def json_lines(self, name: str) -> Iterator[tuple[int, Any]]:
         """Numbered objects of a file with one JSON object a line; blank lines are none."""
+        found = 0
         for number, line in self.lines(name):
             if line.strip():
+                found = number
                 yield number, self._parse(name, line, number)
+        if not found:
+            raise self.error(name, 1, "no row", "a JSON object a line")
 
-    def records(self, name: str, keys: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Numbered rows, each with these keys at least.
+    def records(
+        self, name: str, keys: Iterable[str], unique: str | None = None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Numbered rows, each with these keys at least, and those with `unique` with each of its values once.
 
         By the file's ending: `.jsonl` is an object a line; `.csv` has commas, quotes and a header; any other file has
         tabs and a header, and quotes mean nothing.
 
         Raises:
-            StiltsError: a row lacks a key, or has more cells than the header.
+            StiltsError: there is no row, one lacks a key or has more cells than the header, or `unique` stands twice.
         """
-        keys = list(keys)
+        keys, places = list(keys), dict[str, int]()
+        number = 0
         for number, row in self._rows(name):
             missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
             if missing:
                 raise self.error(name, number, f"no {missing[0]!r}", f"{{{', '.join(keys)}}}")
+            if unique is not None and unique in row:
+                first = places.setdefault(str(row[unique]), number)
+                if first != number:
+                    raise self.error(
+                        name, number, f"{unique} {row[unique]!r}, as in line {first}", f"every {unique} once"
+                    )
             yield number, row
+        if not number:
+            raise self.error(name, 1, "no row", f"rows with {', '.join(keys)}")
 
     def _rows(self, name: str) -> Iterator[tuple[int, Any]]:
         if name.endswith(".jsonl"):
             yield from self.json_lines(name)
         elif name.endswith(".csv"):
-            # A quoted cell may hold line ends, so the reader gets the lines and says where it stands.
-            reader = csv.DictReader(line + "\n" for _, line in self.lines(name))
-            for row in reader:
-                if None in row:
-                    raise self.error(name, reader.line_num, f"{len(row[None])} cells too many", "as many as its header")
-                yield reader.line_num, row
+            yield from self._csv(name)
         else:
             header = next(self.lines(name), (0, ""))[1].split("\t")
             for number, line in itertools.islice(self.lines(name), 1, None):
@@ -143,6 +191,26 @@ class Raw:
                 if len(cells) > len(header):
                     raise self.error(name, number, f"{len(cells)} cells", f"at most {len(header)}, as in its header")
                 yield number, dict(zip(header, cells, strict=False))  # SNLI leaves out empty cells at the end
+
+    def _csv(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        line = 0
+
+        def lines() -> Iterator[str]:  # a quoted cell may hold line ends, so the reader gets the lines one by one
+            nonlocal line
+            for line, text in self.lines(name):  # noqa: B007
+                yield text + "\n"
+
+        reader = csv.DictReader(lines(), strict=True)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:  # an odd quote, a cell without an end
+                raise self.error(name, line, str(error), "CSV with commas and quotes") from error
+            if None in row:
+                raise self.error(name, line, f"{len(row[None])} cells too many", "as many as its header")
+            yield line, row
 
     def error(self, name: str, line: int | str, found: str, expected: str) -> StiltsError:
         """What to raise for a fault in a file; `line` is a number, or says otherwise where."""
@@ -188,9 +256,36 @@ class Raw:
 
     def _parse(self, name: str, text: str, line: int) -> Any:
         try:
-            return json.loads(text)
+            content = json.loads(text)
         except json.JSONDecodeError as error:
             raise self.error(name, line + error.lineno - 1, f"broken JSON ({error.msg})", "JSON") from error
+        except RecursionError as error:
+            raise self.error(name, line, "JSON nested a thousand times", "flat JSON") from error
+        if _ESCAPED.search(text):
+            for each in _strings(content):
+                self._refuse_control(name, line, each)
+        return content
+
+    def _refuse_control(self, name: str, line: int, text: str) -> None:
+        if found := _CONTROL.search(text):
+            raise self.error(name, line, f"control character {found[0]!r}", "text")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise self.error(name, line, f"half of a character, {text[error.start]!r}", "whole ones") from error
+
+
+def _strings(content: Any) -> Iterator[str]:
+    """Every text in what JSON holds."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield key
+            yield from _strings(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _strings(value)
 
 
 def read_sums(path: Path) -> dict[str, str]:

@@ -34,10 +34,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:
     rows = []
-    for number, item in raw.json_lines(name):
-        missing = [key for key in FEATURES if not isinstance(item, dict) or key not in item]
-        if missing:
-            raise raw.error(name, number, f"no {missing[0]!r}", f"{{{', '.join(FEATURES)}}}")
+    for number, item in raw.records(name, FEATURES, unique="idx"):
         if item["question"] not in ("cause", "effect") or item["label"] not in (0, 1):
             found = f"question {item['question']!r} with label {item['label']!r}"
             raise raw.error(name, number, found, "cause or effect, and 0 or 1")

@@ -140,6 +140,11 @@ def say(line: str, *, as_json: bool = False) -> None:
     (err if as_json else out).print(line, markup=False)
 
 
+def warn(line: str) -> None:
+    """Print to standard error what the user should know of a command that went well otherwise."""
+    err.print(f"[bold yellow]Note:[/] {escape(line)}")
+
+
 def fail(message: str) -> None:
     """One error for a person, on standard error."""
     err.print(f"[bold red]Error:[/] {escape(message)}")

@@ -27,7 +27,7 @@ def data_build(
     as_json: Json = False,
 ) -> None:
     """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
-    from hf_stilts.console import say, show
+    from hf_stilts.console import say, show, warn
     from hf_stilts.dataset_scripts import build
 
     report = build(
@@ -36,6 +36,9 @@ def data_build(
     show(report.rows(), as_json=as_json)
     some = f" --languages {languages}" if languages else ""
     rows = sum(part.rows for part in report.parts)
+    if report.left_out:
+        listed = ", ".join(report.left_out[:4]) + (", ..." if len(report.left_out) > 4 else "")
+        warn(f"Left out: {len(report.left_out)} files of languages that {name} does not have: {listed}")
     say(f"{rows} rows. Next: hf-stilts data check {name}{some} --data-dir {out}", as_json=as_json)
 
 

@@ -237,7 +237,7 @@ def test_the_folders_own_sums_are_checked(raw, tmp_path):
     sums = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in files.items()}
     listed = "".join(f"{digest}  ./{file}\n" for file, digest in sums.items())
     build("bucc2018", raw("bucc2018", SHA256SUMS=listed), tmp_path / "out")
-    raw("bucc2018", **{"de-en/de-en.sample.gold": ""})
+    raw("bucc2018", **{"de-en/de-en.sample.gold": "de-1\ten-2\n"})
     with pytest.raises(StiltsError, match="sample.gold has sha256 .*as in .*SHA256SUMS.*--no-checksum"):
         build("bucc2018", tmp_path / "raw", tmp_path / "out")
     build("bucc2018", tmp_path / "raw", tmp_path / "out", checksum=False)

@@ -70,7 +70,7 @@ def test_mewslix_sample(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     shutil.copy(DATA / "format_samples/mewsli-x/example_mentions.jsonl", raw / "wikinews_mentions-test.jsonl")
-    (raw / "wikinews_mentions-dev.jsonl").write_text("")
+    shutil.copy(raw / "wikinews_mentions-test.jsonl", raw / "wikinews_mentions-dev.jsonl")
     named = json.loads((raw / "wikinews_mentions-test.jsonl").read_text().split("\n")[0])["mentions"]
     (raw / "candidate_set_entities.jsonl").write_text(lines(*(entity(each["entity_id"]) for each in named)))
     build("mewslix", raw, tmp_path)

@@ -59,7 +59,10 @@ def entity(name="Q1524", language="el", description="A city.  Old."):
 
 
 TARGETS = {
-    "xcopa": {"sw/val.sw.jsonl": lines(CHOICE), "sw/test.sw.jsonl": lines(CHOICE, CHOICE | {"question": "cause"})},
+    "xcopa": {
+        "sw/val.sw.jsonl": lines(CHOICE),
+        "sw/test.sw.jsonl": lines(CHOICE, CHOICE | {"question": "cause", "idx": 1}),
+    },
     "mlqa": {
         f"{part}/{part}-context-{pair}.json": squad(OWL)
         for part in ("dev", "test")

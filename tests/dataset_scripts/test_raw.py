@@ -1,0 +1,112 @@
+"""Raw files are read as they are: rows in are lines in, quotes are text, and what is damaged is named."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_stilts.data.load import load
+from hf_stilts.dataset_scripts import build
+from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.errors import StiltsError
+
+CELL = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).filter(lambda text: text.strip())
+
+
+def rows_of(tmp_path, text, name="dev-de.tsv"):
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+    return [cells for _, cells in Raw(tmp_path, "pawsx").texts(name)]
+
+
+def csv_quoted(cells):
+    """As Python's csv module writes a row with tabs."""
+    return "\t".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' if '"' in cell else cell for cell in cells)
+
+
+def test_quotes_of_a_plain_file_are_text(tmp_path):
+    """Three rows with odd quotes were one row, and outer quotes were lost."""
+    text = '"Nobody knows."\tHe said "no.\t1\n"Where?\tHere.\t0\nThere"\t"Really?"\t0\n'
+    assert rows_of(tmp_path, text) == [line.split("\t") for line in text.rstrip("\n").split("\n")]
+
+
+@given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
+def test_rows_are_read_as_they_were_written(tmp_path_factory, rows):
+    tmp_path = tmp_path_factory.mktemp("raw")
+    rows = [[first, second, "1"] for first, second in rows]
+    quoted = "".join(csv_quoted(cells) + "\n" for cells in rows)
+    assert rows_of(tmp_path, quoted) == rows, "a mirror with CSV's quotes"
+
+
+def test_a_file_that_is_neither_is_refused(tmp_path):
+    with pytest.raises(StiltsError, match=r"dev-de.tsv, line 2: found quotes around a cell.*as in line 1"):
+        rows_of(tmp_path, '"He said ""no""."\tB\t1\n"Nobody."\tC\t0\n')
+
+
+def test_pawsx_keeps_every_row_and_quote(tmp_path):
+    raw = tmp_path / "raw" / "de"
+    raw.mkdir(parents=True)
+    lines = ["id\tsentence1\tsentence2\tlabel", '7\t"Eule"\t"Eine Eule\t1', '8\tMaus"\t"" Maus\t0']
+    (raw / "dev_2k.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    build("pawsx", tmp_path / "raw", tmp_path / "out", checksum=False)
+    rows = load("pawsx", "validation", "de", data_dir=tmp_path / "out")
+    assert [(row["text"], row["text_pair"]) for row in rows] == [('"Eule"', '"Eine Eule'), ('Maus"', '"" Maus')]
+    (raw / "dev_2k.tsv").write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
+    with pytest.raises(StiltsError, match=r"line 4: found id '7', as in line 2; expected every id once"):
+        build("pawsx", tmp_path / "raw", tmp_path / "out", checksum=False)
+
+
+def test_a_byte_order_mark_is_no_letter(tmp_path):
+    assert rows_of(tmp_path, "\ufeffEule\tMaus\t1\n")[0][0] == "Eule"
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert Raw(tmp_path, "x").json("a.json") == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "line 1: found an empty file"),
+        ("a\tb\t1\rc\td\t0\r", "line 1: found a carriage return"),
+        ("a\tb\t1\nc\x00\td\t0\n", r"line 2: found control character '\\x00'"),
+        ("a\x1b[31m\tb\t1\n", r"line 1: found control character '\\x1b'"),
+    ],
+)
+def test_what_is_damaged_is_named(text, found, tmp_path):
+    with pytest.raises(StiltsError, match=found):
+        rows_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("a.jsonl", '{"id": 1}\n{"id": 1}\n', "line 2: found id 1, as in line 1"),
+        ("a.jsonl", '{"id": "\\ud800"}\n', "line 1: found half of a character"),
+        ("a.jsonl", '{"id": "\\u0000"}\n', "line 1: found control character"),
+        ("a.jsonl", '{"id": ' + "[" * 50_000 + "\n", "line 1: found (JSON nested|broken JSON)"),
+        ("a.jsonl", "\n\n", "line 1: found no row"),
+        ("a.csv", "id,text\n", "line 1: found no row"),
+        ("a.csv", 'id,text\n1,"' + "x" * 200_000 + '"\n', "line 2: found field larger than field limit"),
+        ("a.csv", 'id,text\n1,"odd\n', "line 2: found unexpected end of data"),
+        ("a.csv", 'id,text\n1,"odd" one\n', "line 2: found .* expected after"),
+        ("a.tsv", "id\ttext\n", "line 1: found no row"),
+    ],
+)
+def test_records_name_file_and_line(name, text, found, tmp_path):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(StiltsError, match=f"{name}, {found}"):
+        list(Raw(tmp_path, "x").records(name, ["id"], unique="id"))
+
+
+def test_half_a_character_that_json_writes_as_two_is_a_whole_one(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "🦉"}) + "\n", encoding="utf-8")
+    assert next(Raw(tmp_path, "x").records("a.jsonl", ["id"]))[1] == {"id": "🦉"}
+
+
+def test_files_of_languages_that_the_task_lacks_are_said(tmp_path):
+    for pair in ("deu", "cat", "swe"):
+        for side in (pair, "eng"):
+            (tmp_path / f"tatoeba.{pair}-eng.{side}").write_text("one\n", encoding="utf-8")
+    report = build("tatoeba", tmp_path, tmp_path / "out", checksum=False)
+    assert [part.language for part in report.parts] == ["de"]
+    assert {file.split(".")[1] for file in report.left_out} == {"cat-eng", "swe-eng"}
