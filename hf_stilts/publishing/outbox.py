@@ -4,7 +4,6 @@
         run.json                    where this run publishes, and what its checkpoints have in common
         step-200-1f0c9a7e/          one parcel a checkpoint (see parcel.py)
         choice-5d2e8b10.json        which checkpoint `main` of a repository shall be
-        main-5d2e8b10.json          which checkpoint it is
         lock, courier.log           the one process that delivers, and what it saw
 
 Everything is on disk before it counts, so any process can be killed at any time and another one can go on.
@@ -28,22 +27,13 @@ from huggingface_hub import constants, get_token
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
-from hf_stilts.publishing.pending import (
-    STATE_FILE,
-    Parcel,
-    new_parcel,
-    note_unpacked,
-    pack,
-    read_parcels,
-    set_aside,
-)
+from hf_stilts.publishing.pending import STATE_FILE, Parcel, new_parcel, note_unpacked, pack, read_parcels
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "outbox"
 RUN_FILE = "run.json"
 END = b"end\n"
-_BROKEN = (ValueError, TypeError, KeyError, AttributeError)  # what reading a file that is not ours, or cut off, ends in
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
 _SILENT_SECONDS = 10.0  # a Hub that answers needs less, and nobody need be told
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
@@ -92,15 +82,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Main:
-    """The step of the checkpoint that `main` of a repository was when it was last looked at, and why."""
-
-    repo_id: str
-    step: int | None
-    why: str = "the newest checkpoint there"
-
-
-@dataclass(frozen=True)
 class OutboxStatus:
     """What became of the checkpoints of an output folder; `str()` gives the report for people."""
 
@@ -109,7 +90,6 @@ class OutboxStatus:
     choices: tuple[Choice, ...] = ()
     to_resume: Parcel | None = None
     unpacked: tuple[int, ...] = ()
-    main: tuple[Main, ...] = ()
 
     @property
     def sent(self) -> tuple[Parcel, ...]:
@@ -160,9 +140,6 @@ class OutboxStatus:
             lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
         if self.to_resume and self.to_resume.state != "sent":
             lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
-        for main in self.main:
-            if main.step is not None:
-                lines.append(f"main of {main.repo_id} is step-{main.step}: {main.why}.")
         if not self.waiting:
             lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
@@ -200,7 +177,8 @@ class Outbox:
         earlier = read_run(self.folder)
         since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
         self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
-        _write_run(self.folder, self.run)
+        written = {**dataclasses.asdict(self.run), "record": json.loads(record.to_json())}
+        write_json(self.folder / RUN_FILE, written)
         # What main was to be after an earlier training is for this one to say again.
         self._choice.unlink(missing_ok=True)
         self.courier: subprocess.Popen[bytes] | None = None
@@ -208,7 +186,7 @@ class Outbox:
 
     @property
     def _choice(self) -> Path:
-        return self.folder / f"choice-{_digest(self.run.repo_id)}.json"
+        return self.folder / f"choice-{hashlib.sha256(self.run.repo_id.encode()).hexdigest()[:8]}.json"
 
     def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
         """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
@@ -226,8 +204,7 @@ class Outbox:
 
     def choose(self, step: int, why: str) -> None:
         """Ask that `main` be the checkpoint of `step` once all are sent."""
-        choice = Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why)
-        write_json(self._choice, choice.to_dict(), durable=True)
+        write_json(self._choice, Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why).to_dict())
 
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the courier unless told not to (it goes on by itself), and report."""
@@ -262,7 +239,6 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         choices=tuple(read_choices(folder)),
         to_resume=to_resume[-1] if to_resume else None,
         unpacked=tuple(sorted(unpacked(folder))),
-        main=tuple(read_main(folder)),
     )
 
 
@@ -356,63 +332,18 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
 
 
 def read_run(folder: Path) -> Run | None:
-    """Read where the run publishes; None where no run has been begun.
-
-    A file that is broken (a power cut) is set aside, and what it said is taken from the newest pending checkpoint.
-    """
-    path = folder / RUN_FILE
+    """Read where the run publishes; None where no run has been begun."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads((folder / RUN_FILE).read_text())
         return Run(**{**data, "record": Record.from_json(json.dumps(data["record"]))})
     except FileNotFoundError:
         return None
-    except _BROKEN as error:
-        set_aside(path, error)
-    parcels = [parcel for _, parcel in read_parcels(folder)]
-    if not parcels:
-        return None
-    newest = parcels[-1]
-    run = Run(newest.repo_id, newest.private, newest.read_record(), since=min(parcel.packed_at for parcel in parcels))
-    _write_run(folder, run)
-    return run
-
-
-def _write_run(folder: Path, run: Run) -> None:
-    write_json(folder / RUN_FILE, {**dataclasses.asdict(run), "record": json.loads(run.record.to_json())}, durable=True)
 
 
 def read_choices(folder: Path) -> list[Choice]:
-    """Read which checkpoints `main` shall be, oldest wish first; a file that is broken is set aside."""
-    choices = []
-    for path in sorted(folder.glob("choice-*.json"), key=lambda path: path.stat().st_mtime_ns):
-        try:
-            choices.append(Choice(path=path, **json.loads(path.read_text(encoding="utf-8"))))
-        except _BROKEN as error:
-            set_aside(path, error)
-    return choices
-
-
-def read_main(folder: Path) -> list[Main]:
-    """Read which checkpoints `main` is, of each repository that the run published to."""
-    found = []
-    for path in sorted(folder.glob("main-*.json")):
-        try:
-            found.append(Main(**json.loads(path.read_text(encoding="utf-8"))))
-        except _BROKEN as error:
-            set_aside(path, error)
-    return found
-
-
-def write_main(folder: Path, main: Main) -> None:
-    """Note which checkpoint `main` is; the reason of a choice stays for as long as it is that checkpoint."""
-    path = folder / f"main-{_digest(main.repo_id)}.json"
-    known = [each for each in read_main(folder) if (each.repo_id, each.step) == (main.repo_id, main.step)]
-    if not known or main.why != Main.why:
-        write_json(path, dataclasses.asdict(main))
-
-
-def _digest(repo_id: str) -> str:
-    return hashlib.sha256(repo_id.encode()).hexdigest()[:8]
+    """Read which checkpoints `main` shall be, oldest wish first."""
+    paths = sorted(folder.glob("choice-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [Choice(path=path, **json.loads(path.read_text())) for path in paths]
 
 
 def _outbox_of(output_dir: str | Path) -> Path:

@@ -161,10 +161,8 @@ def read_parcels(outbox: Path) -> Iterator[tuple[Path, Parcel]]:
     for state in (*outbox.glob("step-*/parcel.json"), *outbox.glob(f"{RESUME_BRANCH}-step-*/parcel.json")):
         try:
             found.append((state.parent, _parse(json.loads(state.read_text()))))
-        except FileNotFoundError:
-            continue  # removed since it was listed
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            set_aside(state, error)
+        except (ValueError, TypeError, KeyError) as error:
+            logger.warning("%s is no parcel (%s); it is left alone.", state, error)
     yield from sorted(found, key=lambda pair: (pair[1].packed_at, pair[1].step))
 
 
@@ -175,20 +173,13 @@ def update(folder: Path, parcel: Parcel, **changes: Any) -> Parcel:
     return parcel
 
 
-def set_aside(path: Path, error: Exception) -> None:
-    """Rename a file of the outbox that cannot be read, so that nothing stumbles over it again, and name it."""
-    aside = path.with_name(f"{path.name}.broken")
-    logger.warning("%s cannot be read (%s); it is kept as %s.", path, error, aside.name)
-    path.replace(aside)
-
-
 def forget_files(folder: Path) -> None:
     """Remove a parcel's files, which the Hub has confirmed; `parcel.json` stays as the memory of what was sent."""
     shutil.rmtree(folder / "files", ignore_errors=True)
 
 
 def _write(folder: Path, parcel: Parcel) -> None:
-    write_json(folder / "parcel.json", dataclasses.asdict(parcel), durable=True)
+    write_json(folder / "parcel.json", dataclasses.asdict(parcel))
 
 
 def _parse(data: dict[str, Any]) -> Parcel:

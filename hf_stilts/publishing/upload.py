@@ -1,11 +1,8 @@
-"""Upload one pending checkpoint: one commit, compared file by file with what was packed, then a tag that never moves.
+"""Deliver one parcel: one commit on `main`, compared file by file with what was packed, then a tag that never moves.
 
 Every step first looks at what the Hub already has, so that a delivery may be cut anywhere and simply be done again:
 files already there are not sent again, a commit whose answer was lost is found by the parcel's id in its message, and a
 tag that exists is compared and never overwritten.
-
-The commit is made on `main` where `main` shall become this checkpoint (`moves_main`), else on a branch of its own that
-is removed once the tag is set: `main` never goes back to an older checkpoint, however late one arrives.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     HfHubHTTPError,
     HFValidationError,
     RepositoryNotFoundError,
@@ -24,7 +20,6 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash
 
-from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.hub.card import render
 from hf_stilts.hub.record import RECORD_FILE, Record
@@ -32,27 +27,14 @@ from hf_stilts.publishing.pending import Parcel, is_published, update
 
 _CONFLICTS_IN_A_ROW = 10
 _EXISTS, _PARENT_MOVED = 409, 412
-_TRIES_FOR_A_TAG = 2
 
 
 class Refused(Exception):
     """Trying again without the user's help is of no use; the text says why and what to do."""
 
 
-class Taken(Refused):
-    """Another training publishes to the repository: this one's checkpoints must not mix with its."""
-
-
 class Unconfirmed(Exception):
     """The Hub did not come to hold what was sent."""
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """Where a checkpoint is on the Hub, and the step of the checkpoint that `main` is; None where it is of no step."""
-
-    commit: str
-    main_step: int | None
 
 
 @dataclass(frozen=True)
@@ -69,58 +51,22 @@ def prepare(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
     return _with_checksums(folder, parcel)
 
 
-def moves_main(step: int, main: int | None, chosen: int | None) -> bool:
-    """Whether `main` becomes the checkpoint of `step` when that reaches the Hub.
-
-    `main` is the chosen checkpoint where one was chosen and is there, else the newest that is there.
-
-    Args:
-        step: of the checkpoint that is sent.
-        main: step of the checkpoint that `main` is; None where it is none.
-        chosen: step of the checkpoint that `main` shall be in the end; None where none was chosen.
-
-    >>> moves_main(8, main=4, chosen=None), moves_main(4, main=8, chosen=None), moves_main(12, main=8, chosen=8)
-    (True, False, False)
-    """
-    if main is None or step == chosen:
-        return True
-    return main != chosen and step > main
-
-
-def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None) -> Delivered:
-    """Bring a prepared checkpoint to the Hub, or find that it is there, every file confirmed.
-
-    Args:
-        folder: where it lies in the outbox.
-        parcel: what is sent.
-        api: client of the Hub.
-        chosen: step of the checkpoint that `main` shall be in the end, where one was chosen.
+def deliver(folder: Path, parcel: Parcel, api: HfApi) -> str:
+    """Bring a prepared parcel to the Hub, or find that it is there; return its commit, every file confirmed.
 
     Raises Refused where only the user can help; any other error means that nothing is lost and a later try may succeed.
     """
     head = open_repository(api, parcel.repo_id, private=parcel.private)
-    aside = f"arriving-{parcel.id[:12]}"  # the branch of a checkpoint that is not to become main
-    commit = _tagged(api, folder, parcel)
-    if commit is None:
-        parcel = _with_parents_licence(api, folder, parcel)
-        files = _write_card(folder, parcel)
-        commit = _made_before(api, parcel, files, ("main", aside)) if parcel.attempts > 1 else None
-        commit = commit or _commit(api, folder, parcel, files, head, chosen, aside)
-        if wrong := differences(api, parcel.repo_id, commit, files):
-            raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
-        _tag(api, folder, parcel, commit)
-    if any(branch.name == aside for branch in api.list_repo_refs(parcel.repo_id).branches):
-        api.delete_branch(parcel.repo_id, branch=aside)
-    return Delivered(commit, step_of_main(api, parcel.repo_id))
-
-
-def step_of_main(api: HfApi, repo_id: str, revision: str | None = None) -> int | None:
-    """Step of the checkpoint that `main` (or a commit) holds, by its record; None where it has no record of one."""
-    try:
-        path = api.hf_hub_download(repo_id, RECORD_FILE, revision=revision or api.model_info(repo_id).sha)
-        return Record.from_json(Path(path).read_text(encoding="utf-8")).step
-    except (EntryNotFoundError, StiltsError, ValueError):
-        return None
+    if tagged := _tagged(api, folder, parcel):
+        return tagged
+    parcel = _with_parents_licence(api, folder, parcel)
+    files = _write_card(folder, parcel)
+    commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
+    commit = commit or _commit(api, parcel, files, head)
+    if wrong := differences(api, parcel.repo_id, commit, files):
+        raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
+    _tag(api, folder, parcel, commit)
+    return commit
 
 
 def full_name(api: HfApi, repo_id: str) -> str:
@@ -268,78 +214,45 @@ def _tagged(api: HfApi, folder: Path, parcel: Parcel) -> str | None:
     for tag in api.list_repo_refs(parcel.repo_id).tags:
         if tag.name == parcel.tag:
             if differences(api, parcel.repo_id, tag.target_commit, packed_files(folder, parcel)):
-                raise _taken(parcel, tag.target_commit)
+                raise Refused(
+                    f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit "
+                    f"{tag.target_commit[:12]}), and a published tag never moves. Choose another repo_id, or remove "
+                    f"the old one: hf repos tag delete {parcel.repo_id} {parcel.tag}"
+                )
             return str(tag.target_commit)
     return None
 
 
-def _made_before(
-    api: HfApi, parcel: Parcel, files: dict[str, LocalFile], branches: tuple[str, ...] = ("main",)
-) -> str | None:
-    """Find a whole commit of this checkpoint whose answer never arrived."""
-    there = {branch.name for branch in api.list_repo_refs(parcel.repo_id).branches}
-    for branch in branches:
-        if branch not in there:
-            continue
-        for commit in api.list_repo_commits(parcel.repo_id, revision=branch):
-            if parcel.id in commit.message and not differences(api, parcel.repo_id, commit.commit_id, files):
-                return str(commit.commit_id)
+def _made_before(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str | None:
+    """Find a whole commit of this parcel whose answer never arrived."""
+    for commit in api.list_repo_commits(parcel.repo_id):
+        if parcel.id in commit.message and not differences(api, parcel.repo_id, commit.commit_id, files):
+            return str(commit.commit_id)
     return None
 
 
-def _committed(api: HfApi, parcel: Parcel) -> bool:
-    return any(parcel.id in commit.message for commit in api.list_repo_commits(parcel.repo_id))
-
-
-def _commit(
-    api: HfApi,
-    folder: Path,
-    parcel: Parcel,
-    files: dict[str, LocalFile],
-    head: ModelInfo,
-    chosen: int | None,
-    aside: str,
-) -> str:
+def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile], head: ModelInfo) -> str:
     # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its own from the
     # bytes that it sends, so that comparing the Hub's with ours compares two readings.
     additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]
     for _ in range(_CONFLICTS_IN_A_ROW):
         stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in files]
-        main = step_of_main(api, parcel.repo_id, head.sha)
-        if main == parcel.step and parcel.attempts <= _TRIES_FOR_A_TAG and not _committed(api, parcel):
-            # Another training may have committed this step and be about to tag it; without a tag it is not a claim.
-            raise Unconfirmed(f"main of {parcel.repo_id} is {parcel.tag} of another training; waiting for its tag")
-        branch = "main" if moves_main(parcel.step, main, chosen) else aside
-        if branch == aside:
-            api.create_branch(parcel.repo_id, branch=aside, revision=head.sha, exist_ok=True)
-            head = api.model_info(parcel.repo_id, revision=aside)
         try:
             return api.create_commit(
                 parcel.repo_id,
                 additions + [CommitOperationDelete(name) for name in stale if is_published(name)],
                 commit_message=f"{parcel.tag}: {parcel.read_record().title}",
                 commit_description=f"Stilts-Parcel: {parcel.id}",
-                revision=branch,
                 parent_commit=head.sha,
                 num_threads=1,
             ).oid
         except HfHubHTTPError as error:
             if error.response.status_code != _PARENT_MOVED:
                 raise
-            if commit := _made_before(api, parcel, files, ("main", aside)):
+            if commit := _made_before(api, parcel, files):
                 return commit
-            if tagged := _tagged(api, folder, parcel):
-                return tagged
             head = api.model_info(parcel.repo_id)
     raise Unconfirmed(f"others kept moving main of {parcel.repo_id}")
-
-
-def _taken(parcel: Parcel, commit: str) -> Taken:
-    return Taken(
-        f"{parcel.tag} of {parcel.repo_id} is already another checkpoint (commit {commit[:12]}), and what is published "
-        "never moves. Choose another repo_id, or remove the old one: "
-        f"hf repos tag delete {parcel.repo_id} {parcel.tag}"
-    )
 
 
 def _tag(api: HfApi, folder: Path, parcel: Parcel, commit: str) -> None:

@@ -32,22 +32,20 @@ from huggingface_hub.errors import (
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
-from hf_stilts.hub.naming import step_of, step_tag
+from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import at_step
-from hf_stilts.publishing.outbox import END, RUN_FILE, Choice, Main, Pace, Run, read_choices, read_run, write_main
+from hf_stilts.publishing.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
 from hf_stilts.publishing.pending import (
     STATE_FILE,
-    PackedFile,
     Parcel,
     forget_files,
-    is_published,
     new_parcel,
     pack,
     read_parcels,
     update,
 )
 from hf_stilts.publishing.resume import deliver_resume
-from hf_stilts.publishing.upload import Refused, Taken, choose, deliver, full_name, prepare
+from hf_stilts.publishing.upload import Refused, choose, deliver, full_name, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +96,7 @@ class Courier:
         self.failures = 0
         self.resume_at = 0.0  # our own back-off, dropped when the training ends
         self.told_until = 0.0  # the Hub said when to come back: kept to
-        self.progress_at = time.monotonic()
-        self.taken: dict[str, str] = {}  # repositories that another training publishes to -> the refusal
+        self.progress_at = time.time()
 
     def run(self) -> None:
         """Deliver until the bell is closed and nothing is left to do, or patience is at its end."""
@@ -123,7 +120,7 @@ class Courier:
         while True:
             closed = self.bell.closed  # read before the outbox: a parcel put down before the closing is seen
             if closed and not last_pass:
-                last_pass, self.resume_at, self.progress_at = True, 0.0, time.monotonic()
+                last_pass, self.resume_at, self.progress_at = True, 0.0, time.time()
                 self._start_afresh()
             _drop_outdated(self.outbox)
             waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
@@ -134,7 +131,7 @@ class Courier:
                 self.bell.wait(_LOOK_EVERY)
                 continue
             seconds = self._must_wait(waiting)
-            if closed and time.monotonic() + seconds > self.progress_at + self.pace.patience:
+            if closed and time.time() + seconds > self.progress_at + self.pace.patience:
                 return
             if seconds > 0:
                 self.bell.wait(seconds)
@@ -153,63 +150,39 @@ class Courier:
                 update(folder, parcel, state="waiting")
             elif parcel.state == "sent":
                 forget_files(folder)
-        self.taken = {}
         for choice in read_choices(self.outbox):
             if choice.reason:
                 write_json(choice.path, replace(choice, reason=None).to_dict())
         run = read_run(self.outbox)
         if run is not None:
-            _rebuild(self.outbox, run)
             # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
             begun = (self.outbox / RUN_FILE).stat().st_mtime
             _adopt(self.outbox, run, before=time.time() if self.bell.closed else begun)
 
     def _must_wait(self, waiting: list[tuple[Path, Parcel]]) -> float:
         """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
-        seconds = max(self.resume_at, self.told_until) - time.monotonic()
-        if waiting:
-            seconds = max(seconds, self._until_commits_are_allowed())
-        return max(0.0, seconds)
-
-    def _until_commits_are_allowed(self) -> float:
-        """Seconds until a repository that received an hour's commits may receive another one; what waits says so."""
         now = time.time()
-        sent: dict[str, list[float]] = {}
-        parcels = list(read_parcels(self.outbox))
-        for _, parcel in parcels:
-            # What lies in the future was sent before the clock was set back: nothing is known of when.
-            if parcel.sent_at and now - 3600 < parcel.sent_at <= now:
-                sent.setdefault(parcel.repo_id, []).append(parcel.sent_at)
-        longest = 0.0
-        for repo_id, times in sent.items():
-            if len(times) < COMMITS_PER_HOUR:
-                continue
-            seconds = sorted(times)[-COMMITS_PER_HOUR] + 3600 - now
-            longest = max(longest, seconds)
-            at = time.strftime("%H:%M", time.localtime(now + seconds))
-            reason = f"{COMMITS_PER_HOUR} commits an hour are what the Hub allows to {repo_id}; it goes on at {at}"
-            for folder, parcel in parcels:
-                if parcel.state == "waiting" and parcel.repo_id == repo_id and parcel.reason != reason:
-                    update(folder, parcel, reason=reason)
-        return longest
+        until = max(self.resume_at, self.told_until)
+        if waiting:
+            busiest: dict[str, list[float]] = {}
+            for _, parcel in read_parcels(self.outbox):
+                if parcel.sent_at and parcel.sent_at > now - 3600:
+                    busiest.setdefault(parcel.repo_id, []).append(parcel.sent_at)
+            full = [sorted(times)[-COMMITS_PER_HOUR] for times in busiest.values() if len(times) >= COMMITS_PER_HOUR]
+            until = max([until, *(oldest + 3600 for oldest in full)])
+        return max(0.0, until - now)
 
     def _try(self, folder: Path, parcel: Parcel) -> None:
         try:
             parcel = prepare(folder, parcel, self.api)
-            if parcel.repo_id in self.taken:
-                raise Refused(self.taken[parcel.repo_id])
-            if parcel.branch == "main":
-                chosen = [choice.step for choice in read_choices(self.outbox) if _is_of(parcel, choice)]
-                delivered = deliver(folder, parcel, self.api, chosen[-1] if chosen else None)
-                commit = delivered.commit
-                write_main(self.outbox, Main(parcel.repo_id, delivered.main_step))
-            else:
-                commit = deliver_resume(folder, parcel, self.api)
+            deliver_it = deliver if parcel.branch == "main" else deliver_resume
+            commit = deliver_it(folder, parcel, self.api)
             update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
             forget_files(folder)
-        except Taken as error:
-            self.taken[parcel.repo_id] = f"another training publishes to {parcel.repo_id}: {error}"
-            self._note(folder, "failed", str(error))
+            if parcel.branch == "main":  # which it is now: what was chosen before must be chosen again
+                for choice in read_choices(self.outbox):
+                    if choice.commit is not None and _is_of(parcel, choice):
+                        write_json(choice.path, replace(choice, commit=None).to_dict())
         except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
             logger.info("%s: %s", parcel.tag, error, exc_info=error)
             reason, final = self._judge(error)
@@ -235,10 +208,8 @@ class Courier:
         try:
             if unsent:
                 raise Refused(f"step-{choice.step} did not reach the Hub, so main stays at the last one that did")
-            repo_id = full_name(self.api, choice.repo_id)
-            commit = choose(self.api, repo_id, step_tag(choice.step), choice.why)
-            write_json(choice.path, replace(choice, commit=commit).to_dict(), durable=True)
-            write_main(self.outbox, Main(repo_id, choice.step, choice.why))
+            commit = choose(self.api, full_name(self.api, choice.repo_id), step_tag(choice.step), choice.why)
+            write_json(choice.path, replace(choice, commit=commit).to_dict())
         except Exception as error:
             logger.info("choosing step-%s: %s", choice.step, error, exc_info=error)
             reason, final = self._judge(error)
@@ -248,12 +219,12 @@ class Courier:
             self._succeeded()
 
     def _succeeded(self) -> None:
-        self.failures, self.resume_at, self.progress_at = 0, 0.0, time.monotonic()
+        self.failures, self.resume_at, self.progress_at = 0, 0.0, time.time()
 
     def _back_off(self) -> None:
         self.failures += 1
         seconds = min(self.pace.longest_wait, self.pace.first_wait * 2 ** min(self.failures - 1, 20))
-        self.resume_at = time.monotonic() + seconds * random.uniform(0.75, 1.25)
+        self.resume_at = time.time() + seconds * random.uniform(0.75, 1.25)
 
     def _judge(self, error: Exception) -> tuple[str, bool]:
         """Put an error into words, say whether it is final, and set when to try again."""
@@ -271,7 +242,7 @@ class Courier:
         self._back_off()
         told = _retry_after(response)
         if told is not None:
-            self.told_until = time.monotonic() + told
+            self.told_until = time.time() + told
             return f"the Hub asked to come back in {told:.0f} s ({response.status_code})", False
         if response is not None:
             return f"the Hub answered {response.status_code}: {_first_line(error)}", False
@@ -281,21 +252,6 @@ class Courier:
 def _is_of(parcel: Parcel, choice: Choice) -> bool:
     """Whether a choice is about this parcel's repository; a parcel that was tried has its full name."""
     return parcel.branch == "main" and f"/{parcel.repo_id}".endswith(f"/{choice.repo_id}")
-
-
-def _rebuild(outbox: Path, run: Run) -> None:
-    """Write anew what was known of pending checkpoints whose `parcel.json` was broken, from the files beside it."""
-    for broken in outbox.glob("step-*/parcel.json.broken"):
-        folder = broken.parent
-        if (folder / "parcel.json").exists():
-            continue
-        step, files = step_of(folder.name.rpartition("-")[0]), folder / "files"
-        if step is None or not files.is_dir():  # the files are gone once the Hub has confirmed them
-            continue
-        parcel = new_parcel(at_step(run.record, step, None, []), run.repo_id, run.private)
-        found = {path.relative_to(files).as_posix(): path.stat() for path in files.rglob("*") if path.is_file()}
-        packed = {name: PackedFile(about.st_size, about.st_mtime_ns) for name, about in found.items()}
-        update(folder, parcel, files={name: file for name, file in packed.items() if is_published(name)})
 
 
 def _adopt(outbox: Path, run: Run, before: float) -> None:

@@ -37,8 +37,7 @@ EVALUATE = {"eval_strategy": "steps", "eval_steps": 2}
 
 def test_every_checkpoint_of_a_stock_trainer_arrives(tmp_path, api, client):
     _, report = stock_run.run(tmp_path / "out")
-    assert report.ok
-    assert str(report) == "3 of 3 checkpoints are on the Hub.\nmain of me/tiny is step-6: the last checkpoint."
+    assert report.ok and str(report) == "3 of 3 checkpoints are on the Hub."
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"] and len(commits(api)) == 3
     assert api.model_info("me/tiny").private
     for step in (2, 4, 6):
@@ -59,7 +58,7 @@ def test_rotation_and_weights_only_lose_nothing_and_main_is_the_best(tmp_path, a
     trainer, report = stock_run.run(tmp_path / "out", args=arguments)
     assert report.ok and trainer.state.best_global_step == 2
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
-    assert "main of me/tiny is step-2: best eval_loss" in str(report)
+    assert commits(api)[-1].startswith("main is step-2: best eval_loss")
     for name in ("model.safetensors", "stilts.json", "README.md"):
         assert read(api, name, "main", tmp_path / "cache") == read(api, name, "step-2", tmp_path / "cache")
 
@@ -191,7 +190,7 @@ def test_after_a_resume_main_is_the_best_of_the_whole_run(tmp_path, api, client)
     assert subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == -signal.SIGKILL
     trainer, report = stock_run.run(tmp_path / "out", resume_from=str(tmp_path / "out/checkpoint-4"), **job)
     assert trainer.state.best_global_step == 2 and report.ok
-    assert "main of me/tiny is step-2: best loss" in str(report)
+    assert commits(api)[-1].startswith("main is step-2: best loss")
 
 
 def test_numbers_that_json_does_not_have_stop_no_training(tmp_path, api):

@@ -32,12 +32,7 @@ def test_every_checkpoint_is_one_commit_and_one_tag(tmp_path, api):
     for step in (2, 4, 6):
         put(tmp_path, step)
     status = deliver_all(tmp_path, api)
-    assert (
-        status.ok
-        and status.command is None
-        and str(status)
-        == ("3 of 3 checkpoints are on the Hub.\nmain of me/tiny is step-6: the newest checkpoint there.")
-    )
+    assert status.ok and status.command is None and str(status) == "3 of 3 checkpoints are on the Hub."
     assert commits(api) == [f"step-{step}: intermediate training" for step in (2, 4, 6)]
     assert api.model_info("me/tiny").private
     for step in (2, 4, 6):
@@ -67,7 +62,7 @@ def test_what_is_sent_after_the_choice_does_not_stay_on_main(tmp_path, api):
     put(tmp_path, 4, b"the best")
     path = tmp_path / "outbox/choice-1.json"
     write_json(path, Choice(path, "me/tiny", 4, "best").to_dict())
-    assert [parcel.tag for parcel in deliver_all(tmp_path, api).failed] == ["step-2", "step-4"]
+    assert [parcel.tag for parcel in deliver_all(tmp_path, api).failed] == ["step-2"]
     api.delete_tag("me/tiny", tag="step-2")  # as the report says
     assert deliver_all(tmp_path, api).ok
     assert weights(api, "main", tmp_path / "cache") == weights(api, "step-4", tmp_path / "cache")

@@ -51,12 +51,8 @@ def deliver_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus
 
 
 def commits(api: HfApi, repo_id: str = "me/tiny") -> list[str]:
-    """Titles of the commits that published something, oldest first: those of tags beside `main`, then its own."""
-    found = {}
-    for revision in (*tags(api, repo_id), "main"):
-        own = {commit.commit_id: commit.title for commit in reversed(api.list_repo_commits(repo_id, revision=revision))}
-        found = {key: title for key, title in found.items() if key not in own} | own
-    return [title for title in found.values() if title.startswith(("step-", "main "))]
+    """Titles of the commits that published something, oldest first."""
+    return [c.title for c in reversed(api.list_repo_commits(repo_id)) if c.title.startswith(("step-", "main "))]
 
 
 def tags(api: HfApi, repo_id: str = "me/tiny") -> dict[str, str]:
