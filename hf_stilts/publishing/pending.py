@@ -229,7 +229,7 @@ def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str
     wanted = PUBLISHED if parcel.branch == "main" else RESUMED
     files = {name: _about(folder / "files" / name) for name in names if _matches(name, wanted)}
     if any(_matches(name, WEIGHTS) for name in files):
-        update(folder, parcel, files=files)
+        update(folder, parcel, files=files, attempts=1)  # perhaps: then it is looked for before it is committed
         logger.warning("%s was rebuilt from its files; scores that only it held are lost.", folder / STATE)
     else:
         update(folder, parcel, state="failed", reason=LOST_STATE)

@@ -324,8 +324,8 @@ def _refuse_another_run(folder: Path, parcel: Parcel, there: Published) -> None:
     if taken := there.of_another_run(parcel.run, sent):
         raise Refused(
             f"{parcel.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
-            "training. Nothing of this one is committed there. Choose another repo_id, or remove the other's tags: "
-            f"hf repos tag delete {parcel.repo_id} {taken[0]}"
+            "training. Nothing of this one is committed there. Choose another repo_id, or remove all of the other's "
+            f"tags and retry in 15 minutes: hf repos tag delete {parcel.repo_id} {taken[0]}"
         )
 
 
