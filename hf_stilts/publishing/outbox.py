@@ -216,7 +216,7 @@ def _reasons(parcels: tuple[Parcel, ...]) -> list[str]:
 class Outbox:
     """The training's side: put checkpoints in, and at the end wait for the upload worker.
 
-    A disk that is full, or a folder that cannot be written, stops no training: it is said, and tried again at each save.
+    A full disk, or a folder that cannot be written, stops no training: it is said, and tried again at each save.
 
     Args:
         output_dir: the run's folder; the outbox is made inside.
@@ -309,7 +309,7 @@ class Outbox:
             logger.warning("main stays what an earlier training chose: %s", error)
 
     def close(self, wait: bool = True) -> OutboxStatus:
-        """Say that no more will come, wait for the upload worker unless told not to (it goes on by itself), and report."""
+        """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
         try:
             if self.courier is not None:
@@ -492,8 +492,8 @@ def read_choices(folder: Path) -> list[Choice]:
         except UNREADABLE as error:
             written = path.stat().st_mtime_ns
             set_aside(path, error)
-            if choice := _rebuild_choice(folder, path):
-                found.append((written, choice))
+            if rebuilt := _rebuild_choice(folder, path):
+                found.append((written, rebuilt))
     # Outboxes of an earlier version say so where nothing was chosen: then main is the newest anyway.
     return [choice for _, choice in sorted(found, key=lambda pair: pair[0]) if choice.why != _LAST]
 

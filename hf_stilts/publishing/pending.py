@@ -5,8 +5,8 @@
         files/          hard links to what will be published; gone once the Hub has confirmed every file
 
 It is packed under a temporary name and then renamed, and `parcel.json` is only ever replaced as a whole: whoever is
-killed at any moment leaves either a complete one or none. A power cut may still empty a file that was just written: what
-cannot be read is set aside as `*.broken` and rebuilt from what lies beside it.
+killed at any moment leaves either a complete one or none. A power cut may still empty a file that was just written:
+what cannot be read is set aside as `*.broken` and rebuilt from what lies beside it.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def note_unpacked(outbox: Path, parcel: Parcel, reason: str) -> None:
 
 
 def read_parcels(outbox: Path) -> Iterator[tuple[Path, Parcel]]:
-    """Yield every pending checkpoint's folder and content, oldest first; one that cannot be read is passed over, aloud."""
+    """Yield the folder and content of each pending checkpoint, oldest first; what cannot be read is passed over, aloud."""
     found = []
     for folder in _folders(outbox):
         try:

@@ -311,8 +311,8 @@ def _tagged(api: HfApi, folder: Path, parcel: Parcel, tags: Mapping[int, str]) -
         return None
     if differences(api, parcel.repo_id, commit, packed_files(folder, parcel)):
         raise Refused(
-            f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit {commit[:12]}), and a published "
-            "tag never moves. Choose another repo_id, or remove the old one: "
+            f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit {commit[:12]}), and a "
+            "published tag never moves. Choose another repo_id, or remove the old one: "
             f"hf repos tag delete {parcel.repo_id} {parcel.tag}"
         )
     return commit
@@ -355,8 +355,8 @@ def _check_bytes(folder: Path, parcel: Parcel) -> None:
     for name, file in packed_files(folder, parcel).items():
         if sha256(file.path) != file.sha256:
             raise Refused(
-                f"{name} of {parcel.tag} is no longer what was saved: its sha256 is not the recorded {file.sha256[:12]}. "
-                "Nothing is committed; train this checkpoint again"
+                f"{name} of {parcel.tag} is no longer what was saved: its sha256 is not {file.sha256[:12]}, as "
+                "recorded. Nothing is committed; train this checkpoint again"
             )
 
 

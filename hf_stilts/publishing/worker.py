@@ -2,8 +2,8 @@
 
 A process of its own and not a thread: its uploads take nothing from the training's interpreter, it runs at low
 priority, its connections have time limits (those of the training's own Hub client have none), and it goes on when the
-training is killed. It is told of new checkpoints by lines on its standard input; the last line, or its end, says that there
-will be no more.
+training is killed. It is told of new checkpoints by lines on its standard input; the last line, or its end, says that
+there will be no more.
 """
 
 from __future__ import annotations
