@@ -247,6 +247,7 @@ class Outbox:
         self.courier: subprocess.Popen[bytes] | None = None
         self.run = Run(repo_id, private, record, since=time.time(), id=None if resumed else uuid.uuid4().hex)
         self._resumed, self._begun = resumed, False
+        self._unwritten: Choice | None = None
         self._begin()
         self._ring()
 
@@ -295,11 +296,21 @@ class Outbox:
 
         A failure is logged, never raised: all checkpoints are still sent then.
         """
-        choice = Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why)
+        self._unwritten = Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why)
+        self._write_choice()
+
+    def _write_choice(self) -> None:
+        """Write the choice that a full disk has not taken yet; tried again while the worker is waited for."""
+        if self._unwritten is None:
+            return
         try:
-            write_json(self._choice, choice.to_dict(), durable=True)
+            write_json(self._unwritten.path, self._unwritten.to_dict(), durable=True)
+            self._unwritten = None
         except OSError as error:
-            logger.warning("main will be the newest checkpoint and not step-%d, %s: %s", step, why, error)
+            logger.warning(
+                "main will be the newest checkpoint and not step-%d, %s: %s",
+                *(self._unwritten.step, self._unwritten.why, error),
+            )
 
     def choose_newest(self) -> None:
         """Let `main` be the newest checkpoint, whatever an earlier training chose; a failure is logged."""
@@ -311,6 +322,7 @@ class Outbox:
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
+        self._write_choice()
         try:
             if self.courier is not None:
                 dismiss(self.courier)
