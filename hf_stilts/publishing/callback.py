@@ -125,6 +125,7 @@ class PublishCheckpoints(TrainerCallback):
             record=self._run,
             pace=self.pace,
             token=self._token,
+            resumed=state.global_step > 0,
         )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -147,9 +148,12 @@ class PublishCheckpoints(TrainerCallback):
         saved = [*outbox.packed]
         if self._resumed_at:  # what was saved before is in the outbox, or on the Hub from another machine
             saved += {self._resumed_at, min(state.best_global_step or self._resumed_at, self._resumed_at)}
+        best = best_step(args, state, saved)
         try:
-            if saved:
-                outbox.choose(*chosen_step(args, state, saved))
+            if best is not None:
+                outbox.choose(*best)
+            elif saved:
+                outbox.choose_newest()
             self.report = outbox.close(self.wait)
         except OSError as error:  # a full disk must not cost the training its end
             logger.warning("Not all is sent (%s). To send it: hf-stilts publish --retry %s", error, args.output_dir)
@@ -181,11 +185,11 @@ class PublishCheckpoints(TrainerCallback):
         return describe_run(given, args, model)
 
 
-def chosen_step(args: TrainingArguments, state: TrainerState, saved: list[int]) -> tuple[int, str]:
-    """Choose which checkpoint `main` shall be: the best by `metric_for_best_model` if it was saved, else the last."""
+def best_step(args: TrainingArguments, state: TrainerState, saved: list[int]) -> tuple[int, str] | None:
+    """Return the best step by `metric_for_best_model` and why, if it was saved; None lets `main` be the newest."""
     if args.metric_for_best_model and state.best_global_step in saved and state.best_metric is not None:
         return state.best_global_step, f"best {args.metric_for_best_model} ({state.best_metric:.4f})"
-    return max(saved), "the last checkpoint"
+    return None
 
 
 def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:

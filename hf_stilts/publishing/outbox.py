@@ -2,11 +2,13 @@
 
     <output_dir>/outbox/
         run.json                    where this run publishes, and what its checkpoints have in common
-        step-200-1f0c9a7e/          one parcel a checkpoint (see parcel.py)
-        choice-5d2e8b10.json        which checkpoint `main` of a repository shall be
-        lock, courier.log           the one process that delivers, and what it saw
+        step-200-1f0c9a7e/          one pending checkpoint each (see pending.py)
+        choice-5d2e8b10.json        which checkpoint a training chose for `main` of a repository
+        main-5d2e8b10.json          which checkpoint `main` is, and why
+        lock, courier.log           the one process that uploads, and what it saw
 
-Everything is on disk before it counts, so any process can be killed at any time and another one can go on.
+Everything is on disk before it counts, so any process can be killed at any time and another one can go on. What a power
+cut leaves unreadable is set aside as `*.broken` and rebuilt; no command and no training stops for it.
 """
 
 from __future__ import annotations
@@ -19,21 +21,32 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, get_token
 
 from hf_stilts.files import write_json
-from hf_stilts.hub.record import Record
-from hf_stilts.publishing.pending import STATE_FILE, Parcel, new_parcel, note_unpacked, pack, read_parcels
+from hf_stilts.hub.record import Record, at_step
+from hf_stilts.publishing.pending import (
+    STATE_FILE,
+    UNREADABLE,
+    Parcel,
+    new_parcel,
+    note_unpacked,
+    pack,
+    read_parcels,
+    set_aside,
+)
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "outbox"
 RUN_FILE = "run.json"
 END = b"end\n"
+_LAST = "the last checkpoint"
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
 _SILENT_SECONDS = 10.0  # a Hub that answers needs less, and nobody need be told
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
@@ -41,7 +54,7 @@ _SLOWEST_BYTES_PER_SECOND = 1_000_000
 
 @dataclass(frozen=True)
 class Pace:
-    """How patient the courier is; all in seconds.
+    """How patient the upload worker is; all in seconds.
 
     Args:
         first_wait: before the second try; doubled with each failure up to `longest_wait`.
@@ -57,17 +70,29 @@ class Pace:
 
 @dataclass(frozen=True)
 class Run:
-    """What the checkpoints of a run have in common; `since` is when it began, in seconds since 1970."""
+    """What the checkpoints of a run have in common.
+
+    Args:
+        repo_id: destination, with or without a namespace.
+        private: whether the repository is made private.
+        record: what the card of each checkpoint says.
+        since: when publishing began, in seconds since 1970: checkpoints saved before are not this run's.
+        id: tells it from another training that publishes to the same repository; None where it goes on with one.
+    """
 
     repo_id: str
     private: bool
     record: Record
     since: float
+    id: str | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The wish that `main` be the checkpoint of `step`; `commit` once it is, `reason` where that failed."""
+    """The wish that `main` be the checkpoint of `step`; `commit` once it is, `reason` where it cannot be.
+
+    Without one, `main` is the newest checkpoint.
+    """
 
     path: Path
     repo_id: str
@@ -80,6 +105,20 @@ class Choice:
         """Return what is stored."""
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "path"}
 
+    def is_main(self, main: MainState) -> bool:
+        """Whether it is fulfilled by what `main` is."""
+        return same_repository(main.repo_id, self.repo_id) and main.step == self.step
+
+
+@dataclass(frozen=True)
+class MainState:
+    """What `main` of a repository is: the checkpoint of `step`, since `commit`, and why that one."""
+
+    repo_id: str
+    step: int
+    why: str
+    commit: str
+
 
 @dataclass(frozen=True)
 class OutboxStatus:
@@ -90,6 +129,7 @@ class OutboxStatus:
     choices: tuple[Choice, ...] = ()
     to_resume: Parcel | None = None
     unpacked: tuple[int, ...] = ()
+    mains: tuple[MainState, ...] = ()
 
     @property
     def sent(self) -> tuple[Parcel, ...]:
@@ -108,10 +148,22 @@ class OutboxStatus:
 
     @property
     def ok(self) -> bool:
-        """Whether all is on the Hub and `main` is what was chosen."""
+        """Whether all is on the Hub and `main` is what was chosen, or the newest."""
         resumable = self.to_resume is None or self.to_resume.state == "sent"
         sent = len(self.sent) == len(self.parcels) and not self.unpacked
-        return resumable and sent and all(choice.commit for choice in self.choices)
+        return resumable and sent and not self.unsettled and all(choice.commit for choice in self.choices)
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Repositories with sent checkpoints of which it is not known that `main` is the right one."""
+        newest: dict[str, int] = {}
+        for parcel in self.sent:
+            newest[parcel.repo_id] = max(parcel.step, newest.get(parcel.repo_id, 0))
+        known = {main.repo_id: main.step for main in self.mains}
+        chosen = {main.repo_id for main in self.mains for choice in self.choices if choice.is_main(main)}
+        return tuple(
+            repo_id for repo_id, step in newest.items() if repo_id not in chosen and known.get(repo_id, -1) < step
+        )
 
     @property
     def command(self) -> str | None:
@@ -135,28 +187,46 @@ class OutboxStatus:
 
     def __str__(self) -> str:
         lines = [f"{len(self.sent)} of {len(self.parcels) + len(self.unpacked)} checkpoints are on the Hub."]
+        lines += [f"main of {main.repo_id} is step-{main.step}: {main.why}." for main in self.mains]
+        if not self.waiting:
+            lines += [f"main of {repo_id} has not been checked since." for repo_id in self.unsettled]
+        lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += [f"step-{step} was saved, and is not in the outbox yet." for step in self.unpacked]
-        for parcel in (*self.waiting, *self.failed):
-            lines.append(f"{parcel.tag} {parcel.state}: {parcel.reason or 'not tried yet'}.")
+        lines += _reasons((*self.waiting, *self.failed))
         if self.to_resume and self.to_resume.state != "sent":
             lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
-        if not self.waiting:
-            lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
         if self.command:
             lines.append(f"What waits lies in {self.output_dir / FOLDER}. To send it: {self.command}")
         return "\n".join(lines)
 
 
+def _reasons(parcels: tuple[Parcel, ...]) -> list[str]:
+    """One line for all checkpoints that wait or failed for the same reason."""
+    tags: dict[str, list[str]] = {}
+    for parcel in parcels:
+        tags.setdefault(f"{parcel.state}: {parcel.reason or 'not tried yet'}.", []).append(parcel.tag)
+    lines = []
+    for reason, names in tags.items():
+        several = f"{names[0]} to {names[-1]} ({len(names)} checkpoints)" if len(names) > 3 else ", ".join(names)
+        lines.append(f"{several} {reason}")
+    return lines
+
+
 class Outbox:
-    """The training's side: put checkpoints in, and at the end wait for the courier.
+    """The training's side: put checkpoints in, and at the end wait for the upload worker.
+
+    A full disk, or a folder that cannot be written, stops no training: it is said, and tried again at each save.
 
     Args:
         output_dir: the run's folder; the outbox is made inside.
         repo_id: destination, with or without a namespace.
         private: make the repository private and refuse a public one.
         record: what all checkpoints of the run have in common.
+        pace: how long to wait between tries, and for the Hub after the end.
         token: access token; default: the one that `hf auth login` stored.
+        resumed: the training goes on from a checkpoint. What an earlier one chose for `main` then stays until this one
+            chooses, and its checkpoints belong to the same run.
     """
 
     def __init__(
@@ -168,31 +238,50 @@ class Outbox:
         record: Record,
         pace: Pace | None = None,
         token: str | None = None,
+        resumed: bool = False,
     ) -> None:
         self.folder = Path(output_dir) / FOLDER
         self.pace = pace or Pace()
         self.token = token
         self.packed: set[int] = set()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        earlier = read_run(self.folder)
-        since = earlier.since if earlier and earlier.repo_id == repo_id else time.time()
-        self.run = Run(repo_id=repo_id, private=private, record=record, since=since)
-        written = {**dataclasses.asdict(self.run), "record": json.loads(record.to_json())}
-        write_json(self.folder / RUN_FILE, written)
-        # What main was to be after an earlier training is for this one to say again.
-        self._choice.unlink(missing_ok=True)
         self.courier: subprocess.Popen[bytes] | None = None
+        self.run = Run(repo_id, private, record, since=time.time(), id=None if resumed else uuid.uuid4().hex)
+        self._resumed, self._begun = resumed, False
+        self._unwritten: Choice | None = None
+        self._begin()
         self._ring()
 
     @property
     def _choice(self) -> Path:
-        return self.folder / f"choice-{hashlib.sha256(self.run.repo_id.encode()).hexdigest()[:8]}.json"
+        return self.folder / f"choice-{_short_hash(self.run.repo_id)}.json"
+
+    def _begin(self) -> None:
+        """Write where the run publishes, unless that is done."""
+        if self._begun:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            earlier = read_run(self.folder)
+            if earlier and earlier.repo_id == self.run.repo_id:
+                run_id = earlier.id if self._resumed else self.run.id
+                self.run = replace(self.run, since=min(earlier.since, self.run.since), id=run_id)
+            write_run(self.folder, self.run)
+            if not self._resumed:  # a training that was begun anew has chosen nothing yet
+                self._choice.unlink(missing_ok=True)
+            self._begun = True
+        except OSError as error:
+            logger.warning(
+                "Nothing can be written in %s (%s), so nothing is published yet; the training goes on, and it is tried "
+                "again at each save. Free some space.",
+                *(self.folder, error),
+            )
 
     def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
         """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
+        self._begin()
         parcel = None
         try:
-            parcel = new_parcel(record, self.run.repo_id, self.run.private, branch)
+            parcel = new_parcel(record, self.run.repo_id, self.run.private, branch, self.run.id)
             pack(checkpoint, self.folder, parcel)
             if branch == "main":
                 self.packed.add(record.step)
@@ -203,29 +292,52 @@ class Outbox:
         self._ring()
 
     def choose(self, step: int, why: str) -> None:
-        """Ask that `main` be the checkpoint of `step` once all are sent."""
-        write_json(self._choice, Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why).to_dict())
+        """Ask that `main` be the checkpoint of `step`, once that is sent, and not the newest one.
+
+        A failure is logged, never raised: all checkpoints are still sent then.
+        """
+        self._unwritten = Choice(self._choice, repo_id=self.run.repo_id, step=step, why=why)
+        self._write_choice()
+
+    def _write_choice(self) -> None:
+        """Write the choice that a full disk has not taken yet; tried again while the worker is waited for."""
+        choice = self._unwritten
+        if choice is None:
+            return
+        try:
+            write_json(choice.path, choice.to_dict(), durable=True)
+            self._unwritten = None
+        except OSError as error:
+            logger.warning("main will be the newest checkpoint and not step-%d, %s: %s", choice.step, choice.why, error)
+
+    def choose_newest(self) -> None:
+        """Let `main` be the newest checkpoint, whatever an earlier training chose; a failure is logged."""
+        try:
+            self._choice.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("main stays what an earlier training chose: %s", error)
 
     def close(self, wait: bool = True) -> OutboxStatus:
-        """Say that no more will come, wait for the courier unless told not to (it goes on by itself), and report."""
+        """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
+        self._write_choice()
         try:
             if self.courier is not None:
                 dismiss(self.courier)
                 if wait:
                     wait_for(self.courier, self.folder, self.pace)
         except KeyboardInterrupt:
-            logger.warning("Not waiting any longer; the courier goes on in the background.")
+            logger.warning("Not waiting any longer; the upload worker goes on in the background.")
         return outbox_status(self.folder.parent)
 
     def _ring(self) -> None:
-        """Tell the courier of a new parcel; start one where none runs: a killed one's work is on disk."""
+        """Tell the worker of a new checkpoint; start one where none runs: a killed one's work is on disk."""
         try:
             if self.courier is None or self.courier.poll() is not None:
                 self.courier = start_courier(self.folder, self.pace, self.token)
             _tell(self.courier, b"parcel\n")
         except OSError as error:
-            logger.warning("The courier cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
+            logger.warning("The upload worker cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
 
 
 def outbox_status(output_dir: str | Path) -> OutboxStatus:
@@ -239,6 +351,7 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         choices=tuple(read_choices(folder)),
         to_resume=to_resume[-1] if to_resume else None,
         unpacked=tuple(sorted(unpacked(folder))),
+        mains=tuple(read_mains(folder)),
     )
 
 
@@ -332,18 +445,122 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
 
 
 def read_run(folder: Path) -> Run | None:
-    """Read where the run publishes; None where no run has been begun."""
+    """Read where the run publishes; None where no run has been begun.
+
+    One that cannot be read is set aside and rebuilt from the pending checkpoints; None where there are none.
+    """
+    path = folder / RUN_FILE
     try:
-        data = json.loads((folder / RUN_FILE).read_text())
-        return Run(**{**data, "record": Record.from_json(json.dumps(data["record"]))})
+        data = json.loads(path.read_text(encoding="utf-8"))
+        record = Record.from_json(json.dumps(data["record"]))
+        known = {name: value for name, value in data.items() if name in _names_of(Run)}
+        return Run(**{**known, "record": record, "since": float(data["since"])})
     except FileNotFoundError:
         return None
+    except UNREADABLE as error:
+        return _rebuild_run(folder, path, error)
+
+
+def _rebuild_run(folder: Path, path: Path, error: Exception) -> Run | None:
+    begun = path.stat().st_mtime  # when it was written, a training began: what was saved since is its own
+    set_aside(path, error)
+    parcels = [parcel for _, parcel in read_parcels(folder)]
+    if not parcels:
+        logger.warning("Where this run publishes is not known any more. Start its training again, with --resume auto.")
+        return None
+    newest, since = parcels[-1], min(begun, *(parcel.packed_at for parcel in parcels))
+    # What only one checkpoint has is left out.
+    record = at_step(newest.read_record(), 0, None, [])
+    run = Run(newest.repo_id, newest.private, record, since, newest.run)
+    try:
+        write_run(folder, run)
+        os.utime(path, (begun, begun))
+    except OSError as problem:
+        logger.warning("%s could not be rebuilt: %s", path, problem)
+    return run
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write where a run publishes, so that it survives a power cut."""
+    written = {**dataclasses.asdict(run), "record": json.loads(run.record.to_json())}
+    write_json(folder / RUN_FILE, written, durable=True)
 
 
 def read_choices(folder: Path) -> list[Choice]:
-    """Read which checkpoints `main` shall be, oldest wish first."""
-    paths = sorted(folder.glob("choice-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [Choice(path=path, **json.loads(path.read_text())) for path in paths]
+    """Read which checkpoints `main` shall be, oldest wish first.
+
+    One that cannot be read is set aside and rebuilt from the newest checkpoint's state, which knows the best step.
+    """
+    found = []
+    for path in folder.glob("choice-*.json"):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            choice = Choice(path=path, **data)
+            found.append((path.stat().st_mtime_ns, replace(choice, step=int(choice.step))))
+        except FileNotFoundError:  # just removed
+            continue
+        except UNREADABLE as error:
+            written = path.stat().st_mtime_ns
+            set_aside(path, error)
+            if rebuilt := _rebuild_choice(folder, path):
+                found.append((written, rebuilt))
+    # Outboxes of an earlier version say so where nothing was chosen: then main is the newest anyway.
+    return [choice for _, choice in sorted(found, key=lambda pair: pair[0]) if choice.why != _LAST]
+
+
+def _rebuild_choice(folder: Path, path: Path) -> Choice | None:
+    run = read_run(folder)
+    if run is None or path.name != f"choice-{_short_hash(run.repo_id)}.json":
+        return None
+    states = {}
+    for file in folder.parent.glob(f"checkpoint-*/{STATE_FILE}"):
+        try:
+            state = json.loads(file.read_text(encoding="utf-8"))
+            states[int(state["global_step"])] = state
+        except UNREADABLE:
+            continue
+    newest = states.get(max(states, default=0), {})
+    if newest.get("best_global_step") is None or newest.get("best_metric") is None:
+        return None
+    choice = Choice(path, run.repo_id, int(newest["best_global_step"]), f"best so far ({newest['best_metric']:.4f})")
+    try:
+        write_json(path, choice.to_dict(), durable=True)
+    except OSError as error:
+        logger.warning("%s could not be rebuilt: %s", path, error)
+    return choice
+
+
+def read_mains(folder: Path) -> list[MainState]:
+    """Read what `main` of each repository is, as far as it is known; what cannot be read will be asked again."""
+    found = []
+    for path in sorted(folder.glob("main-*.json")):
+        try:
+            found.append(MainState(**json.loads(path.read_text(encoding="utf-8"))))
+        except UNREADABLE as error:
+            logger.warning("%s cannot be read (%s); the upload worker will ask the Hub.", path, error)
+    return found
+
+
+def write_main(folder: Path, main: MainState) -> None:
+    """Write what `main` of a repository is now."""
+    write_json(folder / f"main-{_short_hash(main.repo_id)}.json", dataclasses.asdict(main), durable=True)
+
+
+def same_repository(full: str, repo_id: str) -> bool:
+    """Whether a repository's full name is meant by `repo_id`, which may lack its namespace.
+
+    >>> same_repository("me/tiny", "tiny"), same_repository("me/tiny", "you/tiny")
+    (True, False)
+    """
+    return f"/{full}".endswith(f"/{repo_id}")
+
+
+def _short_hash(repo_id: str) -> str:
+    return hashlib.sha256(repo_id.encode()).hexdigest()[:8]
+
+
+def _names_of(kind: type) -> set[str]:
+    return {each.name for each in dataclasses.fields(kind)}
 
 
 def _outbox_of(output_dir: str | Path) -> Path:

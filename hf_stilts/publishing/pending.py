@@ -1,11 +1,12 @@
-"""A parcel: one checkpoint on its way to the Hub, as a folder that survives the process that made it.
+"""A pending checkpoint: one on its way to the Hub, as a folder that survives the process that made it.
 
     <output_dir>/outbox/step-200-1f0c9a7e/
         parcel.json     where it goes and how far it is
         files/          hard links to what will be published; gone once the Hub has confirmed every file
 
-A parcel is packed under a temporary name and then renamed, and `parcel.json` is only ever replaced as a whole: whoever
-is killed at any moment leaves either a complete parcel or none.
+It is packed under a temporary name and then renamed, and `parcel.json` is only ever replaced as a whole: whoever is
+killed at any moment leaves either a complete one or none. A power cut may still empty a file that was just written:
+what cannot be read is set aside as `*.broken` and rebuilt from what lies beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.naming import step_tag
-from hf_stilts.hub.record import ParentModel, Record, is_local_path
+from hf_stilts.hub.record import ParentModel, Record, at_step, is_local_path
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ PUBLISHED = (
     *(f"{HEADS}/*/{HEAD_FILE}", f"{HEADS}/*/config.json"),
 )
 STATE_FILE = "trainer_state.json"
+STATE = "parcel.json"
+# What reading a file of the outbox can raise: it is gone, empty, cut, or of another shape.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+LOST_STATE = "its parcel.json was broken and its files are gone: either it was sent, or it is lost"
 # What a training needs besides to go on; only where the user asks for it, and never on main.
 RESUMED = (*PUBLISHED, STATE_FILE, "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
 RESUME_BRANCH = "resume"
@@ -81,6 +86,7 @@ class Parcel:
         packed_at, sent_at: seconds since 1970.
         notes: what the user should know about it (no tokenizer saved ...).
         branch: `main`, or `resume` for a checkpoint with optimizer and all, which gets no tag.
+        run: id of the training that saved it; None where that is not known.
     """
 
     id: str
@@ -97,6 +103,7 @@ class Parcel:
     sent_at: float | None = None
     notes: tuple[str, ...] = ()
     branch: str = "main"
+    run: str | None = None
 
     @property
     def tag(self) -> str:
@@ -113,10 +120,21 @@ class Parcel:
         return f"{'' if self.branch == 'main' else self.branch + '-'}{self.tag}-{self.id[:8]}"
 
 
-def new_parcel(record: Record, repo_id: str, private: bool, branch: str = "main") -> Parcel:
-    """Begin the parcel of one checkpoint, without its files."""
+def new_parcel(
+    record: Record, repo_id: str, private: bool, branch: str = "main", run: str | None = None, id: str | None = None
+) -> Parcel:
+    """Begin a pending checkpoint, without its files; with a new `id` unless one is given."""
     content = json.loads(record.to_json())
-    return Parcel(uuid.uuid4().hex, repo_id, private, record.step, content, packed_at=time.time(), branch=branch)
+    return Parcel(
+        id or uuid.uuid4().hex,
+        repo_id,
+        private,
+        record.step,
+        content,
+        packed_at=time.time(),
+        branch=branch,
+        run=run,
+    )
 
 
 def pack(checkpoint: Path, outbox: Path, parcel: Parcel) -> Parcel:
@@ -149,27 +167,95 @@ def note_unpacked(outbox: Path, parcel: Parcel, reason: str) -> None:
     """Leave a failed parcel without files, so that the report names a checkpoint that could not be packed."""
     try:
         folder = outbox / parcel.folder_name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         update(folder, parcel, state="failed", reason=reason)
     except OSError as error:
         logger.warning("%s cannot be noted in the outbox: %s", parcel.tag, error)
 
 
 def read_parcels(outbox: Path) -> Iterator[tuple[Path, Parcel]]:
-    """Yield every parcel's folder and content, oldest first; a folder that is no parcel is passed over, aloud."""
+    """Yield the folder and content of each pending checkpoint, oldest first; what is broken is passed over, aloud."""
     found = []
-    for state in (*outbox.glob("step-*/parcel.json"), *outbox.glob(f"{RESUME_BRANCH}-step-*/parcel.json")):
+    for folder in _folders(outbox):
         try:
-            found.append((state.parent, _parse(json.loads(state.read_text()))))
-        except (ValueError, TypeError, KeyError) as error:
-            logger.warning("%s is no parcel (%s); it is left alone.", state, error)
+            found.append((folder, _parse(json.loads((folder / STATE).read_text(encoding="utf-8")))))
+        except FileNotFoundError:  # just removed, or set aside
+            continue
+        except UNREADABLE as error:
+            logger.warning("%s cannot be read (%s); the upload worker will set it aside.", folder / STATE, error)
     yield from sorted(found, key=lambda pair: (pair[1].packed_at, pair[1].step))
 
 
+def rebuild_broken(outbox: Path, repo_id: str, private: bool, record: Record, run: str | None) -> None:
+    """Set aside every `parcel.json` that cannot be read, and write it anew from the files beside it.
+
+    Args:
+        outbox: the folder of the run's pending checkpoints.
+        repo_id: destination of the run.
+        private: whether its repository is private.
+        record: what all checkpoints of the run have in common.
+        run: id of the run.
+
+    Where the files are gone, which they are once they are sent, a failed one without files is left: the Hub knows
+    whether it has it. Nothing is raised: what cannot be rebuilt stays as it is.
+    """
+    for folder in _folders(outbox):
+        try:
+            _parse(json.loads((folder / STATE).read_text(encoding="utf-8")))
+            continue
+        except FileNotFoundError:
+            if not (folder / "files").is_dir():
+                continue
+        except UNREADABLE as error:
+            set_aside(folder / STATE, error)
+        try:
+            _rebuild(folder, repo_id, private, record, run)
+        except UNREADABLE as error:
+            logger.warning("%s could not be rebuilt: %s", folder / STATE, error)
+
+
+def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str | None) -> None:
+    front, _, rest = folder.name.rpartition("step-")
+    step, _, id_begin = rest.partition("-")
+    saved = folder.parent.parent / f"checkpoint-{step}" / STATE_FILE
+    history: dict[str, Any] = {}
+    if saved.is_file():
+        history = json.loads(saved.read_text(encoding="utf-8"))
+    about = at_step(record, int(step), history.get("epoch"), history.get("log_history", []))
+    # The id's beginning finds a commit that was made before, so that it is not made twice.
+    parcel = new_parcel(about, repo_id, private, front.rstrip("-") or "main", run, id_begin.ljust(32, "0"))
+    inside = [path for path in (folder / "files").rglob("*") if path.is_file()]
+    names = sorted(path.relative_to(folder / "files").as_posix() for path in inside)
+    wanted = PUBLISHED if parcel.branch == "main" else RESUMED
+    files = {name: _about(folder / "files" / name) for name in names if _matches(name, wanted)}
+    if any(_matches(name, WEIGHTS) for name in files):
+        update(folder, parcel, files=files, attempts=1)  # perhaps: then it is looked for before it is committed
+        logger.warning("%s was rebuilt from its files; scores that only it held are lost.", folder / STATE)
+    else:
+        update(folder, parcel, state="failed", reason=LOST_STATE)
+
+
+def _folders(outbox: Path) -> list[Path]:
+    return [path for path in (*outbox.glob("step-*"), *outbox.glob(f"{RESUME_BRANCH}-step-*")) if path.is_dir()]
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Rename a file that cannot be read to `<name>.broken`, and say so; where even that fails, only say so."""
+    broken = path.with_name(f"{path.name}.broken")
+    logger.warning("%s cannot be read (%s); it is set aside as %s and rebuilt.", path, error, broken.name)
+    try:
+        path.replace(broken)
+    except OSError as problem:
+        logger.warning("%s could not be renamed: %s", path, problem)
+
+
 def update(folder: Path, parcel: Parcel, **changes: Any) -> Parcel:
-    """Replace fields of a parcel, on disk first."""
+    """Replace fields of a pending checkpoint, on disk first: it survives a power cut.
+
+    The upload worker does this, beside the training: waiting for the disk may take seconds after weights were written.
+    """
     parcel = dataclasses.replace(parcel, **changes)
-    _write(folder, parcel)
+    _write(folder, parcel, durable=True)
     return parcel
 
 
@@ -178,13 +264,15 @@ def forget_files(folder: Path) -> None:
     shutil.rmtree(folder / "files", ignore_errors=True)
 
 
-def _write(folder: Path, parcel: Parcel) -> None:
-    write_json(folder / "parcel.json", dataclasses.asdict(parcel))
+def _write(folder: Path, parcel: Parcel, *, durable: bool = False) -> None:
+    write_json(folder / STATE, dataclasses.asdict(parcel), durable=durable)
 
 
 def _parse(data: dict[str, Any]) -> Parcel:
-    files = {name: PackedFile(**about) for name, about in data.pop("files").items()}
-    return Parcel(**{**data, "files": files, "notes": tuple(data["notes"])})
+    known = {each.name for each in dataclasses.fields(Parcel)}
+    files = {name: PackedFile(**about) for name, about in data["files"].items()}
+    kept = {name: value for name, value in data.items() if name in known}
+    return Parcel(**{**kept, "files": files, "notes": tuple(data["notes"])})
 
 
 def _pack_file(source: Path, target: Path, parent: ParentModel | None) -> PackedFile:
@@ -196,7 +284,11 @@ def _pack_file(source: Path, target: Path, parent: ParentModel | None) -> Packed
             cleaned["best_model_checkpoint"] = Path(config["best_model_checkpoint"]).name
         if cleaned != config:
             write_json(target, cleaned)
-    about = target.stat()
+    return _about(target)
+
+
+def _about(file: Path) -> PackedFile:
+    about = file.stat()
     return PackedFile(size=about.st_size, mtime_ns=about.st_mtime_ns)
 
 

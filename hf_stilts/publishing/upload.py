@@ -1,12 +1,13 @@
-"""Deliver one parcel: one commit on `main`, compared file by file with what was packed, then a tag that never moves.
+"""Upload one pending checkpoint: one commit, compared file by file with what was packed, then a tag that never moves.
 
-Every step first looks at what the Hub already has, so that a delivery may be cut anywhere and simply be done again:
-files already there are not sent again, a commit whose answer was lost is found by the parcel's id in its message, and a
-tag that exists is compared and never overwritten.
+Every step first looks at what the Hub already has, so that an upload may be cut anywhere and simply be done again:
+files already there are not sent again, a commit whose answer was lost is found by the pending checkpoint's id in its
+message, and a tag that exists is compared and never overwritten. `main` only ever goes forward; see `main_step`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.hub.card import render
+from hf_stilts.hub.naming import step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import Parcel, is_published, update
+from hf_stilts.publishing.pending import Parcel, is_published, read_parcels, update
+from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Published, main_step
 
 _CONFLICTS_IN_A_ROW = 10
 _EXISTS, _PARENT_MOVED = 409, 412
@@ -45,28 +49,153 @@ class LocalFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """A checkpoint on the Hub: its commit, and whether that was just made on `main`, which is this checkpoint then."""
+
+    commit: str
+    on_main: bool
+
+
 def prepare(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
     """Count the try, complete the destination, and pin the sha256 of every file; Refused where a file has changed."""
     parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
     return _with_checksums(folder, parcel)
 
 
-def deliver(folder: Path, parcel: Parcel, api: HfApi) -> str:
-    """Bring a prepared parcel to the Hub, or find that it is there; return its commit, every file confirmed.
+def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None) -> Delivered:
+    """Bring a prepared checkpoint to the Hub, or find that it is there, every file confirmed.
+
+    `main` gets it only if `main` must then be this checkpoint (see `main_step`). Any other goes to a branch of its own
+    that is removed once the tag holds the commit, so that `main` never goes back, whatever order things arrive in.
+
+    Args:
+        folder: the pending checkpoint's folder in the outbox.
+        parcel: its content, as `prepare` returned it.
+        api: client of the Hub.
+        chosen: step that was chosen for `main`; None for the newest.
 
     Raises Refused where only the user can help; any other error means that nothing is lost and a later try may succeed.
     """
-    head = open_repository(api, parcel.repo_id, private=parcel.private)
-    if tagged := _tagged(api, folder, parcel):
-        return tagged
-    parcel = _with_parents_licence(api, folder, parcel)
-    files = _write_card(folder, parcel)
-    commit = _made_before(api, parcel, files) if parcel.attempts > 1 else None
-    commit = commit or _commit(api, parcel, files, head)
-    if wrong := differences(api, parcel.repo_id, commit, files):
-        raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
-    _tag(api, folder, parcel, commit)
-    return commit
+    branch = f"upload-{parcel.folder_name}"
+    files: dict[str, LocalFile] = {}
+    additions: list[CommitOperationAdd] = []
+    for conflicts in range(_CONFLICTS_IN_A_ROW):
+        there = look(api, parcel.repo_id, open_repository(api, parcel.repo_id, private=parcel.private))
+        if tagged := _tagged(api, folder, parcel, there.tags):
+            if branch in there.branches:
+                _drop_branch(api, parcel, branch)
+            return Delivered(tagged, on_main=False)
+        _refuse_another_run(folder, parcel, there)
+        tried = parcel.attempts > 1 or conflicts > 0
+        commit = _made_before(api, folder, parcel, there, branch) if tried else None
+        to_main = False
+        if commit is None:
+            to_main = main_step({*there.tags, parcel.step}, chosen, there.in_flight) == parcel.step
+            if not files:
+                _check_bytes(folder, parcel)
+                parcel = _with_parents_licence(api, folder, parcel)
+                files = _write_card(folder, parcel)
+                # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its
+                # own from the bytes that it sends, so that comparing the Hub's with ours compares two readings.
+                additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]
+            try:
+                commit = _commit(api, parcel, additions, there.head, None if to_main else branch)
+            except HfHubHTTPError as error:
+                if error.response.status_code != _PARENT_MOVED:
+                    raise
+                continue  # somebody else committed: what `main` must be may be another checkpoint now
+            if wrong := differences(api, parcel.repo_id, commit, files):
+                raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
+        _tag(api, folder, parcel, commit)
+        if not to_main:
+            _drop_branch(api, parcel, branch)
+        return Delivered(commit, on_main=to_main)
+    raise Unconfirmed(f"others kept moving main of {parcel.repo_id}")
+
+
+def sent_before(api: HfApi, parcel: Parcel) -> str | None:
+    """Return the commit of a checkpoint whose files are gone here if its tag says that it was sent; else None."""
+    try:
+        commits = api.list_repo_commits(full_name(api, parcel.repo_id), revision=parcel.tag)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return None
+    made = commits[0]
+    return str(made.commit_id) if f"{PENDING_LINE}{parcel.id[:8]}" in made.message else None
+
+
+def look(api: HfApi, repo_id: str, head: ModelInfo) -> Published:
+    """Ask the Hub what a repository holds beside `head` of `main`.
+
+    The head is read first, by the caller: a commit that names it as its parent fails if anything moved since.
+    """
+    commits = api.list_repo_commits(repo_id, revision=head.sha)
+    refs = api.list_repo_refs(repo_id)
+    tags = {step: tag.target_commit for tag in refs.tags if (step := step_of(tag.name)) is not None}
+    return Published(head, commits, tags, frozenset(branch.name for branch in refs.branches))
+
+
+def settle(api: HfApi, repo_id: str, chosen: int | None, why: str) -> tuple[int, str] | None:
+    """Make `main` hold what it must: the chosen checkpoint where the Hub has it, else the newest.
+
+    Nothing is uploaded, the Hub copies. Where `main` holds it already, scores added to its card included, no commit is
+    made.
+
+    Args:
+        api: client of the Hub.
+        repo_id: full name of the repository.
+        chosen: step that was chosen; None for the newest.
+        why: it was chosen, for the commit message.
+
+    Returns:
+        The step and the commit of `main`; None where no checkpoint is published.
+    """
+    for _ in range(_CONFLICTS_IN_A_ROW):
+        there = look(api, repo_id, api.model_info(repo_id))
+        step = main_step(there.tags, chosen, there.in_flight)
+        if step is None:
+            return None
+        if step not in there.tags:  # somebody is about to tag it
+            return step, str(there.head.sha)
+        head = api.model_info(repo_id, revision=there.head.sha, files_metadata=True)
+        wanted = api.model_info(repo_id, revision=there.tags[step], files_metadata=True)
+        if _holds(api, repo_id, head, wanted, step):
+            return step, str(head.sha)
+        here, blobs = _blobs(head), _blobs(wanted)
+        changed = [name for name in blobs if here.get(name) != blobs[name]]
+        stale = [name for name in here if name not in blobs and is_published(name)]
+        try:
+            commit = api.create_commit(
+                repo_id,
+                [CommitOperationCopy(name, name, src_revision=wanted.sha) for name in changed]
+                + [CommitOperationDelete(name) for name in stale],
+                commit_message=f"{MAIN_TITLE}{step_tag(step)}: {why if step == chosen else NEWEST}",
+                parent_commit=head.sha,
+                num_threads=1,
+            ).oid
+        except HfHubHTTPError as error:
+            if error.response.status_code != _PARENT_MOVED:
+                raise
+        else:
+            return step, str(commit)
+    raise Unconfirmed(f"{repo_id}: others kept moving main")
+
+
+def _holds(api: HfApi, repo_id: str, head: ModelInfo, wanted: ModelInfo, step: int) -> bool:
+    """Whether `head` is the checkpoint `wanted`: the same model, under a record of the same step."""
+    here, there = _blobs(head), _blobs(wanted)
+    model = {name for name in {*here, *there} if is_published(name)}
+    if any(here.get(name) != there.get(name) for name in model):
+        return False
+    if here.get(RECORD_FILE) == there.get(RECORD_FILE):
+        return True
+    if RECORD_FILE not in here:
+        return False
+    try:  # scores that were added afterwards stay
+        path = api.hf_hub_download(repo_id, RECORD_FILE, revision=head.sha)
+        return Record.from_json(Path(path).read_bytes()).step == step
+    except StiltsError:
+        return False
 
 
 def full_name(api: HfApi, repo_id: str) -> str:
@@ -107,34 +236,6 @@ def _same(remote: RepoFile | RepoFolder | None, local: LocalFile) -> bool:
     if remote.lfs:
         return remote.lfs.sha256 == local.sha256
     return remote.blob_id == git_hash(local.path.read_bytes())
-
-
-def choose(api: HfApi, repo_id: str, revision: str, why: str) -> str:
-    """Make `main` hold what `revision` holds and return the commit; nothing is uploaded, the Hub copies.
-
-    Where `main` holds that already, no commit is made.
-    """
-    for _ in range(_CONFLICTS_IN_A_ROW):
-        head = api.model_info(repo_id, files_metadata=True)
-        chosen = api.model_info(repo_id, revision=revision, files_metadata=True)
-        here, wanted = _blobs(head), _blobs(chosen)
-        stale = [name for name in here if name not in wanted and is_published(name)]
-        changed = [name for name in wanted if here.get(name) != wanted[name]]
-        if not changed and not stale:
-            return str(head.sha)
-        try:
-            return api.create_commit(
-                repo_id,
-                [CommitOperationCopy(name, name, src_revision=chosen.sha) for name in changed]
-                + [CommitOperationDelete(name) for name in stale],
-                commit_message=f"main is {revision}: {why}",
-                parent_commit=head.sha,
-                num_threads=1,
-            ).oid
-        except HfHubHTTPError as error:
-            if error.response.status_code != _PARENT_MOVED:
-                raise
-    raise Unconfirmed(f"{repo_id}: others kept moving main")
 
 
 def _blobs(info: ModelInfo) -> dict[str, str | None]:
@@ -209,55 +310,96 @@ def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
     return files
 
 
-def _tagged(api: HfApi, folder: Path, parcel: Parcel) -> str | None:
+def _tagged(api: HfApi, folder: Path, parcel: Parcel, tags: Mapping[int, str]) -> str | None:
     """Return the commit under the parcel's tag, None if there is no such tag; Refused if it is another checkpoint."""
-    for tag in api.list_repo_refs(parcel.repo_id).tags:
-        if tag.name == parcel.tag:
-            if differences(api, parcel.repo_id, tag.target_commit, packed_files(folder, parcel)):
+    commit = tags.get(parcel.step)
+    if commit is None:
+        return None
+    if differences(api, parcel.repo_id, commit, packed_files(folder, parcel)):
+        raise Refused(
+            f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit {commit[:12]}), and a "
+            "published tag never moves. Choose another repo_id, or remove the old one: "
+            f"hf repos tag delete {parcel.repo_id} {parcel.tag}"
+        )
+    return commit
+
+
+def _refuse_another_run(folder: Path, parcel: Parcel, there: Published) -> None:
+    """Refuse a checkpoint whose repository holds those of another training, before a commit mixes the two."""
+    sent = {other.commit for _, other in read_parcels(folder.parent) if other.run == parcel.run and other.commit}
+    if taken := there.of_another_run(parcel.run, sent):
+        raise Refused(
+            f"{parcel.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
+            "training. Nothing of this one is committed there. Choose another repo_id, or remove all of the other's "
+            f"tags and retry in 15 minutes: hf repos tag delete {parcel.repo_id} {taken[0]}"
+        )
+
+
+def _made_before(api: HfApi, folder: Path, parcel: Parcel, there: Published, branch: str) -> str | None:
+    """Find a commit of this parcel whose answer never arrived; Refused if the Hub holds other bytes in it.
+
+    Another commit would not help then, and would be made at every try.
+    """
+    commits = [*there.commits]
+    if branch in there.branches:
+        commits += api.list_repo_commits(parcel.repo_id, revision=branch)
+    for commit in commits:
+        if f"{PENDING_LINE}{parcel.id[:8]}" in commit.message:
+            if wrong := differences(api, parcel.repo_id, commit.commit_id, packed_files(folder, parcel)):
                 raise Refused(
-                    f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit "
-                    f"{tag.target_commit[:12]}), and a published tag never moves. Choose another repo_id, or remove "
-                    f"the old one: hf repos tag delete {parcel.repo_id} {parcel.tag}"
+                    f"commit {commit.commit_id[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)} than "
+                    "were sent, and sending them again does not help. Publish under another repo_id"
                 )
-            return str(tag.target_commit)
-    return None
-
-
-def _made_before(api: HfApi, parcel: Parcel, files: dict[str, LocalFile]) -> str | None:
-    """Find a whole commit of this parcel whose answer never arrived."""
-    for commit in api.list_repo_commits(parcel.repo_id):
-        if parcel.id in commit.message and not differences(api, parcel.repo_id, commit.commit_id, files):
             return str(commit.commit_id)
     return None
 
 
-def _commit(api: HfApi, parcel: Parcel, files: dict[str, LocalFile], head: ModelInfo) -> str:
-    # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its own from the
-    # bytes that it sends, so that comparing the Hub's with ours compares two readings.
-    additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]
-    for _ in range(_CONFLICTS_IN_A_ROW):
-        stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in files]
-        try:
-            return api.create_commit(
-                parcel.repo_id,
-                additions + [CommitOperationDelete(name) for name in stale if is_published(name)],
-                commit_message=f"{parcel.tag}: {parcel.read_record().title}",
-                commit_description=f"Stilts-Parcel: {parcel.id}",
-                parent_commit=head.sha,
-                num_threads=1,
-            ).oid
-        except HfHubHTTPError as error:
-            if error.response.status_code != _PARENT_MOVED:
-                raise
-            if commit := _made_before(api, parcel, files):
-                return commit
-            head = api.model_info(parcel.repo_id)
-    raise Unconfirmed(f"others kept moving main of {parcel.repo_id}")
+def _check_bytes(folder: Path, parcel: Parcel) -> None:
+    """Before a commit at a later try, read the files again: a disk may have changed what was pinned at the first."""
+    if parcel.attempts <= 1:
+        return
+    for name, file in packed_files(folder, parcel).items():
+        if sha256(file.path) != file.sha256:
+            raise Refused(
+                f"{name} of {parcel.tag} is no longer what was saved: its sha256 is not {file.sha256[:12]}, as "
+                "recorded. Nothing is committed; train this checkpoint again"
+            )
+
+
+def _commit(
+    api: HfApi, parcel: Parcel, additions: list[CommitOperationAdd], main: ModelInfo, branch: str | None
+) -> str:
+    """Commit on top of `main`: there, or on `branch`, which is made for this checkpoint."""
+    head = main
+    if branch is not None:
+        api.create_branch(parcel.repo_id, branch=branch, revision=main.sha, exist_ok=True)
+        head = api.model_info(parcel.repo_id, revision=branch)
+    added = {addition.path_in_repo for addition in additions}
+    there = [file.rfilename for file in head.siblings or []]
+    run = f"\n{RUN_LINE}{parcel.run}" if parcel.run else ""
+    return api.create_commit(
+        parcel.repo_id,
+        additions + [CommitOperationDelete(name) for name in there if name not in added and is_published(name)],
+        commit_message=f"{parcel.tag}: {parcel.read_record().title}",
+        commit_description=f"{PENDING_LINE}{parcel.id}{run}",
+        revision=branch or "main",
+        parent_commit=head.sha,
+        num_threads=1,
+    ).oid
 
 
 def _tag(api: HfApi, folder: Path, parcel: Parcel, commit: str) -> None:
     try:
         api.create_tag(parcel.repo_id, tag=parcel.tag, revision=commit)
     except HfHubHTTPError as error:
-        if error.response.status_code != _EXISTS or _tagged(api, folder, parcel) is None:
+        if error.response.status_code != _EXISTS:
             raise
+        there = look(api, parcel.repo_id, api.model_info(parcel.repo_id))
+        if _tagged(api, folder, parcel, there.tags) is None:
+            raise
+
+
+def _drop_branch(api: HfApi, parcel: Parcel, branch: str) -> None:
+    """Remove the branch on which a checkpoint arrived, if there is one; its tag keeps the commit."""
+    if branch in {ref.name for ref in api.list_repo_refs(parcel.repo_id).branches}:
+        api.delete_branch(parcel.repo_id, branch=branch)

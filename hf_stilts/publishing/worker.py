@@ -1,9 +1,9 @@
-"""The courier: a small process beside the training that delivers what lies in the outbox, however often it must try.
+"""The upload worker: a small process beside the training that sends what lies in the outbox, however often it must try.
 
 A process of its own and not a thread: its uploads take nothing from the training's interpreter, it runs at low
 priority, its connections have time limits (those of the training's own Hub client have none), and it goes on when the
-training is killed. It is told of new parcels by lines on its standard input; the last line, or its end, says that there
-will be no more.
+training is killed. It is told of new checkpoints by lines on its standard input; the last line, or its end, says that
+there will be no more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -27,25 +28,39 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
-    RevisionNotFoundError,
+    RepositoryNotFoundError,
 )
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import write_json
-from hf_stilts.hub.naming import step_tag
+from hf_stilts.files import sync_folder, write_json
 from hf_stilts.hub.record import at_step
-from hf_stilts.publishing.outbox import END, RUN_FILE, Choice, Pace, Run, read_choices, read_run
+from hf_stilts.publishing.outbox import (
+    END,
+    RUN_FILE,
+    Choice,
+    MainState,
+    Pace,
+    Run,
+    read_choices,
+    read_mains,
+    read_run,
+    same_repository,
+    write_main,
+)
 from hf_stilts.publishing.pending import (
     STATE_FILE,
+    UNREADABLE,
     Parcel,
     forget_files,
     new_parcel,
     pack,
     read_parcels,
+    rebuild_broken,
     update,
 )
+from hf_stilts.publishing.published import NEWEST
 from hf_stilts.publishing.resume import deliver_resume
-from hf_stilts.publishing.upload import Refused, choose, deliver, full_name, prepare
+from hf_stilts.publishing.upload import Refused, deliver, full_name, prepare, sent_before, settle
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +109,13 @@ class Courier:
     def __init__(self, outbox: Path, api: HfApi, pace: Pace, bell: Bell) -> None:
         self.outbox, self.api, self.pace, self.bell = outbox, api, pace, bell
         self.failures = 0
+        # Repositories of which it is not known that `main` is what it must be.
+        self.unsettled: set[str] = set()
+        self._names: dict[str, str] = {}  # as they were given -> with their namespace
+        # All by the monotonic clock: the other one may be set, back or forth, at any time.
         self.resume_at = 0.0  # our own back-off, dropped when the training ends
         self.told_until = 0.0  # the Hub said when to come back: kept to
-        self.progress_at = time.time()
+        self.progress_at = time.monotonic()
 
     def run(self) -> None:
         """Deliver until the bell is closed and nothing is left to do, or patience is at its end."""
@@ -111,7 +130,7 @@ class Courier:
                     return None
 
     def _undone(self) -> list[Choice]:
-        """Wishes for `main` that are neither carried out nor refused."""
+        """Choices for `main` that are neither carried out nor refused."""
         return [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
 
     def _deliver_all(self) -> None:
@@ -120,75 +139,115 @@ class Courier:
         while True:
             closed = self.bell.closed  # read before the outbox: a parcel put down before the closing is seen
             if closed and not last_pass:
-                last_pass, self.resume_at, self.progress_at = True, 0.0, time.time()
+                last_pass, self.resume_at, self.progress_at = True, 0.0, time.monotonic()
                 self._start_afresh()
             _drop_outdated(self.outbox)
             waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
-            choices = self._undone()
-            if not waiting and not choices:
+            self.unsettled |= {choice.repo_id for choice in self._undone()}
+            if not waiting and not self.unsettled:
                 if closed:
                     return
                 self.bell.wait(_LOOK_EVERY)
                 continue
             seconds = self._must_wait(waiting)
-            if closed and time.time() + seconds > self.progress_at + self.pace.patience:
+            if closed and time.monotonic() + seconds > self.progress_at + self.pace.patience:
                 return
             if seconds > 0:
                 self.bell.wait(seconds)
-            elif waiting:
-                self._try(*min(waiting, key=lambda pair: (pair[1].attempts, pair[1].packed_at)))
+            elif self.unsettled and (not waiting or not self.failures):
+                self._settle(min(self.unsettled))
             else:
-                self._choose(choices[0])
+                self._try(*min(waiting, key=lambda pair: (pair[1].attempts, pair[1].packed_at)))
 
     def _start_afresh(self) -> None:
-        """Give what failed another chance, and take up checkpoints that a killed process did not get to pack."""
+        """Give what failed another chance, mend what a power cut left, and pack what a killed process did not."""
         for leftover in self.outbox.glob(".packing-*"):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
                 shutil.rmtree(leftover, ignore_errors=True)
+        run = read_run(self.outbox)
+        if run is not None:
+            rebuild_broken(self.outbox, run.repo_id, run.private, run.record, run.id)
         for folder, parcel in read_parcels(self.outbox):
             if parcel.state == "failed":
-                update(folder, parcel, state="waiting")
+                self._write(update, folder, parcel, state="waiting")
             elif parcel.state == "sent":
                 forget_files(folder)
+                if parcel.branch == "main":
+                    self.unsettled.add(parcel.repo_id)
         for choice in read_choices(self.outbox):
             if choice.reason:
-                write_json(choice.path, replace(choice, reason=None).to_dict())
-        run = read_run(self.outbox)
+                self._write(_write_choice, replace(choice, reason=None))
         if run is not None:
             # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
             begun = (self.outbox / RUN_FILE).stat().st_mtime
-            _adopt(self.outbox, run, before=time.time() if self.bell.closed else begun)
+            _adopt(self.outbox, run, begun, before=time.time() if self.bell.closed else begun)
+
+    def _write(self, function: Callable[..., Any], *arguments: Any, **changes: Any) -> None:
+        """Write something that can be written later as well: a full disk stops nothing."""
+        try:
+            function(*arguments, **changes)
+        except OSError as error:
+            logger.warning("%s: %s", self.outbox, error)
 
     def _must_wait(self, waiting: list[tuple[Path, Parcel]]) -> float:
         """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
+        seconds = max(self.resume_at, self.told_until) - time.monotonic()
+        limit = self._limit(waiting)
+        if limit > max(seconds, 0):
+            goes_on = time.strftime("%H:%M", time.localtime(time.time() + limit))
+            reason = (
+                f"the Hub takes {COMMITS_PER_HOUR} commits an hour to one repository, and they are made; "
+                f"it goes on at {goes_on}"
+            )
+            for folder, parcel in waiting:
+                if parcel.reason != reason:
+                    self._write(update, folder, parcel, reason=reason)
+        return max(0.0, seconds, limit)
+
+    def _limit(self, waiting: list[tuple[Path, Parcel]]) -> float:
+        """Seconds until every repository that something waits for takes another commit."""
         now = time.time()
-        until = max(self.resume_at, self.told_until)
-        if waiting:
-            busiest: dict[str, list[float]] = {}
-            for _, parcel in read_parcels(self.outbox):
-                if parcel.sent_at and parcel.sent_at > now - 3600:
-                    busiest.setdefault(parcel.repo_id, []).append(parcel.sent_at)
-            full = [sorted(times)[-COMMITS_PER_HOUR] for times in busiest.values() if len(times) >= COMMITS_PER_HOUR]
-            until = max([until, *(oldest + 3600 for oldest in full)])
-        return max(0.0, until - now)
+        wanted = {parcel.repo_id for _, parcel in waiting}
+        busiest: dict[str, list[float]] = {}
+        for _, parcel in read_parcels(self.outbox):
+            # A time in the future says that the clock was set back: how long ago it was is not known then.
+            if parcel.sent_at and now - 3600 < parcel.sent_at <= now:
+                busiest.setdefault(parcel.repo_id, []).append(parcel.sent_at)
+        seconds = 0.0
+        for repo_id, times in busiest.items():
+            if len(times) >= COMMITS_PER_HOUR and any(same_repository(repo_id, each) for each in wanted):
+                seconds = max(seconds, sorted(times)[-COMMITS_PER_HOUR] + 3600 - now)
+        return seconds
 
     def _try(self, folder: Path, parcel: Parcel) -> None:
         try:
+            if not parcel.files and (commit := sent_before(self.api, parcel)):
+                update(folder, parcel, state="sent", reason=None, commit=commit)
+                self.unsettled.add(parcel.repo_id)
+                return
             parcel = prepare(folder, parcel, self.api)
-            deliver_it = deliver if parcel.branch == "main" else deliver_resume
-            commit = deliver_it(folder, parcel, self.api)
-            update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
+            sync_folder(self.outbox)
+            if parcel.branch == "main":
+                self._send(folder, parcel)
+            else:
+                commit = deliver_resume(folder, parcel, self.api)
+                update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
             forget_files(folder)
-            if parcel.branch == "main":  # which it is now: what was chosen before must be chosen again
-                for choice in read_choices(self.outbox):
-                    if choice.commit is not None and _is_of(parcel, choice):
-                        write_json(choice.path, replace(choice, commit=None).to_dict())
         except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
             logger.info("%s: %s", parcel.tag, error, exc_info=error)
             reason, final = self._judge(error)
             self._note(folder, "failed" if final else "waiting", reason)
         else:
             self._succeeded()
+
+    def _send(self, folder: Path, parcel: Parcel) -> None:
+        choice = self._choice_of(parcel.repo_id)
+        delivered = deliver(folder, parcel, self.api, choice.step if choice else None)
+        self.unsettled.add(parcel.repo_id)  # until it is written below what main is
+        update(folder, parcel, state="sent", reason=None, commit=delivered.commit, sent_at=time.time())
+        if delivered.on_main:
+            self._note_main(parcel.repo_id, parcel.step, delivered.commit)
+            self.unsettled.discard(parcel.repo_id)
 
     def _note(self, folder: Path, state: str, reason: str) -> None:
         try:
@@ -199,39 +258,66 @@ class Courier:
             logger.warning("%s: %s", folder.name, error)
             self._back_off()
 
-    def _choose(self, choice: Choice) -> None:
-        unsent = [
-            parcel
-            for _, parcel in read_parcels(self.outbox)
-            if _is_of(parcel, choice) and parcel.step == choice.step and parcel.state != "sent"
-        ]
+    def _settle(self, name: str) -> None:
+        """See that `main` of a repository is what it must be."""
         try:
-            if unsent:
-                raise Refused(f"step-{choice.step} did not reach the Hub, so main stays at the last one that did")
-            commit = choose(self.api, full_name(self.api, choice.repo_id), step_tag(choice.step), choice.why)
-            write_json(choice.path, replace(choice, commit=commit).to_dict())
+            repo_id = self._full_name(name)
+            choice = self._choice_of(repo_id)
+            main = settle(self.api, repo_id, choice.step if choice else None, choice.why if choice else NEWEST)
+            if main is not None:
+                self._note_main(repo_id, *main)
+            elif choice:
+                write_json(choice.path, replace(choice, reason=f"{repo_id} has no checkpoint").to_dict(), durable=True)
         except Exception as error:
-            logger.info("choosing step-%s: %s", choice.step, error, exc_info=error)
+            logger.info("main of %s: %s", name, error, exc_info=error)
             reason, final = self._judge(error)
-            if final:
-                write_json(choice.path, replace(choice, reason=reason).to_dict())
+            if isinstance(error, RepositoryNotFoundError):
+                reason, final = f"{name} is not on the Hub", True
+            if not final:
+                return
+            for choice in read_choices(self.outbox):
+                if same_repository(name, choice.repo_id) and choice.commit is None:
+                    self._write(_write_choice, replace(choice, reason=reason))
+            self.unsettled.discard(name)
         else:
+            self.unsettled -= {name, repo_id}
             self._succeeded()
 
+    def _full_name(self, repo_id: str) -> str:
+        if repo_id not in self._names:
+            self._names[repo_id] = full_name(self.api, repo_id)
+        return self._names[repo_id]
+
+    def _choice_of(self, repo_id: str) -> Choice | None:
+        """What was chosen for `main` of a repository, given by its full name."""
+        choices = [each for each in read_choices(self.outbox) if self._full_name(each.repo_id) == repo_id]
+        return choices[-1] if choices else None
+
+    def _note_main(self, repo_id: str, step: int, commit: str) -> None:
+        """Write down what `main` is now, and whether that is what was chosen."""
+        choice = self._choice_of(repo_id)
+        fulfilled = choice is not None and choice.step == step
+        main = MainState(repo_id, step, choice.why if choice and fulfilled else NEWEST, commit)
+        if main not in read_mains(self.outbox):
+            write_main(self.outbox, main)
+        if choice is not None:
+            reason = None if fulfilled else f"step-{choice.step}, chosen as {choice.why}, is not on the Hub"
+            noted = replace(choice, commit=commit if fulfilled else None, reason=reason)
+            if noted != choice:
+                _write_choice(noted)
+
     def _succeeded(self) -> None:
-        self.failures, self.resume_at, self.progress_at = 0, 0.0, time.time()
+        self.failures, self.resume_at, self.progress_at = 0, 0.0, time.monotonic()
 
     def _back_off(self) -> None:
         self.failures += 1
         seconds = min(self.pace.longest_wait, self.pace.first_wait * 2 ** min(self.failures - 1, 20))
-        self.resume_at = time.time() + seconds * random.uniform(0.75, 1.25)
+        self.resume_at = time.monotonic() + seconds * random.uniform(0.75, 1.25)
 
     def _judge(self, error: Exception) -> tuple[str, bool]:
         """Put an error into words, say whether it is final, and set when to try again."""
         if isinstance(error, Refused | StiltsError):
             return str(error), True
-        if isinstance(error, RevisionNotFoundError):
-            return "the Hub has no such tag, so main stays at the last checkpoint that was sent", True
         if isinstance(error, OfflineModeIsEnabled):
             return "HF_HUB_OFFLINE is set, so nothing is sent; unset it", True
         if isinstance(error, LocalTokenNotFoundError):
@@ -242,37 +328,40 @@ class Courier:
         self._back_off()
         told = _retry_after(response)
         if told is not None:
-            self.told_until = time.time() + told
+            self.told_until = time.monotonic() + told
             return f"the Hub asked to come back in {told:.0f} s ({response.status_code})", False
         if response is not None:
             return f"the Hub answered {response.status_code}: {_first_line(error)}", False
         return f"{type(error).__name__}: {_first_line(error)}", False
 
 
-def _is_of(parcel: Parcel, choice: Choice) -> bool:
-    """Whether a choice is about this parcel's repository; a parcel that was tried has its full name."""
-    return parcel.branch == "main" and f"/{parcel.repo_id}".endswith(f"/{choice.repo_id}")
+def _write_choice(choice: Choice) -> None:
+    write_json(choice.path, choice.to_dict(), durable=True)
 
 
-def _adopt(outbox: Path, run: Run, before: float) -> None:
-    """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that."""
+def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
+    """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that.
+
+    Those saved before `begun`, when this training wrote its `run.json`, are an earlier one's, of unknown id.
+    """
     parcels = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch == "main"]
     known = {parcel.step for _, parcel in parcels if parcel.files}
     for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
-        if not run.since <= state_file.stat().st_mtime < before:
-            continue
         try:
-            state = json.loads(state_file.read_text())
+            saved = state_file.stat().st_mtime
+            if not run.since <= saved < before:
+                continue
+            state = json.loads(state_file.read_text(encoding="utf-8"))
             if state["global_step"] in known:
                 continue
             record = at_step(run.record, state["global_step"], state.get("epoch"), state.get("log_history", []))
-            pack(state_file.parent, outbox, new_parcel(record, run.repo_id, run.private))
-        except (OSError, ValueError, KeyError) as error:
+            run_id = run.id if saved >= begun else None
+            pack(state_file.parent, outbox, new_parcel(record, run.repo_id, run.private, run=run_id))
+            for folder, parcel in parcels:
+                if parcel.step == record.step and not parcel.files:
+                    shutil.rmtree(folder)
+        except UNREADABLE as error:
             logger.warning("%s could not be packed: %s", state_file.parent.name, error)
-            continue
-        for folder, parcel in parcels:
-            if parcel.step == record.step and not parcel.files:
-                shutil.rmtree(folder)
 
 
 def _drop_outdated(outbox: Path) -> None:
@@ -308,9 +397,14 @@ def _retry_after(response: Any) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        until = parsedate_to_datetime(value).timestamp()
     except ValueError:
         return 60.0
+    try:  # by the Hub's own clock where it tells it: ours may be wrong
+        now = parsedate_to_datetime(response.headers.get("Date")).timestamp()
+    except (ValueError, TypeError):
+        now = time.time()
+    return max(0.0, until - now)
 
 
 def _first_line(error: BaseException) -> str:

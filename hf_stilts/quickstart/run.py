@@ -77,8 +77,8 @@ def run(folder: Path, seed: int = 42, *, overwrite: bool = False) -> None:
 
 def train(folder: Path, seed: int) -> None:
     """Phases one and two: a small masked LM in all languages, and two intermediate models from it, all published."""
-    from hf_stilts.quickstart import corpus
     from hf_stilts.publishing.callback import PublishCheckpoints
+    from hf_stilts.quickstart import corpus
     from hf_stilts.training.trainer import IntermediateTrainer
 
     tasks = corpus.tasks()
@@ -109,9 +109,9 @@ def pretrain(folder: Path, seed: int) -> None:
     from huggingface_hub import HfApi
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, set_seed
 
-    from hf_stilts.quickstart import corpus
     from hf_stilts.data.load import load
     from hf_stilts.kinds import fill_mask
+    from hf_stilts.quickstart import corpus
     from hf_stilts.training.trainer import IntermediateTrainer
 
     data = folder / "data"
@@ -173,8 +173,8 @@ def evaluate_encoder(folder: Path, seed: int, label: str, name: str) -> pd.DataF
     from transformers import AutoModel
 
     from hf_stilts import TargetTrainer, load_intermediate, zero_shot
-    from hf_stilts.quickstart import corpus
     from hf_stilts.hub.checkpoints import resolve
+    from hf_stilts.quickstart import corpus
 
     tasks, data = corpus.tasks(), str(folder / "data")
     whose: dict[str, Any] = {"base": BASE, "namespace": NAMESPACE, "seed": seed}
@@ -213,8 +213,8 @@ def layer_accuracies(encoder: Any, tokenizer: Any, data: str) -> list[float]:
     import numpy as np
 
     from hf_stilts import encode, match_translations
-    from hf_stilts.quickstart import corpus
     from hf_stilts.data.load import load
+    from hf_stilts.quickstart import corpus
 
     task = corpus.tasks()["world_bitext"]
     right = []

@@ -37,7 +37,9 @@ EVALUATE = {"eval_strategy": "steps", "eval_steps": 2}
 
 def test_every_checkpoint_of_a_stock_trainer_arrives(tmp_path, api, client):
     _, report = stock_run.run(tmp_path / "out")
-    assert report.ok and str(report) == "3 of 3 checkpoints are on the Hub."
+    assert report.ok and str(report) == (
+        "3 of 3 checkpoints are on the Hub.\nmain of me/tiny is step-6: the newest checkpoint."
+    )
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"] and len(commits(api)) == 3
     assert api.model_info("me/tiny").private
     for step in (2, 4, 6):
@@ -58,7 +60,7 @@ def test_rotation_and_weights_only_lose_nothing_and_main_is_the_best(tmp_path, a
     trainer, report = stock_run.run(tmp_path / "out", args=arguments)
     assert report.ok and trainer.state.best_global_step == 2
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
-    assert commits(api)[-1].startswith("main is step-2: best eval_loss")
+    assert "main of me/tiny is step-2: best eval_loss" in str(report)
     for name in ("model.safetensors", "stilts.json", "README.md"):
         assert read(api, name, "main", tmp_path / "cache") == read(api, name, "step-2", tmp_path / "cache")
 
@@ -157,15 +159,14 @@ def test_a_hub_that_is_down_neither_stops_nor_loses_the_training(tmp_path, monke
         assert len(tags(HfApi(endpoint=hub.url, token="local"))) == 3
 
 
-def test_a_second_run_of_the_same_name_never_moves_a_tag(tmp_path, api):
+def test_a_second_run_of_the_same_name_moves_neither_a_tag_nor_main(tmp_path, api):
     stock_run.run(tmp_path / "one", steps=2)
-    before = tags(api)
+    before, history = tags(api), commits(api)
     _, report = stock_run.run(tmp_path / "two", steps=4, seed=1)
-    assert [parcel.tag for parcel in report.failed] == ["step-2", "step-4"], (
-        "its checkpoints do not mix with the first's"
-    )
+    assert [parcel.tag for parcel in report.failed] == ["step-2", "step-4"] and not report.sent
     assert "already another checkpoint" in report.failed[0].reason
-    assert tags(api)["step-2"] == before["step-2"]
+    assert "another training (step-2)" in report.failed[1].reason
+    assert tags(api) == before and commits(api) == history
 
 
 @pytest.mark.slow
@@ -190,7 +191,9 @@ def test_after_a_resume_main_is_the_best_of_the_whole_run(tmp_path, api, client)
     assert subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == -signal.SIGKILL
     trainer, report = stock_run.run(tmp_path / "out", resume_from=str(tmp_path / "out/checkpoint-4"), **job)
     assert trainer.state.best_global_step == 2 and report.ok
-    assert commits(api)[-1].startswith("main is step-2: best loss")
+    assert "main of me/tiny is step-2: best loss" in str(report)
+    main, best = (read(api, "stilts.json", revision, tmp_path / "cache") for revision in ("main", "step-2"))
+    assert main == best
 
 
 def test_numbers_that_json_does_not_have_stop_no_training(tmp_path, api):
@@ -200,13 +203,20 @@ def test_numbers_that_json_does_not_have_stop_no_training(tmp_path, api):
     assert record["recipe"]["max_grad_norm"] == "inf" and record["recipe"]["layer"] == 8
 
 
-def test_a_full_disk_at_the_end_does_not_cost_the_training_its_end(tmp_path, api, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_at_the_end_costs_the_choice_alone(tmp_path, api, monkeypatch, caplog):
+    real = outbox.write_json
 
-    monkeypatch.setattr(outbox.Outbox, "choose", full)
-    trainer, report = stock_run.run(tmp_path / "out")
-    assert trainer.state.global_step == 6 and report is None
+    def full(path, *arguments, **options):
+        if path.name.startswith("choice-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(outbox, "write_json", full)
+    best = {"metric_for_best_model": "loss", "greater_is_better": True, **EVALUATE}  # it falls: step 2 is the best
+    trainer, report = stock_run.run(tmp_path / "out", args=best)
+    assert trainer.state.global_step == 6 and trainer.state.best_global_step == 2
+    assert report.ok and "main of me/tiny is step-6: the newest checkpoint" in str(report)
+    assert "main will be the newest checkpoint and not step-2" in caplog.text
 
 
 def test_a_bare_name_goes_to_the_namespace(tmp_path, api):

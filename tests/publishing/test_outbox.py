@@ -32,7 +32,11 @@ def test_every_checkpoint_is_one_commit_and_one_tag(tmp_path, api):
     for step in (2, 4, 6):
         put(tmp_path, step)
     status = deliver_all(tmp_path, api)
-    assert status.ok and status.command is None and str(status) == "3 of 3 checkpoints are on the Hub."
+    assert (
+        status.ok
+        and status.command is None
+        and str(status) == ("3 of 3 checkpoints are on the Hub.\nmain of me/tiny is step-6: the newest checkpoint.")
+    )
     assert commits(api) == [f"step-{step}: intermediate training" for step in (2, 4, 6)]
     assert api.model_info("me/tiny").private
     for step in (2, 4, 6):

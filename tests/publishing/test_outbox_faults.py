@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,13 +18,13 @@ from huggingface_hub import HfApi
 from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
 from places import ROOT
 
-from hf_stilts.files import sha256
+from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing import outbox
 from hf_stilts.publishing import upload as delivery
 from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_courier
-from hf_stilts.publishing.pending import read_parcels
-from hf_stilts.publishing.worker import Bell, Courier, _retry_after
+from hf_stilts.publishing.pending import new_parcel, read_parcels
+from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Bell, Courier, _retry_after
 
 COMMIT = "POST .*/commit/main"
 TAG = "POST .*/tag/"
@@ -152,6 +153,132 @@ def test_a_mismatch_in_any_file_is_a_difference(tmp_path, api):
         (tmp_path / name).write_bytes(b"other bytes")
         files = {name: delivery.LocalFile(tmp_path / name, sha256(tmp_path / name))}
         assert delivery.differences(api, "me/tiny", "step-2", files) == [name]
+
+
+def test_bytes_that_stay_wrong_on_the_hub_are_not_committed_again(tmp_path, api, monkeypatch):
+    put(tmp_path, 2)
+    monkeypatch.setattr(delivery, "differences", lambda *a: ["model.safetensors"])
+    status = deliver_all(tmp_path, api)
+    assert "holds other bytes in model.safetensors" in status.failed[0].reason
+    for _ in range(2):
+        assert not deliver_all(tmp_path, api).ok
+    assert len(on_main(api)) == 1 and not tags(api)
+    monkeypatch.undo()  # it was the check that went wrong
+    assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
+
+
+def on_main(api):
+    return [commit for commit in api.list_repo_commits("me/tiny") if commit.title.startswith("step-")]
+
+
+def test_bytes_that_changed_on_our_disk_between_two_tries_are_never_committed(tmp_path, api, faults):
+    parcel = put(tmp_path, 2)
+    faults.add(Fault(COMMIT, status=500))
+    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
+    courier._try(*next(read_parcels(tmp_path / "outbox")))
+    file = tmp_path / "outbox" / parcel.folder_name / "files/model.safetensors"
+    about = file.stat()
+    with file.open("r+b") as stream:
+        stream.write(b"W")
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))  # nothing but the bytes tells it
+    for _ in range(2):
+        status = deliver_all(tmp_path, api)
+        assert "model.safetensors of step-2 is no longer what was saved" in status.failed[0].reason
+    assert not on_main(api)
+
+
+class ImpatientBell(Bell):
+    """Nobody waits for hours in a test."""
+
+    def wait(self, seconds):
+        assert seconds < 60, f"it would wait {seconds:.0f} s"
+        super().wait(seconds)
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_clock_that_is_set_neither_stops_it_nor_makes_it_give_up(jump, tmp_path, api, faults, monkeypatch):
+    for step in (2, 4):
+        put(tmp_path, step)
+    faults.add(Fault(COMMIT, times=2, status=503))
+    real, moved = time.time, []
+
+    def now():
+        return real() + sum(moved)
+
+    bell = ImpatientBell()
+    bell.close()
+    courier = Courier(tmp_path / "outbox", api, FAST, bell)
+    succeeded, back_off = courier._succeeded, courier._back_off
+    monkeypatch.setattr(courier, "_back_off", lambda: (back_off(), moved.append(jump)))
+    monkeypatch.setattr(courier, "_succeeded", lambda: (succeeded(), moved.append(jump)))
+    monkeypatch.setattr(time, "time", now)
+    courier.run()
+    monkeypatch.undo()
+    assert outbox_status(tmp_path).ok and len(moved) >= 4
+    assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_a_date_to_come_back_is_read_by_the_clock_of_the_hub():
+    class Answer:
+        status_code = 503
+        headers = {"Retry-After": "Fri, 01 Jan 2100 00:00:30 GMT", "Date": "Fri, 01 Jan 2100 00:00:00 GMT"}
+
+    assert _retry_after(Answer) == 30
+
+
+def test_the_hourly_limit_is_said_with_the_time_at_which_it_goes_on(tmp_path, api):
+    sent_at = time.time() - 600
+    for step in range(2 * COMMITS_PER_HOUR, 0, -2):
+        other = tmp_path / f"outbox/step-{step}-sent"
+        other.mkdir(parents=True)
+        about = replace(new_parcel(Record(step=step), "me/tiny", True), state="sent", sent_at=sent_at, commit="a" * 40)
+        write_json(other / "parcel.json", asdict(about))
+    for step in (1000, 1002, 1004, 1006):
+        put(tmp_path, step)
+    status = deliver_all(tmp_path, api)
+    assert len(status.waiting) == 4 and not api.repo_exists("me/tiny")
+    goes_on = time.strftime("%H:%M", time.localtime(sent_at + 3600))
+    assert f"step-1000 to step-1006 (4 checkpoints) waiting: the Hub takes {COMMITS_PER_HOUR} commits" in str(status)
+    assert f"it goes on at {goes_on}" in str(status) and status.command in str(status)
+
+
+def test_the_limit_of_one_repository_does_not_hold_up_another(tmp_path, api):
+    (tmp_path / "outbox").mkdir()
+    for step in range(COMMITS_PER_HOUR):
+        other = tmp_path / f"outbox/step-{step}-sent"
+        other.mkdir()
+        about = replace(new_parcel(Record(step=step), "me/full", True), state="sent", sent_at=time.time(), commit="a")
+        write_json(other / "parcel.json", asdict(about))
+    put(tmp_path, 2)
+    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
+    assert courier._must_wait([pair for pair in read_parcels(tmp_path / "outbox") if pair[1].state == "waiting"]) == 0
+
+
+def test_a_disk_that_is_full_at_the_start_stops_no_training(tmp_path, here, api, monkeypatch, caplog):
+    full = [True]
+    real = outbox.write_json
+
+    def write(path, *arguments, **options):
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(outbox, "write_json", write)
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    assert "No space left" in caplog.text and "the training goes on" in caplog.text
+    full.clear()
+    outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+    assert outbox_.close().ok and list(tags(api)) == ["step-2"]
+
+
+def test_a_folder_in_which_nothing_can_be_made_stops_no_training(tmp_path, here, caplog):
+    (tmp_path / "outbox").write_text("a file where the folder should be")
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+    outbox_.choose(2, "best")
+    with pytest.raises(FileNotFoundError):  # which the callback says in a line
+        outbox_.close()
+    assert "the training goes on" in caplog.text
 
 
 def test_others_committing_to_main_meanwhile_cost_nothing(tmp_path, hub, api):

@@ -51,8 +51,15 @@ def deliver_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus
 
 
 def commits(api: HfApi, repo_id: str = "me/tiny") -> list[str]:
-    """Titles of the commits that published something, oldest first."""
-    return [c.title for c in reversed(api.list_repo_commits(repo_id)) if c.title.startswith(("step-", "main "))]
+    """Titles of the commits that published something, on `main` or under a tag alone, oldest first."""
+    found = {}
+    for revision in ("main", *tags(api, repo_id)):
+        for commit in api.list_repo_commits(repo_id, revision=revision):
+            if commit.title.startswith(("step-", "main ")):
+                found[commit.commit_id] = (commit.created_at, commit.title)
+    on_main = [commit.commit_id for commit in reversed(api.list_repo_commits(repo_id))]
+    aside = sorted((when, title) for sha, (when, title) in found.items() if sha not in on_main)
+    return [title for _, title in aside] + [found[sha][1] for sha in on_main if sha in found]
 
 
 def tags(api: HfApi, repo_id: str = "me/tiny") -> dict[str, str]:

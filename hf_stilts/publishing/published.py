@@ -1,0 +1,96 @@
+"""What a repository holds already, and what follows from it: which checkpoint `main` must be, and whose they are.
+
+Everything here is decided from what the Hub shows (tags, history of `main`) and never from the order of uploads.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from huggingface_hub.hf_api import GitCommitInfo, ModelInfo
+
+from hf_stilts.hub.naming import step_of, step_tag
+
+# Lines of a commit's description: which pending checkpoint it is, and of which training. The first is as it always was.
+PENDING_LINE, RUN_LINE = "Stilts-Parcel: ", "Stilts-Run: "
+MAIN_TITLE = "main is "
+NEWEST = "the newest checkpoint"
+# Between a commit and its tag lie seconds. After this, whoever made it is dead, or the tag was removed on purpose.
+_TAGGED_WITHIN = datetime.timedelta(minutes=15)
+
+
+def main_step(published: Iterable[int], chosen: int | None, in_flight: int | None = None) -> int | None:
+    """Return the step that `main` must be: the chosen one where it is published, else the newest; None without any.
+
+    Args:
+        published: steps that have a tag.
+        chosen: step that a training chose as its best.
+        in_flight: step that is on `main` and is about to be tagged.
+
+    >>> main_step([4, 20, 8], chosen=None), main_step([4, 20, 8], chosen=8), main_step([4, 20], chosen=8)
+    (20, 8, 20)
+    """
+    steps = {*published}
+    if chosen in steps:
+        return chosen
+    if in_flight is not None:
+        steps.add(in_flight)
+    return max(steps, default=None)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A repository as it was when `main` was at `head`.
+
+    Args:
+        head: the repository at the head of `main`.
+        commits: history of `main`, newest first.
+        tags: step -> the commit under its tag.
+        branches: names of the branches.
+    """
+
+    head: ModelInfo
+    commits: list[GitCommitInfo]
+    tags: Mapping[int, str]
+    branches: frozenset[str] = frozenset()
+
+    @property
+    def in_flight(self) -> int | None:
+        """Step of the checkpoint that was just committed to `main` and has no tag yet; None where there is none."""
+        commit = self._untagged
+        return step_of(commit.title.partition(":")[0]) if commit else None
+
+    @property
+    def _untagged(self) -> GitCommitInfo | None:
+        for commit in self.commits:
+            if commit.title.startswith(MAIN_TITLE):
+                return None
+            if PENDING_LINE in commit.message:
+                age = datetime.datetime.now(datetime.timezone.utc) - commit.created_at
+                tagged = commit.commit_id in self.tags.values()
+                return commit if not tagged and age < _TAGGED_WITHIN else None
+        return None
+
+    def of_another_run(self, run: str | None, sent: Iterable[str]) -> list[str]:
+        """Tags of the checkpoints on `main` that are another training's, oldest first.
+
+        Args:
+            run: id of the asking training; None where that is not known: then nobody else's is known either.
+            sent: commits that this training counts as its own. One of another id among them is the same training,
+                repeated to the same bytes.
+        """
+        if run is None:
+            return []
+        own = {*sent}
+        steps = {commit: step for step, commit in self.tags.items()}
+        if untagged := self._untagged:
+            steps[untagged.commit_id] = self.in_flight or 0
+        found: dict[str, list[str]] = {}
+        for commit in reversed(self.commits):
+            _, line, rest = commit.message.partition(RUN_LINE)
+            if line and commit.commit_id in steps:
+                found.setdefault(rest.strip().partition("\n")[0], []).append(commit.commit_id)
+        others = [commits for other, commits in found.items() if other != run and not own & {*commits}]
+        return [step_tag(steps[commit]) for commits in others for commit in commits]
