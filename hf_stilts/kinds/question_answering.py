@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,7 @@ from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
+from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
 from hf_stilts.kinds.spans import Search, search
 from hf_stilts.metrics.multilingual_qa.answers import (
     Normalisation,
@@ -109,8 +111,9 @@ class QuestionAnswering:
         """One feature per window of a context, at least one per row.
 
         `start_positions` and `end_positions` are the tokens of the first gold answer, or twice the null position where
-        the window does not hold all of it. In evaluation there are also `starts` and `ends`, the characters of the
-        context that each token covers (-1 for all other tokens), and `null`, the null position.
+        the window does not hold all of it. In evaluation there are also `starts` and `ends`, the whole letters
+        (grapheme clusters) of the context that each token stands for, those too that the tokenizer's offsets skip (-1
+        for all other tokens), and `null`, the null position.
 
         Raises:
             StiltsError: a window without room, or a gold answer that does not stand in its context where it says.
@@ -126,14 +129,11 @@ class QuestionAnswering:
             )
             made: Batch = {**encoded, "row": [numbers[sample] for sample in samples]}
             made |= {name: [] for name in ("start_positions", "end_positions", "starts", "ends", "null")}
-            for place, sample in enumerate(samples):
-                sequence = sequences[place]
-                starts, ends = _context_offsets(offsets[place], sequence)
-                null = _null_position(encoded["input_ids"][place], sequence, tokenizer)
-                begins = place == 0 or samples[place - 1] != sample
-                closes = place == len(samples) - 1 or samples[place + 1] != sample
-                first, last = _gold_tokens(golds[sample], starts, ends, begins, closes) or (null, null)
-                for name, value in zip(list(made)[-5:], (first, last, starts, ends, null), strict=True):
+            for place, covered, gold in _covered(batch["context"], golds, (samples, offsets, sequences)):
+                null = _null_position(encoded["input_ids"][place], sequences[place], tokenizer)
+                first, last = _gold_tokens(gold, covered) or (null, null)
+                values = (first, last, covered.whole_starts, covered.whole_ends, null)
+                for name, value in zip(list(made)[-5:], values, strict=True):
                     made[name].append(value)
             return {name: values for name, values in made.items() if not (train and name in ("starts", "ends", "null"))}
 
@@ -338,13 +338,30 @@ def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_que
     return [question[:last] for question, last in zip(questions, lasts, strict=True)]
 
 
-def _context_offsets(
-    offsets: list[tuple[int, int]], sequence: list[int | None]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First and last character (exclusive) of each token of the context; -1 for tokens that cover none of it."""
-    starts, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
-    outside = (np.array([-1 if part is None else part for part in sequence]) != 1) | (starts >= ends)
-    return np.where(outside, -1, starts), np.where(outside, -1, ends)
+def _covered(
+    contexts: list[str],
+    golds: list[tuple[int, int] | None],
+    cut: tuple[list[int], list[list[tuple[int, int]]], list[list[int | None]]],
+) -> Iterator[tuple[int, Covered, tuple[int, int] | None]]:
+    """Of each window its number, the characters that its tokens cover, and those of the gold answer that any covers."""
+    samples, offsets, sequences = cut
+    edges: dict[str, NDArray[np.int32]] = {}  # many questions are asked of one context
+    for sample, group in groupby(range(len(samples)), key=samples.__getitem__):
+        places = list(group)
+        context = contexts[sample]
+        if context not in edges:
+            edges[context] = cluster_edges(context)
+        windows = [
+            (
+                np.array(offsets[place], dtype=np.int32).reshape(-1, 2),
+                np.array([side == 1 for side in sequences[place]]),
+            )
+            for place in places
+        ]
+        covered = cover(context, edges[context], windows)
+        gold = _covered_part(golds[sample], covered)
+        for place, window in zip(places, covered, strict=True):
+            yield place, window, gold
 
 
 def _null_position(ids: list[int], sequence: list[int | None], tokenizer: PreTrainedTokenizerBase) -> int:
@@ -374,20 +391,27 @@ def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]]
     return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 
 
-def _gold_tokens(
-    gold: tuple[int, int] | None, starts: NDArray[np.int32], ends: NDArray[np.int32], begins: bool, closes: bool
-) -> tuple[int, int] | None:
-    """First and last token of the answer, if this window holds all of it.
+def _covered_part(gold: tuple[int, int] | None, windows: list[Covered]) -> tuple[int, int] | None:
+    """The answer without what no token of any window stands for at its ends."""
+    if gold is None:
+        return None
+    starts = np.concatenate([window.starts for window in windows])
+    ends = np.concatenate([window.ends for window in windows])
+    touched = (starts >= 0) & (ends > gold[0]) & (starts < gold[1])
+    if not touched.any():
+        return None
+    return max(gold[0], int(starts[touched].min())), min(gold[1], int(ends[touched].max()))
 
-    The first window of a context also holds what stands before its first token, the last one what follows its last.
-    """
-    inside = np.flatnonzero(starts >= 0)
+
+def _gold_tokens(gold: tuple[int, int] | None, covered: Covered) -> tuple[int, int] | None:
+    """First and last token of the answer, if this window holds all of it."""
+    inside = np.flatnonzero(covered.starts >= 0)
     if gold is None or not len(inside):
         return None
-    first, last = gold
-    if (first < starts[inside[0]] and not begins) or (last > ends[inside[-1]] and not closes):
+    starts, ends = covered.starts[inside], covered.ends[inside]
+    if gold[0] < starts[0] or gold[1] > ends[-1]:
         return None
-    touched = inside[(ends[inside] > first) & (starts[inside] < last)]
+    touched = inside[(ends > gold[0]) & (starts < gold[1])]
     return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 
