@@ -34,7 +34,8 @@ class FillMask:
         probability: share of the tokens to guess: 80 % of them are shown as the mask, 10 % as a random token, 10 % as
             they are (BERT; jiant's `mlm_simple`).
         blocks: in training, run texts together, with the token that ends a text between them, and cut blocks of
-            `max_length`. Otherwise, as in jiant, each text stands for itself, a long one in several windows.
+            `max_length`. Otherwise, as in jiant, each text stands for itself; a long one is read in several windows,
+            where jiant cuts it off.
         seed: of the masks in evaluation, which depend on nothing else but the row's number: the same rows are always
             asked for the same tokens. In training the masks are drawn anew in every batch.
     """

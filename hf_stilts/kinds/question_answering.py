@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[
 # A run of letters with their signs and digits, a mark by itself, or one letter of a script without blanks.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _WORD = regex.compile(rf"(?V1)[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+|\S")
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,8 +75,9 @@ class QuestionAnswering:
 
     Args:
         max_length: tokens per window, question and special tokens included.
-        doc_stride: tokens that consecutive windows of a long context share, as in `run_qa.py`. (The scripts of 2020
-            moved each window on by this number instead.)
+        doc_stride: tokens that consecutive windows of a long context share, as in `run_qa.py`, but never more than
+            three quarters of a window's context, so that each goes on: a warning says how many it is then. (The scripts
+            of 2020 moved each window on by this number instead.)
         max_query: longer questions are cut to so many tokens.
         n_best: how many starts and how many ends are combined.
         max_answer: longest answer in tokens.
@@ -141,7 +145,7 @@ class QuestionAnswering:
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
 
     def _window(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[int, int]:
-        """Tokens left to a question and shared by windows; short windows give at most half of what there is to each."""
+        """Tokens left to a question, at most half of what there is, and shared by windows, at most 3/4 of the rest."""
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
         if room < 8:
             raise StiltsError(
@@ -149,7 +153,13 @@ class QuestionAnswering:
                 "Pass a larger max_length, e.g. 384."
             )
         max_query = min(self.max_query, room // 2)
-        return max_query, min(self.doc_stride, (room - max_query) // 2)
+        shared = min(self.doc_stride, (room - max_query) * 3 // 4)
+        if shared < self.doc_stride:
+            logger.warning(
+                "Windows of %s tokens share %s tokens of a context, not doc_stride=%s: the longest question leaves %s.",
+                max_length, shared, self.doc_stride, room - max_query,
+            )  # fmt: skip
+        return max_query, shared
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads to the longest of a batch."""
@@ -203,10 +213,11 @@ class QuestionAnswering:
         ]
 
     def n_best_answers(self, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
-        """The `n_best` best answers of each row over all its windows, best first, as run_qa writes them out.
+        """The `n_best` best answers of each row over all its windows, best first: run_qa's n-best list.
 
-        Each is a dictionary of `text`, `score`, the sum of its two logits, and `probability`, the softmax over the
-        list. With unanswerable questions the null answer "" is always among them. `decode` does not need this.
+        Each is a dictionary of `text`, without outer blanks, `score`, the sum of its two logits, and `probability`, the
+        softmax over the list. With unanswerable questions the null answer "" is always among them. The list is empty
+        where no span is possible (run_qa's holds "empty"). `decode` does not need this.
         """
         found = search(features, outputs, self.n_best, self.max_answer, keep=self.n_best)
         contexts, scored = rows["context"][:], [list[tuple[float, str]]() for _ in range(len(rows))]

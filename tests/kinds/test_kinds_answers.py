@@ -117,6 +117,19 @@ def test_long_questions_are_cut_and_short_windows_still_have_room():
     assert features_of(rows, max_length=200)[0]["input_ids"].index(TOKENIZERS["bert"].sep_token_id) == 65
 
 
+def test_the_stride_is_what_was_asked_wherever_windows_go_on(caplog):
+    rows = rows_of(("one two three " * 60, "one", 0))
+    rows = rows.remove_columns("question").add_column("question", ["where is the house " * 30])
+    for asked, shared in ((32, 32), (60, 47)):  # 128 - 3 special tokens: 62 of the question, 63 of the context
+        caplog.clear()
+        features = features_of(rows, max_length=128, kind=replace(ANSWER, doc_stride=asked), arch="bert")
+        first, second = (
+            {pair[0] for pair in zip(each["starts"], each["ends"], strict=True)} for each in features.select([0, 1])
+        )
+        assert len(first & second - {-1}) == shared
+        assert ("share 47 tokens of a context, not doc_stride=60" in caplog.text) is (asked == 60)
+
+
 def test_a_window_without_room_says_what_to_do():
     with pytest.raises(StiltsError, match="window of 10 tokens leaves 7.*at least 8.*larger max_length"):
         features_of(rows_of(("a", "a", 0)), max_length=10)
