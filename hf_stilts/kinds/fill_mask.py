@@ -16,6 +16,7 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, DataCollatorForLanguageMod
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, first_output, head_class, map_rows, pad, special_tokens
+from hf_stilts.kinds.rows import check_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,8 +63,9 @@ class FillMask:
         With `blocks`, `row` is the first row of a batch of 1,000 whose texts were run together.
 
         Raises:
-            StiltsError: the tokenizer has no mask token, or the window has no room.
+            StiltsError: a row without text, the tokenizer has no mask token, or the window has no room.
         """
+        check_texts(task, rows, "text")
         before, after, room = special_tokens(tokenizer, max_length)
         masker = _masker(tokenizer, self.probability)
 

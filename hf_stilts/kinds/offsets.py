@@ -46,11 +46,10 @@ def cover(text: str, edges: Offsets, windows: Sequence[tuple[Offsets, NDArray[np
     inside = [_in_order(offsets[of_text]) for offsets, of_text in windows]
     # What a token of one window stands for depends on which characters the tokens of all windows read.
     starts, ends = _with_skipped(text, edges, np.concatenate([np.zeros((0, 2), np.int32), *inside]))
-    begin = 0
+    begins = np.cumsum([0, *map(len, inside)]).tolist()
     covered = []
-    for _, of_text in windows:
-        own = slice(begin, begin + np.count_nonzero(of_text))
-        begin = own.stop
+    for (_, of_text), begin, end in zip(windows, begins, begins[1:], strict=False):
+        own = slice(begin, end)
         some = starts[own] < ends[own]
         places = np.flatnonzero(of_text)[some]
         first, last = starts[own][some], ends[own][some]

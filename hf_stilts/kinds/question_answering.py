@@ -20,6 +20,7 @@ from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
 from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
+from hf_stilts.kinds.rows import check_texts, which, wrong_value
 from hf_stilts.kinds.spans import Search, search
 from hf_stilts.metrics.multilingual_qa.answers import (
     Normalisation,
@@ -120,13 +121,15 @@ class QuestionAnswering:
         for all other tokens), and `null`, the null position.
 
         Raises:
-            StiltsError: a window without room, or a gold answer that does not stand in its context where it says.
+            StiltsError: a row without question or context, a window without room, or a gold answer that does not stand
+                in its context where it says.
         """
+        self.check(task, rows)
         max_query, overlap = self._window(tokenizer, max_length)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             answers = batch.get("answers", [None] * len(numbers))
-            golds = [_gold_span(task, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
+            golds = [_gold_span(task, rows, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
             cut = _windows if tokenizer.is_fast else _windows_by_words
             encoded, samples, offsets, sequences = cut(
                 tokenizer, batch["question"], batch["context"], max_query, max_length, overlap
@@ -143,6 +146,11 @@ class QuestionAnswering:
 
         keep = list(range(len(rows)))
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def check(self, task: Task, rows: Dataset) -> None:
+        """Refuse rows without question or context, and answers without text or without their place."""
+        check_texts(task, rows, "question", "context")
+        _check_answers(task, rows)
 
     def _window(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[int, int]:
         """Tokens left to a question, at most half of what there is, and shared by windows, at most 3/4 of the rest."""
@@ -237,6 +245,7 @@ class QuestionAnswering:
         them; of predictions that are no `Answer`, the better of what they give and of silence. Nothing where no row
         has an answer, unless `nulls` says that this is meant.
         """
+        _check_answers(task, rows)
         golds = _gold_texts(rows)
         unanswerable = self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
@@ -381,6 +390,22 @@ def _null_position(ids: list[int], sequence: list[int | None], tokenizer: PreTra
     return sequence.index(None) if None in sequence else 0
 
 
+def _check_answers(task: Task, rows: Dataset) -> None:
+    """Refuse gold answers that are no texts, or have no number for the character where they begin."""
+    for row, answers in enumerate(column(rows, "answers", None)):
+        if answers is None:
+            continue
+        texts = answers.get("text") if isinstance(answers, dict) else None
+        starts = answers.get("answer_start") if isinstance(answers, dict) else None
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+            if not any(text.strip() for text in texts):
+                continue  # a test file's answers are blank, and stand nowhere
+            if isinstance(starts, list) and len(starts) == len(texts) and all(isinstance(at, int) for at in starts):
+                continue
+        expected = "a list of texts and one of as many numbers in answer_start, both empty where there is no answer"
+        raise wrong_value(task, rows, row, "answers", answers, expected)
+
+
 def _gold_texts(rows: Dataset) -> list[list[str]]:
     """Gold answers of each row; XTREME's test files carry none, and say so with an empty text."""
     return [
@@ -388,7 +413,9 @@ def _gold_texts(rows: Dataset) -> list[list[str]]:
     ]
 
 
-def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]] | None) -> tuple[int, int] | None:
+def _gold_span(
+    task: Task, rows: Dataset, row: int, context: str, answers: dict[str, list[Any]] | None
+) -> tuple[int, int] | None:
     """Characters of the first gold answer without its outer blanks, which no token stands for."""
     if not answers or not answers["text"] or not answers["text"][0].strip():
         return None
@@ -397,7 +424,7 @@ def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]]
         raise StiltsError(
             f"Task {task.name}: row {row} has the answer {text!r} at character {start}, where its context reads "
             f"{context[start : start + len(text)]!r}; expected the same text. Correct answer_start (counted in "
-            "characters, not bytes), or drop the row in the task's prepare=."
+            f"characters, not bytes) of {which(rows, row)}, or drop the row in the task's prepare=."
         )
     return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 

@@ -16,7 +16,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, column, head_class, map_rows, pad
+from hf_stilts.kinds.multiple_choice import choice_numbers
 from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
+from hf_stilts.kinds.rows import label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,12 +86,13 @@ class TextToText:
         token lists of all `answers`, or of a question the tokens of its `context` and the characters that each covers.
 
         Raises:
-            StiltsError: a tokenizer that does not know the characters of its tokens, where answers are pieces of text.
+            StiltsError: a row in which something is missing, or a tokenizer that does not know the characters of its
+                tokens, where answers are pieces of text.
         """
+        self.of.check(task, rows)
         if self.of.name == SPAN:
             return self._span_features(task, rows, tokenizer, max_length, train)
-        golds = [-1 if label is None else label for label in column(rows, "label", -1)]
-        golds = golds if self.of.name == "multiple-choice" else [task.label_id(label) for label in golds]
+        golds = choice_numbers(task, rows) if self.of.name == "multiple-choice" else label_ids(task, rows)
         keep = [row for row, gold in enumerate(golds) if gold >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
