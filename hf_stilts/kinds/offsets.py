@@ -112,10 +112,12 @@ def _skipped(text: str, edges: Offsets, offsets: Offsets) -> Iterator[tuple[int,
     np.add.at(changes, some[:, 0], 1)
     np.add.at(changes, some[:, 1], -1)
     read = np.cumsum(changes) > 0
-    clusters = np.flatnonzero(~np.logical_or.reduceat(read, edges[:-1])) if text else np.zeros(0, np.int64)
+    unread = np.flatnonzero(~np.logical_or.reduceat(read, edges[:-1])) if text else np.zeros(0, np.int64)
+    if not "".join(map(text.__getitem__, edges[unread].tolist())).strip():
+        return  # nothing but blanks, which is so for most tokenizers
     borders = {*offsets.ravel().tolist()}
     begin = end = 0
-    for first, last in zip(edges[clusters].tolist(), edges[clusters + 1].tolist(), strict=True):
+    for first, last in zip(edges[unread].tolist(), edges[unread + 1].tolist(), strict=True):
         sort = _sort(text[first])
         if begin < end and (first > end or first in borders or sort != _sort(text[begin])):
             yield begin, end
