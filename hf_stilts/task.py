@@ -117,6 +117,13 @@ class Task:
                 f"Task {self.name} has dataset={self.dataset!r} and parts={self.parts}; expected one of the two. "
                 "Give dataset= for rows of its own, parts= for those of other tasks."
             )
+        numbers = [name for name in (*self.labels, *self.aliases, *self.aliases.values()) if not isinstance(name, str)]
+        if numbers:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} has the label or alias {numbers[0]!r}; expected text, since a "
+                f'number in a row is the place of a label, from 0. Write "{numbers[0]}" in labels= and aliases=; where '
+                "rows hold numbers that are names, turn them into text in prepare=."
+            )
         unknown = [column for column in self.columns if column not in KINDS[self.kind]]
         if unknown:
             raise StiltsError(

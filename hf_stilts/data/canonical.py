@@ -180,7 +180,7 @@ def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> N
 def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[str] | None:
     feature = stored.get(column) if isinstance(column, str) else None
     feature = getattr(feature, "feature", feature)
-    return feature.names if isinstance(feature, ClassLabel) else None
+    return [str(name) for name in feature.names] if isinstance(feature, ClassLabel) else None
 
 
 def _only_renames(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:

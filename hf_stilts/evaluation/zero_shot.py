@@ -25,6 +25,7 @@ from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import readable_length
+from hf_stilts.kinds.rows import naming_language
 from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
 from hf_stilts.publishing.callback import describe_run
 from hf_stilts.task import ANSWERED, Task, check_languages
@@ -138,17 +139,18 @@ def each_language(
         if language in together:
             found = together[language]
         elif task.has_head:
-            predictions = predict(
-                scored.model, task, rows, tokenizer,
-                max_length=window, label_order=scored.order, progress=f"{task.name} {language}",
-            )  # fmt: skip
+            with naming_language(language):
+                predictions = predict(
+                    scored.model, task, rows, tokenizer,
+                    max_length=window, label_order=scored.order, progress=f"{task.name} {language}",
+                )  # fmt: skip
+                scores = kind.score(task, predictions, rows)
             names = rows["id"] if "id" in rows.column_names else range(len(rows))
-            found = Retrieved(
-                kind.score(task, predictions, rows), {}, names, predictions, kind.shares(task, predictions, rows)
-            )
+            found = Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
         else:
             tuned = _tuned(task, kind, split, language, limit, data_dir)
-            found = kind.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
+            with naming_language(language):
+                found = kind.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
         common = {
             "task": task.name,
             "language": language,

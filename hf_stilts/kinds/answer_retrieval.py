@@ -12,6 +12,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.dual_encoder import DualEncoding
+from hf_stilts.kinds.rows import check_lists_of_texts, check_texts, naming_language
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits, recall, reciprocal_rank
 from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.corpus import encode_shards, search_shards
@@ -188,6 +189,8 @@ def _questions(task: Task, language: str, rows: Dataset) -> list[Question]:
             f"Task {task.name} has {len(rows)} rows in {language}; expected one that holds all queries and candidates. "
             "Gather them into lists in the task's prepare=."
         )
+    with naming_language(language):
+        check_lists_of_texts(task, rows, "queries", "candidates")
     columns = (rows[0][name] for name in ("query_ids", "queries", "gold"))
     return [Question(name, text, language, frozenset(gold)) for name, text, gold in zip(*columns, strict=True)]
 
@@ -197,6 +200,7 @@ def _pool(
 ) -> tuple[list[str], Sequence[str], NDArray[np.str_]]:
     """Ids, texts and languages of all candidates."""
     if candidates is not None:
+        check_texts(task, candidates, "text")
         return candidates["id"][:], candidates["text"], np.full(len(candidates), "")
     parts = {language: data[0] for language, data in rows.items()}
     if not all("candidates" in part for part in parts.values()):

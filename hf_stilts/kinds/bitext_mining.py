@@ -11,6 +11,7 @@ from datasets import Dataset
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
+from hf_stilts.kinds.rows import check_lists_of_texts
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
 from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
 
@@ -123,6 +124,7 @@ class BitextMining:
                 f"Task {task.name} has {len(rows)} rows here; expected one that holds all sentences of both sides. "
                 "Gather them into lists in the task's prepare=."
             )
+        check_lists_of_texts(task, rows, "source", "target")
         row = rows[0]
         gold = _gold_rows(task, row)
         sides = row["source"], row["target"]

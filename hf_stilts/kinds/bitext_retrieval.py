@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
+from hf_stilts.kinds.rows import check_texts
 from hf_stilts.retrieval import encode, match_translations
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class BitextRetrieval:
             the `source` sentences as queries. The prediction for the English sentence of row i is the number of the
             row whose `source` is nearest.
         """
+        check_texts(task, rows, "source", "target")
         layer = default_layer(model) if layer is None else layer
         settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
         source, target = (encode(model, tokenizer, rows[side][:], **settings) for side in ("source", "target"))

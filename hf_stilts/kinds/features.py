@@ -204,8 +204,9 @@ def _integers(value: Any) -> Any:
 
 def _source(make: Callable[..., Any]) -> str:
     """Source of all that makes the features, so that an edited kind never meets features of its old self."""
-    files = (str(sys.modules[module].__file__) for module in (make.__module__, __name__))
-    return "".join(Path(file).read_text(encoding="utf-8") for file in files)
+    own = sorted(Path(__file__).parent.glob("*.py"))
+    files = dict.fromkeys([Path(str(sys.modules[make.__module__].__file__)), *own])  # a kind may be from elsewhere
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:

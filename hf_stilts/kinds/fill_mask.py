@@ -16,6 +16,7 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, DataCollatorForLanguageMod
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, first_output, head_class, map_rows, pad, special_tokens
+from hf_stilts.kinds.rows import check_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +35,8 @@ class FillMask:
         probability: share of the tokens to guess: 80 % of them are shown as the mask, 10 % as a random token, 10 % as
             they are (BERT; jiant's `mlm_simple`).
         blocks: in training, run texts together, with the token that ends a text between them, and cut blocks of
-            `max_length`. Otherwise, as in jiant, each text stands for itself, a long one in several windows.
+            `max_length`. Otherwise, as in jiant, each text stands for itself; a long one is read in several windows,
+            where jiant cuts it off.
         seed: of the masks in evaluation, which depend on nothing else but the row's number: the same rows are always
             asked for the same tokens. In training the masks are drawn anew in every batch.
     """
@@ -61,8 +63,9 @@ class FillMask:
         With `blocks`, `row` is the first row of a batch of 1,000 whose texts were run together.
 
         Raises:
-            StiltsError: the tokenizer has no mask token, or the window has no room.
+            StiltsError: a row without text, the tokenizer has no mask token, or the window has no room.
         """
+        check_texts(task, rows, "text")
         before, after, room = special_tokens(tokenizer, max_length)
         masker = _masker(tokenizer, self.probability)
 

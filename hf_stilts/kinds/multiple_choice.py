@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hf_stilts.kinds.features import (
     named_labels,
     pad,
 )
+from hf_stilts.kinds.rows import check_lists_of_texts, check_texts, which, wrong_value
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,15 +70,21 @@ class MultipleChoice:
         In training, rows without label (-1) are dropped.
 
         Raises:
-            StiltsError: rows with unequal numbers of choices, or a label that is not the number of a choice.
+            StiltsError: a row without text or choices, rows with unequal numbers of choices, or a label that is not
+                the number of a choice.
         """
-        labels = _labels(rows)
+        self.check(task, rows)
+        labels = choice_numbers(task, rows)
         width = len(rows[0]["choices"]) if len(rows) else 0
         keep = [row for row, label in enumerate(labels) if label >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             for row, choices in zip(numbers, batch["choices"], strict=True):
-                _check(task, row, choices, labels[row], width)
+                if len(choices) != width:
+                    raise StiltsError(
+                        f"Task {task.name}: {which(rows, row)} has {len(choices)} choices, row 0 has {width}; a batch "
+                        "needs equal numbers. Make them equal in the task's prepare=."
+                    )
             questions = batch.get("question", [None] * len(numbers))
             prompts = [" ".join(filter(None, parts)) for parts in zip(batch["context"], questions, strict=True)]
             firsts = [prompt for prompt in prompts for _ in range(width)]
@@ -87,6 +95,14 @@ class MultipleChoice:
             return {**nested, "labels": targets, "row": numbers}
 
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def check(self, task: Task, rows: Dataset) -> None:
+        """Refuse rows without text or without choices."""
+        check_texts(task, rows, "context", "question")
+        check_lists_of_texts(task, rows, "choices")
+        empty = next((row for row, choices in enumerate(rows["choices"]) if not choices), None)
+        if empty is not None:
+            raise wrong_value(task, rows, empty, "choices", [], "at least one choice")
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads all choices of a batch alike: (batch, choices, longest)."""
@@ -106,34 +122,35 @@ class MultipleChoice:
         Raises:
             StiltsError: only some rows have one.
         """
-        gold = _labels(rows)
+        gold = choice_numbers(task, rows)
         if not all_labelled(task, [row for row, label in enumerate(gold) if label < 0], len(gold)):
             return {}
         return {"accuracy": 100.0 * sum(map(int.__eq__, predictions, gold)) / len(gold)}
 
     def shares(self, task: Task, predictions: Sequence[int], rows: Dataset) -> NDArray[np.float64] | None:
         """Whether each row is right, and 1; float64 (rows, 2). `None` without gold."""
-        gold = _labels(rows)
+        gold = choice_numbers(task, rows)
         if min(gold, default=-1) < 0:
             return None
         return np.stack((np.equal(predictions, gold), np.ones(len(gold))), axis=1)
 
 
-def _labels(rows: Dataset) -> list[int]:
-    return [-1 if label is None else int(label) for label in column(rows, "label", -1)]
+def choice_numbers(task: Task, rows: Dataset) -> list[int]:
+    """Each row's right choice by its number from 0, -1 where it is not known.
 
-
-def _check(task: Task, number: int, choices: list[str], label: int, width: int) -> None:
-    if len(choices) != width:
-        raise StiltsError(
-            f"Task {task.name}: row {number} has {len(choices)} choices, row 0 has {width}; a batch needs equal "
-            "numbers. Make them equal in the task's prepare=."
-        )
-    if not -1 <= label < width:
-        raise StiltsError(
-            f"Task {task.name}: row {number} has label {label}; expected the number of a choice, 0 to {width - 1}, "
-            "or -1 for none. Correct it in the task's prepare=."
-        )
+    Raises:
+        StiltsError: a label that is not the number of a choice.
+    """
+    counts = map(len, rows["choices"]) if "choices" in rows.column_names else repeat(sys.maxsize)
+    numbers = []
+    for row, (label, count) in enumerate(zip(column(rows, "label", None), counts, strict=False)):
+        if label is None:
+            label = -1
+        if not isinstance(label, int) or not -1 <= label < count:
+            expected = f"the number of a choice, 0 to {count - 1}, or -1 for none"
+            raise wrong_value(task, rows, row, "label", label, expected)
+        numbers.append(label)
+    return numbers
 
 
 def _pad_choices(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:

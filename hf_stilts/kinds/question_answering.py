@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +19,8 @@ from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
+from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
+from hf_stilts.kinds.rows import check_texts, which, wrong_value
 from hf_stilts.kinds.spans import Search, search
 from hf_stilts.metrics.multilingual_qa.answers import (
     Normalisation,
@@ -31,6 +35,8 @@ Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[
 # A run of letters with their signs and digits, a mark by itself, or one letter of a script without blanks.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _WORD = regex.compile(rf"(?V1)[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+|\S")
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -70,8 +76,9 @@ class QuestionAnswering:
 
     Args:
         max_length: tokens per window, question and special tokens included.
-        doc_stride: tokens that consecutive windows of a long context share, as in `run_qa.py`. (The scripts of 2020
-            moved each window on by this number instead.)
+        doc_stride: tokens that consecutive windows of a long context share, as in `run_qa.py`, but never more than
+            three quarters of a window's context, so that each goes on: a warning says how many it is then. (The scripts
+            of 2020 moved each window on by this number instead.)
         max_query: longer questions are cut to so many tokens.
         n_best: how many starts and how many ends are combined.
         max_answer: longest answer in tokens.
@@ -109,39 +116,44 @@ class QuestionAnswering:
         """One feature per window of a context, at least one per row.
 
         `start_positions` and `end_positions` are the tokens of the first gold answer, or twice the null position where
-        the window does not hold all of it. In evaluation there are also `starts` and `ends`, the characters of the
-        context that each token covers (-1 for all other tokens), and `null`, the null position.
+        the window does not hold all of it. In evaluation there are also `starts` and `ends`, the whole letters
+        (grapheme clusters) of the context that each token stands for, those too that the tokenizer's offsets skip (-1
+        for all other tokens), and `null`, the null position.
 
         Raises:
-            StiltsError: a window without room, or a gold answer that does not stand in its context where it says.
+            StiltsError: a row without question or context, a window without room, or a gold answer that does not stand
+                in its context where it says.
         """
+        self.check(task, rows)
         max_query, overlap = self._window(tokenizer, max_length)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             answers = batch.get("answers", [None] * len(numbers))
-            golds = [_gold_span(task, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
+            golds = [_gold_span(task, rows, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
             cut = _windows if tokenizer.is_fast else _windows_by_words
             encoded, samples, offsets, sequences = cut(
                 tokenizer, batch["question"], batch["context"], max_query, max_length, overlap
             )
             made: Batch = {**encoded, "row": [numbers[sample] for sample in samples]}
             made |= {name: [] for name in ("start_positions", "end_positions", "starts", "ends", "null")}
-            for place, sample in enumerate(samples):
-                sequence = sequences[place]
-                starts, ends = _context_offsets(offsets[place], sequence)
-                null = _null_position(encoded["input_ids"][place], sequence, tokenizer)
-                begins = place == 0 or samples[place - 1] != sample
-                closes = place == len(samples) - 1 or samples[place + 1] != sample
-                first, last = _gold_tokens(golds[sample], starts, ends, begins, closes) or (null, null)
-                for name, value in zip(list(made)[-5:], (first, last, starts, ends, null), strict=True):
+            for place, covered, gold in _covered(batch["context"], golds, (samples, offsets, sequences)):
+                null = _null_position(encoded["input_ids"][place], sequences[place], tokenizer)
+                first, last = _gold_tokens(gold, covered) or (null, null)
+                values = (first, last, covered.whole_starts, covered.whole_ends, null)
+                for name, value in zip(list(made)[-5:], values, strict=True):
                     made[name].append(value)
             return {name: values for name, values in made.items() if not (train and name in ("starts", "ends", "null"))}
 
         keep = list(range(len(rows)))
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
 
+    def check(self, task: Task, rows: Dataset) -> None:
+        """Refuse rows without question or context, and answers without text or without their place."""
+        check_texts(task, rows, "question", "context")
+        _check_answers(task, rows)
+
     def _window(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[int, int]:
-        """Tokens left to a question and shared by windows; short windows give at most half of what there is to each."""
+        """Tokens left to a question, at most half of what there is, and shared by windows, at most 3/4 of the rest."""
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
         if room < 8:
             raise StiltsError(
@@ -149,7 +161,13 @@ class QuestionAnswering:
                 "Pass a larger max_length, e.g. 384."
             )
         max_query = min(self.max_query, room // 2)
-        return max_query, min(self.doc_stride, (room - max_query) // 2)
+        shared = min(self.doc_stride, (room - max_query) * 3 // 4)
+        if shared < self.doc_stride:
+            logger.warning(
+                "Windows of %s tokens share %s tokens of a context, not doc_stride=%s: the longest question leaves %s.",
+                max_length, shared, self.doc_stride, room - max_query,
+            )  # fmt: skip
+        return max_query, shared
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads to the longest of a batch."""
@@ -203,10 +221,11 @@ class QuestionAnswering:
         ]
 
     def n_best_answers(self, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
-        """The `n_best` best answers of each row over all its windows, best first, as run_qa writes them out.
+        """The `n_best` best answers of each row over all its windows, best first: run_qa's n-best list.
 
-        Each is a dictionary of `text`, `score`, the sum of its two logits, and `probability`, the softmax over the
-        list. With unanswerable questions the null answer "" is always among them. `decode` does not need this.
+        Each is a dictionary of `text`, without outer blanks, `score`, the sum of its two logits, and `probability`, the
+        softmax over the list. With unanswerable questions the null answer "" is always among them. The list is empty
+        where no span is possible (run_qa's holds "empty"). `decode` does not need this.
         """
         found = search(features, outputs, self.n_best, self.max_answer, keep=self.n_best)
         contexts, scored = rows["context"][:], [list[tuple[float, str]]() for _ in range(len(rows))]
@@ -226,6 +245,7 @@ class QuestionAnswering:
         them; of predictions that are no `Answer`, the better of what they give and of silence. Nothing where no row
         has an answer, unless `nulls` says that this is meant.
         """
+        _check_answers(task, rows)
         golds = _gold_texts(rows)
         unanswerable = self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
@@ -338,19 +358,52 @@ def _shortened(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_que
     return [question[:last] for question, last in zip(questions, lasts, strict=True)]
 
 
-def _context_offsets(
-    offsets: list[tuple[int, int]], sequence: list[int | None]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First and last character (exclusive) of each token of the context; -1 for tokens that cover none of it."""
-    starts, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
-    outside = (np.array([-1 if part is None else part for part in sequence]) != 1) | (starts >= ends)
-    return np.where(outside, -1, starts), np.where(outside, -1, ends)
+def _covered(
+    contexts: list[str],
+    golds: list[tuple[int, int] | None],
+    cut: tuple[list[int], list[list[tuple[int, int]]], list[list[int | None]]],
+) -> Iterator[tuple[int, Covered, tuple[int, int] | None]]:
+    """Of each window its number, the characters that its tokens cover, and those of the gold answer that any covers."""
+    samples, offsets, sequences = cut
+    edges: dict[str, NDArray[np.int32]] = {}  # many questions are asked of one context
+    for sample, group in groupby(range(len(samples)), key=samples.__getitem__):
+        places = list(group)
+        context = contexts[sample]
+        if context not in edges:
+            edges[context] = cluster_edges(context)
+        windows = [
+            (
+                np.array(offsets[place], dtype=np.int32).reshape(-1, 2),
+                np.array([side == 1 for side in sequences[place]]),
+            )
+            for place in places
+        ]
+        covered = cover(context, edges[context], windows)
+        gold = _covered_part(golds[sample], covered)
+        for place, window in zip(places, covered, strict=True):
+            yield place, window, gold
 
 
 def _null_position(ids: list[int], sequence: list[int | None], tokenizer: PreTrainedTokenizerBase) -> int:
     if tokenizer.cls_token_id in ids:
         return ids.index(tokenizer.cls_token_id)
     return sequence.index(None) if None in sequence else 0
+
+
+def _check_answers(task: Task, rows: Dataset) -> None:
+    """Refuse gold answers that are no texts, or have no number for the character where they begin."""
+    for row, answers in enumerate(column(rows, "answers", None)):
+        if answers is None:
+            continue
+        texts = answers.get("text") if isinstance(answers, dict) else None
+        starts = answers.get("answer_start") if isinstance(answers, dict) else None
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+            if not any(text.strip() for text in texts):
+                continue  # a test file's answers are blank, and stand nowhere
+            if isinstance(starts, list) and len(starts) == len(texts) and all(isinstance(at, int) for at in starts):
+                continue
+        expected = "a list of texts and one of as many numbers in answer_start, both empty where there is no answer"
+        raise wrong_value(task, rows, row, "answers", answers, expected)
 
 
 def _gold_texts(rows: Dataset) -> list[list[str]]:
@@ -360,7 +413,9 @@ def _gold_texts(rows: Dataset) -> list[list[str]]:
     ]
 
 
-def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]] | None) -> tuple[int, int] | None:
+def _gold_span(
+    task: Task, rows: Dataset, row: int, context: str, answers: dict[str, list[Any]] | None
+) -> tuple[int, int] | None:
     """Characters of the first gold answer without its outer blanks, which no token stands for."""
     if not answers or not answers["text"] or not answers["text"][0].strip():
         return None
@@ -369,25 +424,32 @@ def _gold_span(task: Task, row: int, context: str, answers: dict[str, list[Any]]
         raise StiltsError(
             f"Task {task.name}: row {row} has the answer {text!r} at character {start}, where its context reads "
             f"{context[start : start + len(text)]!r}; expected the same text. Correct answer_start (counted in "
-            "characters, not bytes), or drop the row in the task's prepare=."
+            f"characters, not bytes) of {which(rows, row)}, or drop the row in the task's prepare=."
         )
     return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 
 
-def _gold_tokens(
-    gold: tuple[int, int] | None, starts: NDArray[np.int32], ends: NDArray[np.int32], begins: bool, closes: bool
-) -> tuple[int, int] | None:
-    """First and last token of the answer, if this window holds all of it.
+def _covered_part(gold: tuple[int, int] | None, windows: list[Covered]) -> tuple[int, int] | None:
+    """The answer without what no token of any window stands for at its ends."""
+    if gold is None:
+        return None
+    starts = np.concatenate([window.starts for window in windows])
+    ends = np.concatenate([window.ends for window in windows])
+    touched = (starts >= 0) & (ends > gold[0]) & (starts < gold[1])
+    if not touched.any():
+        return None
+    return max(gold[0], int(starts[touched].min())), min(gold[1], int(ends[touched].max()))
 
-    The first window of a context also holds what stands before its first token, the last one what follows its last.
-    """
-    inside = np.flatnonzero(starts >= 0)
+
+def _gold_tokens(gold: tuple[int, int] | None, covered: Covered) -> tuple[int, int] | None:
+    """First and last token of the answer, if this window holds all of it."""
+    inside = np.flatnonzero(covered.starts >= 0)
     if gold is None or not len(inside):
         return None
-    first, last = gold
-    if (first < starts[inside[0]] and not begins) or (last > ends[inside[-1]] and not closes):
+    starts, ends = covered.starts[inside], covered.ends[inside]
+    if gold[0] < starts[0] or gold[1] > ends[-1]:
         return None
-    touched = inside[(ends[inside] > first) & (starts[inside] < last)]
+    touched = inside[(ends > gold[0]) & (starts < gold[1])]
     return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from hf_stilts.kinds.dual_encoder import DualEncoder, DualEncoding
 from hf_stilts.kinds.features import Batch, map_rows
+from hf_stilts.kinds.rows import check_texts
 from hf_stilts.metrics.bucc_mining.mining import unit_rows
 from hf_stilts.metrics.retrieval_map.ranking import find_hits, recall, reciprocal_rank
 from hf_stilts.retrieval.neighbours import nearest_rows
@@ -56,7 +57,12 @@ class SentenceSimilarity:
     def features(
         self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
     ) -> Dataset:
-        """One feature a row: `input_ids` holds two lists, the query's and the candidate's, both cut at the end."""
+        """One feature a row: `input_ids` holds two lists, the query's and the candidate's, both cut at the end.
+
+        Raises:
+            StiltsError: a row without query or candidate.
+        """
+        check_texts(task, rows, *SIDES)
         lengths = self.lengths(max_length)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:

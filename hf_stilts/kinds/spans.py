@@ -1,8 +1,13 @@
-"""The best spans of text windows from start and end logits, many windows at once, as the official scripts choose them.
+"""The best spans of text windows from start and end logits, many windows at once, by the rule of the official scripts.
 
 Start and end tokens are the `n_best` highest of each, over all tokens of a window; every pair of them that lies in the
 context, in order and not too far apart is a span, scored by the sum of its two logits (`postprocess_qa_predictions` of
 transformers' examples, XTREME's `compute_predictions_logits`). The loops of those scripts are arrays here.
+
+Results differ from theirs in three cases. Windows are not padded: where a script pads to the maximum and the model
+gives padding a high logit, padding takes places among the `n_best`. XTREME's also refuses a start of which another
+window shows more context. Equal logits are in the order of their tokens, as XTREME sorts them; run_qa leaves that to
+numpy.
 """
 
 from __future__ import annotations
@@ -91,7 +96,7 @@ def best_spans(
     too_long = (ends[:, None, :] - starts[:, :, None]).view(np.uint32) >= np.uint32(max_answer)
     np.copyto(scores, -np.inf, where=too_long)
     flat = scores.reshape(len(scores), starts.shape[1] * ends.shape[1])
-    # A stable sort, as the scripts' own: equal sums stay in the order of their logits.
+    # A stable sort, as the scripts' last one: equal sums stay in the order of their logits.
     best = flat.argmax(axis=1)[:, None] if keep == 1 else np.argsort(-flat, axis=1, kind="stable")[:, :keep]
     by_start, by_end = np.divmod(best, ends.shape[1])
     windows = np.arange(len(lengths))[:, None]

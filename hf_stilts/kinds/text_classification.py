@@ -22,6 +22,7 @@ from hf_stilts.kinds.features import (
     named_labels,
     pad,
 )
+from hf_stilts.kinds.rows import check_texts, label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,18 +53,27 @@ class TextClassification:
     def features(
         self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
     ) -> Dataset:
-        """One feature per row, the longer text cut first. In training, rows without label (-1) are dropped."""
-        labels = _labels(task, rows)
+        """One feature per row, the longer text cut first. In training, rows without label (-1) are dropped.
+
+        Raises:
+            StiltsError: a row without text, or with a label that the task does not have.
+        """
+        self.check(task, rows)
+        labels = label_ids(task, rows)
+        paired = any(column(rows, "text_pair", None))
         keep = [row for row, label in enumerate(labels) if label >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
-            seconds = [second or "" for second in batch.get("text_pair", ())]
-            pairs = seconds if any(seconds) else None
+            pairs = [second or "" for second in batch["text_pair"]] if paired else None
             encoded = tokenizer(batch["text"], pairs, truncation=True, max_length=max_length)
             targets = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
             return {**encoded, "labels": targets, "row": numbers}
 
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
+
+    def check(self, task: Task, rows: Dataset) -> None:
+        """Refuse rows without text."""
+        check_texts(task, rows, "text", "text_pair")
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads to the longest of a batch."""
@@ -85,7 +95,7 @@ class TextClassification:
         Raises:
             StiltsError: only some rows have one.
         """
-        gold = _labels(task, rows)
+        gold = label_ids(task, rows)
         if not all_labelled(task, [row for row, label in enumerate(gold) if label < 0], len(gold)):
             return {}
         found = [task.label_id(prediction) for prediction in predictions]
@@ -98,15 +108,11 @@ class TextClassification:
 
     def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
         """Whether each row is right, and 1; float64 (rows, 2). `None` without gold, or where the metric is F1."""
-        gold = _labels(task, rows)
+        gold = label_ids(task, rows)
         if task.metric != "accuracy" or min(gold, default=-1) < 0:
             return None
         right = np.equal([task.label_id(prediction) for prediction in predictions], gold)
         return np.stack((right, np.ones(len(gold))), axis=1)
-
-
-def _labels(task: Task, rows: Dataset) -> list[int]:
-    return [-1 if label is None else task.label_id(label) for label in column(rows, "label", -1)]
 
 
 KIND = TextClassification()

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
@@ -15,6 +16,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED, Batch, column, head_class, map_rows, pad
+from hf_stilts.kinds.multiple_choice import choice_numbers
+from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
+from hf_stilts.kinds.rows import label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,12 +86,13 @@ class TextToText:
         token lists of all `answers`, or of a question the tokens of its `context` and the characters that each covers.
 
         Raises:
-            StiltsError: a tokenizer that does not know the characters of its tokens, where answers are pieces of text.
+            StiltsError: a row in which something is missing, or a tokenizer that does not know the characters of its
+                tokens, where answers are pieces of text.
         """
+        self.of.check(task, rows)
         if self.of.name == SPAN:
             return self._span_features(task, rows, tokenizer, max_length, train)
-        golds = [-1 if label is None else label for label in column(rows, "label", -1)]
-        golds = golds if self.of.name == "multiple-choice" else [task.label_id(label) for label in golds]
+        golds = choice_numbers(task, rows) if self.of.name == "multiple-choice" else label_ids(task, rows)
         keep = [row for row, gold in enumerate(golds) if gold >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
@@ -124,13 +129,10 @@ class TextToText:
             for text, context, row, offsets, ids in zip(
                 texts, batch["context"], numbers, encoded.pop("offset_mapping"), encoded["input_ids"], strict=True
             ):
-                begin = len(text) - len(context)
-                covered = [
-                    (token, max(first - begin, 0), last - begin)
-                    for token, (first, last) in zip(ids, offsets, strict=True)
-                    if last > max(first, begin)
-                ]
-                made["labels"].append(_gold_tokens(answers[row], covered, end, silent))
+                read = _covered(context, np.array(offsets, dtype=np.int32) - (len(text) - len(context)))
+                made["labels"].append(_gold_tokens(answers[row], ids, read, end, silent))
+                tokens = np.flatnonzero(read.starts >= 0).tolist()
+                covered = [(ids[at], int(read.whole_starts[at]), int(read.whole_ends[at])) for at in tokens]
                 # An end before the context is the answer to an unanswerable question: nothing.
                 may_come = [(end, 0, 0), *covered] if silent else covered
                 for place, name in enumerate(("context", "starts", "ends")):
@@ -264,16 +266,26 @@ def _prefix(task: Task) -> str:
     return (task.train or (task.name,))[-1]
 
 
-def _gold_tokens(answers: Any, covered: list[tuple[int, int, int]], end: int, silent: bool) -> list[int]:
+def _covered(context: str, offsets: NDArray[np.int32]) -> Covered:
+    """Characters of the context that each token stands for; `offsets`, (tokens, 2), count from its first character."""
+    of_context = offsets[:, 1] > 0
+    offsets = np.maximum(offsets, 0)
+    # The last token stands for its whole letter, but for nothing that was cut away behind it.
+    edges = cluster_edges(context)
+    edges = edges[: np.searchsorted(edges, offsets[of_context, 1].max(initial=0)) + 1]
+    return cover(context[: edges[-1]], edges, [(offsets, of_context)])[0]
+
+
+def _gold_tokens(answers: Any, ids: list[int], covered: Covered, end: int, silent: bool) -> list[int]:
     """Tokens of the context that the first gold answer covers, then the end; -100 where they were cut away."""
     text = answers["text"][0] if answers and answers["text"] else ""
     if not text.strip():
         return [end] if silent and answers is not None else [IGNORED]
     first = answers["answer_start"][0] + len(text) - len(text.lstrip())
     last = first + len(text.strip())
-    tokens = [token for token, start, stop in covered if stop > first and start < last]
-    whole = tokens and covered[-1][2] >= last
-    return [*tokens, end] if whole else [IGNORED]
+    touched = np.flatnonzero((covered.starts >= 0) & (covered.ends > first) & (covered.starts < last))
+    whole = len(touched) and covered.whole_ends.max() >= last
+    return [*(ids[token] for token in touched), end] if whole else [IGNORED]
 
 
 def _padded(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:

@@ -25,6 +25,7 @@ from hf_stilts.kinds.features import (
     pad,
     special_tokens,
 )
+from hf_stilts.kinds.rows import check_lists_of_texts, label_id, which
 from hf_stilts.metrics.chunk_f1.chunks import Tags, count_by_sentence, count_chunks, overall, token_accuracy
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class TokenClassification:
         Sub-tokens that are not the first are labelled -100. In training, rows without tags are dropped.
 
         Raises:
-            StiltsError: a row with unequal numbers of words and tags, an unknown tag, or a window without room.
+            StiltsError: a row without words, unequal numbers of words and tags, an unknown tag, a window without room.
         """
         gold = _gold(task, rows)
         keep = [row for row, tags in enumerate(gold) if not train or any(tag >= 0 for tag in tags)]
@@ -160,18 +161,19 @@ def _compared(task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -
 
 def _gold(task: Task, rows: Dataset) -> list[list[int]]:
     """Tag ids of every row, -1 for a word without one."""
+    check_lists_of_texts(task, rows, "tokens")
     known: dict[Any, int] = {None: -1}
     gold = []
     for row, (words, tags) in enumerate(zip(rows["tokens"], column(rows, "tags", None), strict=True)):
         tags = [-1] * len(words) if tags is None or (words and not tags) else tags
         if len(tags) != len(words):
             raise StiltsError(
-                f"Task {task.name}: row {row} has {len(words)} words and {len(tags)} tags; expected one tag for each "
-                "word. Correct the row, or drop it in the task's prepare=."
+                f"Task {task.name}: {which(rows, row)} has {len(words)} words and {len(tags)} tags; expected one tag "
+                "for each word. Correct the row, or drop it in the task's prepare=."
             )
-        for tag in tags:
+        for place, tag in enumerate(tags):
             if tag not in known:
-                known[tag] = task.label_id(tag)
+                known[tag] = label_id(task, rows, row, f"tags[{place}]", tag)
         gold.append([known[tag] for tag in tags])
     return gold
 

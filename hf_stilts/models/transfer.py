@@ -273,7 +273,7 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
     """
     if not task.labels or task.text_to_text:
         return None
-    names = [config.id2label[index] for index in range(config.num_labels)]
+    names = [str(config.id2label[index]) for index in range(config.num_labels)]  # some models have numbers
     if tuple(names) == task.labels:
         return None
     folded = {label.lower(): label for label in task.labels} | {

@@ -20,7 +20,7 @@ class Recipe:
         batch_size: examples per optimizer step over all devices and accumulation steps.
         epochs: passes over the training rows.
         max_length: tokens per window, special tokens included.
-        warmup: share of the steps below 1, number of steps from 1 on.
+        warmup: share of the steps below 1, number of steps from 1 on. (The Trainer rounds a share up, jiant down.)
         weight_decay: of AdamW; none on biases and layer norms.
         eval_steps: steps between evaluations on the English dev rows.
         eval_limit: the first rows of dev that are used for selection.

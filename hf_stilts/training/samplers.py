@@ -184,7 +184,9 @@ def probabilities(sampler: Sampler, sizes: Sizes, step: int = 0) -> dict[str, fl
 
 
 def max_steps(sizes: Sizes, batch_sizes: Sizes, epochs: float = 3, cap: int | None = CAP) -> int:
-    """Optimizer steps of a mixture: the sum over tasks of epochs * ceil(min(n, cap) / batch), as jiant counts them.
+    """Optimizer steps of a mixture: the sum over tasks of epochs * ceil(min(n, cap) / batch).
+
+    So jiant counts whole epochs; a fraction of a step, which fractional epochs may leave, counts here and not there.
 
     >>> max_steps({"mnli": 392_702, "copa": 400}, {"mnli": 24, "copa": 4}, epochs=3)  # 3 * (ceil(5461.3) + 100)
     16686

@@ -171,6 +171,9 @@ def best_threshold_scores(
     Each is the highest score that one threshold can reach which decides for all questions whether the span or no answer
     is given; never below that of silence. jiant selects by the mean, the main metric of SQuAD 2.0 in Phang et al. 2020.
 
+    The script also cuts between questions of equal doubts, which no threshold can, and so has a higher score if the
+    right ones happen to come first; without equal or infinite doubts both give the same.
+
     Args:
         spans: the best span for each question, whether it was given or not.
         doubts: by how much no answer scored better than the span; inf never gives the span, -inf always.

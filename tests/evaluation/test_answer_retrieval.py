@@ -57,6 +57,14 @@ def angles(monkeypatch):
     return asked
 
 
+@pytest.mark.parametrize(("column", "said"), [("queries", r"queries\[0\]"), ("candidates", r"candidates\[0\]")])
+def test_a_text_that_is_missing_is_named_with_its_language(column, said):
+    row = ROWS["de"][0]
+    rows = {**ROWS, "de": Dataset.from_list([{**row, column: [None, *row[column][1:]]}])}
+    with pytest.raises(StiltsError, match=f"In de: .*row 0 has {said} None; expected text"):
+        FIND.evaluate(TASK, rows, tiny.encoder(), tiny.tokenizer())
+
+
 def test_scores_by_hand(angles):
     """English, at 2 degrees: en0, de0, en1, de1; both of its answers first. German, at 62: de1, en1, de0, en0.
 

@@ -69,6 +69,14 @@ def test_one_row_per_language_and_metric_with_where_it_came_from(tmp_path, model
     assert summary(table).columns.tolist() == ["mean", "en", "de"]
 
 
+def test_a_row_without_text_is_named_with_its_language(tmp_path, model):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    stored = data / "org" / "data" / "de" / "test-00000-of-00001.parquet"
+    Dataset.from_list([{"text": "the cat", "label": 0}, {"text": None, "label": 1}]).to_parquet(stored)
+    with pytest.raises(StiltsError, match=r"In de: Task single: row 1 \(id '1'\) has text None; expected text"):
+        zero_shot(model, SINGLE, data_dir=data)
+
+
 def test_the_setting_is_what_the_training_was_and_unknown_where_nothing_says_so(tmp_path, model):
     data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
 

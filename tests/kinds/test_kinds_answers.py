@@ -6,6 +6,7 @@ from dataclasses import replace
 import kind_cases
 import numpy as np
 import pytest
+import regex
 import tiny
 from datasets import Dataset
 from hypothesis import given, settings
@@ -114,6 +115,19 @@ def test_long_questions_are_cut_and_short_windows_still_have_room():
         .startswith("[CLS] where is the house where is the house [SEP] the")
     )
     assert features_of(rows, max_length=200)[0]["input_ids"].index(TOKENIZERS["bert"].sep_token_id) == 65
+
+
+def test_the_stride_is_what_was_asked_wherever_windows_go_on(caplog):
+    rows = rows_of(("one two three " * 60, "one", 0))
+    rows = rows.remove_columns("question").add_column("question", ["where is the house " * 30])
+    for asked, shared in ((32, 32), (60, 47)):  # 128 - 3 special tokens: 62 of the question, 63 of the context
+        caplog.clear()
+        features = features_of(rows, max_length=128, kind=replace(ANSWER, doc_stride=asked), arch="bert")
+        first, second = (
+            {pair[0] for pair in zip(each["starts"], each["ends"], strict=True)} for each in features.select([0, 1])
+        )
+        assert len(first & second - {-1}) == shared
+        assert ("share 47 tokens of a context, not doc_stride=60" in caplog.text) is (asked == 60)
 
 
 def test_a_window_without_room_says_what_to_do():
@@ -304,15 +318,22 @@ def test_gold_positions_decode_to_exactly_the_gold_answer(parts, data, arch):
     tokens = [pair for pair in zip(feature["starts"], feature["ends"], strict=True) if pair[0] >= 0]
     # Blanks at its ends are no part of an answer. Format characters have no token: BERT's normaliser drops them.
     inner = range(first + len(answer) - len(answer.lstrip()), first + len(answer.rstrip()))
-    read = [place for place in inner if any(place in range(*token) for token in tokens)]
-    if not read:
-        assert feature["start_positions"] == feature["end_positions"] == feature["null"]
-    elif any(a < read[0] < b or a <= read[-1] < b - 1 for a, b in tokens):
-        assert context[read[0] : read[-1] + 1] in found  # a whole English word is one token: the answer splits it
+    letters = [match.span() for match in regex.finditer(r"\X", context)]
+    read = [
+        letter
+        for letter in letters
+        if letter[0] < inner.stop and letter[1] > inner.start and any(a <= letter[0] < b for a, b in tokens)
+    ]
+    if feature["start_positions"] == feature["null"]:
+        assert not [letter for letter in read if inner.start <= letter[0] and letter[1] <= inner.stop]
+    elif any(a < read[0][0] < b or a < read[-1][1] < b for a, b in tokens):
+        assert context[read[0][0] : read[-1][1]].strip() in found  # a whole English word is one token
     else:
-        assert found == context[read[0] : read[-1] + 1].strip()
-        # NFKC makes one character of a letter and the mark behind it; its token covers the letter alone.
-        assert found == answer.strip() or arch in ("bert", "distilbert", "deberta-v2", "nfkc")
+        assert found == context[read[0][0] : read[-1][1]].strip()
+    # An answer in whole letters, each with a token of its own, comes back letter by letter.
+    edges = {edge for letter in letters for edge in letter}
+    if answer.strip() and {inner.start, inner.stop} <= edges and set(letters) <= set(tokens):
+        assert found == answer.strip()
 
 
 def test_mlqa_is_scored_by_its_own_normalisation_in_each_language():
