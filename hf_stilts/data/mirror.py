@@ -22,6 +22,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from hf_stilts.data.text_files import as_parquet, readable
 from hf_stilts.files import sha256
 
 CARD = "README.md"
@@ -60,10 +61,14 @@ class Configuration:
         """What reads one split; unless it only streams, its cache is keyed by the content of the files."""
         files = self.files[split]
         module, defaults = infer_module_for_data_files_list(files)
-        reader = import_main_class(_PACKAGED_DATASETS_MODULES[module][0])
         options = {**defaults, **self.options}
         content = "stream" if stream else f"{digest(self.folder, map(Path, files))} {self.features}"
         size = sum(os.path.getsize(file) for file in files)
+        if readable(files, module, options):
+            key = f"{digest(self.folder, map(Path, files))} {module} {sorted(options.items())}"
+            table = as_parquet(files, module, options, hashlib.sha256(key.encode()).hexdigest()[:32])
+            files, module, options = DataFilesList([table], []), "parquet", {}
+        reader = import_main_class(_PACKAGED_DATASETS_MODULES[module][0])
         return reader(
             dataset_name=self.folder.name,
             config_name=self.name,
@@ -89,6 +94,7 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         raise FileNotFoundError(f"the card names {list(configs)}")
     options = dict(configs[name])
     base = (folder / (options.pop("data_dir", None) or "")).resolve().as_posix()
+    base = glob.escape(base)  # `run[1]` is that folder, and not `run1`
     listed = options.pop("data_files", None)
     patterns = sanitize_patterns(listed) if listed else get_data_patterns(base)
     files = {split: found for split, each in patterns.items() if (found := _resolve(each, base))}

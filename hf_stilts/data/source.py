@@ -33,6 +33,11 @@ def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) ->
 def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """Folder of the mirror that `load` would read; None when it would read the Hub."""
     root = data_dir if data_dir is not None else os.environ.get(MIRROR)
+    if root and "::" in str(Path(root).expanduser().resolve()):
+        raise StiltsError(
+            f"The path of the mirror {root} holds '::', which the libraries take for a file within an archive. "
+            "Expected a folder without it. Rename it."
+        )
     return Path(root).expanduser() if root else None
 
 
