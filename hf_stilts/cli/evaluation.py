@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import STOCK_FLAGS, Adapter, DataDir, Json, Limit, Namespace, Recipe, TextToText, split_list
+from hf_stilts.cli.options import (
+    STOCK_FLAGS,
+    Adapter,
+    DataDir,
+    Json,
+    Limit,
+    LoraModules,
+    Namespace,
+    Recipe,
+    TextToText,
+    adapter_of,
+    split_list,
+)
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import check_languages, load_task
 
@@ -31,6 +43,7 @@ def evaluate(
     recipe: Recipe = "jiant",
     text_to_text: TextToText = False,
     adapter: Adapter = None,
+    lora_target_modules: LoraModules = None,
     label: Annotated[str | None, typer.Option(help="Benchmark: what tables call the start; seeds share one.")] = None,
     namespace: Namespace = None,
     data_dir: DataDir = None,
@@ -51,6 +64,7 @@ def evaluate(
     """
     from hf_stilts.benchmark import list_benchmarks
 
+    adapter = adapter_of(adapter, lora_target_modules)
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}

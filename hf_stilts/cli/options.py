@@ -40,10 +40,19 @@ Contrastive = Annotated[
 Adapter = Annotated[
     str | None, typer.Option(help="lora, or lora=32 for its rank: train that and the head, and save megabytes.")
 ]
+LoraModules = Annotated[
+    str | None,
+    typer.Option(help="Linear layers that LoRA adapts, as query,value; default: peft's for the architecture, or all."),
+]
 TextToText = Annotated[
     bool, typer.Option("--text-to-text", help="Let an encoder-decoder (mT5) answer in words, of possible answers only.")
 ]
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def adapter_of(adapter: str | None, modules: str | None) -> str | None:
+    """`--adapter` with `--lora-target-modules`, in one word: `lora=16:query,value`."""
+    return f"{adapter or 'lora'}:{modules}" if modules else adapter
 
 
 def split_list(text: str | None) -> list[str] | None:

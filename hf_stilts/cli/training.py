@@ -19,12 +19,14 @@ from hf_stilts.cli.options import (
     Exclude,
     Json,
     Limit,
+    LoraModules,
     MicroTokens,
     Namespace,
     Public,
     Recipe,
     Resume,
     TextToText,
+    adapter_of,
 )
 from hf_stilts.errors import StiltsError
 
@@ -51,6 +53,7 @@ def intermediate(
     batches: Batches = None,
     contrastive: Contrastive = None,
     adapter: Adapter = None,
+    lora_target_modules: LoraModules = None,
     text_to_text: TextToText = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = True,
     namespace: Namespace = None,
@@ -93,6 +96,7 @@ def target(
     batches: Batches = None,
     contrastive: Contrastive = None,
     adapter: Adapter = None,
+    lora_target_modules: LoraModules = None,
     text_to_text: TextToText = False,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.")] = False,
     namespace: Namespace = None,
@@ -120,6 +124,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
     from hf_stilts.publishing.callback import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 
+    options["adapter"] = adapter_of(options["adapter"], options.pop("lora_target_modules"))
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
     chosen = {name: value for name in SINGLE if (value := options.pop(name)) not in (None, False)}
     of_mixtures = {name: value for name in MIXTURE if (value := options.pop(name, None)) is not None}

@@ -24,7 +24,7 @@ from hf_stilts.evaluation.setting import setting
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds import Retrieved, kind_for, load_kind
-from hf_stilts.kinds.features import readable_length
+from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.rows import naming_language
 from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
 from hf_stilts.publishing.callback import describe_run
@@ -124,6 +124,7 @@ def each_language(
         scored.model.to(processes().device)
     if processes().num_processes > 1:
         retrieval = {"share": True, **retrieval}
+    check_length(scored.model, max_length)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     asked = tuple(languages or served(task, data_dir))
     together: dict[str, Retrieved] = {}

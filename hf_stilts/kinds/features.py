@@ -13,6 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.retrieval.encode import UNLIMITED, position_limit
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,7 +26,6 @@ Batch = dict[str, list[Any]]
 # What models read beside the tokenizer's own columns; -100 is the class that torch's cross entropy leaves out.
 TARGETS = ("labels", "start_positions", "end_positions")
 IGNORED = -100
-_SKIPPING = ("xlm-roberta", "roberta", "camembert")  # their positions begin behind the padding's index
 
 
 def map_rows(
@@ -139,9 +139,10 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple
 
 def readable_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Longest window, in tokens, that both the position embeddings and the tokenizer allow."""
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    skipped = 2 if model.config.model_type in _SKIPPING else 0
-    return int(min(positions - skipped, tokenizer.model_max_length))
+    positions = position_limit(model)
+    if positions == UNLIMITED:  # rotary and relative positions end in no error, but were trained for so many
+        positions = getattr(model.config, "max_position_embeddings", None) or positions
+    return int(min(positions, tokenizer.model_max_length))
 
 
 def check_length(model: PreTrainedModel, max_length: int | None) -> None:
@@ -150,13 +151,11 @@ def check_length(model: PreTrainedModel, max_length: int | None) -> None:
     Raises:
         StiltsError: they are; the message says how long they may be.
     """
-    tables = (each for name, each in model.named_parameters() if name.endswith("position_embeddings.weight"))
-    rows = next((len(table) for table in tables), None)
-    skipped = 2 if model.config.model_type in _SKIPPING else 0
-    if max_length is not None and rows is not None and max_length > rows - skipped:
+    positions = position_limit(model)
+    if max_length is not None and max_length > positions:
         raise StiltsError(
-            f"max_length={max_length} is more than the {rows - skipped} tokens that {type(model).__name__} has "
-            f"positions for. Pass {rows - skipped} or less."
+            f"max_length={max_length} is more than the {positions} tokens that {type(model).__name__} has "
+            f"positions for. Pass {positions} or less."
         )
 
 

@@ -100,22 +100,29 @@ def find_adapter(source: str, revision: str | None = None) -> Adapter | None:
 
 
 def lora_config(adapter: str | LoraConfig) -> LoraConfig:
-    """LoRA's settings: `"lora"` and `"lora=32"` (its rank) adapt what peft adapts in the architecture by default.
+    """LoRA's settings: `"lora"`, `"lora=32"` (its rank), `"lora=32:query,value"` (the modules that it adapts).
 
-    The scale is 2, so alpha twice the rank.
+    Without modules it adapts those that peft has for the architecture, else every linear layer of the body. The scale
+    is 2, so alpha twice the rank.
 
     >>> lora_config("lora=8").lora_alpha
     16
+    >>> sorted(lora_config("lora:query,key").target_modules)
+    ['key', 'query']
 
     Raises:
         StiltsError: another word, or a setting that the body alone cannot be saved with.
     """
     peft = _peft()
     if isinstance(adapter, str):
-        name, _, rank = adapter.partition("=")
-        if name != "lora" or (rank and not (rank.isdecimal() and int(rank))) or adapter.endswith("="):
+        chosen, colon, listed = adapter.partition(":")
+        modules = [name.strip() for name in listed.split(",") if name.strip()]
+        if colon and not modules:
+            raise StiltsError(f"adapter is {adapter!r}; expected modules after the colon: lora=16:query,value.")
+        name, _, rank = chosen.partition("=")
+        if name != "lora" or (rank and not (rank.isdecimal() and int(rank))) or chosen.endswith("="):
             raise StiltsError(f"adapter is {adapter!r}; expected lora, or lora=32 for its rank, or a peft.LoraConfig.")
-        return peft.LoraConfig(r=int(rank or RANK), lora_alpha=2 * int(rank or RANK))
+        return peft.LoraConfig(r=int(rank or RANK), lora_alpha=2 * int(rank or RANK), target_modules=modules or None)
     if not isinstance(adapter, peft.LoraConfig):
         raise StiltsError(f"adapter is a {type(adapter).__name__}; expected lora, lora=32, or a peft.LoraConfig.")
     if adapter.modules_to_save:
@@ -197,6 +204,7 @@ class AdapterTrainer(Trainer):
         self._below = find_adapter(*self.start)
         base, commit = (self._below.base, self._below.config.revision) if self._below else self.start
         self._own = _head_weights(model)
+        _choose_modules(body, config)
         tensors = model.state_dict(keep_vars=True)
         head = [tensors[name] for name in self._own]
         model.requires_grad_(False)
@@ -328,6 +336,26 @@ def _check_plain(config: LoraConfig) -> None:
         raise StiltsError(
             f"An adapter with {name}={own[name]} cannot be stacked; expected plain LoRA with a list of target modules. "
             "Leave out adapter=: then the intermediate adapter is merged into the body, which is trained in full."
+        )
+
+
+def _choose_modules(body: PreTrainedModel, config: LoraConfig) -> None:
+    """Name the modules to adapt where nobody did and peft has none for the architecture: all linear layers.
+
+    Raises:
+        StiltsError: modules were named that the body does not have, or it has no linear layer.
+    """
+    linear = [name for name, module in body.named_modules() if isinstance(module, torch.nn.Linear)]
+    known = _peft().utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    if config.target_modules is None and body.config.model_type not in known:
+        config.target_modules = linear
+    wanted = [] if isinstance(config.target_modules, str) else [*(config.target_modules or ())]
+    missing = [name for name in wanted if not any(f".{each}".endswith(f".{name}") for each in linear)]
+    if missing or not linear:
+        there = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
+        raise StiltsError(
+            f"{type(body).__name__} has no linear layer {', '.join(map(str, missing)) or 'at all'}; there are: "
+            f"{there}. Correct --lora-target-modules."
         )
 
 

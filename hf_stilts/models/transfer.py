@@ -125,6 +125,26 @@ def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel
     return model.eval(), set(info["missing_keys"])
 
 
+def match_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make a model pad with what its tokenizer pads with, and say so; changed in place.
+
+    Some published configurations name another token (intfloat/multilingual-e5-small: 0, which is `<s>`): torch then
+    freezes that token's embedding, the one under every classification head, and the padding's is trained.
+    """
+    config, padding = model.config, tokenizer.pad_token_id
+    if padding is None or config.pad_token_id == padding:
+        return
+    if config.pad_token_id is not None:
+        logger.warning(
+            "The configuration pads with token %s, the tokenizer with %s (%s): the tokenizer's is taken.",
+            *(config.pad_token_id, padding, tokenizer.pad_token),
+        )
+    config.pad_token_id = padding
+    words = model.get_input_embeddings()
+    if isinstance(words, torch.nn.Embedding) and words.padding_idx is not None:
+        words.padding_idx = padding
+
+
 def load_tokenizer(source: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Tokenizer that lies beside a checkpoint.
 

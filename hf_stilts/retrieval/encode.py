@@ -22,6 +22,9 @@ Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials", "pooler"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 # Tokens in one batch. On a processor, what stays in its caches is fastest; a GPU wants to be filled.
+UNLIMITED = 1 << 30  # positions of a model without a table of them
+# What transformers calls the table: in BERT and its kin, in BART and its kin, in GPT-2.
+_POSITIONS = ("position_embeddings", "embed_positions", "wpe")
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
 
 
@@ -176,12 +179,15 @@ def resolve_layers(layers: Layers, count: int) -> NDArray[np.int64]:
 
 
 def position_limit(encoder: "PreTrainedModel") -> int:
-    """How many tokens the encoder has positions for; a very large number where positions are relative."""
+    """How many tokens a model has a table of positions for; `UNLIMITED` where positions are relative or rotary."""
+    limits = [UNLIMITED]
     for name, module in encoder.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            # RoBERTa and XLM-R count positions from the padding index on: 514 rows are 512 positions.
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-    return 1 << 30
+        if name.rpartition(".")[2] in _POSITIONS and isinstance(module, torch.nn.Embedding):
+            # RoBERTa and its kin count positions from the padding index on: 514 rows are 512 positions. BART and its
+            # kin leave the first two rows out.
+            skipped = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
+            limits.append(module.num_embeddings - skipped)
+    return min(limits)
 
 
 def tokenise(

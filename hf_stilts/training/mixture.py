@@ -39,7 +39,7 @@ from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.models.heads import SharedBody
-from hf_stilts.models.transfer import load_tokenizer
+from hf_stilts.models.transfer import load_tokenizer, match_padding
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
 from hf_stilts.training.mixture_tasks import (
@@ -185,6 +185,7 @@ class MixtureTrainer(StiltsTrainer):
         if processing_class is None:
             raise StiltsError("A model object came without its tokenizer. Pass processing_class=.")
         self.tokenizer_for_rows = processing_class
+        match_padding(model.body, processing_class)
         readable = readable_length(model.body, processing_class)
         parts = args.gradient_accumulation_steps * args.world_size
         sizes = effective_batches(self.tasks, batch_sizes, args.train_batch_size * parts, parts)

@@ -32,7 +32,7 @@ from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.models.adapters import AdapterTrainer
 from hf_stilts.models.compatibility import check_start
-from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, with_fresh_head
+from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, match_padding, with_fresh_head
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
@@ -140,6 +140,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             )
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
+        match_padding(model, processing_class)
         check_length(model, max_length)
         self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
         self.tokenizer_for_rows = processing_class
