@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled  # type: ignore[attr-defined]
-from huggingface_hub.utils import get_session
 
 from hf_stilts.errors import StiltsError
 
@@ -53,13 +52,11 @@ def check_reachable(*names: str | None) -> None:
     for name in remote:
         if not _is_cached(name.partition("@")[0]):
             raise StiltsError(
-                f"The Hub at {constants.ENDPOINT} does not answer ({reason}), and {name} is neither a folder "
-                "nor in the cache. Type the command again when it answers, name a folder, or set HF_ENDPOINT to another Hub: "
+                f"The Hub at {constants.ENDPOINT} does not answer ({reason}), and {name} is neither a folder nor in the "
+                "cache. Type the command again when it answers, name a folder, or set HF_ENDPOINT to another Hub: "
                 "hf-stilts hub serve DIR"
             )
-    logger.warning(
-        "The Hub at %s does not answer (%s); going on with what is in the cache.", *(constants.ENDPOINT, reason)
-    )
+    logger.warning("The Hub at %s does not answer (%s); going on with the cache alone.", constants.ENDPOINT, reason)
     constants.HF_HUB_OFFLINE = True
 
 

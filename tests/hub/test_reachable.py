@@ -53,7 +53,7 @@ def test_what_is_neither_here_nor_cached_is_refused_with_the_reason(name, cache,
 def test_what_is_cached_goes_on_without_the_hub(cached, name, cache, down, caplog):
     put(cache, cached)
     check_reachable(name)
-    assert constants.HF_HUB_OFFLINE and "going on with what is in the cache" in caplog.text
+    assert constants.HF_HUB_OFFLINE and "going on with the cache alone" in caplog.text
 
 
 def test_a_folder_asks_nobody(tmp_path, cache, monkeypatch):
