@@ -52,8 +52,8 @@ def check_reachable(*names: str | None) -> None:
     for name in remote:
         if not _is_cached(name.partition("@")[0]):
             raise StiltsError(
-                f"The Hub at {constants.ENDPOINT} does not answer ({reason}), and {name} is neither a folder nor in the "
-                "cache. Type the command again when it answers, name a folder, or set HF_ENDPOINT to another Hub: "
+                f"The Hub at {constants.ENDPOINT} does not answer ({reason}), and {name} is neither a folder nor in "
+                "the cache. Type the command again when it answers, name a folder, or set HF_ENDPOINT to another Hub: "
                 "hf-stilts hub serve DIR"
             )
     logger.warning("The Hub at %s does not answer (%s); going on with the cache alone.", constants.ENDPOINT, reason)
