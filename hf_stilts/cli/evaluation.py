@@ -63,6 +63,7 @@ def evaluate(
     option of these trainings: --max_steps 500 --seed 7.
     """
     from hf_stilts.benchmark import list_benchmarks
+    from hf_stilts.hub.reachable import check_reachable
 
     adapter = adapter_of(adapter, lora_target_modules)
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
@@ -76,6 +77,7 @@ def evaluate(
                 f"{of_tasks[0]} is for tasks: {names[0]} trains a model for each of its own and keeps all rows in "
                 "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
             )
+        check_reachable(init or model)
         training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
         chosen = {
             "tasks": split_list(tasks),
@@ -131,8 +133,11 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
 def _evaluate_tasks(
     names: list[str], model: str, as_json: bool, output: Path | None, publish: bool, **options: Any
 ) -> None:
+    from hf_stilts.hub.reachable import check_reachable
+
     for name in names:  # a mistyped name, or a language too many, is answered before torch is loaded
         check_languages(load_task(name), options["languages"])
+    check_reachable(model)
     import pandas as pd
 
     from hf_stilts.console import say, show, show_scores

@@ -31,6 +31,7 @@ from hf_stilts.cli.options import (
 from hf_stilts.errors import StiltsError
 
 app = typer.Typer()
+DEFAULT_BASE = "FacebookAI/xlm-roberta-base"
 Languages = Annotated[
     str | None, typer.Option(help="Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en.")
 ]
@@ -42,7 +43,7 @@ MIXTURE = ("sampler", "cap", "name", "text")  # one of them makes a mixture even
 def intermediate(
     context: typer.Context,
     task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
-    model: Annotated[str, typer.Option(help="Public model to start from.")] = "FacebookAI/xlm-roberta-base",
+    model: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
     recipe: Recipe = "jiant",
     limit: Limit = None,
     languages: Languages = None,
@@ -121,6 +122,10 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
         raise StiltsError(f"No task stands before {flags[0]}. Type for example: hf-stilts {phase} mnli {flags[0]} ...")
     for name in tasks:
         load_task(name)  # a mistyped name is answered before torch is loaded
+    from hf_stilts.hub.reachable import check_reachable
+
+    start = options.get("init") or options.get("model") or DEFAULT_BASE
+    check_reachable(start)  # and a Hub that is down, too
     from hf_stilts.publishing.callback import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 

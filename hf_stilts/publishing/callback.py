@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, get_token
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_stilts.errors import StiltsError
@@ -118,6 +118,12 @@ class PublishCheckpoints(TrainerCallback):
         loader = kwargs.get("train_dataloader")
         self._run = self._describe(args, model, getattr(loader, "dataset", None))
         self._started, self._resumed_at = time.time(), state.global_step
+        if not (self._token or get_token()):
+            logger.warning(
+                "Nobody is logged in, so nothing reaches the Hub yet. The training goes on, its checkpoints are kept. "
+                "To send them: hf auth login, then: hf-stilts publish --retry %s",
+                args.output_dir,
+            )
         self._outbox = Outbox(
             Path(args.output_dir),
             self.destination(args, model),
@@ -159,6 +165,17 @@ class PublishCheckpoints(TrainerCallback):
             logger.warning("Not all is sent (%s). To send it: hf-stilts publish --retry %s", error, args.output_dir)
             return
         logger.log(logging.INFO if self.report.ok else logging.WARNING, "%s", self.report)
+
+    def interrupt(self) -> OutboxStatus | None:
+        """After a Ctrl-C: leave the rest to the upload worker and report at once; None where no training began."""
+        if self._outbox is None:
+            return None
+        outbox, self._outbox = self._outbox, None
+        try:
+            self.report = outbox.close(wait=False)
+        except OSError as error:
+            logger.warning("What was sent is not known: %s", error)
+        return self.report
 
     def destination(self, args: TrainingArguments, model: Any) -> str:
         """Return the repository that a training of `model` with `args` publishes to, without namespace if it has none.

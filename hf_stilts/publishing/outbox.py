@@ -300,7 +300,7 @@ class Outbox:
         self._write_choice()
 
     def _write_choice(self) -> None:
-        """Write the choice that a full disk has not taken yet; tried again while the worker is waited for."""
+        """Write the choice unless that is done: a disk that was full may have room after the waiting, for `--retry`."""
         choice = self._unwritten
         if choice is None:
             return
@@ -320,7 +320,6 @@ class Outbox:
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
-        self._write_choice()
         try:
             if self.courier is not None:
                 dismiss(self.courier)
@@ -328,6 +327,7 @@ class Outbox:
                     wait_for(self.courier, self.folder, self.pace)
         except KeyboardInterrupt:
             logger.warning("Not waiting any longer; the upload worker goes on in the background.")
+        self._write_choice()
         return outbox_status(self.folder.parent)
 
     def _ring(self) -> None:

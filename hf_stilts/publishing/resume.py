@@ -13,7 +13,15 @@ import shutil
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
+    EntryNotFoundError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256, write_json
@@ -24,8 +32,10 @@ from hf_stilts.publishing.upload import (
     Unconfirmed,
     differences,
     full_name,
+    look,
     open_repository,
     packed_files,
+    refuse_another_run,
     write_record,
 )
 
@@ -37,7 +47,8 @@ def deliver_resume(folder: Path, parcel: Parcel, api: HfApi) -> str:
 
     Nothing is done where another machine has put a later step there since this one was packed.
     """
-    open_repository(api, parcel.repo_id, private=parcel.private)
+    main = open_repository(api, parcel.repo_id, private=parcel.private)
+    refuse_another_run(folder, parcel, look(api, parcel.repo_id, main))
     api.create_branch(parcel.repo_id, branch=RESUME_BRANCH, exist_ok=True)
     files = {**packed_files(folder, parcel), **write_record(folder, parcel)}
     head = api.model_info(parcel.repo_id, revision=RESUME_BRANCH)
@@ -70,21 +81,41 @@ def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = 
     fetched is compared with the sha256 recorded for it, and the folder appears only when it is whole.
     """
     api = api or HfApi()
-    repo_id = full_name(api, repo_id)
-    local = {
-        int(path.parent.name.rpartition("-")[2]): path.parent
-        for path in Path(output_dir).glob(f"checkpoint-*/{STATE_FILE}")
-        if path.parent.name.rpartition("-")[2].isdecimal()
-    }
-    remote = _remote_record(repo_id, api)
+    local = saved_steps(output_dir)
+    try:
+        repo_id = full_name(api, repo_id)
+        remote = _remote_record(repo_id, api)
+    except LocalTokenNotFoundError:
+        logger.warning("Nobody is logged in, so a checkpoint on the Hub is not looked for. To log in: hf auth login")
+        remote = None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError) as error:
+        if not local:  # the Hub may hold hours of work: nobody shall begin anew unasked
+            raise StiltsError(
+                f"The Hub cannot be asked for a checkpoint to go on from ({type(error).__name__}), and {output_dir} "
+                "has none. Type the command again when it answers, or without --resume to begin anew."
+            ) from error
+        logger.warning("Going on from step %d; whether the Hub has a newer one is not known: %s", max(local), error)
+        return local[max(local)]
     if remote and remote.step > max(local, default=-1):
         return _fetch(Path(output_dir), repo_id, remote, api)
     return local[max(local)] if local else None
 
 
+def saved_steps(output_dir: str | Path) -> dict[int, Path]:
+    """Step -> folder of the whole checkpoints in `output_dir`: the Trainer writes their state file last."""
+    found = {}
+    for file in Path(output_dir).glob(f"checkpoint-*/{STATE_FILE}"):
+        step = file.parent.name.rpartition("-")[2]
+        if step.isdecimal():
+            found[int(step)] = file.parent
+    return found
+
+
 def _remote_record(repo_id: str, api: HfApi) -> Record | None:
     try:
         path = api.hf_hub_download(repo_id, RECORD_FILE, revision=RESUME_BRANCH)
+    except LocalEntryNotFoundError:  # which is an EntryNotFoundError, and says that the Hub could not be asked
+        raise
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
         return None
     return Record.from_json(Path(path).read_bytes())

@@ -86,7 +86,7 @@ def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None)
             if branch in there.branches:
                 _drop_branch(api, parcel, branch)
             return Delivered(tagged, on_main=False)
-        _refuse_another_run(folder, parcel, there)
+        refuse_another_run(folder, parcel, there)
         tried = parcel.attempts > 1 or conflicts > 0
         commit = _made_before(api, folder, parcel, there, branch) if tried else None
         to_main = False
@@ -324,7 +324,7 @@ def _tagged(api: HfApi, folder: Path, parcel: Parcel, tags: Mapping[int, str]) -
     return commit
 
 
-def _refuse_another_run(folder: Path, parcel: Parcel, there: Published) -> None:
+def refuse_another_run(folder: Path, parcel: Parcel, there: Published) -> None:
     """Refuse a checkpoint whose repository holds those of another training, before a commit mixes the two."""
     sent = {other.commit for _, other in read_parcels(folder.parent) if other.run == parcel.run and other.commit}
     if taken := there.of_another_run(parcel.run, sent):

@@ -19,11 +19,11 @@ from transformers.trainer_utils import get_last_checkpoint
 from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.models.transfer import HandOver
 from hf_stilts.publishing.callback import PublishCheckpoints
-from hf_stilts.publishing.resume import newest_checkpoint
+from hf_stilts.publishing.resume import newest_checkpoint, saved_steps
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.mixture import MixtureTrainer
@@ -154,7 +154,11 @@ def _carry_out(
         _go_on_waiting(patience, Path(start), args)
     if not torch.cuda.is_available():
         args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
-    result = trainer.train(resume_from_checkpoint=start)
+    try:
+        result = trainer.train(resume_from_checkpoint=start)
+    except KeyboardInterrupt:
+        logger.warning("%s", _interrupted(trainer, publish, resume))
+        raise
     trainer.save_model(args.output_dir)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
@@ -167,6 +171,21 @@ def _carry_out(
         "body": str(trainer.handover) if trainer.handover else None,
         **({"published": f"{publish.destination(args, trainer.model)}: {publish.report}"} if publish else {}),
     }
+
+
+def _interrupted(trainer: StiltsTrainer, publish: PublishCheckpoints | None, resume: bool) -> str:
+    """Say what an interrupted training leaves: the checkpoint that is saved, what was sent, and how to go on."""
+    folder, state = trainer.args.output_dir, trainer.state
+    saved = saved_steps(folder)
+    kept = f"The last checkpoint is {step_tag(max(saved))}, in {folder}." if saved else "No checkpoint was saved yet."
+    lines = [f"Interrupted at step {state.global_step} of {state.max_steps}. {kept}"]
+    report = publish.interrupt() if publish is not None else None
+    if report is not None:
+        lines.append(str(report))
+        if not report.ok:
+            lines.append("The upload worker goes on in the background with what waits.")
+    lines.append(f"To go on, type the same command{'' if resume else ' with --resume auto'}.")
+    return "\n".join(lines)
 
 
 def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, args: TrainingArguments) -> None:

@@ -204,6 +204,17 @@ def test_the_second_of_two_trainings_is_refused_before_the_first_has_its_tag(tmp
     assert on_main(api) == ["step-4"]
 
 
+def test_the_second_training_does_not_take_the_place_to_resume_from(tmp_path, api):
+    for name, step in (("a", 4), ("b", 10)):
+        run_of(tmp_path / name, name * 32)
+        put_of(tmp_path / name, step, name * 32, name.encode())
+        parcel = new_parcel(Record(step=step), "me/tiny", True, "resume", name * 32)
+        pack(tmp_path / name / f"checkpoint-{step}", tmp_path / name / "outbox", parcel)
+        deliver_all(tmp_path / name, api)
+    assert "another training" in outbox_status(tmp_path / "b").to_resume.reason
+    assert weights(api, "resume", tmp_path / "cache").startswith(b"weights of 4 ")
+
+
 def test_a_training_repeated_to_the_same_bytes_goes_on_where_the_first_was(tmp_path, api):
     for name, steps in (("a", (2,)), ("b", (2, 4))):
         run_of(tmp_path / name, name * 32)

@@ -271,6 +271,30 @@ def test_a_disk_that_is_full_at_the_start_stops_no_training(tmp_path, here, api,
     assert outbox_.close().ok and list(tags(api)) == ["step-2"]
 
 
+def test_a_choice_that_the_full_disk_did_not_take_is_carried_out_by_one_retry(tmp_path, here, api, monkeypatch):
+    full, real, wait_for = [], outbox.write_json, outbox.wait_for
+
+    def write(path, *arguments, **options):
+        if full and path.name.startswith("choice-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, *arguments, **options)
+
+    def wait_until_there_is_room(*arguments):
+        wait_for(*arguments)
+        full.clear()
+
+    monkeypatch.setattr(outbox, "write_json", write)
+    monkeypatch.setattr(outbox, "wait_for", wait_until_there_is_room)
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    for step in (2, 4):
+        outbox_.add(checkpoint(tmp_path, step), Record(step=step))
+    full.append(True)
+    outbox_.choose(2, "best")
+    status = outbox_.close()
+    assert not status.ok and "main is not step-2" in str(status) and status.command
+    assert "main of me/tiny is step-2: best." in str(retry(tmp_path, pace=FAST))
+
+
 def test_a_folder_in_which_nothing_can_be_made_stops_no_training(tmp_path, here, caplog):
     (tmp_path / "outbox").write_text("a file where the folder should be")
     outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
