@@ -14,6 +14,7 @@ from huggingface_hub import hf_hub_download
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hf_stilts.data.mirror import digest
+from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, nllb_code
 
@@ -35,7 +36,7 @@ class ModelTranslator:
         beams: of the search; 1 is greedy. Default 4, as OPUS-MT's own configurations have it.
         prefix: put before every text, for T5: `"translate English to German: "`.
         batch_tokens: most tokens that go through the model at a time, padding included, times beams.
-        device: `cpu`, `cuda`, ... Default: the GPU if there is one.
+        device: `cpu`, `cuda`, ... Default: the accelerator that torch has, else the CPU.
 
     Attributes:
         identity: model, commit and settings: all that decides a translation, for caches.
@@ -57,7 +58,7 @@ class ModelTranslator:
     ) -> None:
         commit = _commit(model, revision)
         known = {} if Path(model).is_dir() else {"revision": commit}
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device or default_device())
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         with needs_extra("translate", f"The tokenizer of {model}"):
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model, **known)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from accelerate import PartialState
+
+from hf_stilts.devices import default_device
 
 
 def processes() -> PartialState:
@@ -12,4 +13,4 @@ def processes() -> PartialState:
     >>> processes().is_main_process, processes().num_processes
     (True, 1)
     """
-    return PartialState() if PartialState._shared_state else PartialState(cpu=not torch.cuda.is_available())
+    return PartialState() if PartialState._shared_state else PartialState(cpu=default_device().type == "cpu")

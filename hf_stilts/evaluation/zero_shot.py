@@ -17,6 +17,7 @@ from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from hf_stilts import __version__
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
+from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
@@ -120,7 +121,7 @@ def each_language(
         task = replace(task, text_to_text=True)
     scored = _loaded(checkpoint, task) if checkpoint else _given(model, task)
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
-    if torch.cuda.is_available():
+    if default_device().type != "cpu":
         scored.model.to(processes().device)
     if processes().num_processes > 1:
         retrieval = {"share": True, **retrieval}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.metrics.bucc_mining.mining import check_choice
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
 
@@ -108,6 +109,9 @@ def encode_all(
     distinct = list(dict.fromkeys(sentences))
     ids, special = tokenise(tokenizer, distinct, min(max_length, position_limit(encoder)))
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
+
+    if precision == "bf16":
+        warn_of_slow_bf16(device.type, 'Leave precision="bf16" out.')
 
     with inference(encoder, device, precision):
         shortest = min((row for row in ids if row), key=len, default=[0])

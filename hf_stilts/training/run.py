@@ -10,13 +10,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.data.language_mix import Languages, shares
+from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name, step_tag
@@ -152,8 +152,10 @@ def _carry_out(
     start = newest(trainer, publish) if resume else None
     if start is not None and patience is not None:
         _go_on_waiting(patience, Path(start), args)
-    if not torch.cuda.is_available():
+    if args.device.type != "cuda":
         args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
+    if args.bf16:
+        warn_of_slow_bf16(args.device.type, "Leave --bf16 out.")
     try:
         result = trainer.train(resume_from_checkpoint=start)
     except KeyboardInterrupt:
