@@ -122,32 +122,32 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
         raise StiltsError(f"No task stands before {flags[0]}. Type for example: hf-stilts {phase} mnli {flags[0]} ...")
     for name in tasks:
         load_task(name)  # a mistyped name is answered before torch is loaded
-    from hf_stilts.hub.reachable import check_reachable
-
-    start = options.get("init") or options.get("model") or DEFAULT_BASE
-    check_reachable(start)  # and a Hub that is down, too
-    from hf_stilts.publishing.callback import PublishCheckpoints
-    from hf_stilts.training.run import run_mixture, run_phase
-
     options["adapter"] = adapter_of(options["adapter"], options.pop("lora_target_modules"))
     namespace, public, wanted = options.pop("namespace"), options.pop("public"), options.pop("publish")
     chosen = {name: value for name in SINGLE if (value := options.pop(name)) not in (None, False)}
     of_mixtures = {name: value for name in MIXTURE if (value := options.pop(name, None)) is not None}
     if public and not wanted:
         raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
+    mixture = len(tasks) > 1 or bool(of_mixtures)
+    if mixture and chosen:
+        option = next(iter(chosen)).replace("_", "-")
+        raise StiltsError(
+            f"--{option} was given, which is for one task and not for a mixture. Give it to a single task."
+        )
+    from hf_stilts.hub.reachable import check_reachable
+
+    check_reachable(options.get("init") or options.get("model") or DEFAULT_BASE)
+    from hf_stilts.publishing.callback import PublishCheckpoints
+    from hf_stilts.training.run import run_mixture, run_phase
+
     resume = bool(options["resume"])
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         options["namespace"] = namespace
     options["resume"] = resume
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        if len(tasks) == 1 and not of_mixtures:
-            result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
-        elif chosen:
-            option = next(iter(chosen)).replace("_", "-")
-            raise StiltsError(
-                f"--{option} was given, which is for one task and not for a mixture. Give it to a single task."
-            )
-        else:
+        if mixture:
             result = run_mixture(tasks, flags, publish=publisher, **of_mixtures, **options)
+        else:
+            result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
     report_run(result, as_json=as_json, data_dir=options.get("data_dir"))
