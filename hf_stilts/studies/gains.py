@@ -37,7 +37,8 @@ class GainReport:
             languages, `p_holm` corrected over the tasks of one intermediate task.
         groups: the same of each group and of the total.
         gaps: per task, English less the mean of the other languages, and classes 4-5 less classes 0-2 of Joshi et al.;
-            `reduction` is the baseline's gap less this one.
+            `reduction` is the baseline's gap less this one, as far as the lower side rose: a gap that is smaller only
+            because English fell is not reduced.
         best: per target the start with the best English dev score, and as last row the mean over targets: the combined
             row of Phang et al. 2020.
         notes: what was left out, and why.
@@ -200,8 +201,11 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
         for gap, (above, below) in sides.items():
             if not above or not below:
                 continue
+            higher = pivot[above].mean(axis=1).groupby("intermediate").median()
+            lower = pivot[below].mean(axis=1).groupby("intermediate").median()
             median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
             for start in starts:
+                rise = float(lower[start] - lower[baseline])
                 rows.append(
                     {
                         "intermediate": start,
@@ -210,7 +214,10 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                         "languages": f"{len(above)} and {len(below)}",
                         "points": float(median[start]),
                         "baseline": float(median[baseline]),
-                        "reduction": float(median[baseline] - median[start]),
+                        "gain of the higher": float(higher[start] - higher[baseline]),
+                        "gain of the lower": rise,
+                        # A gap that is smaller since its upper side fell is no gain of anybody.
+                        "reduction": min(float(median[baseline] - median[start]), rise),
                     }
                 )
     return rows

@@ -184,3 +184,17 @@ def test_holm_keeps_the_order_and_never_falls_below_the_test_alone(p_values):
 def test_sign_test_by_hand():
     """Two of eight down: 2 * (1 + 8 + 28) / 256."""
     assert sign_test([1, 1, 1, 1, 1, 1, -1, -1, 0]) == pytest.approx(74 / 256)
+
+
+@pytest.mark.parametrize(
+    ("english", "german", "reduction"),
+    [(60, 60, 0.0), (60, 62, 2.0), (70, 66, 6.0), (74, 66, 2.0), (60, 55, -5.0), (80, 62, -8.0)],
+)
+def test_a_gap_is_not_reduced_because_english_fell(english, german, reduction, tmp_path):
+    """The baseline has 70 in English and 60 in German: a gap of 10."""
+    base = write(tmp_path / "none", "none", {("xnli", "en"): 70, ("xnli", "de"): 60})
+    run = write(tmp_path / "mnli", "mnli", {("xnli", "en"): english, ("xnli", "de"): german})
+    found = one(gains([base, run]).gaps, task="xnli", gap="English less the others")
+    assert found["points"] == english - german
+    assert found["reduction"] == pytest.approx(reduction)
+    assert (found["gain of the higher"], found["gain of the lower"]) == (english - 70, german - 60)
