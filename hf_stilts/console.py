@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,8 +20,28 @@ if TYPE_CHECKING:
 
     from hf_stilts.studies.gains import GainReport
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# What a terminal obeys instead of showing it: controls, and marks that turn the direction of what stands after them.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""A text of anybody (names, cards and records of a Hub) as a terminal may be given it: what it obeys is spelt out.
+
+    >>> printable("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
+    """
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class _Console(Console):
+    """A console that is given nothing but printable text."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
@@ -36,13 +58,23 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -
     if not rows:
         out.print(f"{title}: nothing." if title else "Nothing.")
         return
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=escape(printable(title)) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for key, value in rows[0].items():
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     # A table that a program reads must not be folded at an imagined terminal's width.
     Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
+
+
+def show_object(value: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing, a line a field; as JSON, one object."""
+    if as_json:
+        _write_json(dict(value))
+    else:
+        show([{"field": key, "value": each} for key, each in value.items()], as_json=False)
 
 
 def show_scores(table: pd.DataFrame) -> None:
@@ -61,7 +93,11 @@ def show_scores(table: pd.DataFrame) -> None:
             f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
         )
         out.print(
-            Columns([f"{language} {score:.1f}" for language, score in scores.items()], padding=(0, 3), equal=True)
+            Columns(
+                [escape(printable(f"{language} {score:.1f}")) for language, score in scores.items()],
+                padding=(0, 3),
+                equal=True,
+            )
         )
 
 
@@ -116,16 +152,16 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
         out.print(note)
 
 
-def report_run(result: Mapping[str, Any], *, as_json: bool, data_dir: Any = None) -> None:
-    """Print what a training run came to, and what to type next, with the mirror that it read."""
+def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:
+    """Print what a training run came to, and what to type next, with the task as it was typed and the mirror read."""
     if as_json:
         show([result], as_json=True)
         return
     show([{"": key, " ": value} for key, value in result.items()], as_json=False)
     intermediate = result["phase"] == "intermediate"
-    step = "target TASK --from" if intermediate else f"evaluate {result['task']} --model"
-    given = f" --data-dir {data_dir}" if data_dir else ""
-    out.print(f"\nNext: hf-stilts {step} {result['folder']}{given}", markup=False)
+    words = ["target", "TASK", "--from"] if intermediate else ["evaluate", task, "--model"]
+    words += [str(result["folder"]), *(["--data-dir", str(data_dir)] if data_dir else [])]
+    out.print(f"\nNext: hf-stilts {shlex.join(words)}", markup=False)
 
 
 def announce_hub(url: str, holds: str) -> None:
@@ -168,4 +204,4 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}"
-    return escape(" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+    return escape(printable(" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))

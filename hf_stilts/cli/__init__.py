@@ -16,7 +16,6 @@ from hf_stilts.errors import needs_extra
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 hub = typer.Typer(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
 
@@ -41,11 +40,11 @@ def entry(
 @app.command()
 def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = None, as_json: Json = False) -> None:
     """List the tasks, or show one."""
-    from hf_stilts.console import show
+    from hf_stilts.console import show, show_object
     from hf_stilts.task import describe, list_tasks, load_task
 
     if name:
-        show([{"field": key, "value": value} for key, value in describe(load_task(name)).items()], as_json=as_json)
+        show_object(describe(load_task(name)), as_json=as_json)
     else:
         columns = ("name", "kind", "languages", "trained on", "metric", "description")
         rows = [describe(load_task(each)) for each in list_tasks()]

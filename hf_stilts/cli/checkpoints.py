@@ -16,18 +16,31 @@ published = typer.Typer(help="What is published, and where it comes from.", invo
 app.add_typer(published, name="checkpoints")
 
 
+Base = Annotated[str | None, typer.Option(help="Public model they descend from.")]
+OfTask = Annotated[str | None, typer.Option("--task", help="Task they were trained on.")]
+Language = Annotated[str | None, typer.Option(help="Language they were trained in.")]
+Whose = Annotated[str | None, typer.Option("--namespace", help="Whose; default: anybody's.")]
+
+
 @published.callback()
-def list_published(
+def published_ones(
     context: typer.Context,
-    base: Annotated[str | None, typer.Option(help="Public model they descend from.")] = None,
-    task: Annotated[str | None, typer.Option(help="Task they were trained on.")] = None,
-    language: Annotated[str | None, typer.Option(help="Language they were trained in.")] = None,
-    namespace: Annotated[str | None, typer.Option(help="Whose; default: anybody's.")] = None,
+    base: Base = None,
+    task: OfTask = None,
+    language: Language = None,
+    namespace: Whose = None,
     as_json: Json = False,
 ) -> None:
     """List what is published, by the Hub's own tags."""
-    if context.invoked_subcommand:
-        return
+    if not context.invoked_subcommand:
+        list_published(base, task, language, namespace, as_json)
+
+
+@published.command("list")
+def list_published(
+    base: Base = None, task: OfTask = None, language: Language = None, namespace: Whose = None, as_json: Json = False
+) -> None:
+    """List what is published, as without this word."""
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import list_checkpoints
 

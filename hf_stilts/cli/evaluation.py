@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_stilts.benchmark import list_benchmarks
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
     Adapter,
@@ -21,8 +22,8 @@ from hf_stilts.cli.options import (
     adapter_of,
     split_list,
 )
-from hf_stilts.errors import StiltsError
-from hf_stilts.task import check_languages, load_task
+from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.task import check_languages, list_tasks, load_task
 
 app = typer.Typer()
 
@@ -62,7 +63,6 @@ def evaluate(
     every language, and goes on where it was if it is run again. Any field of transformers.TrainingArguments is an
     option of these trainings: --max_steps 500 --seed 7.
     """
-    from hf_stilts.benchmark import list_benchmarks
     from hf_stilts.hub.reachable import check_reachable
 
     adapter = adapter_of(adapter, lora_target_modules)
@@ -136,6 +136,8 @@ def _evaluate_tasks(
     from hf_stilts.hub.reachable import check_reachable
 
     for name in names:  # a mistyped name, or a language too many, is answered before torch is loaded
+        if near := nearest(name, list_benchmarks()) if name not in list_tasks() else []:
+            raise StiltsError(f"No task or benchmark {name!r}. Did you mean {near[0]}? Run: hf-stilts tasks")
         check_languages(load_task(name), options["languages"])
     check_reachable(model)
     import pandas as pd

@@ -171,7 +171,7 @@ def _carry_out(
         "seconds": round(result.metrics["train_runtime"], 1),
         **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
         "body": str(trainer.handover) if trainer.handover else None,
-        **({"published": f"{publish.destination(args, trainer.model)}: {publish.report}"} if publish else {}),
+        **({"published": _published(publish, trainer)} if publish else {}),
     }
 
 
@@ -188,6 +188,13 @@ def _interrupted(trainer: StiltsTrainer, publish: PublishCheckpoints | None, res
             lines.append("The upload worker goes on in the background with what waits.")
     lines.append(f"To go on, type the same command{'' if resume else ' with --resume auto'}.")
     return "\n".join(lines)
+
+
+def _published(publish: PublishCheckpoints, trainer: StiltsTrainer) -> str:
+    """Where the checkpoints went and what became of them; by the full name, once the Hub has said whose it is."""
+    report = publish.report
+    names = [parcel.repo_id for parcel in report.parcels] if report else []
+    return f"{names[-1] if names else publish.destination(trainer.args, trainer.model)}: {report}"
 
 
 def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, args: TrainingArguments) -> None:

@@ -44,7 +44,7 @@ def test_tasks_are_listed_for_machines():
 
 def test_one_task_is_shown():
     task = load_task("mnli")
-    fields = {row["field"]: row["value"] for row in json.loads(run("tasks", "mnli", "--json")[1])}
+    fields = json.loads(run("tasks", "mnli", "--json")[1])
     assert (fields["dataset"], fields["revision"], fields["labels"]) == (task.dataset, task.revision, [*task.labels])
     code, table = run("tasks", "mnli")
     assert code == 0 and task.dataset in table and "entailment neutral contradiction" in table
@@ -159,9 +159,9 @@ def test_what_is_shown_is_shown_to_the_letter(capsys):
 
     say("main is [/x] of runs/[exp]")
     show([{"text": "[INST] a [/INST]"}], as_json=False)
-    report_run({"phase": "target", "task": "udpos", "folder": "runs/[v2]"}, as_json=False)
+    report_run({"phase": "target", "task": "udpos", "folder": "runs/[v2]"}, "udpos", as_json=False)
     said = capsys.readouterr().out
-    assert "[/x] of runs/[exp]" in said and "[INST] a [/INST]" in said and "--model runs/[v2]" in said
+    assert "[/x] of runs/[exp]" in said and "[INST] a [/INST]" in said and "--model 'runs/[v2]'" in said
 
 
 def test_json_has_null_where_there_is_no_number(capsys):
@@ -191,3 +191,16 @@ def test_an_earlier_quickstart_is_not_replaced_unasked(tmp_path, mistake):
     (tmp_path / "hub" / "mine").write_text("published")
     assert "holds an earlier quickstart" in mistake("quickstart", "--folder", str(tmp_path))
     assert (tmp_path / "hub" / "mine").read_text() == "published"
+
+
+def test_the_next_step_names_the_task_as_it_was_typed(capsys):
+    from hf_stilts.console import report_run
+
+    result = {"phase": "target", "task": "xsd", "folder": "runs/my run"}
+    report_run(result, "tasks/xsd.py", as_json=False, data_dir="mirror")
+    said = capsys.readouterr().out
+    assert "Next: hf-stilts evaluate tasks/xsd.py --model 'runs/my run' --data-dir mirror" in said
+
+
+def test_a_benchmark_is_suggested_too(mistake):
+    assert "No task or benchmark 'xtrem'. Did you mean xtreme?" in mistake("evaluate", "xtrem", "--model", "runs/x")

@@ -1,0 +1,83 @@
+"""Words of strangers are shown and not obeyed, by every command that prints what a Hub holds."""
+
+import dataclasses
+import re
+
+import pytest
+from command import run
+from parcels import api_of, checkpoint, deliver_all
+from typer.testing import CliRunner
+
+from hf_stilts.cli import app
+from hf_stilts.console import printable
+from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.publishing.pending import new_parcel, pack
+
+EVIL = "x\x1b]0;owned\x07\x1b[2J\u202egnp"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_what_a_terminal_obeys_is_spelt_out():
+    assert printable(EVIL) == r"x\x1b]0;owned\x07\x1b[2J\u202egnp"
+    assert printable("मराठी, 한국어, עברית\n\tand 👩🏽‍🏫") == "मराठी, 한국어, עברית\n\tand 👩🏽‍🏫"
+
+
+@pytest.fixture
+def published(hub, tmp_path, monkeypatch):
+    """A checkpoint of a stranger, whose record says what a terminal obeys wherever a text may stand."""
+    source = TaskSource(EVIL, dataset="org/data", config=EVIL, license=EVIL, language=EVIL)
+    parent = ParentModel(EVIL, license=EVIL, published=False)
+    record = Record(tasks=(source,), parent=parent, recipe={EVIL: EVIL}, scored_on=EVIL, versions={EVIL: EVIL}, step=2)
+    outbox = tmp_path / "outbox"
+    outbox.mkdir()
+    pack(checkpoint(tmp_path, 2), outbox, dataclasses.replace(new_parcel(record, "me/tiny", True), notes=(EVIL,)))
+    assert deliver_all(tmp_path, api_of(hub)).ok
+    from huggingface_hub import constants
+
+    from hf_stilts.cli import checkpoints  # noqa: F401
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", "local")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("checkpoints", "--namespace", "me"),
+        ("checkpoints", "lineage", "me/tiny"),
+        ("checkpoints", "verify", "me/tiny"),
+        ("publish", "{folder}"),
+        ("reproduce", "me/tiny"),
+        ("tasks", EVIL),
+        ("evaluate", EVIL, "--model", EVIL),
+    ],
+    ids=lambda words: " ".join(words[:2]) if EVIL not in words else f"{words[0]} EVIL",
+)
+def test_no_command_hands_them_to_the_terminal(words, published, capsys, monkeypatch):
+    import sys
+
+    from hf_stilts.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["hf-stilts", *(word.format(folder=published) for word in words)])
+    try:
+        main()
+    except SystemExit:
+        pass
+    said = capsys.readouterr()
+    assert said.out + said.err
+    assert not OBEYED.search(said.out + said.err), (said.out + said.err).encode("unicode_escape")
+
+
+def test_json_of_one_task_is_an_object():
+    code, said = run("tasks", "mnli", "--json")
+    import json
+
+    found = json.loads(said)
+    assert code == 0 and found["name"] == "mnli"
+    assert found["labels"] == ["entailment", "neutral", "contradiction"]
+    assert len(found["revision"]) == 40
+
+
+def test_shell_completion_is_offered():
+    assert "--install-completion" in CliRunner().invoke(app, ["--help"]).stdout
