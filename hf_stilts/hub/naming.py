@@ -15,6 +15,8 @@ DEFAULT_SEED = 42
 ADAPTER_SUFFIX = "-adapter"
 TEXT_SUFFIX = "-text"
 SEARCH_TAG = "stilts"
+# Where the heads of a mixture or an adapter lie in a repository, one folder each; see hf_stilts/models/heads.py.
+HEADS, HEAD_FILE = "heads", "head.safetensors"
 PHASES = ("pretraining", "intermediate", "target")
 
 

@@ -27,9 +27,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.hub.naming import HEAD_FILE, HEADS
 from hf_stilts.models.adapters import find_adapter
 from hf_stilts.models.transfer import load_body
-from hf_stilts.publishing.pending import HEAD_FILE, HEADS
 
 
 def load_checkpoint(

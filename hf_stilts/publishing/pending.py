@@ -27,13 +27,11 @@ from typing import Any
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
-from hf_stilts.hub.naming import step_tag
+from hf_stilts.hub.naming import HEAD_FILE, HEADS, step_tag
 from hf_stilts.hub.record import ParentModel, Record, at_step, is_local_path
 
 logger = logging.getLogger(__name__)
 
-# Where a mixture's heads lie, one folder each; see hf_stilts/models/heads.py.
-HEADS, HEAD_FILE = "heads", "head.safetensors"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 # An allow list: a file that nobody thought of stays at home. No *.bin, *.pt or *.pkl, since those are pickles.
 PUBLISHED = (
