@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 TORCH ?= 2.13.0
+TESTS ?= tests
 
 .PHONY: help install quickstart test test-slow test-lowest check docs dist bench
 
@@ -30,7 +31,7 @@ test-lowest:     ## the tests with the lowest versions that pyproject.toml decla
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py torch==$(TORCH) > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/lowest.txt --editable '.[dev]'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(TESTS)
 
 check: install   ## style, types, contracts, doctests, generated tables
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ ENCODERS = {
     "mpnet": (SMALL | {"max_position_embeddings": 514}, 512),
     "rembert": (SMALL | {"input_embedding_size": 16}, 512),
     "deberta-v2": (SMALL | {"max_position_embeddings": 128}, 128),
-    "modernbert": (SMALL | {"cls_token_id": 0, "sep_token_id": 2, "global_attn_every_n_layers": 1}, None),
+    "modernbert": (SMALL | {"cls_token_id": 0, "sep_token_id": 2, "local_attention": 8}, None),
     "distilbert": (dict(dim=32, hidden_dim=48, n_layers=2, n_heads=2, vocab_size=90, max_position_embeddings=64), 64),
     "xlm": (dict(emb_dim=32, n_layers=2, n_heads=2, vocab_size=90, max_position_embeddings=256, n_langs=1), 256),
     "convbert": (SMALL | {"embedding_size": 32}, 512),
