@@ -326,10 +326,13 @@ def test_gold_positions_decode_to_exactly_the_gold_answer(parts, data, arch):
     ]
     if feature["start_positions"] == feature["null"]:
         assert not [letter for letter in read if inner.start <= letter[0] and letter[1] <= inner.stop]
-    elif any(a < read[0][0] < b or a < read[-1][1] < b for a, b in tokens):
-        assert context[read[0][0] : read[-1][1]].strip() in found  # a whole English word is one token
     else:
-        assert found == context[read[0][0] : read[-1][1]].strip()
+        expected = [context[read[0][0] : read[-1][1]].strip()]
+        if read[0][0] < inner.start and len(read) > 1:  # it begins with a mark, which a token may not read
+            expected.append(context[read[1][0] : read[-1][1]].strip())
+        splits = any(a < edge < b for a, b in tokens for letter in (read[0], read[-1], *read[1:2]) for edge in letter)
+        # A whole English word is one token: the answer may split it.
+        assert any(text in found for text in expected) if splits else found in expected
     # An answer in whole letters, each with a token of its own, comes back letter by letter.
     edges = {edge for letter in letters for edge in letter}
     if answer.strip() and {inner.start, inner.stop} <= edges and set(letters) <= set(tokens):
