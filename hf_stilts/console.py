@@ -164,10 +164,22 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
     out.print(f"\nNext: hf-stilts {shlex.join(words)}", markup=False)
 
 
-def announce_hub(url: str, holds: str) -> None:
-    """Say where the embedded Hub answers, what it holds, and how stock clients find it."""
-    out.print(f"The embedded Hub answers at [bold]{url}[/], {holds}. In another terminal:")
-    out.print(f"  export HF_ENDPOINT={url} HF_TOKEN=local")
+def announce_hub(url: str, holds: str, token: str | None = None, others: str | None = None) -> None:
+    """Say where the embedded Hub answers, what it holds, and how stock clients find it.
+
+    Args:
+        url: its endpoint on this machine.
+        holds: what lies in it, in words.
+        token: the one that callers must present; None where any will do.
+        others: the name of this machine for others, where they can reach the Hub, too.
+    """
+    shown = shlex.quote(token or "local")
+    out.print(f"The embedded Hub answers at [bold]{url}[/], {escape(holds)}. In another terminal:")
+    out.print(f"  export HF_ENDPOINT={url} HF_TOKEN={shown}", markup=False, soft_wrap=True)
+    if others is not None:
+        there = f"http://{others}:{url.rpartition(':')[2]}"
+        out.print("On another machine (its name for this one may differ):")
+        out.print(f"  export HF_ENDPOINT={there} HF_TOKEN={shown}", markup=False, soft_wrap=True)
     out.print("Stop it with Ctrl-C.")
 
 

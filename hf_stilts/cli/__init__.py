@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -77,7 +78,8 @@ def hub_serve(
 
     models = len(list(folder.glob("models/*/*")))
     holds = f"with {models} models of {folder}" if models else f"new and empty: nothing lay in {folder}"
-    serve(folder, host, port, token, announce=lambda url: announce_hub(url, holds))
+    others = socket.gethostname() if host in ("0.0.0.0", "::") else None
+    serve(folder, host, port, token, announce=lambda url: announce_hub(url, holds, token, others))
 
 
 @app.command()

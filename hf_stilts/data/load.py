@@ -160,8 +160,9 @@ def data_revision(task: Task | str, language: str = "en", data_dir: str | os.Pat
     task, language = stored_as(load_task(task), language, mirror_root(data_dir))
     if task.parts:
         return " ".join(f"{part.name}@{data_revision(part, language, data_dir)}" for part in task.sources)
-    stored = mirrored(task, config_of(task, language), data_dir)
-    return stored.revision if stored else commit_of(task)
+    config = config_of(task, language)
+    stored = mirrored(task, config, data_dir)
+    return stored.revision if stored else commit_of(task, config)
 
 
 def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:

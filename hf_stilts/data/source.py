@@ -12,6 +12,7 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -20,6 +21,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task, list_tasks, load_task
 
 MIRROR = "HF_STILTS_DATA"
+_COMMIT = re.compile("[0-9a-f]{40}")
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
 UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
 
@@ -41,13 +43,21 @@ def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
     return Path(root).expanduser() if root else None
 
 
-def commit_of(task: Task) -> str:
-    """Commit of the data set that is read from the Hub: the pinned one, or the newest."""
+def commit_of(task: Task, config: str | None = None) -> str:
+    """Commit of the data set that is read from the Hub: the pinned one, or the newest.
+
+    Without a network the newest is the newest of the cache, which holds each configuration of its own: `config`.
+    """
     _refuse_what_no_hub_has(task)
-    if task.revision is not None and re.fullmatch("[0-9a-f]{40}", task.revision):
+    if task.revision is not None and _COMMIT.fullmatch(task.revision):
         return task.revision
     with reaching(task):
-        return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
+        try:
+            return str(HfApi().dataset_info(task.dataset, revision=task.revision).sha)
+        except UNREACHABLE:
+            if task.revision is not None:
+                raise
+            return str(hub_builder(task, config).hash)
 
 
 def config_of(task: Task, language: str) -> str | None:
@@ -103,9 +113,23 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
         ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
-    if task.revision is not None and builder.hash != task.revision:
-        raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
+    if isinstance(builder, Cache) and task.revision is not None and builder.hash != task.revision:
+        return _cached(builder, task.revision)
     return builder
+
+
+def _cached(newest: Cache, revision: str) -> Cache:
+    """The same configuration at another revision, out of the cache as well."""
+    name = str(newest.config.name)
+    for folder in Path(newest.cache_dir).parent.parent.glob(f"*/{revision}"):
+        return Cache(
+            dataset_name=newest.dataset_name,
+            repo_id=newest.repo_id,
+            config_name=name,
+            version=folder.parent.name,
+            hash=revision,
+        )
+    raise ConnectionError(f"the newest in the cache is of {newest.hash}, not of the pinned {revision}")
 
 
 def splits_of(source: Configuration | datasets.DatasetBuilder) -> list[str]:

@@ -83,6 +83,8 @@ def resolve(
     namespace: str | None = None,
     seed: int | None = None,
     api: HfApi | None = None,
+    *,
+    to_load: bool = True,
 ) -> Checkpoint:
     """Turn a name into one checkpoint, pinned to a commit.
 
@@ -94,6 +96,8 @@ def resolve(
         seed: the run's seed. Default: 42, or the only one there is. An adapter's repository is `mnli-adapter`; `mnli`
             finds it, too, where there is nothing else.
         api: client of the Hub.
+        to_load: whether its weights will be loaded by that commit: the cache then notes which commit the name is, so
+            that the name finds them without a network, here and in stock `from_pretrained`.
 
     Raises StiltsError, naming what exists and what is nearest, where there is no such checkpoint. Without a network,
     what was resolved and loaded before is found in the cache.
@@ -105,10 +109,10 @@ def resolve(
     check_name(wanted)
     try:
         if "/" not in wanted and wanted not in list_tasks() and api.repo_exists(wanted):  # bert-base-multilingual-cased
-            return _on_the_hub(api, wanted, revision or None)
+            return _on_the_hub(api, wanted, revision or None, to_load)
         if "/" not in wanted:
             wanted = _by_task(api, wanted, base, namespace or default_namespace(api), seed)
-        return _on_the_hub(api, wanted, revision or None)
+        return _on_the_hub(api, wanted, revision or None, to_load)
     except HfHubHTTPError:
         raise
     except (HTTPError, OfflineModeIsEnabled) as error:
@@ -125,35 +129,61 @@ def check_name(name: str) -> None:
         )
 
 
-def _on_the_hub(api: HfApi, name: str, revision: str | None) -> Checkpoint:
+def _on_the_hub(api: HfApi, name: str, revision: str | None, to_load: bool) -> Checkpoint:
     try:
         info = api.model_info(name, revision=revision)
+        if to_load and (commit := _noted_commit(api, name, info, revision)) not in (None, info.sha):
+            info = api.model_info(name, revision=commit)  # it has moved in between
     except RevisionNotFoundError as error:
         raise StiltsError(_unknown_revision(api, name, str(revision))) from error
     except RepositoryNotFoundError as error:
         raise StiltsError(_unknown_repository(api, name)) from error
-    return Checkpoint(name, revision, info.sha, read_record(api, name, info, revision))
+    return Checkpoint(name, revision, info.sha, read_record(api, name, info))
+
+
+def _noted_commit(api: HfApi, name: str, info: ModelInfo, revision: str | None) -> str | None:
+    """Let the stock client note in its cache which commit a branch or tag is: it does so for a file asked by that name.
+
+    Returns:
+        The commit; None where the repository holds no configuration, and so nothing to load.
+    """
+    there = {file.rfilename for file in info.siblings or ()}
+    file = next((file for file in ("config.json", "adapter_config.json", RECORD_FILE) if file in there), None)
+    return Path(api.hf_hub_download(name, file, revision=revision)).parent.name if file else None
 
 
 def _in_the_cache(
     name: str, revision: str | None, base: str | None, namespace: str | None, seed: int | None
 ) -> Checkpoint:
-    if "/" not in name:
-        owner = namespace or os.environ.get("HF_STILTS_NAMESPACE") or "*"
-        folders = Path(constants.HF_HUB_CACHE).glob(f"models--{owner}--{_ending(base or '*', name, seed)}")
-        found = sorted(folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders)
-        if len(found) != 1:
-            there = f"the cache has {', '.join(found)}" if found else "the cache has none"
-            raise StiltsError(f"There is no network, and for the task {name!r} {there}. Pass a whole repository id.")
-        name = found[0]
+    cache = Path(constants.HF_HUB_CACHE)
+    if "/" not in name and (name in list_tasks() or not (cache / f"models--{name}").is_dir()):
+        name = _cached_task(cache, name, base, namespace, seed)
     try:
         snapshot = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
+        commits = sorted(each.name for each in (cache / f"models--{name.replace('/', '--')}/snapshots").glob("*"))
+        there = f"It has {', '.join(f'{name}@{commit}' for commit in commits)}, which you can name. " if commits else ""
         raise StiltsError(
             f"There is no folder {name} here, no network, and {name}@{revision or 'main'} is not in the cache. "
-            "Correct the folder, or load it once with a network."
+            f"{there}Correct the folder, or load it once with a network."
         ) from error
     return replace(_local(snapshot), repo_id=name, revision=revision, commit=snapshot.name)
+
+
+def _cached_task(cache: Path, task: str, base: str | None, namespace: str | None, seed: int | None) -> str:
+    """The one repository in the cache that a task's name means, by the rules of `_by_task`."""
+    owner = namespace or os.environ.get("HF_STILTS_NAMESPACE") or "*"
+    everything = sorted(
+        folder.name.removeprefix("models--").replace("--", "/", 1) for folder in cache.glob(f"models--{owner}--*")
+    )
+    ending = _ending("*", task, seed).lstrip("*")
+    found = [name for name in everything if name.endswith(f"/{repo_id(None, base, [task], seed)}" if base else ending)]
+    if not found and base is None:
+        found = _others(task, everything)
+    if len(found) != 1:
+        there = f"the cache has {', '.join(found)}" if found else "the cache has none"
+        raise StiltsError(f"There is no network, and for the task {task!r} {there}. Pass a whole repository id.")
+    return found[0]
 
 
 def _ending(base: str, task: str, seed: int | None) -> str:
@@ -216,7 +246,7 @@ def collect(title: str, names: list[str], namespace: str | None = None, api: HfA
     each says what it was trained on.
     """
     api = api or HfApi()
-    found = [resolve(name, namespace=namespace, api=api) for name in names]
+    found = [resolve(name, namespace=namespace, api=api, to_load=False) for name in names]
     owner = namespace or default_namespace(api)
     collection = api.create_collection(title, namespace=owner, private=True, exists_ok=True)
     for checkpoint in found:
@@ -231,7 +261,7 @@ def lineage(name: str, api: HfApi | None = None) -> list[Checkpoint | ParentMode
     The list begins with the checkpoint itself; it ends with a model that has no `stilts.json`, as a `ParentModel`.
     """
     api = api or HfApi()
-    walk: list[Checkpoint | ParentModel] = [resolve(name, api=api)]
+    walk: list[Checkpoint | ParentModel] = [resolve(name, api=api, to_load=False)]
     while isinstance(last := walk[-1], Checkpoint) and last.record and (parent := last.record.parent):
         seen = [step.repo_id for step in walk if isinstance(step, Checkpoint)]
         if parent.published and parent.id not in seen and (step := _published(api, parent)):
@@ -247,7 +277,7 @@ def verify(name: str, api: HfApi | None = None) -> Verification:
     The Hub states the sha256 of large files; small ones are downloaded and read.
     """
     api = api or HfApi()
-    checkpoint = resolve(name, api=api)
+    checkpoint = resolve(name, api=api, to_load=False)
     if checkpoint.record is None or not checkpoint.record.files:
         raise StiltsError(f"{name} has no {RECORD_FILE} with checksums. Pass a checkpoint that hf_stilts published.")
     there = _sha256_there(checkpoint, api)
@@ -260,14 +290,12 @@ def verify(name: str, api: HfApi | None = None) -> Verification:
     )
 
 
-def read_record(api: HfApi, name: str, info: ModelInfo, revision: str | None = None) -> Record | None:
-    """Read the `stilts.json` of a repository at the commit of `info`, asked for as `revision`; None if it has none."""
+def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
+    """Read the `stilts.json` of a repository at the commit of `info`; None if it has none."""
     if info.siblings is not None and all(file.rfilename != RECORD_FILE for file in info.siblings):
         return None
     try:
-        path = api.hf_hub_download(name, RECORD_FILE, revision=revision)  # so the cache knows the name's commit
-        if str(info.sha) not in Path(path).parts:  # it has moved in between
-            path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
+        path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
     except EntryNotFoundError:
         return None
     return Record.from_json(Path(path).read_bytes())
@@ -321,14 +349,18 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
 
 def _only_other(task: str, namespace: str, everything: list[str]) -> str:
     """The one repository of `task` with another seed, or that holds an adapter or answers in words."""
-    ending = re.compile(f"-stilts-{re.escape(task)}(-seed|({ADAPTER_SUFFIX}|{TEXT_SUFFIX})$)")
-    others = [name for name in everything if ending.search(name)]
+    others = _others(task, everything)
     if len(others) == 1:
         return others[0]
     raise StiltsError(
         f"{namespace} has no checkpoint for the task {task!r}. {_nearest(task, everything)} "
         "Pass namespace=, or a whole repository id. To see all: hf-stilts checkpoints"
     )
+
+
+def _others(task: str, everything: list[str]) -> list[str]:
+    ending = re.compile(f"-stilts-{re.escape(task)}(-seed|({ADAPTER_SUFFIX}|{TEXT_SUFFIX})$)")
+    return [name for name in everything if ending.search(name)]
 
 
 def _nearest(wanted: str, names: list[str]) -> str:

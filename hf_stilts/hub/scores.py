@@ -19,7 +19,7 @@ CARD = "README.md"
 
 def refuse_unless_scorable(name: str, api: HfApi | None = None) -> tuple[Checkpoint, Record]:
     """Find the checkpoint that scores can be added to, and its record; arguments and errors as `add_scores`."""
-    found = resolve(name, api=api or HfApi())
+    found = resolve(name, api=api or HfApi(), to_load=False)
     if found.commit is None or found.revision is not None or found.record is None:
         raise StiltsError(
             f"{name} cannot take scores: {'it has no ' + RECORD_FILE if found.record is None else 'main alone can'}. "

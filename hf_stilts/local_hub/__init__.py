@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 import threading
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hf_stilts.local_hub import collections, files, repos, xet
 from hf_stilts.local_hub.http import FAILURES, Call, is_loopback, plain, refuse
 from hf_stilts.local_hub.store import Store
+from hf_stilts.local_hub.timeouts import TimedProtocol, timed
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 
@@ -48,12 +50,14 @@ def application(store: Store, token: str | None = None, loopback: bool = True) -
     app = Starlette(routes=routes, exception_handlers={each: refuse for each in FAILURES})
     app.router.redirect_slashes = False
     app.state.store, app.state.token, app.state.loopback = store, token, loopback
+    app.state.unpacking = asyncio.Semaphore(2)
     app.state.key = secrets.token_bytes(32)  # seals the addresses of uploads
 
     async def with_raw_path(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             # Names of branches and folders may hold "/" as %2F: split the path first, decode its parts after.
             scope = {**scope, "path": scope["raw_path"].decode("latin-1"), "root_path": ""}
+            receive = timed(receive)
         await app(scope, receive, send)
 
     return with_raw_path
@@ -62,6 +66,8 @@ def application(store: Store, token: str | None = None, loopback: bool = True) -
 def _server(
     root: Path, host: str, port: int, token: str | None, middleware: Middleware
 ) -> tuple[uvicorn.Server, Store]:
+    if token is not None and not token.strip():
+        raise ValueError("the token is empty; expected a word that callers present. Name one, or leave --token away")
     loopback = is_loopback(host)
     if not loopback and not token:
         raise ValueError(
@@ -73,6 +79,7 @@ def _server(
         middleware(application(store, token, loopback)),
         host=host,
         port=port,
+        http=TimedProtocol,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -97,7 +104,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(listener: socket.socket) -> str:
+    """Where clients on this machine find it: "any address" (0.0.0.0) is none that they could ask."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from typing import Any
 import yaml
 
 _HEAD = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_HEAD_LIMIT = 256 << 10  # characters; the longest published lists of results have some 160,000
 _NODES = 100_000  # a card has hundreds; aliases of aliases could otherwise unfold into more than fits in memory
+_NUMBER_LIMIT = 100  # characters; numbers to base 60 take time in the square of their length
 
 # Fields of a card that become `field:value` tags, per kind of repository, as the public Hub names them.
 _PREFIXED = {
@@ -29,14 +32,36 @@ _PLAIN = {
 }
 _TEXTS = ("license", "library_name", "pipeline_tag", "base_model_relation", "title", "sdk", "pretty_name")
 _LISTS = ("tags", "language", "datasets", "metrics", "base_model", "task_categories", "task_ids", "size_categories")
+_ARGUMENTS = ("self", "ignore_metadata_errors")  # of the class into which clients put all fields of a card by name
 
 
-@lru_cache(maxsize=512)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML whose cost is bounded by the length of the text."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse merge keys (``<<``): merges of merges double with every line."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", node.start_mark)
+        super().flatten_mapping(node)
+
+    def number(self, node: yaml.ScalarNode) -> int | float:
+        """An integer or a floating-point number of bounded length."""
+        if len(node.value) > _NUMBER_LIMIT:
+            raise yaml.constructor.ConstructorError(None, None, "a number of too many digits", node.start_mark)
+        whole = node.tag == "tag:yaml.org,2002:int"
+        read: int | float = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+        return read
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.number)
+
+
 def read_card(readme: str) -> dict[str, Any]:
     r"""The metadata as plain JSON values; empty if the README has none.
 
     Raises:
-        ValueError: a head is there, but it is no YAML mapping.
+        ValueError: a head is there, but it is no YAML mapping, or one that JSON cannot say.
 
     >>> read_card("---\nlicense: mit\ntags: [stilts]\n---\n# A model")
     {'license': 'mit', 'tags': ['stilts']}
@@ -44,13 +69,28 @@ def read_card(readme: str) -> dict[str, Any]:
     match = _HEAD.match(readme)
     if match is None:
         return {}
+    if len(match[1]) > _HEAD_LIMIT:
+        raise ValueError(f"the metadata has {len(match[1])} characters; expected at most {_HEAD_LIMIT}")
+    card, problem = _read_head(match[1])
+    if problem is not None:
+        raise ValueError(f"the metadata is no YAML mapping: {problem}")
+    return card
+
+
+@lru_cache(maxsize=512)
+def _read_head(head: str) -> tuple[dict[str, Any], str | None]:
+    """The metadata, and what is wrong with it: returned, not raised, so that a bad head is read only once, too."""
     try:
-        card = yaml.safe_load(match[1])
+        card = yaml.load(head, _Loader)  # noqa: S506 - a safe loader
         if card is not None and not isinstance(card, dict):
-            raise ValueError(f"expected `key: value` lines, found a {type(card).__name__}")
-        return dict(_plain(card or {}, iter(range(_NODES))))
-    except (yaml.YAMLError, RecursionError, StopIteration, ValueError, OverflowError) as error:
-        raise ValueError(f"the metadata is no YAML mapping: {error}") from None
+            return {}, f"expected `key: value` lines, found a {type(card).__name__}"
+        plain = dict(_plain(card or {}, iter(range(_NODES))))
+        json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
+    except yaml.YAMLError as error:
+        return {}, str(error)
+    except Exception as error:  # PyYAML raises whatever int(), datetime() or its own tables do of a malformed value
+        return {}, f"it holds a value that cannot be read ({type(error).__name__}: {error})"
+    return plain, None
 
 
 def problems(card: dict[str, Any]) -> Iterator[str]:
@@ -59,14 +99,26 @@ def problems(card: dict[str, Any]) -> Iterator[str]:
         if not isinstance(card.get(field), str | list | None):
             yield f'"{field}" must be a string'
     for field in _LISTS:
-        value = card.get(field)
-        if value is not None and not all(isinstance(each, str) for each in _as_list(value)):
+        if not _is_texts(card.get(field)):
             yield f'"{field}" must be a string or a list of strings'
+    for field in _ARGUMENTS:
+        if field in card:
+            yield f'"{field}" is no field of a card'
     results = card.get("model-index")
     if results is not None and not isinstance(results, list):
         yield '"model-index" must be a list'
     for model in results if isinstance(results, list) else ():
         yield from _model_problems(model)
+
+
+def shown(card: dict[str, Any]) -> dict[str, Any]:
+    """The fields that may stand in an answer: `huggingface_hub` gives up a whole listing over one of the others.
+
+    >>> shown({"license": "mit", "tags": 5, "self": None})
+    {'license': 'mit'}
+    """
+    wrong = {field for field in _LISTS if not _is_texts(card.get(field))}.union(_ARGUMENTS)
+    return {field: value for field, value in card.items() if field not in wrong}
 
 
 def tags(kind: str, card: dict[str, Any]) -> list[str]:
@@ -116,6 +168,10 @@ def _plain(value: Any, budget: Iterator[int]) -> Any:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _is_texts(value: Any) -> bool:
+    return all(isinstance(each, str) for each in _as_list(value))
 
 
 def _texts(value: Any) -> list[str]:

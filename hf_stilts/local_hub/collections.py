@@ -35,7 +35,10 @@ def _save(call: Call, collection: dict[str, Any]) -> None:
 
 def _visible(call: Call) -> Iterator[dict[str, Any]]:
     for path in sorted(_folder(call).glob("*/*.json")):
-        collection: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            collection: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # deleted since the folder was read
+            continue
         if call.user is not None or not collection["private"]:
             yield collection
 

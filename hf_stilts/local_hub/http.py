@@ -6,6 +6,8 @@ import errno
 import hmac
 import ipaddress
 import json
+import logging
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import islice
@@ -27,6 +29,8 @@ BODY_LIMIT = 8 << 20  # bytes of a JSON or form body; files travel by other road
 PAGE = 1000  # rows in an answer, as on the public Hub
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class _KindConvertor(StringConvertor):
@@ -205,6 +209,8 @@ def refuse(request: Request, error: Exception) -> Response:
     """The answer to a request that failed; an error that is neither the client's nor the disk's is raised again."""
     refusal = _refusal(request, error)
     headers = {"X-Error-Message": re.sub(r"[^ -~]", "?", refusal.message)[:1000]}
+    if refusal.status == 408:
+        headers["Connection"] = "close"
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
     body = None if request.method == "HEAD" else json.dumps({"error": refusal.message, **refusal.fields})
@@ -218,11 +224,19 @@ def _refusal(request: Request, error: Exception) -> HubError:
         return HubError(error.status_code, f"the embedded Hub does not answer {request.method} here: {error.detail}")
     if isinstance(error, ClientDisconnect):
         return HubError(400, "the connection ended before the body did")
-    if isinstance(error, pygit2.GitError):
-        return HubError(409, f"the repository changed while it was read ({error}): try again")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and _says(error, errno.ENOSPC, errno.EDQUOT):
         return HubError(507, "the Hub's disk is full: free some space and send it again")
+    if isinstance(error, pygit2.GitError) or _says(error, errno.ENOENT, errno.ENOTDIR):
+        # The words of libgit2 hold paths of this machine: they are for its owner, not for the client.
+        logger.warning("%s %s: %s", request.method, request.scope["path"], error)
+        return HubError(409, "the repository changed while it was read: try again")
     raise error
+
+
+def _says(error: Exception, *numbers: int) -> bool:
+    """Whether an OSError, perhaps one of libgit2, which gives no number, is one of these."""
+    number = getattr(error, "errno", None)
+    return number in numbers or (number is None and any(os.strerror(each) in str(error) for each in numbers))
 
 
 FAILURES = (HubError, HTTPException, ClientDisconnect, pygit2.GitError, OSError)  # what `refuse` knows

@@ -7,17 +7,19 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
-from hf_stilts.local_hub.xorbs import Term, XetFile, read_chunks
+from hf_stilts.local_hub.xorbs import SMALLEST_CHUNK, Term, XetFile, Xorb
 
 BLOCK = 1 << 20  # bytes read or written at a time, so that memory stays flat whatever a file weighs
 
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]{1,19})\n")
+_UNPACKED = 4 << 30  # bytes that the files of one shard may unpack to, however little was uploaded for them
+_UNPACKED_TIMES = 64  # as many times what was uploaded: more than any weights shrink by packing and sharing
 POINTER_LIMIT = 200  # bytes; longer blobs are no pointers and need not be read to know it
 
 
@@ -71,7 +73,8 @@ class ObjectStore:
 
     def __init__(self, root: Path, incoming: Path) -> None:
         self._objects, self._xorbs, self.incoming = root / "objects", root / "xorbs", incoming
-        self._terms = lru_cache(maxsize=1024)(_read_terms)
+        self._terms = lru_cache(maxsize=16)(_read_terms)  # up to some 100 MB each
+        self._xet_size = lru_cache(maxsize=4096)(lambda path: self._terms(path).size)
         for stale in self._xorbs.glob("*/*.new"):
             stale.unlink()
 
@@ -83,7 +86,7 @@ class ObjectStore:
         with suppress(FileNotFoundError):
             return self._path(oid).stat().st_size
         with suppress(FileNotFoundError):
-            return self._terms(self._path(oid, ".xet")).size
+            return self._xet_size(self._path(oid, ".xet"))
         return None
 
     def read(self, oid: str, start: int, stop: int) -> Iterator[bytes]:
@@ -107,8 +110,29 @@ class ObjectStore:
         """A writer for a xorb that no file uses yet; None if one that a verified file uses is here already."""
         return None if self._xorb(xorb).exists() else Incoming(self._xorb(xorb, ".new"), self.incoming, None)
 
-    def keep_file(self, file: XetFile) -> None:
-        """Store a file made of chunks that are here; HubError 400 if one is not, or the bytes are not its own."""
+    def keep_files(self, files: Sequence[XetFile]) -> None:
+        """Store files made of chunks that are here.
+
+        Raises:
+            HubError: 400 if a chunk is not here, or the bytes are not the file's own; 413 if all of them unpack to
+                far more than was uploaded: each is unpacked and hashed, and a few bytes could buy hours of that.
+        """
+        terms = [term for file in files for term in file.terms]
+        wanted = sum(max(term.size, SMALLEST_CHUNK) for term in terms)
+        allowed = _UNPACKED + _UNPACKED_TIMES * sum(self._packed(xorb) for xorb in {term.xorb for term in terms})
+        if wanted > allowed:
+            raise HubError(413, f"the files of the shard unpack to {wanted} bytes; expected at most {allowed} for it")
+        for file in files:
+            self._keep_file(file)
+
+    def _packed(self, xorb: str) -> int:
+        """Bytes of a xorb on disk, 0 if it is not here."""
+        for path in self._xorb(xorb), self._xorb(xorb, ".new"):
+            with suppress(FileNotFoundError):
+                return path.stat().st_size
+        return 0
+
+    def _keep_file(self, file: XetFile) -> None:
         if self.size(file.sha256) == file.size:
             return
         digest, length = hashlib.sha256(), 0
@@ -130,12 +154,14 @@ class ObjectStore:
 
     def _unpacked(self, file: XetFile, start: int, stop: int) -> Iterator[bytes]:
         position = 0
+        xorbs: dict[str, Xorb] = {}
         for term in file.terms:
             end = position + term.size
             if start < end and position < stop:
-                proven = self._xorb(term.xorb)
-                xorb = proven if proven.exists() else self._xorb(term.xorb, ".new")
-                for chunk in read_chunks(xorb, term.first, term.last):
+                if term.xorb not in xorbs:
+                    proven = self._xorb(term.xorb)
+                    xorbs[term.xorb] = Xorb(proven if proven.exists() else self._xorb(term.xorb, ".new"))
+                for chunk in xorbs[term.xorb].chunks(term.first, term.last):
                     if part := chunk[max(start - position, 0) : max(stop - position, 0)]:
                         yield part
                     position += len(chunk)

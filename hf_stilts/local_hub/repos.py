@@ -11,7 +11,7 @@ import pygit2
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hf_stilts.local_hub.card import problems, read_card, tags
+from hf_stilts.local_hub.card import problems, read_card, shown, tags
 from hf_stilts.local_hub.http import Call, field, optional, plain
 from hf_stilts.local_hub.objects import HubError
 from hf_stilts.local_hub.repository import Entry, HubRepository
@@ -34,7 +34,7 @@ def describe(
     """What the Hub tells of a repository at a revision; a README without readable metadata has none."""
     commit = repository.at(revision)
     try:
-        card = read_card(repository.text(commit, "README.md"))
+        card = shown(read_card(repository.text(commit, "README.md")))
     except ValueError:
         card = {}
     info: dict[str, Any] = {

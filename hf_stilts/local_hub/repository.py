@@ -16,6 +16,7 @@ from pygit2.enums import AttrCheck, FileMode, ObjectType, SortMode
 
 from hf_stilts.local_hub.objects import POINTER_LIMIT, HubError, ObjectStore, read_pointer, write_pointer
 
+_REF_LIMIT = 200  # bytes of a full name, so that its file and the lock beside it have names that any disk takes
 LARGE_FILE = 10 << 20  # bytes; from here on the public Hub, too, takes a file only as a large one
 
 
@@ -71,7 +72,8 @@ class HubRepository:
         self.kind, self.id, self.path = kind, repo_id, path
         self.git = pygit2.Repository(str(path))
         self._objects = objects
-        self._lock = lock  # held by whoever moves a reference
+        self._lock = lock  # held by whoever changes anything; `Store` holds it to delete and to move
+        self._opened = self.setting("id")
 
     def setting(self, name: str) -> str:
         """A property of the repository that no commit holds: ``id``, ``created``, ``private``, ``sdk``."""
@@ -82,13 +84,28 @@ class HubRepository:
 
     def set(self, name: str, value: str | bool) -> None:
         """Change such a property."""
-        with self._lock:
+        with self._writing():
             self.git.config[f"hub.{name}"] = value
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Nobody else changes the repository, and it is still the one that was opened; HubError 404 if it is not.
+
+        libgit2 would write into whatever lies at the path by now: nothing, or a new repository of the same name.
+        """
+        with self._lock:
+            try:  # anew: the configuration of an open repository outlives its file
+                there = pygit2.Config(str(self.path / "config"))["hub.id"]
+            except (KeyError, OSError, pygit2.GitError):
+                there = None
+            if there is None or there != self._opened:
+                raise HubError(404, f"{self.id} was deleted or moved meanwhile", "RepoNotFound")
+            yield
 
     @property
     def private(self) -> bool:
-        """Whether only callers with a valid token may see it."""
-        return self.setting("private") == "true"
+        """Whether only callers with a valid token may see it; one that is just being deleted is."""
+        return self.setting("private") != "false"
 
     @property
     def created(self) -> datetime:
@@ -120,8 +137,11 @@ class HubRepository:
 
     def refs(self, prefix: str) -> dict[str, str]:
         """Short name -> commit sha of every reference below `prefix`, e.g. ``refs/tags/``."""
-        names = sorted(name for name in self.git.references if name.startswith(prefix))
-        return {name[len(prefix) :]: str(self.git.references[name].peel(pygit2.Commit).id) for name in names}
+        found = {}
+        for name in sorted(name for name in self.git.references if name.startswith(prefix)):
+            with contextlib.suppress(KeyError):  # deleted since the list was read
+                found[name[len(prefix) :]] = str(self.git.references[name].peel(pygit2.Commit).id)
+        return found
 
     def create_branch(self, name: str, start: str) -> None:
         """A new branch at revision `start`."""
@@ -130,7 +150,7 @@ class HubRepository:
     def create_tag(self, name: str, revision: str, user: str, message: str | None = None) -> None:
         """A new tag at `revision`: an annotated one if there is a message."""
         target = self.at(revision).id
-        with self._lock:
+        with self._writing():
             self._check_new(f"refs/tags/{name}")
             if not message:
                 self._create_ref(f"refs/tags/{name}", target)
@@ -141,18 +161,18 @@ class HubRepository:
         """Remove a branch or tag given by its full name; HubError 404 if there is none, 403 for ``main``."""
         if name == "refs/heads/main":
             raise HubError(403, "main cannot be deleted: every repository has it")
-        with self._lock:
+        with self._writing():
             if not _is_ref(name) or name not in self.git.references:
                 raise HubError(404, f"no {name!r:.300} in {self.id}", "RevisionNotFound")
             self.git.references.delete(name)
 
     def _create_ref(self, name: str, target: pygit2.Oid) -> None:
-        with self._lock:
+        with self._writing():
             self._check_new(name)
             self.git.references.create(name, target)
 
     def _check_new(self, name: str) -> None:
-        if not _is_ref(name) or len(name) > 200 or name.split("/", 2)[2].startswith("-"):
+        if not _is_ref(name) or name.split("/", 2)[2].startswith("-"):
             raise HubError(400, f"{name!r:.300} is no reference name: see `git check-ref-format`")
         for taken in self.git.references:  # git keeps references as files: "a" and "a/b" exclude each other
             if taken == name or taken.startswith(f"{name}/") or name.startswith(f"{taken}/"):
@@ -218,7 +238,7 @@ class HubRepository:
 
     def add_file(self, path: object, content: bytes) -> Change:
         """Stage an ordinary file; nothing refers to it before `commit`."""
-        return Change(check_path(path), self.git.create_blob(content))
+        return Change(check_path(path), self._blob(content))
 
     def add_large_file(self, path: object, oid: str, size: int | None) -> Change:
         """Stage an uploaded object under its pointer; HubError 400 if it never arrived or has another size."""
@@ -226,7 +246,11 @@ class HubRepository:
         if stored is None or size not in (None, stored):
             found = "is not here" if stored is None else f"has {stored} bytes, not {size}"
             raise HubError(400, f"object {oid} {found}: upload it before the commit that names it")
-        return Change(check_path(path), self.git.create_blob(write_pointer(oid, stored)), large=True)
+        return Change(check_path(path), self._blob(write_pointer(oid, stored)), large=True)
+
+    def _blob(self, content: bytes) -> pygit2.Oid:
+        with self._writing():
+            return self.git.create_blob(content)
 
     def commit(self, branch: str, changes: Iterable[Change], message: str, user: str, parent: str | None) -> str:
         """Apply `changes` to `branch` in one commit and give its sha; the moved reference is the commit point.
@@ -234,7 +258,7 @@ class HubRepository:
         Raises:
             HubError: 404 unknown branch or file to delete, 412 if `parent` is given and no longer the head.
         """
-        with self._lock:
+        with self._writing():
             name, head = self._branch(branch)
             if parent is not None and not (len(parent) >= 7 and str(head.id).startswith(parent)):
                 raise HubError(412, f"{branch} is at {head.id}, not at the parent {parent!r:.50}: fetch and try again")
@@ -258,7 +282,7 @@ class HubRepository:
 
     def squash(self, branch: str, message: str, user: str) -> None:
         """Replace the history of `branch` by one commit with today's files."""
-        with self._lock:
+        with self._writing():
             name, head = self._branch(branch)
             author = signature(user)
             oid = self.git.create_commit(None, author, author, message.replace("\0", ""), head.tree.id, [])
@@ -266,7 +290,7 @@ class HubRepository:
 
     def _branch(self, branch: str) -> tuple[str, pygit2.Commit]:
         name = f"refs/heads/{branch}"
-        if not self.path.is_dir() or not _is_ref(name) or name not in self.git.references:
+        if not _is_ref(name) or name not in self.git.references:
             raise HubError(404, f"no branch {branch!r:.300} in {self.id}: create it first", "RevisionNotFound")
         return name, self.git.references[name].peel(pygit2.Commit)
 
@@ -304,7 +328,8 @@ def _apply(files: dict[str, pygit2.IndexEntry], change: Change) -> None:
 
 
 def _is_ref(name: str) -> bool:
-    return "\0" not in name and pygit2.reference_is_valid_name(name)
+    # References are files: one whose name no disk takes is a mistake of the client, not of the disk.
+    return "\0" not in name and len(name.encode()) <= _REF_LIMIT and pygit2.reference_is_valid_name(name)
 
 
 def signature(user: str) -> pygit2.Signature:

@@ -63,10 +63,14 @@ class Store:
             raise ValueError(
                 f"{root} is served by another process; expected one Hub per folder. Stop the other or name a new folder"
             ) from None
+        for each in ("models", "datasets", "spaces", "objects", "xorbs", "collections"):
+            # What is private here must not be readable past the Hub, by other users of this machine.
+            (root / each).mkdir(exist_ok=True)
+            (root / each).chmod(0o700)
         pygit2.settings.enable_fsync_gitdir(True)
         self._incoming = root / "incoming"
         shutil.rmtree(self._incoming, ignore_errors=True)
-        self._incoming.mkdir()
+        self._incoming.mkdir(mode=0o700)
         self.objects = ObjectStore(root, self._incoming)
         if not (root / "hub.id").exists():
             write_whole(root / "hub.id", secrets.token_hex(8).encode(), self._incoming)
@@ -81,7 +85,7 @@ class Store:
 
     def find(self, kind: str, repo_id: str) -> HubRepository | None:
         """The repository, None if there is none of this kind and name."""
-        with contextlib.suppress(HubError):
+        with contextlib.suppress(HubError, pygit2.GitError):  # no such name, or deleted since the folder was seen
             path = self._path(kind, check_id(repo_id))
             if path.is_dir():
                 return self._open(kind, repo_id, path)
@@ -112,6 +116,7 @@ class Store:
                 git.config["hub.sdk"] = sdk
             tree = git.TreeBuilder()
             tree.insert(".gitattributes", git.create_blob(_GIT_ATTRIBUTES.encode()), FileMode.BLOB)
+            (Path(folder) / "new").chmod(0o700)  # copied elsewhere, too, it is the owner's alone
             author = signature(user)
             git.create_commit("refs/heads/main", author, author, "initial commit", tree.write(), [])
             git.free()
@@ -133,7 +138,10 @@ class Store:
             if path.exists():
                 raise HubError(409, f"{repo_id} exists already: choose another name")
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(repository.path, path)
+            try:
+                os.rename(repository.path, path)
+            except FileNotFoundError:
+                raise HubError(404, f"{repository.id} was deleted or moved meanwhile", "RepoNotFound") from None
 
     def _open(self, kind: str, repo_id: str, path: Path) -> HubRepository:
         return HubRepository(kind, repo_id, path, self.objects, self._lock(path))

@@ -5,14 +5,16 @@ The upload half of the public protocol, https://huggingface.co/docs/xet/api; dow
 
 from __future__ import annotations
 
+import tempfile
 import time
+from typing import IO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hf_stilts.local_hub.http import Call, blocks, plain, store_body
+from hf_stilts.local_hub.http import Call, blocks, gathered, plain, store_body
 from hf_stilts.local_hub.objects import HubError, check_sha256
 from hf_stilts.local_hub.xorbs import files_in_shard
 
@@ -47,17 +49,21 @@ async def shard(request: Request) -> Response:
     """POST /v1/shards: which chunks make which files. When this is answered, the files are here and verified."""
     call = Call(request)
     call.member()
-    content = b"".join([block async for block in blocks(request, _SHARD_LIMIT)])
 
-    def keep() -> None:
+    def keep(body: IO[bytes]) -> None:
+        body.seek(0)
         try:
-            files = list(files_in_shard(content))
+            files = list(files_in_shard(body.read()))
         except ValueError as error:
             raise HubError(400, f"the body is no shard: {error}") from None
-        for file in files:
-            call.store.objects.keep_file(file)
+        call.store.objects.keep_files(files)
 
-    await run_in_threadpool(keep)
+    # Unpacking takes long, and memory: a few at a time, so that threads are left for everybody else.
+    with tempfile.TemporaryFile(dir=call.store.objects.incoming) as body:
+        async for block in gathered(blocks(request, _SHARD_LIMIT)):
+            await run_in_threadpool(body.write, block)
+        async with request.app.state.unpacking:
+            await run_in_threadpool(keep, body)
     return JSONResponse({"result": 1})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow
 
+SMALLEST_CHUNK, _LARGEST_CHUNK, _MOST_CHUNKS = 8 << 10, 128 << 10, 8192  # bytes, bytes, and chunks of one xorb
 _RECORD = 48  # bytes; everything in a shard is a multiple
 _BOOKEND = b"\xff" * 32
 _WITH_VERIFICATION, _WITH_SHA256 = 1 << 31, 1 << 30
@@ -71,21 +73,39 @@ def files_in_shard(shard: bytes) -> Iterator[XetFile]:
         raise ValueError("the shard ends before its list of files does") from None
 
 
-def read_chunks(xorb: Path, first: int, last: int) -> Iterator[bytes]:
-    """The unpacked chunks ``first <= i < last`` of a xorb on disk. ValueError where they cannot be read."""
-    with xorb.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = 0
-        for index in range(last):
-            if at + 8 > len(data):
-                raise ValueError(f"xorb {xorb.name} has no chunk {index}")
-            packed = int.from_bytes(data[at + 1 : at + 4], "little")
-            scheme, size = data[at + 4], int.from_bytes(data[at + 5 : at + 8], "little")
-            if index >= first:
-                yield _unpack(data[at + 8 : at + 8 + packed], scheme, size)
-            at += 8 + packed
+class Xorb:
+    """A xorb on disk: each chunk follows a header of 8 bytes, so where one begins is found once and remembered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._starts = array("Q", [0])
+
+    def chunks(self, first: int, last: int) -> Iterator[bytes]:
+        """The unpacked chunks ``first <= i < last``. ValueError where they cannot be read."""
+        if last > _MOST_CHUNKS:
+            raise ValueError(f"xorb {self.path.name} has no chunk {last - 1}: expected at most {_MOST_CHUNKS}")
+        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            while len(self._starts) < last:
+                self._starts.append(self._starts[-1] + 8 + self._header(data, len(self._starts) - 1)[0])
+            for index in range(first, last):
+                packed, scheme, size = self._header(data, index)
+                at = self._starts[index] + 8
+                if index + 1 == len(self._starts):
+                    self._starts.append(at + packed)
+                yield _unpack(data[at : at + packed], scheme, size)
+
+    def _header(self, data: mmap.mmap, index: int) -> tuple[int, int, int]:
+        """Packed length, scheme and unpacked length of a chunk."""
+        at = self._starts[index]
+        if at + 8 > len(data):
+            raise ValueError(f"xorb {self.path.name} has no chunk {index}")
+        header = data[at : at + 8]
+        return int.from_bytes(header[1:4], "little"), header[4], int.from_bytes(header[5:8], "little")
 
 
 def _unpack(packed: bytes, scheme: int, size: int) -> bytes:
+    if size > _LARGEST_CHUNK:
+        raise ValueError(f"a chunk says {size} bytes; expected at most {_LARGEST_CHUNK}")
     if scheme == 0:
         chunk = packed
     elif scheme in (1, 2):

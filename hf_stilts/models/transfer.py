@@ -370,7 +370,7 @@ def _head_of_adapter(source: str, task: Task, revision: str | None) -> PreTraine
     """Model of the one head that an adapter was trained with, whatever its task was called."""
     from hf_stilts.models.heads import has_head, load_head  # which builds on this module
 
-    record = resolve(f"{source}@{revision}" if revision else source).record
+    record = resolve(f"{source}@{revision}" if revision else source, to_load=False).record
     names = (*(record.task_names[-1:] if record else ()), task.name, *task.train[-1:])
     name = next((name for name in names if has_head(source, name, revision)), None)
     kind = kind_for(task)

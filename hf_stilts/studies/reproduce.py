@@ -74,7 +74,7 @@ def reproduce(
     Raises:
         StiltsError: the record does not tell enough to do it again, or the rows here are not the rows of then.
     """
-    checkpoint = resolve(name)
+    checkpoint = resolve(name, to_load=False)
     record = checkpoint.record
     if record is None or checkpoint.commit is None:
         raise StiltsError(f"{name} is not on the Hub with a stilts.json. Name one that is: hf-stilts checkpoints")

@@ -97,7 +97,7 @@ def budget_of(arm: str | os.PathLike[str] | Record) -> Budget:
             kept = state.get("stateful_callbacks", {}).get(BudgetGuard.__name__)
             if kept:
                 return Budget(state["global_step"], kept["attributes"]["batch"])
-    record = resolve(os.fspath(arm)).record
+    record = resolve(os.fspath(arm), to_load=False).record
     if record is None:
         raise StiltsError(
             f"{arm} has neither a stilts.json nor a {STATE_FILE} of a training with hf_stilts; one is expected. "

@@ -82,6 +82,13 @@ saw["mirror"] = [labels(second), labels(second, "fr"), *(data_revision(task(seco
 print(json.dumps(saw))
 """
 
+AGAIN = f"""{TASK}
+first, second, third = json.loads(os.environ["COMMITS"])
+saw["rows"] = [labels(first), labels(second), labels(None), labels(second, limit=2), labels(None, "fr")]
+saw["revisions"] = data_revision(task(first), "de"), data_revision(task(None), "de")
+print(json.dumps(saw))
+"""
+
 
 @pytest.fixture(scope="module")
 def online(tmp_path_factory):
@@ -123,6 +130,15 @@ def test_offline_the_cache_serves_its_own_commit_and_no_other(online, offline):
     for said in refused.values():
         assert said.startswith("ConnectionError: The rows of task nli are on the Hub")
         assert "hf-stilts data prefetch nli --out DIR" in said and "HF_STILTS_DATA=DIR" in said
+
+
+def test_what_worked_online_works_offline(online):
+    """Each commit that was loaded, not the newest of the cache alone; and the newest where none is pinned."""
+    folder, commits = online["folder"], json.dumps(online["commits"])
+    client = Client({"HF_HUB_OFFLINE": "1"}, folder / "home")
+    again = json.loads(client.python(AGAIN, WORK=str(folder), COMMITS=commits))
+    assert again["rows"] == online["pinned"]
+    assert again["revisions"] == online["revisions"]
 
 
 def test_prefetched_rows_are_those_of_the_hub(online, offline):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 
 import numpy as np
 import pyarrow
@@ -10,35 +9,10 @@ import pytest
 from hub_fixture import ask, commit_lines
 from hypothesis import given
 from hypothesis import strategies as st
+from xet_formats import XORB, packed, shard
 
 from hf_stilts.local_hub.card import problems, read_card, tags
-from hf_stilts.local_hub.xorbs import files_in_shard, read_chunks
-
-XORB = "0123456789abcdef" * 4
-
-
-def packed(chunk: bytes, scheme: int) -> bytes:
-    """One chunk of a xorb as the specification writes it."""
-    data = chunk
-    if scheme == 2:
-        data = b"".join(chunk[position::4] for position in range(4))
-    if scheme:
-        data = pyarrow.compress(data, codec="lz4", asbytes=True)
-    sizes = len(data).to_bytes(3, "little"), len(chunk).to_bytes(3, "little")
-    return bytes([0]) + sizes[0] + bytes([scheme]) + sizes[1] + data
-
-
-def shard(terms: list[tuple[str, int, int, int]], sha256: str) -> bytes:
-    """A shard of one file, with verification records and a sha256, as `hf-xet` sends it."""
-
-    def raw(text: str) -> bytes:
-        return struct.pack("<4Q", *(int(text[at : at + 16], 16) for at in range(0, 64, 16)))
-
-    records = [bytes(48), bytes(32) + struct.pack("<2IQ", 0b11 << 30, len(terms), 0)]
-    records += [raw(xorb) + struct.pack("<4I", 0, size, first, last) for xorb, first, last, size in terms]
-    records += [bytes(48) for _ in terms]
-    records += [raw(sha256) + bytes(16), b"\xff" * 32 + bytes(16), b"\xff" * 32 + bytes(16)]
-    return b"".join(records)
+from hf_stilts.local_hub.xorbs import Xorb, files_in_shard
 
 
 @given(
@@ -47,9 +21,9 @@ def shard(terms: list[tuple[str, int, int, int]], sha256: str) -> bytes:
 def test_chunks_come_out_as_they_went_in(tmp_path_factory, chunks):
     path = tmp_path_factory.mktemp("xorb") / XORB
     path.write_bytes(b"".join(packed(*chunk) for chunk in chunks))
-    assert list(read_chunks(path, 1, len(chunks))) == [chunk for chunk, _ in chunks[1:]]
+    assert list(Xorb(path).chunks(1, len(chunks))) == [chunk for chunk, _ in chunks[1:]]
     with pytest.raises(ValueError):
-        list(read_chunks(path, 0, len(chunks) + 1))
+        list(Xorb(path).chunks(0, len(chunks) + 1))
 
 
 def test_byte_grouping_by_hand(tmp_path):
@@ -57,7 +31,7 @@ def test_byte_grouping_by_hand(tmp_path):
     grouped = pyarrow.compress(b"\xa1\xb1\xa2\xa3\xa4", codec="lz4", asbytes=True)
     header = bytes([0]) + len(grouped).to_bytes(3, "little") + bytes([2]) + (5).to_bytes(3, "little")
     (tmp_path / XORB).write_bytes(header + grouped)
-    assert list(read_chunks(tmp_path / XORB, 0, 1)) == [b"\xa1\xa2\xa3\xa4\xb1"]
+    assert list(Xorb(tmp_path / XORB).chunks(0, 1)) == [b"\xa1\xa2\xa3\xa4\xb1"]
 
 
 @given(cut=st.integers(0, 48 * 6 - 1))
