@@ -37,8 +37,9 @@ class GainReport:
             languages, `p_holm` corrected over the tasks of one intermediate task.
         groups: the same of each group and of the total.
         gaps: per task, English less the mean of the other languages, and classes 4-5 less classes 0-2 of Joshi et al.;
-            `reduction` is the baseline's gap less this one, as far as the lower side rose: a gap that is smaller only
-            because English fell is not reduced.
+            `reduction` is the baseline's gap less this one, as far as the lower side rose, negative where the gap
+            widened; `change` says so: "reduced", "reduced, but the higher side fell too", "narrower only since the
+            higher side fell" (reduction 0), "as before" or "wider".
         best: per target the start with the best English dev score, and as last row the mean over targets: the combined
             row of Phang et al. 2020.
         notes: what was left out, and why.
@@ -206,6 +207,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
             median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
             for start in starts:
                 rise = float(lower[start] - lower[baseline])
+                reduction, change = _reduction(float(median[baseline] - median[start]), rise)
                 rows.append(
                     {
                         "intermediate": start,
@@ -216,11 +218,32 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                         "baseline": float(median[baseline]),
                         "gain of the higher": float(higher[start] - higher[baseline]),
                         "gain of the lower": rise,
-                        # A gap that is smaller since its upper side fell is no gain of anybody.
-                        "reduction": min(float(median[baseline] - median[start]), rise),
+                        "reduction": reduction,
+                        "change": change,
                     }
                 )
     return rows
+
+
+def _reduction(narrowing: float, rise: float) -> tuple[float, str]:
+    """How much of a gap is gone by a rise of the lower side, and what to call it: a fall of the higher is no gain.
+
+    Args:
+        narrowing: the gap before less the gap after, in points.
+        rise: points that the lower side gained.
+
+    >>> _reduction(3.0, -2.0), _reduction(3.0, 1.0)
+    ((0.0, 'narrower only since the higher side fell'), (1.0, 'reduced, but the higher side fell too'))
+    """
+    if narrowing < 0:
+        return narrowing, "wider"
+    if narrowing == 0:
+        return 0.0, "as before"
+    if rise <= 0:
+        return 0.0, "narrower only since the higher side fell"
+    if rise < narrowing:
+        return rise, "reduced, but the higher side fell too"
+    return narrowing, "reduced"
 
 
 def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
