@@ -55,17 +55,16 @@ def check(
     labels: Annotated[Path | None, typer.Option(help="Compare numbers and ids with these gold labels.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is missing or malformed, file and line; exit code 1 if anything is."""
+    """Tell what is missing or malformed, file and line; exit code 1 if anything is. Warnings alone are exit code 0."""
     from hf_stilts.console import say, show
     from hf_stilts.evaluation.submission import check_submission
 
     problems = check_submission(folder, benchmark, labels)
     if problems or as_json:
         show([problem._asdict() for problem in problems], as_json=as_json)
-    else:
-        say(f"{folder}: complete and well-formed.")
-    if problems:
+    if any(problem.level == "error" for problem in problems):
         raise typer.Exit(1)
+    say(f"{folder}: complete and well-formed.", as_json=as_json)
 
 
 @app.command()
