@@ -92,7 +92,8 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
         if "Couldn't find cache" in str(error):  # the Hub was out of reach, which `datasets` does not say here
             raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
         raise StiltsError(
-            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
+            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: "
+            f"{_without_list(error)}. "
             f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
         ) from error
     except RuntimeError as error:
@@ -106,6 +107,11 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
     if task.revision is not None and builder.hash != task.revision:
         raise ConnectionError(f"the newest in the cache is of {builder.hash}, not of the pinned {task.revision}")
     return builder
+
+
+def _without_list(error: Exception) -> str:
+    """What `datasets` says, without the list of every configuration, of which there are thousands for some data sets."""
+    return str(error).partition(" Available: ")[0].rstrip(".")
 
 
 def splits_of(source: Configuration | datasets.DatasetBuilder) -> list[str]:
