@@ -126,7 +126,10 @@ def reproduce(
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         found = again(name, output_dir, data_dir=data_dir)
-    show(found.rows(), as_json=as_json)
-    say(str(found), as_json=as_json)
+    from hf_stilts.evaluation.processes import processes
+
+    if processes().is_main_process:  # under torchrun every process has the result; one speaks
+        show(found.rows(), as_json=as_json)
+        say(str(found), as_json=as_json)
     if not found.within(tolerance):
         raise typer.Exit(1)

@@ -101,7 +101,7 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             raise
         raise StiltsError(
             f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
-            f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"lines. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if task.revision is not None and builder.hash != task.revision:
@@ -110,7 +110,7 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
 
 
 def _without_list(error: Exception) -> str:
-    """What `datasets` says, without the list of every configuration, of which there are thousands for some data sets."""
+    """What `datasets` says, without the list of all configurations, of which some data sets have thousands."""
     return str(error).partition(" Available: ")[0].rstrip(".")
 
 
@@ -140,7 +140,8 @@ def reaching(task: Task) -> Iterator[None]:
     except UNREACHABLE as error:
         raise ConnectionError(
             f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
-            f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"a network, or a mirror here. {_how_to_get(task)}; "
+            f"then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
 
 
@@ -148,7 +149,7 @@ def _refuse_what_no_hub_has(task: Task) -> None:
     if "/" not in task.dataset:
         raise FileNotFoundError(
             f"The rows of task {task.name} are on no Hub: their publisher does not give them away. Expected a mirror "
-            f"here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"here. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         )
 
 

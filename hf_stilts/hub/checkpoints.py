@@ -29,7 +29,8 @@ from hf_stilts.task import list_tasks
 
 logger = logging.getLogger(__name__)
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# No part begins with a point: `./mnli` and `../mnli` are folders, there or not.
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,7 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
         raise StiltsError(
             f"{namespace} has {there} trained on {task}; one was expected"
             + (f" that was trained from {base}" if base else "")
-            + f". Pass base= one of the base models, or the whole name: resolve('{namespace}/...')."
+            + f". Write the whole name, such as {found[0] if found else f'{namespace}/MODEL-stilts-{task}'}."
         )
     return found[0] if found else _only_other(task, namespace, everything)
 
@@ -327,7 +328,8 @@ def _only_other(task: str, namespace: str, everything: list[str]) -> str:
         return others[0]
     raise StiltsError(
         f"{namespace} has no checkpoint for the task {task!r}. {_nearest(task, everything)} "
-        "Pass namespace=, or a whole repository id. To see all: hf-stilts checkpoints"
+        "Write a whole repository id (org/model), or name another owner (--namespace). To see all: "
+        "hf-stilts checkpoints"
     )
 
 

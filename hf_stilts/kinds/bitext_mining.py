@@ -87,9 +87,9 @@ class BitextMining:
 
         Returns:
             `f1`, `precision`, `recall`; among the settings the threshold and `threshold_from`, where it is from:
-            "given", "tuned on validation" ("tuned elsewhere" without `tune_split`), or "tuned here", on the very rows that are scored, which flatters the score.
-            Ids are those of the source sentences that were mined or are in the gold; the prediction for each is its
-            target's id, or `None`.
+            "given", "tuned on validation" ("tuned elsewhere" without `tune_split`), or "tuned here", on the very rows
+            that are scored, which flatters the score. Ids are those of the source sentences that were mined or are in
+            the gold; the prediction for each is its target's id, or `None`.
 
         Raises:
             StiltsError: not one row, no gold, or a gold id that no sentence has.

@@ -204,3 +204,37 @@ def test_the_next_step_names_the_task_as_it_was_typed(capsys):
 
 def test_a_benchmark_is_suggested_too(mistake):
     assert "No task or benchmark 'xtrem'. Did you mean xtreme?" in mistake("evaluate", "xtrem", "--model", "runs/x")
+
+
+@pytest.mark.parametrize("name", ["./gone", "../gone", "/gone/model", "runs/gone/checkpoint-5"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "tatoeba", "--model"),
+        ("evaluate", "xtreme", "--model"),
+        ("evaluate", "xtreme", "--model", "org/model", "--from"),
+        ("intermediate", "mnli", "--model"),
+        ("target", "udpos", "--from"),
+        ("checkpoints", "lineage"),
+        ("checkpoints", "verify"),
+        ("reproduce",),
+    ],
+)
+def test_a_folder_that_is_gone_is_not_looked_up_on_the_hub(words, name, mistake, monkeypatch):
+    from hf_stilts.hub import reachable
+
+    monkeypatch.setattr(reachable, "why_unreachable", lambda: pytest.fail("the Hub was asked"))
+    assert f"{name} is neither a folder here nor a name on the Hub" in mistake(*words, name)
+
+
+def test_tags_are_not_translated_and_no_model_is_loaded_to_find_that_out(mistake, monkeypatch):
+    from hf_stilts.augmentation import translators
+
+    monkeypatch.setattr(translators, "ModelTranslator", lambda *_, **__: pytest.fail("the model was loaded"))
+    words = ("data", "translate", "udpos", "--to", "de", "--model", "org/model", "--out", "mirror")
+    assert "hf-stilts data code-switch udpos --to de" in mistake(*words)
+
+
+def test_a_translation_model_that_is_gone_is_not_looked_up_on_the_hub(mistake):
+    words = ("data", "translate", "xnli_translate_train", "--to", "de", "--out", "mirror", "--model")
+    assert "./gone is neither a folder here nor a name on the Hub" in mistake(*words, "./gone")

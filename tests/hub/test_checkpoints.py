@@ -64,7 +64,7 @@ def test_base_and_seed_tell_runs_apart(publish, api):
     assert resolve("mnli", base="xlm-r", api=api).repo_id == plain
     assert resolve("mnli", base="xlm-r", seed=2, api=api).repo_id == other
     assert resolve("mnli", seed=2, api=api).repo_id == other
-    with pytest.raises(StiltsError, match="xlm-r-large-stilts-mnli.*one was expected.*Pass base="):
+    with pytest.raises(StiltsError, match="xlm-r-large-stilts-mnli.*one was expected.*Write the whole name, such as"):
         resolve("mnli", api=api)
 
 
