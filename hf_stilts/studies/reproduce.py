@@ -165,9 +165,8 @@ def _arguments(record: Record, folder: Path, name: str) -> TrainingArguments:
     known = {field.name for field in fields(TrainingArguments) if field.init}
     recipe = {name: value for name, value in record.recipe.items() if name in known}
     seed = 42 if record.seed is None else record.seed
-    recipe.setdefault(
-        "use_cpu", default_device().type == "cpu"
-    )  # under torchrun the stock arguments do not find it out
+    # Under torchrun the stock arguments do not find out themselves that there is no accelerator.
+    recipe.setdefault("use_cpu", default_device().type == "cpu")
     made = TrainingArguments(str(folder), seed=seed, save_strategy="no", report_to="none", **recipe)
     processes = int(str(record.recipe.get("processes", 1)))
     if processes != made.world_size:
