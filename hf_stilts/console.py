@@ -161,7 +161,8 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
     intermediate = result["phase"] == "intermediate"
     words = ["target", "TASK", "--from"] if intermediate else ["evaluate", task, "--model"]
     words += [str(result["folder"]), *(["--data-dir", str(data_dir)] if data_dir else [])]
-    out.print(f"\nNext: hf-stilts {shlex.join(words)}", markup=False)
+    out.print()
+    say_next(words)
 
 
 def announce_hub(url: str, holds: str) -> None:
@@ -174,6 +175,11 @@ def announce_hub(url: str, holds: str) -> None:
 def say(line: str, *, as_json: bool = False) -> None:
     """One line for a person: on standard error when standard output carries JSON."""
     (err if as_json else out).print(line, markup=False)
+
+
+def say_next(words: Sequence[str], *, as_json: bool = False) -> None:
+    """Print the command to type next, as a shell takes it: a path may hold blanks."""
+    say(f"Next: hf-stilts {shlex.join(words)}", as_json=as_json)
 
 
 def warn(line: str) -> None:

@@ -39,13 +39,13 @@ def write(
     as_json: Json = False,
 ) -> None:
     """Write predictions as the official scorer reads them."""
-    from hf_stilts.console import say, show
+    from hf_stilts.console import say_next, show
     from hf_stilts.evaluation.submission import write_submission
 
     written = write_submission(folder, predictions, benchmark, data_dir=data_dir)
     rows = [{"task": task, "files": len(languages), "languages": languages} for task, languages in written.items()]
     show(rows, as_json=as_json)
-    say(f"Next: hf-stilts submission check {folder} --benchmark {benchmark}", as_json=as_json)
+    say_next(["submission", "check", str(folder), "--benchmark", benchmark], as_json=as_json)
 
 
 @app.command()
