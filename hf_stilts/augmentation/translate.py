@@ -17,6 +17,7 @@ from hf_stilts.data.derived import Variety, row_keys, text_columns, variety, wri
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Known = Mapping[str, str | None]
@@ -43,8 +44,8 @@ class Translated:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class TranslationReport:
+@dataclass(frozen=True, repr=False)
+class TranslationReport(Tabular):
     """What `translate` wrote, language by language and split by split."""
 
     mirror: Path
@@ -52,10 +53,7 @@ class TranslationReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary a language and split, for tables."""
-        return [
-            {**vars(each), "dropped": "; ".join(f"{cause}: {count}" for cause, count in each.dropped.items()) or 0}
-            for each in self.written
-        ]
+        return [{**vars(each), "dropped": dict(each.dropped)} for each in self.written]
 
 
 def translate(

@@ -59,7 +59,7 @@ def data_check(
     from hf_stilts.data.check import check
 
     report = check(task, split_list(languages), data_dir=data_dir)
-    show(report.rows(), as_json=as_json)
+    show([vars(each) for each in report.checked] if as_json else report.rows(), as_json=as_json)
     say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)

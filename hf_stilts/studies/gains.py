@@ -19,14 +19,15 @@ from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_result
 from hf_stilts.files import read_lines
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
+from hf_stilts.tabular import Tabular
 
 BASELINE = "none"
 # Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
 LOW, HIGH = (0, 1, 2), (4, 5)
 
 
-@dataclass(frozen=True)
-class GainReport:
+@dataclass(frozen=True, repr=False)
+class GainReport(Tabular):
     """What intermediate training brought, as tables of plain rows; scores, gains and gaps are in points.
 
     Attributes:
@@ -51,6 +52,10 @@ class GainReport:
     gaps: list[dict[str, Any]]
     best: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table of tasks; the others are attributes of the same form: `pd.DataFrame(report.gaps)`."""
+        return self.tasks
 
 
 def gains(

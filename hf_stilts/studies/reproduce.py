@@ -19,6 +19,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing.callback import versions
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.provenance import sources
@@ -26,8 +27,8 @@ from hf_stilts.training.run import TRAINERS
 from hf_stilts.training.trainer import IntermediateTrainer
 
 
-@dataclass(frozen=True)
-class Reproduction:
+@dataclass(frozen=True, repr=False)
+class Reproduction(Tabular):
     """What came of it.
 
     Attributes:
