@@ -33,6 +33,7 @@ from hf_stilts.dataset_scripts.repository import (
 )
 from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, list_tasks, load_task
 
 
@@ -77,8 +78,8 @@ class Built:
     file: Path
 
 
-@dataclass(frozen=True)
-class BuildReport:
+@dataclass(frozen=True, repr=False)
+class BuildReport(Tabular):
     """What `build` wrote: the repository's folder, its parts, the raw files read, and what it pushed, if anything.
 
     Attributes:

@@ -7,13 +7,15 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
 
 # What a terminal obeys instead of showing it: controls, and marks that turn the direction of what stands after them.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+# A cell of at most so many letters stands in one line, longer ones are wrapped between words, to no fewer letters than
+# these; words (names of repositories, paths) are broken only where they are longer than the last.
+_WHOLE, _WRAPPED, _WORD = 24, 16, 48
+_COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
+
+# What a narrow terminal may do without among the gains, the first to go first.
+_OF_GAINS = (
+    "baseline_spread", "seeds", "spread", "gain of the higher", "gain of the lower", "languages", "down", "up",
+    "chosen on",
+)  # fmt: skip
 
 
 def printable(text: str) -> str:
@@ -44,13 +57,15 @@ out = _Console(highlight=False, soft_wrap=True)
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
-    """Print rows of equal keys.
+def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", optional: Sequence[str] = ()) -> None:
+    """Print rows of equal keys, no wider than the terminal, or than COLUMNS (else 80) where there is none.
 
     Args:
         rows: what to print; the keys of the first row are the columns.
         as_json: one JSON list on standard output, nothing else.
         title: a line above the table.
+        optional: columns that a narrow terminal may do without, the first to go first; a line below names them. Where
+            the others are still too wide, each row is a block of lines.
     """
     if as_json:
         _write_json([dict(row) for row in rows])
@@ -58,15 +73,63 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -
     if not rows:
         out.print(f"{title}: nothing." if title else "Nothing.")
         return
+    columns = {key: [_cell(row[key]) for row in rows] for key in rows[0]}
+    if len(columns) > 2:  # among others a commit is known by its beginning; --json has it whole
+        columns = {key: [_COMMIT.sub(r"\1", cell) for cell in cells] for key, cells in columns.items()}
+    fitting = Console(highlight=False)  # as wide as the terminal is now
+    width = fitting.width
+    left_out = []
+    for key in optional:
+        if key in columns and not _fits(columns, width):
+            left_out.append(key)
+            del columns[key]
+    if title:
+        out.print(title, markup=False, style="italic")
+    if _fits(columns, width):
+        numbers = {key for key, value in rows[0].items() if isinstance(value, int | float)}
+        fitting.print(_table(columns, numbers, width))
+    else:
+        for place in range(len(rows)):
+            if place:
+                out.print()
+            block = {"": list(columns), " ": [cells[place] for cells in columns.values()]}
+            fitting.print(_table(block, set(), width))
+    if left_out:
+        out.print(f"Too narrow for: {', '.join(left_out)}. All columns: --json", markup=False)
+
+
+def _narrowest(key: str, cells: Sequence[str]) -> int:
+    """Width below which a column cannot be read: short cells stay whole, long ones are wrapped between words."""
+    longest = max(map(cell_len, cells))
+    if longest > _WHOLE:
+        words = [cell_len(word) for cell in cells for word in cell.split()]
+        longest = max(_WRAPPED, min(_WORD, max(words)))
+    return max(longest, max(map(cell_len, key.split()), default=0))
+
+
+def _fits(columns: Mapping[str, Sequence[str]], width: int) -> bool:
+    """Whether the columns can be read with one blank between each and the next."""
+    return sum(_narrowest(key, cells) + 1 for key, cells in columns.items()) - 1 <= width
+
+
+def _table(columns: Mapping[str, Sequence[str]], numbers: Container[str], width: int) -> Table:
+    roomy = sum(_narrowest(key, cells) + 2 for key, cells in columns.items()) - 2 <= width
+    headed = any(key.strip() for key in columns)
     table = Table(
-        title=escape(printable(title)) or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+        box=None, padding=(0, 2 if roomy else 1, 0, 0), pad_edge=False, header_style="bold", show_header=headed
     )
-    for key, value in rows[0].items():
-        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    # A table that a program reads must not be folded at an imagined terminal's width.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
+    for key, cells in columns.items():
+        longest = max(map(cell_len, cells))
+        table.add_column(
+            Text(printable(key)),
+            justify="right" if key in numbers else "left",
+            overflow="fold",
+            min_width=_narrowest(key, cells),
+            no_wrap=longest <= _WHOLE and " " not in key,
+        )
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, row))
+    return table
 
 
 def show_object(value: Mapping[str, Any], *, as_json: bool) -> None:
@@ -146,7 +209,7 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
             columns = list(dict.fromkeys(key for row in rows for key in row))
             lines = [{column: row.get(column) for column in columns} for row in rows]
             lines = [line | {p: f"{line[p]:.3f}" for p in ("p", "p_holm") if line.get(p) is not None} for line in lines]
-            show(lines, as_json=False, title=title)
+            show(lines, as_json=False, title=title, optional=_OF_GAINS)
             out.print()
     for note in report.notes:
         out.print(note)
@@ -161,7 +224,8 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
     intermediate = result["phase"] == "intermediate"
     words = ["target", "TASK", "--from"] if intermediate else ["evaluate", task, "--model"]
     words += [str(result["folder"]), *(["--data-dir", str(data_dir)] if data_dir else [])]
-    out.print(f"\nNext: hf-stilts {shlex.join(words)}", markup=False)
+    out.print()
+    say_next(words)
 
 
 def announce_hub(url: str, holds: str, token: str | None = None, others: str | None = None) -> None:
@@ -186,6 +250,11 @@ def announce_hub(url: str, holds: str, token: str | None = None, others: str | N
 def say(line: str, *, as_json: bool = False) -> None:
     """One line for a person: on standard error when standard output carries JSON."""
     (err if as_json else out).print(line, markup=False)
+
+
+def say_next(words: Sequence[str], *, as_json: bool = False) -> None:
+    """Print the command to type next, as a shell takes it: a path may hold blanks."""
+    say(f"Next: hf-stilts {shlex.join(words)}", as_json=as_json)
 
 
 def warn(line: str) -> None:
@@ -216,4 +285,8 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}"
-    return escape(printable(" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
+    if isinstance(value, Mapping):
+        value = [f"{key}: {each};" for key, each in value.items()] or ["-"]
+    if isinstance(value, list | tuple):
+        return printable(" ".join(map(str, value)).rstrip(";") or "-")
+    return printable(str(value))

@@ -15,6 +15,7 @@ from hf_stilts.data.derived import Variety, row_keys, text_columns, variety, wri
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.errors import StiltsError
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Lexicon = Mapping[str, tuple[str, ...]]
@@ -34,8 +35,8 @@ class Switched:
     switched: int
 
 
-@dataclass(frozen=True)
-class SwitchReport:
+@dataclass(frozen=True, repr=False)
+class SwitchReport(Tabular):
     """What `code_switch` wrote, split by split."""
 
     mirror: Path

@@ -17,6 +17,7 @@ from hf_stilts.data.derived import Variety, row_keys, text_columns, variety, wri
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Known = Mapping[str, str | None]
@@ -43,8 +44,8 @@ class Translated:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class TranslationReport:
+@dataclass(frozen=True, repr=False)
+class TranslationReport(Tabular):
     """What `translate` wrote, language by language and split by split."""
 
     mirror: Path
@@ -52,10 +53,7 @@ class TranslationReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary a language and split, for tables."""
-        return [
-            {**vars(each), "dropped": "; ".join(f"{cause}: {count}" for cause, count in each.dropped.items()) or 0}
-            for each in self.written
-        ]
+        return [{**vars(each), "dropped": dict(each.dropped)} for each in self.written]
 
 
 def translate(
@@ -98,20 +96,8 @@ def translate(
     Raises:
         StiltsError: tags belong to tokens, which a translation has others of; no training task; or as `load`.
     """
+    check_translation(task, to, language)
     task = labelled(load_task(task), data_dir)
-    refuse_unless_trained_on(task, "translating")
-    if task.kind == "token-classification":
-        raise StiltsError(
-            f"{task.name} has a tag for each token, and a translation has other tokens in another order. Switch words "
-            f"in place: hf-stilts data code-switch {task.name} --to {','.join(to)} --lexicons DIR --out DIR"
-        )
-    if language not in task.languages:
-        raise StiltsError(
-            f"Task {task.name} has no rows of its own in {language!r}; it has {', '.join(task.languages)}."
-        )
-    for code in to:
-        if variety(code) != Variety(code) or code == language:
-            raise StiltsError(f"--to {code}: expected the code of another language than {language}, such as de.")
     kept = TranslationCache(cache or Path(out).expanduser() / CACHE)
     made = {"from": f"{task.name} {language} {data_revision(task, language, data_dir)}", "by": translator.identity}
     written: list[Translated] = []
@@ -126,6 +112,34 @@ def translate(
         sizes = write_made(task, tag, {split: run.translated() for split, run in runs.items()}, out, made)
         written += [run.report(tag, split, sizes[split]) for split, run in runs.items()]
     return TranslationReport(Path(out), tuple(written))
+
+
+def check_translation(task: Task | str, to: Sequence[str], language: str = "en") -> None:
+    """Refuse what `translate` cannot do, before a model is loaded.
+
+    Args:
+        task: a task or its name.
+        to: languages to translate into.
+        language: of the rows.
+
+    Raises:
+        StiltsError: tags belong to tokens, which a translation has others of; no training task; not its language, or
+            not another one.
+    """
+    task = load_task(task)
+    refuse_unless_trained_on(task, "translating")
+    if task.kind == "token-classification":
+        raise StiltsError(
+            f"{task.name} has a tag for each token, and a translation has other tokens in another order. Switch words "
+            f"in place: hf-stilts data code-switch {task.name} --to {','.join(to)} --lexicons DIR --out DIR"
+        )
+    if language not in task.languages:
+        raise StiltsError(
+            f"Task {task.name} has no rows of its own in {language!r}; it has {', '.join(task.languages)}."
+        )
+    for code in to:
+        if variety(code) != Variety(code) or code == language:
+            raise StiltsError(f"--to {code}: expected the code of another language than {language}, such as de.")
 
 
 class _Run:

@@ -16,6 +16,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from hf_stilts.data.mirror import digest
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError, needs_extra
+from hf_stilts.hub.checkpoints import check_name
 from hf_stilts.languages import LANGUAGES, nllb_code
 
 # A translation longer than this is a loop: no pair of languages differs as much in tokens of one vocabulary.
@@ -171,6 +172,7 @@ def _commit(model: str, revision: str | None) -> str:
     folder = Path(model)
     if folder.is_dir():
         return f"folder:{digest(folder, [path for path in folder.iterdir() if path.is_file()])}"
+    check_name(model)
     return Path(hf_hub_download(model, "config.json", revision=revision)).parent.name
 
 

@@ -14,6 +14,7 @@ from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, SCRIPT_CODES
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 # Scripts of one family, sign for sign, by the names of `indic_transliteration.sanscript`.
@@ -33,8 +34,8 @@ class Transliterated:
     rows: int
 
 
-@dataclass(frozen=True)
-class TransliterationReport:
+@dataclass(frozen=True, repr=False)
+class TransliterationReport(Tabular):
     """What `transliterate` wrote, language by language and split by split."""
 
     mirror: Path

@@ -50,7 +50,8 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = N
         columns = ("name", "kind", "languages", "trained on", "metric", "description")
         rows = [describe(load_task(each)) for each in list_tasks()]
         rows = [{key: row[key] for key in columns} for row in rows]
-        show(rows if as_json else [row | {"languages": len(row["languages"])} for row in rows], as_json=as_json)
+        rows = rows if as_json else [row | {"languages": len(row["languages"])} for row in rows]
+        show(rows, as_json=as_json, optional=("metric", "trained on"))
 
 
 data.app.add_typer(languages.app)

@@ -45,7 +45,8 @@ def list_published(
     from hf_stilts.hub.checkpoints import list_checkpoints
 
     found = list_checkpoints(base=base, task=task, language=language, namespace=namespace)
-    show([each.row() for each in found], as_json=as_json, title="" if found else "No published checkpoint matches")
+    title = "" if found else "No published checkpoint matches"
+    show(found.rows(), as_json=as_json, title=title, optional=("phase", "languages", "base"))
 
 
 @published.command("lineage")
@@ -58,7 +59,7 @@ def checkpoints_lineage(name: str, as_json: Json = False) -> None:
         step.row() if isinstance(step, Checkpoint) else Checkpoint(step.id, None, step.commit).row()
         for step in lineage(name)
     ]
-    show(steps, as_json=as_json)
+    show(steps, as_json=as_json, optional=("phase", "languages", "base"))
 
 
 @published.command("verify")
@@ -68,8 +69,7 @@ def checkpoints_verify(name: str, as_json: Json = False) -> None:
     from hf_stilts.hub.checkpoints import verify
 
     report = verify(name)
-    found = {"unchanged": report.alike, "differs": report.different, "missing": report.missing}
-    show([{"file": file, "state": state} for state, files in found.items() for file in files], as_json=as_json)
+    show(report.rows(), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -104,7 +104,7 @@ def publish(
         raise StiltsError("--status shows and --retry and --watch send: both were given. Type one of them.")
 
     report = outbox.retry(folder, watch=watch) if retry or watch else outbox.outbox_status(folder)
-    show(report.rows(), as_json=as_json)
+    show(report.rows(), as_json=as_json, optional=("repository", "bytes", "tries"))
     say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
@@ -126,7 +126,10 @@ def reproduce(
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         found = again(name, output_dir, data_dir=data_dir)
-    show(found.rows(), as_json=as_json)
-    say(str(found), as_json=as_json)
+    from hf_stilts.evaluation.processes import processes
+
+    if processes().is_main_process:  # under torchrun every process has the result; one speaks
+        show(found.rows(), as_json=as_json)
+        say(str(found), as_json=as_json)
     if not found.within(tolerance):
         raise typer.Exit(1)

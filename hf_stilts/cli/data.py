@@ -27,19 +27,24 @@ def data_build(
     as_json: Json = False,
 ) -> None:
     """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
-    from hf_stilts.console import say, show, warn
+    from hf_stilts.console import say, say_next, show, warn
     from hf_stilts.dataset_scripts import build
+    from hf_stilts.task import load_task
 
     report = build(
         name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
     )
     show(report.rows(), as_json=as_json)
-    some = f" --languages {languages}" if languages else ""
     rows = sum(part.rows for part in report.parts)
     if report.left_out:
         listed = ", ".join(report.left_out[:4]) + (", ..." if len(report.left_out) > 4 else "")
         warn(f"Left out: {len(report.left_out)} files of languages that {name} does not have: {listed}")
-    say(f"{rows} rows. Next: hf-stilts data check {name}{some} --data-dir {out}", as_json=as_json)
+    say(f"{rows} rows.", as_json=as_json)
+    every = load_task(name).languages
+    built = [code for code in every if code in {part.language for part in report.parts}]
+    # The others are not there, and would be faults of the check.
+    some = ["--languages", ",".join(built)] if 0 < len(built) < len(every) else []
+    say_next(["data", "check", name, *some, "--data-dir", str(out)], as_json=as_json)
 
 
 @app.command("check")
@@ -54,7 +59,7 @@ def data_check(
     from hf_stilts.data.check import check
 
     report = check(task, split_list(languages), data_dir=data_dir)
-    show(report.rows(), as_json=as_json)
+    show([vars(each) for each in report.checked] if as_json else report.rows(), as_json=as_json)
     say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)

@@ -37,6 +37,10 @@ def evaluate(
     ] = None,
     tasks: Annotated[str | None, typer.Option(help="Benchmark: comma-separated; default: all.")] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
+    available: Annotated[bool, typer.Option("--available", help="Only the languages whose rows are there.")] = False,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Benchmark: leave out a task, or languages of one: --skip udpos:kk,yo.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
     limit: Limit = None,
     train_limit: Annotated[int | None, typer.Option(min=1, help="Benchmark: train on at most so many rows.")] = None,
@@ -69,7 +73,7 @@ def evaluate(
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
-    common |= {} if layer is None else {"layer": layer}
+    common |= {"available": available} | ({} if layer is None else {"layer": layer})
     if len(names) == 1 and names[0] in list_benchmarks():
         of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
         if of_tasks:
@@ -81,6 +85,7 @@ def evaluate(
         training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
         chosen = {
             "tasks": split_list(tasks),
+            "skip": skip or [],
             "out": output_dir,
             "train_limit": train_limit,
             "text_to_text": text_to_text,
@@ -89,7 +94,7 @@ def evaluate(
         _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
         return
     of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
-    of_benchmarks |= {"--output-dir": output_dir, "--text-to-text": text_to_text, "--adapter": adapter}
+    of_benchmarks |= {"--skip": skip, "--output-dir": output_dir, "--text-to-text": text_to_text, "--adapter": adapter}
     stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:
         raise StiltsError(
@@ -122,12 +127,18 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
 
     from hf_stilts.console import show_benchmark
     from hf_stilts.evaluation.processes import processes
-    from hf_stilts.studies.benchmark import benchmark_scores, run_benchmark
+    from hf_stilts.studies.benchmark import IncompleteRun, benchmark_scores, run_benchmark
 
+    incomplete = None
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        table = run_benchmark(name, model, **options)
-    if processes().is_main_process:  # under torchrun every process has the table; one speaks
+        try:
+            table = run_benchmark(name, model, **options)
+        except IncompleteRun as error:
+            incomplete, table = error, error.table
+    if len(table) and processes().is_main_process:  # under torchrun every process has the table; one speaks
         show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
+    if incomplete:
+        raise incomplete
 
 
 def _evaluate_tasks(

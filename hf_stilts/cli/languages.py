@@ -33,7 +33,9 @@ def data_translate(
     as_json: Json = False,
 ) -> None:
     """Translate a task's rows; killed and run again, it goes on where it was."""
-    from hf_stilts.augmentation.translate import translate
+    from hf_stilts.augmentation.translate import check_translation, translate
+
+    check_translation(task, split_list(to) or [], language)  # before torch and a model are loaded
     from hf_stilts.augmentation.translators import ModelTranslator
     from hf_stilts.console import show
 

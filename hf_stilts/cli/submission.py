@@ -39,13 +39,13 @@ def write(
     as_json: Json = False,
 ) -> None:
     """Write predictions as the official scorer reads them."""
-    from hf_stilts.console import say, show
+    from hf_stilts.console import say_next, show
     from hf_stilts.evaluation.submission import write_submission
 
     written = write_submission(folder, predictions, benchmark, data_dir=data_dir)
     rows = [{"task": task, "files": len(languages), "languages": languages} for task, languages in written.items()]
     show(rows, as_json=as_json)
-    say(f"Next: hf-stilts submission check {folder} --benchmark {benchmark}", as_json=as_json)
+    say_next(["submission", "check", str(folder), "--benchmark", benchmark], as_json=as_json)
 
 
 @app.command()
@@ -55,17 +55,16 @@ def check(
     labels: Annotated[Path | None, typer.Option(help="Compare numbers and ids with these gold labels.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is missing or malformed, file and line; exit code 1 if anything is."""
+    """Tell what is missing or malformed, file and line; exit code 1 if anything is. Warnings alone are exit code 0."""
     from hf_stilts.console import say, show
     from hf_stilts.evaluation.submission import check_submission
 
     problems = check_submission(folder, benchmark, labels)
     if problems or as_json:
         show([problem._asdict() for problem in problems], as_json=as_json)
-    else:
-        say(f"{folder}: complete and well-formed.")
-    if problems:
+    if any(problem.level == "error" for problem in problems):
         raise typer.Exit(1)
+    say(f"{folder}: complete and well-formed.", as_json=as_json)
 
 
 @app.command()

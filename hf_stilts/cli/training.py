@@ -150,4 +150,7 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
             result = run_mixture(tasks, flags, publish=publisher, **of_mixtures, **options)
         else:
             result = run_phase(phase, tasks[0], flags, publish=publisher, **chosen, **options)
-    report_run(result, tasks[0], as_json=as_json, data_dir=options.get("data_dir"))
+    from hf_stilts.evaluation import processes
+
+    if processes.processes().is_main_process:  # under torchrun every process has the result; one speaks
+        report_run(result, tasks[0], as_json=as_json, data_dir=options.get("data_dir"))

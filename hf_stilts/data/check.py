@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_stilts.data.load import load, served, splits
 from hf_stilts.errors import StiltsError
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 _TEXTS = ("text", "text_pair", "context", "question", "source", "target", "query", "candidate")
@@ -24,8 +25,8 @@ class Checked:
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, repr=False)
+class CheckReport(Tabular):
     """What `check` found for a task: one `Checked` for every language and split that the data set has."""
 
     task: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import datasets
@@ -185,6 +186,53 @@ def served(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> 
     task = load_task(task)
     built = task.built if mirror_root(data_dir) is None else ()
     return tuple(language for language in task.languages if language not in built)
+
+
+def present(
+    task: Task | str,
+    split: str,
+    languages: Sequence[str] | None = None,
+    *,
+    available: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> tuple[str, ...]:
+    """Languages in which a split is there, before anything of it is read.
+
+    Args:
+        task: a task or its name.
+        split: canonical split.
+        languages: those that are asked for; default: `served`.
+        available: leave out those that are not there, instead of refusing them.
+        data_dir: as for `load`.
+
+    Raises:
+        StiltsError: some are missing, and `available` is false, or all are: which, the first one's reason, and what to
+            type for the rest.
+        ConnectionError: as `load`.
+    """
+    task = load_task(task)
+    asked = tuple(languages or served(task, data_dir))
+    missing: dict[str, Exception] = {}
+    for language in asked:
+        try:
+            if split not in (there := splits(task, language, data_dir)):
+                raise StiltsError(
+                    f"Task {task.name} has no split {split!r} in language {language!r}. "
+                    f"Ask for one that is there: {', '.join(there)}."
+                )
+        except (StiltsError, FileNotFoundError) as error:
+            missing[language] = error
+    found = tuple(language for language in asked if language not in missing)
+    if not found:
+        raise next(iter(missing.values()))
+    if missing and not available:
+        first = next(iter(missing))
+        raise StiltsError(
+            f"{task.name} has no {split} rows here in {len(missing)} of {len(asked)} languages: {', '.join(missing)}. "
+            f"Pass --available to do without them, or --languages {','.join(found)}. "
+            f"Of {first}: {str(missing[first]).rstrip('.')}."
+        )
+    return found
 
 
 def _without(

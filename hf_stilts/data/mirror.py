@@ -91,7 +91,7 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         configs = MetadataConfigs({next(iter(infos)) if len(infos) == 1 else "default": {}})
     name = name or configs.get_default_config_name()
     if name not in configs:
-        raise FileNotFoundError(f"the card names {list(configs)}")
+        raise FileNotFoundError(f"the card names {shortened(configs)}")
     options = dict(configs[name])
     base = (folder / (options.pop("data_dir", None) or "")).resolve().as_posix()
     base = glob.escape(base)  # `run[1]` is that folder, and not `run1`
@@ -102,6 +102,17 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         raise FileNotFoundError(f"no file there matches {listed}")
     known = {key: value for key, value in options.items() if key not in ("default", "description")}
     return Configuration(folder, name, files, infos[name].features if name in infos else None, known)
+
+
+def shortened(names: Iterable[str], most: int = 5) -> str:
+    """The first names of many, for a message, and how many there are besides.
+
+    >>> shortened(["de", "en"]), shortened("abcdefgh")
+    ('de, en', 'a, b, c, d, e and 3 more')
+    """
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def digest(folder: Path, files: Iterable[Path]) -> str:

@@ -17,6 +17,7 @@ from hf_stilts.data.load import data_revision, load, served, splits
 from hf_stilts.data.sentences import RULE, normalised, sentences
 from hf_stilts.data.words import runs
 from hf_stilts.errors import StiltsError
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 
@@ -43,8 +44,8 @@ class Shared:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class OverlapReport:
+@dataclass(frozen=True, repr=False)
+class OverlapReport(Tabular):
     """What `overlap` found: one `Shared` for each language and evaluation set."""
 
     task: str

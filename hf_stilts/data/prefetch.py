@@ -13,6 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.data.source import commit_of, config_of, hub_builder, reaching
 from hf_stilts.files import write
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 
@@ -28,8 +29,8 @@ class Prefetched:
     size: int
 
 
-@dataclass(frozen=True)
-class PrefetchReport:
+@dataclass(frozen=True, repr=False)
+class PrefetchReport(Tabular):
     """What `prefetch` copied into a mirror: for the task itself, then for the tasks that train it."""
 
     mirror: Path

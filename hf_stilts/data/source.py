@@ -102,7 +102,8 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
         if "Couldn't find cache" in str(error):  # the Hub was out of reach, which `datasets` does not say here
             raise ConnectionError(f"the cache does not hold configuration {config!r}") from error
         raise StiltsError(
-            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: {error}. "
+            f"{task.dataset} on the Hub does not give configuration {config!r} at revision {task.revision}: "
+            f"{_without_list(error)}. "
             f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
         ) from error
     except RuntimeError as error:
@@ -110,7 +111,7 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             raise
         raise StiltsError(
             f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
-            f"lines. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"lines. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if isinstance(builder, Cache) and task.revision is not None and builder.hash != task.revision:
@@ -130,6 +131,11 @@ def _cached(newest: Cache, revision: str) -> Cache:
             hash=revision,
         )
     raise ConnectionError(f"the newest in the cache is of {newest.hash}, not of the pinned {revision}")
+
+
+def _without_list(error: Exception) -> str:
+    """What `datasets` says, without the list of all configurations, of which some data sets have thousands."""
+    return str(error).partition(" Available: ")[0].rstrip(".")
 
 
 def splits_of(source: Configuration | datasets.DatasetBuilder) -> list[str]:
@@ -158,7 +164,8 @@ def reaching(task: Task) -> Iterator[None]:
     except UNREACHABLE as error:
         raise ConnectionError(
             f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
-            f"a network, or a mirror here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"a network, or a mirror here. {_how_to_get(task)}; "
+            f"then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
 
 
@@ -166,7 +173,7 @@ def _refuse_what_no_hub_has(task: Task) -> None:
     if "/" not in task.dataset:
         raise FileNotFoundError(
             f"The rows of task {task.name} are on no Hub: their publisher does not give them away. Expected a mirror "
-            f"here. {_how_to_get(task)}; then pass data_dir=DIR or set {MIRROR}=DIR."
+            f"here. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         )
 
 

@@ -21,7 +21,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
 from hf_stilts.data.load import load
@@ -38,11 +38,24 @@ BUCC_IDS = re.compile(r"[a-z]{2}-\d{9}\ten-\d{9}")
 
 
 class Problem(NamedTuple):
-    """What is wrong with a submission: in which file, at which line (from 1; `None`: the whole file), and what."""
+    """What is wrong with a submission: in which file, at which line (from 1; `None`: the whole file), and what.
+
+    Its `level` is "error" where the scorer stops, leaves out a task or counts as wrong, and "warning" where it reads
+    nothing of it or the file may be right all the same.
+    """
 
     file: str
     line: int | None
     problem: str
+    level: Literal["error", "warning"] = "error"
+
+
+class _Finding(NamedTuple):
+    """A problem of one file, which who asks knows: line, what is wrong, and how bad it is."""
+
+    line: int | None
+    problem: str
+    level: Literal["error", "warning"] = "error"
 
 
 def write_submission(
@@ -95,7 +108,7 @@ def check_submission(
     benchmark: str | Benchmark = "xtreme",
     labels: str | os.PathLike[str] | None = None,
 ) -> list[Problem]:
-    """All that the official scorer would stumble over or silently count as wrong.
+    """All that the official scorer would stumble over or silently count as wrong; warnings of what it does not read.
 
     Args:
         folder: the submission.
@@ -114,7 +127,8 @@ def check_submission(
     problems: list[Problem] = []
     tasks = _readable(benchmark)
     for stray in sorted({path.name for path in folder.iterdir() if path.is_dir()} - {task.name for task in tasks}):
-        problems.append(Problem(stray, None, f"no task that {benchmark.title}'s scorer reads has this name"))
+        what = f"no task that {benchmark.title}'s scorer reads has this name; it skips the folder"
+        problems.append(Problem(stray, None, what, "warning"))
     for task in tasks:
         if not (folder / task.name).is_dir():
             problems.append(
@@ -124,14 +138,16 @@ def check_submission(
         wanted = {code: layout.file_of(folder, task, code) for code in benchmark.languages_of(task)}
         for path in sorted({*(folder / task.name).iterdir()} - {*wanted.values()}):
             expected = next(iter(wanted.values())).name
-            problems.append(
-                Problem(_name(path), None, f"the scorer does not look for this name, but e.g. for {expected}")
-            )
+            what = f"the scorer does not look for this name, but e.g. for {expected}"
+            problems.append(Problem(_name(path), None, what, "warning"))
         for code, path in wanted.items():
             found = _problems(task, code, folder, Path(labels) if labels else None)
-            told = [Problem(_name(path), line, what) for line, what in found]
-            more = len(told) - TOLD
-            problems += told[:TOLD] + ([Problem(_name(path), None, f"{more} more of this kind")] if more > 0 else [])
+            for level in ("error", "warning"):
+                told = [Problem(_name(path), *each) for each in found if each.level == level]
+                problems += told[:TOLD]
+                if len(told) > TOLD:
+                    more = f"{len(told) - TOLD} more of this kind"
+                    problems.append(Problem(_name(path), None, more, told[0].level))
     return problems
 
 
@@ -201,92 +217,103 @@ def _wrong(task: Task, prediction: Any) -> str:
     return "" if right else f"found {prediction!r}, expected {expected}"
 
 
-def _problems(task: Task, language: str, folder: Path, labels: Path | None) -> list[tuple[int | None, str]]:
+def _problems(task: Task, language: str, folder: Path, labels: Path | None) -> list[_Finding]:
     """Line and problem of everything that is wrong with one file."""
     path = layout.file_of(folder, task, language)
     if not path.is_file():
-        return [(None, "the file is missing; the scorer stops here")]
+        return [_Finding(None, "the file is missing; the scorer stops here")]
     try:
         found = layout.read(folder, task, language)
     except StiltsError as error:
         told = re.search(r", line (\d+)", str(error))
-        return [(int(told[1]) if told else None, str(error).removeprefix(str(path)).lstrip(", "))]
+        return [_Finding(int(told[1]) if told else None, str(error).removeprefix(str(path)).lstrip(", "))]
     if not found:
-        return [(None, "the file is empty")]
+        return [_Finding(None, "the file is empty")]
     gold = None
     if labels is not None and layout.file_of(labels, task, language).is_file():
         gold = layout.read(labels, task, language)
-    return [*_CHECKS[task.kind](task, language, path, found), *_against(task, found, gold)]
+    findings = [*_CHECKS[task.kind](task, language, path, found), *_against(task, found, gold)]
+    return [*findings, *_rows_beyond(found, gold)] if task.kind == "bitext-retrieval" else findings
 
 
-def _check_lines(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[tuple[int | None, str]]:
-    rows = len(found)
+def _check_lines(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[_Finding]:
     for number, value in enumerate(found, start=1):
-        if task.kind == "bitext-retrieval" and str(value).isdigit():
-            wrong = (
-                "" if int(value) < rows else f"found row {value}; the file has {rows} lines, so rows end at {rows - 1}"
-            )
-        else:
-            wrong = _wrong(task, value)
+        wrong = _wrong(task, value)
         if wrong:
-            yield number, wrong
+            yield _Finding(number, wrong)
 
 
-def _check_tags(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[tuple[int | None, str]]:
+def _check_rows(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[_Finding]:
+    for number, value in enumerate(found, start=1):
+        if not str(value).isdecimal():
+            yield _Finding(number, f"found {value!r}, expected a number of a row, from 0")
+
+
+def _rows_beyond(found: list[Any], gold: list[Any] | None) -> Iterator[_Finding]:
+    """Row numbers that a whole test set does not have; one that was cut, as the official mock data is, keeps them."""
+    if gold is not None and any(str(row).isdecimal() and int(row) >= len(gold) for row in gold):
+        return
+    for number, value in enumerate(found, start=1):
+        if str(value).isdecimal() and int(value) >= len(found):
+            what = f"found row {value}; the file has {len(found)} lines, so rows end at {len(found) - 1}"
+            yield _Finding(number, what, "warning" if gold is None else "error")
+
+
+def _check_tags(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[_Finding]:
     previous = "start"
     for number, line in enumerate(layout.lines_of(path), start=1):
         if line and line not in task.labels:
-            yield number, f"found {line!r}, expected one tag, e.g. {', '.join(task.labels[:3])}"
+            yield _Finding(number, f"found {line!r}, expected one tag, e.g. {', '.join(task.labels[:3])}")
         if not line and not previous:
-            yield number, "an empty line behind an empty line is an empty sentence"
+            yield _Finding(number, "an empty line behind an empty line is an empty sentence")
         previous = line
 
 
-def _check_pairs(task: Task, language: str, path: Path, found: list[str]) -> Iterator[tuple[int | None, str]]:
+def _check_pairs(task: Task, language: str, path: Path, found: list[str]) -> Iterator[_Finding]:
     seen: dict[str, int] = {}
     for number, line in enumerate(found, start=1):
         if not (BUCC_IDS.fullmatch(line) and line.startswith(f"{language}-")):
-            yield (
-                number,
-                f"found {line!r}, expected two ids and a tab between, e.g. {language}-000000001\\ten-000000001",
-            )
+            example = f"{language}-000000001\\ten-000000001"
+            yield _Finding(number, f"found {line!r}, expected two ids and a tab between, e.g. {example}")
         elif line in seen:
-            yield number, f"the same pair as in line {seen[line]}"
+            yield _Finding(number, f"the same pair as in line {seen[line]}; the scorer counts it once", "warning")
         seen.setdefault(line, number)
 
 
-def _check_object(task: Task, language: str, path: Path, found: Any) -> Iterator[tuple[int | None, str]]:
+def _check_object(task: Task, language: str, path: Path, found: Any) -> Iterator[_Finding]:
     if not isinstance(found, Mapping):
-        yield 1, f"found {type(found).__name__}, expected an object: id -> prediction"
+        yield _Finding(1, f"found {type(found).__name__}, expected an object: id -> prediction")
         return
     text = path.read_text(encoding="utf-8")
     for name, prediction in found.items():
         wrong = _wrong(task, prediction)
         if wrong:
             place = max(text.find(json.dumps(name)), text.find(json.dumps(name, ensure_ascii=False)), 0)
-            yield text.count("\n", 0, place) + 1, f"{name}: {wrong}"
+            yield _Finding(text.count("\n", 0, place) + 1, f"{name}: {wrong}")
 
 
-def _against(task: Task, found: Any, gold: Any) -> Iterator[tuple[int | None, str]]:
+def _against(task: Task, found: Any, gold: Any) -> Iterator[_Finding]:
     """Differences to the labels in numbers and ids."""
     if gold is None:
         return
     if task.kind in LINED and len(found) != len(gold):
         what = "sentences" if task.kind == "token-classification" else "lines"
-        yield None, f"{len(found)} {what}; the labels have {len(gold)}"
+        yield _Finding(None, f"{len(found)} {what}; the labels have {len(gold)}")
     elif task.kind == "token-classification":
         line = 1
         for place, (tags, wanted) in enumerate(zip(found, gold, strict=True)):
             if len(tags) != len(wanted):
-                yield line, f"sentence {place} has {len(tags)} tags from here on; the labels have {len(wanted)}"
+                yield _Finding(
+                    line, f"sentence {place} has {len(tags)} tags from here on; the labels have {len(wanted)}"
+                )
             line += len(tags) + 1
     elif task.kind in ("question-answering", "answer-retrieval") and isinstance(found, Mapping):
         ids = _ids(gold)
         missing, strange = sorted(ids - set(found)), sorted(set(found) - ids)
         if missing:
-            yield None, f"{len(missing)} of {len(ids)} ids are missing, e.g. {missing[0]}; they count 0"
+            yield _Finding(None, f"{len(missing)} of {len(ids)} ids are missing, e.g. {missing[0]}; they count 0")
         if strange:
-            yield None, f"{len(strange)} ids are in no label file, e.g. {strange[0]}"
+            yield _Finding(None, f"{len(strange)} ids are in no label file, e.g. {strange[0]}", "warning")
 
 
 def _ids(gold: Any) -> set[str]:
@@ -300,10 +327,10 @@ def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-_CHECKS: dict[str, Callable[[Task, str, Path, Any], Iterator[tuple[int | None, str]]]] = {
+_CHECKS: dict[str, Callable[[Task, str, Path, Any], Iterator[_Finding]]] = {
     "text-classification": _check_lines,
     "multiple-choice": _check_lines,
-    "bitext-retrieval": _check_lines,
+    "bitext-retrieval": _check_rows,
     "token-classification": _check_tags,
     "bitext-mining": _check_pairs,
     "question-answering": _check_object,

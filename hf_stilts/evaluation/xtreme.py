@@ -25,13 +25,14 @@ from hf_stilts.evaluation import layout
 from hf_stilts.metrics.chunk_f1.chunks import count_chunks, number_tags, overall, token_accuracy
 from hf_stilts.metrics.multilingual_qa.answers import answer_scores
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Scores = dict[str, float]
 
 
-@dataclass
-class Report:
+@dataclass(repr=False)
+class Report(Tabular):
     """Scores in percent, and what they lack.
 
     Attributes:
@@ -47,6 +48,15 @@ class Report:
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     given: Scores = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a task, metric and language."""
+        return [
+            {"task": task, "metric": metric, "language": language, "score": score}
+            for task, metrics in self.languages.items()
+            for metric, scores in metrics.items()
+            for language, score in scores.items()
+        ]
 
     def averages(self, task: str) -> Scores:
         """Mean of each metric over the languages that are there, and `metric`, the task's score."""

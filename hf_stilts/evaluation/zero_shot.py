@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 import transformers
+from datasets import Dataset
 from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
-from hf_stilts.data.load import data_revision, labelled, load, load_candidates, served, splits
+from hf_stilts.data.load import data_revision, labelled, load, load_candidates, present, splits
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
@@ -28,7 +29,7 @@ from hf_stilts.kinds import Retrieved, kind_for, load_kind
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.rows import naming_language
 from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
-from hf_stilts.publishing.callback import describe_run
+from hf_stilts.publishing.callback import describe_run, parent_of
 from hf_stilts.task import ANSWERED, Task, check_languages
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.trainer import StiltsTrainer
@@ -64,15 +65,17 @@ def zero_shot(
             a model whose head was trained for it; retrieval takes any encoder.
         task: name, path of a task file, or `Task`.
         languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
-        options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `data_dir`, and what
-            retrieval kinds take.
+        options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `available`, `data_dir`,
+            and what retrieval kinds take.
 
     Returns:
         One row per language and metric: task, language, metric, score (percent), rows, setting, split, model,
-        model_revision, data_revision, seed and versions. `main` marks the metric that averages use.
+        model_revision, data_revision, seed and versions. `main` marks the metric that averages use. Of a model object
+        or a Trainer, `model` and `model_revision` are what it was loaded from.
 
     Raises:
-        StiltsError: a language that the task does not have; a head that was not trained, or for other labels.
+        StiltsError: a language that the task does not have, or whose rows are not there; a head that was not trained,
+            or for other labels.
     """
     results = each_language(model, task, languages, **options)
     return pd.DataFrame([row for result in results for row in result.rows])
@@ -88,6 +91,7 @@ def each_language(
     limit: int | None = None,
     max_length: int | None = None,
     trained_in: Sequence[str] | None = None,
+    available: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     **retrieval: Any,
 ) -> Iterator[LanguageResult]:
@@ -99,11 +103,13 @@ def each_language(
         languages: as in `zero_shot`.
         tokenizer: the model's; default: the one beside the checkpoint.
         split: canonical split to score.
-        limit: at most so many rows of each language; of BUCC so many sentences a side. LAReQA and Mewsli-X are searched
-            whole.
+        limit: at most so many rows of each language; of BUCC so many sentences a side, of LAReQA and Mewsli-X so many
+            queries, which are searched among all candidates.
         max_length: tokens per window. Default: what the published scripts use for the kind.
         trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
             `stilts.json` or the Trainer says.
+        available: leave out the languages whose rows are not there. By default a missing one is refused before
+            anything is loaded.
         data_dir: local mirror of the data sets.
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
@@ -112,8 +118,9 @@ def each_language(
     if task.has_head and retrieval:
         raise StiltsError(
             f"{next(iter(retrieval))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
-            "tokenizer, split, limit, max_length, trained_in and data_dir."
+            "tokenizer, split, limit, max_length, trained_in, available and data_dir."
         )
+    asked = present(task, split, languages, available=available, data_dir=data_dir)
     if not task.has_head and max_length is not None:
         retrieval["max_length"] = max_length
     checkpoint = resolve(model) if isinstance(model, str) else None
@@ -127,17 +134,14 @@ def each_language(
         retrieval = {"share": True, **retrieval}
     check_length(scored.model, max_length)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
-    asked = tuple(languages or served(task, data_dir))
     together: dict[str, Retrieved] = {}
     if getattr(load_kind(task.kind), "joint", False):
         pool = {"candidates": load_candidates(task, data_dir=data_dir)}
-        every = {language: load(task, split, language, limit=limit, data_dir=data_dir) for language in asked}
+        every = {language: _rows(task, split, language, limit, data_dir) for language in asked}
         together = load_kind(task.kind).evaluate(task, every, scored.model, tokenizer, **pool, **retrieval)
     for language in asked:
         kind = kind_for(task, language)
-        rows = load(task, split, language, limit=limit, data_dir=data_dir)
-        if limit is not None and hasattr(kind, "first"):
-            rows = kind.first(rows, limit)
+        rows = _rows(task, split, language, limit, data_dir)
         if language in together:
             found = together[language]
         elif task.has_head:
@@ -203,14 +207,20 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
         lines.write(table.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n") + "\n")
 
 
+def _rows(task: Task, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None) -> Dataset:
+    """Rows of a language; of a kind whose one row is a whole corpus, a part of that row."""
+    kind = kind_for(task, language)
+    rows = load(task, split, language, limit=limit, data_dir=data_dir)
+    return kind.first(rows, limit) if limit is not None and hasattr(kind, "first") else rows
+
+
 def _tuned(
     task: Task, kind: Any, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
     """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
     if kind.tuned_on in (None, split) or kind.tuned_on not in splits(task, language, data_dir):
         return {}
-    rows = load(task, str(kind.tuned_on), language, data_dir=data_dir)
-    return {"tune_on": rows if limit is None or not hasattr(kind, "first") else kind.first(rows, limit)}
+    return {"tune_on": _rows(task, kind.tuned_on, language, limit, data_dir), "tune_split": kind.tuned_on}
 
 
 def answers_in_words(model: Any) -> bool:
@@ -249,7 +259,8 @@ def _given(model: Any, task: Task) -> _Scored:
             record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows
         )
     order = load_trained(model, task)[1] if task.has_head else None
-    return _Scored(model, order, None, model.config._name_or_path, getattr(model.config, "_commit_hash", None), None)
+    start = parent_of(model.config)
+    return _Scored(model, order, None, model.config._name_or_path, start.commit if start else None, None)
 
 
 def _examples(found: Retrieved) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -25,11 +25,13 @@ from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.files import sha256
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import list_tasks
 
 logger = logging.getLogger(__name__)
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# No part begins with a point: `./mnli` and `../mnli` are folders, there or not.
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -46,30 +48,45 @@ class Checkpoint:
     repo_id: str
     revision: str | None = None
     commit: str | None = None
-    record: Record | None = None
+    record: Record | None = field(default=None, repr=False)
 
-    def row(self) -> dict[str, str | int | None]:
+    def row(self) -> dict[str, str | int | list[str] | None]:
         """Return what a table of checkpoints shows."""
         record = self.record or Record()
         return {
             "name": self.repo_id,
-            "tasks": ", ".join(record.task_names) or None,
+            "tasks": list(record.task_names),
             "phase": record.phase if self.record else None,
             "base": record.parent.id if record.parent else None,
-            "languages": ", ".join(record.languages) or None,
+            "languages": list(record.languages),
             "step": record.step if self.record else None,
-            "commit": self.commit[:12] if self.commit else None,
+            "commit": self.commit,
         }
 
 
-@dataclass(frozen=True)
-class Verification:
+class CheckpointList(list[Checkpoint], Tabular):
+    """Checkpoints as a list that a notebook shows as a table."""
+
+    __repr__ = Tabular.__repr__
+
+    def rows(self) -> list[dict[str, str | int | list[str] | None]]:
+        """One dictionary a checkpoint."""
+        return [each.row() for each in self]
+
+
+@dataclass(frozen=True, repr=False)
+class Verification(Tabular):
     """What `verify` found: files alike, files that differ or are gone, and whether there was anything to compare."""
 
     checkpoint: Checkpoint
     alike: tuple[str, ...]
     different: tuple[str, ...]
     missing: tuple[str, ...]
+
+    def rows(self) -> list[dict[str, str]]:
+        """One dictionary a file, with its state."""
+        found = {"unchanged": self.alike, "differs": self.different, "missing": self.missing}
+        return [{"file": file, "state": state} for state, files in found.items() for file in files]
 
     @property
     def ok(self) -> bool:
@@ -208,8 +225,10 @@ def list_checkpoints(
     phase: str | None = None,
     namespace: str | None = None,
     api: HfApi | None = None,
-) -> list[Checkpoint]:
+) -> CheckpointList:
     """List what is published, one entry a repository at `main`, newest first; the Hub's own tags are the index.
+
+    The list has `to_pandas()`, and a notebook shows it as a table.
 
     Args:
         base: id of the model they were trained from (`FacebookAI/xlm-roberta-base`).
@@ -223,7 +242,7 @@ def list_checkpoints(
     tags = search_tags(phase, [task] if task else [])
     tags += [f"base_model:{base}"] if base else []
     tags += [language] if language else []
-    found = []
+    found = CheckpointList()
     for info in api.list_models(filter=tags, author=namespace, sort="last_modified", full=True):
         try:
             record = read_record(api, info.id, info)
@@ -342,7 +361,7 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
         raise StiltsError(
             f"{namespace} has {there} trained on {task}; one was expected"
             + (f" that was trained from {base}" if base else "")
-            + f". Pass base= one of the base models, or the whole name: resolve('{namespace}/...')."
+            + f". Write the whole name, such as {found[0] if found else f'{namespace}/MODEL-stilts-{task}'}."
         )
     return found[0] if found else _only_other(task, namespace, everything)
 
@@ -354,7 +373,8 @@ def _only_other(task: str, namespace: str, everything: list[str]) -> str:
         return others[0]
     raise StiltsError(
         f"{namespace} has no checkpoint for the task {task!r}. {_nearest(task, everything)} "
-        "Pass namespace=, or a whole repository id. To see all: hf-stilts checkpoints"
+        "Write a whole repository id (org/model), or name another owner (--namespace). To see all: "
+        "hf-stilts checkpoints"
     )
 
 

@@ -9,6 +9,7 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled  # type: ignore[attr-defined]
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.hub.checkpoints import check_name
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,11 @@ def check_reachable(*names: str | None) -> None:
         names: models and checkpoints that will be loaded: a folder, `org/model`, `mnli`, each perhaps with `@revision`.
 
     Raises:
-        StiltsError: the Hub does not answer, and one of them is neither a folder nor in the cache.
+        StiltsError: one is a folder that is not there; the Hub does not answer, and one is not in the cache.
     """
     remote = [name for name in names if name is not None and not Path(name).is_dir()]
+    for name in remote:
+        check_name(name.partition("@")[0])
     if not remote:
         return
     reason = why_unreachable()

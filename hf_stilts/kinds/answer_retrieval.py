@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from datasets import Dataset
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Retrieved
@@ -18,7 +19,6 @@ from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.corpus import encode_shards, search_shards
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -47,6 +47,12 @@ class AnswerRetrieval:
     tuned_on: str | None = None
     joint: bool = True
     depth: int = 20
+
+    def first(self, rows: Dataset, limit: int) -> Dataset:
+        """The one row with its first queries, at most so many; the candidates that they are searched among stay."""
+        row = rows[0]
+        kept = {name: row[name][:limit] for name in ("query_ids", "queries", "gold")}
+        return Dataset.from_list([{**row, **kept}], features=rows.features)
 
     def evaluate(
         self,

@@ -67,6 +67,7 @@ class BitextMining:
         precision: Any = "auto",
         threshold: float | None = None,
         tune_on: Dataset | None = None,
+        tune_split: str | None = None,
         **encoding: Any,
     ) -> Retrieved:
         """F1 of the mined pairs against gold, in percent.
@@ -81,13 +82,14 @@ class BitextMining:
             precision: as in `hf_stilts.encode`.
             threshold: keep pairs that score at least this.
             tune_on: rows of another split, where the threshold with the best F1 is taken from; the protocol of BUCC.
+            tune_split: name of that split, for `threshold_from`.
             encoding: further arguments of `hf_stilts.encode`.
 
         Returns:
             `f1`, `precision`, `recall`; among the settings the threshold and `threshold_from`, where it is from:
-            "given", "tuned elsewhere", or "tuned here", on the very rows that are scored, which flatters the score.
-            Ids are those of the source sentences that were mined or are in the gold; the prediction for each is its
-            target's id, or `None`.
+            "given", "tuned on validation" ("tuned elsewhere" without `tune_split`), or "tuned here", on the very rows
+            that are scored, which flatters the score. Ids are those of the source sentences that were mined or are in
+            the gold; the prediction for each is its target's id, or `None`.
 
         Raises:
             StiltsError: not one row, no gold, or a gold id that no sentence has.
@@ -97,7 +99,7 @@ class BitextMining:
         pairs, gold = self._mine(task, rows, model, tokenizer, settings)
         origin = "given"
         if threshold is None and tune_on is not None:
-            origin = "tuned elsewhere"
+            origin = f"tuned on {tune_split}" if tune_split else "tuned elsewhere"
             threshold = fit_threshold(*self._mine(task, tune_on, model, tokenizer, settings)).value
         elif threshold is None:
             origin = "tuned here"

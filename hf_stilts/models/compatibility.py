@@ -62,6 +62,6 @@ def _name(model: str) -> str:
 
 def _refused(source: str, base: str, reason: str) -> StiltsError:
     return StiltsError(
-        f"{source} does not descend from {base}: {reason}. Pass another base=, or leave it out to take the checkpoint "
-        "for what it is; to see where it comes from: hf-stilts checkpoints lineage NAME"
+        f"{source} does not descend from {base}: {reason}. Name another base (--model, base=), or none to take the "
+        "checkpoint for what it is; to see where it comes from: hf-stilts checkpoints lineage NAME"
     )

@@ -120,9 +120,9 @@ def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel
             model, missing = load_body(adapter.base, adapter.config.revision)
             model = adapter.merged_into(model)
             model.config._name_or_path = source
-            return model.eval(), missing
+            return _at_commit(model, source, revision).eval(), missing
         model, info = AutoModel.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
-    return model.eval(), set(info["missing_keys"])
+    return _at_commit(model, source, revision).eval(), set(info["missing_keys"])
 
 
 def match_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -389,6 +389,12 @@ def _commit(source: str, revision: str | None) -> str | None:
         return None
     files = (try_to_load_from_cache(source, name, revision=revision) for name in ("config.json", ADAPTER_CONFIG_NAME))
     return next((Path(file).parent.name for file in files if isinstance(file, str)), revision)
+
+
+def _at_commit(model: PreTrainedModel, source: str, revision: str | None) -> PreTrainedModel:
+    """The same model, its configuration noting the commit, which transformers 5 no longer does; it is never saved."""
+    model.config._commit_hash = _commit(source, revision)
+    return model
 
 
 def _digest(model: PreTrainedModel, names: tuple[str, ...]) -> str:

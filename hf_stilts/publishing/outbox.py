@@ -40,6 +40,7 @@ from hf_stilts.publishing.pending import (
     read_parcels,
     set_aside,
 )
+from hf_stilts.tabular import Tabular
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +121,8 @@ class MainState:
     commit: str
 
 
-@dataclass(frozen=True)
-class OutboxStatus:
+@dataclass(frozen=True, repr=False)
+class OutboxStatus(Tabular):
     """What became of the checkpoints of an output folder; `str()` gives the report for people."""
 
     output_dir: Path
@@ -177,7 +178,7 @@ class OutboxStatus:
                 "checkpoint": parcel.tag,
                 "state": parcel.state,
                 "repository": parcel.repo_id,
-                "commit": parcel.commit[:12] if parcel.commit else None,
+                "commit": parcel.commit,
                 "bytes": sum(file.size for file in parcel.files.values()),
                 "tries": parcel.attempts,
                 "reason": parcel.reason,

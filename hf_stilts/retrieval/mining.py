@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_stilts.metrics.bucc_mining import mining as rules
 from hf_stilts.metrics.bucc_mining.mining import Margin, Pairs, Retrieval, unit_rows
 from hf_stilts.retrieval.neighbours import as_tensor, exhaustive, nearest_rows, unit_neighbours
+from hf_stilts.tabular import Tabular
 
 Method: TypeAlias = Literal["cosine", "margin", "csls"]
 Duplicates: TypeAlias = Literal["drop", "expand", "keep"]
@@ -23,8 +24,8 @@ class Matches(NamedTuple):
     scores: NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class BitextPairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class BitextPairs(Tabular):
     """Scored pairs of rows, best first, and how they were made.
 
     `source` and `target` are int64 row numbers (p,), `score` is float64 (p,); `setting` holds k, margin, retrieval,
@@ -38,6 +39,15 @@ class BitextPairs:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def rows(self) -> list[dict[str, int | float]]:
+        """One dictionary a pair, best first."""
+        return [{"source": source, "target": target, "score": score} for source, target, score in self]
+
+    def __repr__(self) -> str:
+        noted = "".join(f", {name}={value!r}" for name, value in self.setting.items())
+        best = f", scores {self.score.max():.3f} to {self.score.min():.3f}" if len(self) else ""
+        return f"<BitextPairs: {len(self)} pairs{best}{noted}>"
 
     def __iter__(self) -> Iterator[tuple[int, int, float]]:
         """One (source row, target row, score) after the other."""

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from accelerate import PartialState
 
 from hf_stilts.benchmark import Benchmark, load_benchmark
+from hf_stilts.data.load import present
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
@@ -29,6 +30,19 @@ from hf_stilts.training.trainer import DEFAULT_MODEL
 logger = logging.getLogger(__name__)
 
 TRAINED = "trained.json"
+
+
+class IncompleteRun(StiltsError):
+    """Some tasks of a benchmark could not be run; all others are done.
+
+    Attributes:
+        table: rows of what is done, as `run_benchmark` returns them; perhaps none.
+        failed: task -> what stopped it.
+    """
+
+    def __init__(self, message: str, table: pd.DataFrame, failed: Mapping[str, Exception]) -> None:
+        super().__init__(message)
+        self.table, self.failed = table, failed
 
 
 def run_benchmark(
@@ -49,6 +63,8 @@ def run_benchmark(
     layer: int | None = None,
     text_to_text: bool = False,
     adapter: str | None = None,
+    available: bool = False,
+    skip: Sequence[str] = (),
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
@@ -81,6 +97,8 @@ def run_benchmark(
         layer: hidden state for retrieval tasks. Default: the published one.
         text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
         adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
+        available: score only the languages whose rows are there. By default a task that lacks some is not run.
+        skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
         data_dir: local mirror of the data sets.
 
     Returns:
@@ -88,9 +106,11 @@ def run_benchmark(
 
     Raises:
         StiltsError: no such task or language; or `out` holds a run with other settings.
+        IncompleteRun: after all else is done, some tasks could not be run: rows are missing, a training failed. Its
+            `table` has the others; the same call again does those that failed.
     """
     benchmark = load_benchmark(benchmark)
-    wanted = _parts(benchmark, tasks, languages)
+    wanted = _parts(benchmark, tasks, languages, skip)
     check_name(model.partition("@")[0])
     start = resolve(init, base=model, namespace=namespace) if init else None
     encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
@@ -114,34 +134,87 @@ def run_benchmark(
     rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
     done = {(row["task"], row["language"]) for row in rows}
     group.wait_for_everyone()  # nobody writes before everybody has read
+    todo, failed = _plan(benchmark, wanted, done, split=split, available=available, data_dir=data_dir)
+    for task, codes in todo:
+        stale = {(task.name, code) for code in codes}
+        try:
+            trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
+            trains = task.has_head or bool(task.train)
+            if trains:
+                trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
+                                   model=None if init else model, limit=train_limit, data_dir=data_dir,
+                                   adapter=adapter, text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
+            source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
+            source |= {"dev_score": trained["dev_score"]}
+            metric = benchmark.metric(task)
+            options: dict[str, Any] = {} if layer is None or trains else {"layer": layer}
+            for result in each_language(
+                trained["folder"], task, codes, split=split, limit=limit, data_dir=data_dir, **options
+            ):
+                rows = [row for row in rows if (row["task"], row["language"]) not in stale]
+                stale = set()
+                rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
+                if group.is_main_process:
+                    write_lines(predictions_file(folder, task.name, result.language), result.predictions)
+                    write_lines(folder / RESULTS, rows)
+                logger.info("%s %s is scored.", task.name, result.language)
+        except (ValueError, OSError) as error:
+            failed[task.name] = error
+            logger.warning("%s could not be run: %s", task.name, error)
+    group.wait_for_everyone()
+    asked = {(task.name, code) for task, codes in wanted for code in codes}
+    table = pd.DataFrame([row for row in rows if (row["task"], row["language"]) in asked])
+    if failed:
+        raise _incomplete(benchmark, wanted, failed, table, folder)
+    return table
+
+
+def _plan(
+    benchmark: Benchmark,
+    wanted: Sequence[tuple[Task, tuple[str, ...]]],
+    done: set[tuple[str, str]],
+    *,
+    split: str,
+    available: bool,
+    data_dir: str | os.PathLike[str] | None,
+) -> tuple[list[tuple[Task, list[str]]], dict[str, Exception]]:
+    """Tasks with the languages that are still to be scored, and what keeps others from it, said before any training."""
+    todo: list[tuple[Task, list[str]]] = []
+    failed: dict[str, Exception] = {}
     for task, codes in wanted:
         missing = [code for code in codes if (task.name, code) not in done]
         if not missing:
             continue
+        try:
+            there = {*present(task, split, missing, available=available, data_dir=data_dir)}
+        except (ValueError, OSError) as error:
+            failed[task.name] = error
+            logger.warning("%s is left out: %s", task.name, error)
+            continue
         if getattr(load_kind(task.kind), "joint", False):  # languages share a pool: those that are there change with it
-            missing = [code for code in benchmark.languages_of(task) if code in codes or (task.name, code) in done]
-            rows = [row for row in rows if row["task"] != task.name]
-        trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
-        trains = task.has_head or bool(task.train)
-        if trains:
-            trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
-                               model=None if init else model, limit=train_limit, data_dir=data_dir,
-                               adapter=adapter, text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
-        source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
-        source |= {"dev_score": trained["dev_score"]}
-        metric = benchmark.metric(task)
-        options: dict[str, Any] = {} if layer is None or trains else {"layer": layer}
-        for result in each_language(
-            trained["folder"], task, missing, split=split, limit=limit, data_dir=data_dir, **options
-        ):
-            rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
-            if group.is_main_process:
-                write_lines(predictions_file(folder, task.name, result.language), result.predictions)
-                write_lines(folder / RESULTS, rows)
-            logger.info("%s %s is scored.", task.name, result.language)
-    group.wait_for_everyone()
-    asked = {(task.name, code) for task, codes in wanted for code in codes}
-    return pd.DataFrame([row for row in rows if (row["task"], row["language"]) in asked])
+            there |= {code for code in benchmark.languages_of(task) if (task.name, code) in done}
+        todo.append((task, [code for code in benchmark.languages_of(task) if code in there]))
+    return todo, failed
+
+
+def _incomplete(
+    benchmark: Benchmark,
+    wanted: Sequence[tuple[Task, tuple[str, ...]]],
+    failed: Mapping[str, Exception],
+    table: pd.DataFrame,
+    folder: Path,
+) -> Exception:
+    """What to raise where some tasks could not be run; the one cause itself where it kept all from running."""
+    if len(failed) == len(wanted) and len({str(error) for error in failed.values()}) == 1:
+        return next(iter(failed.values()))
+    lines = [f"  {task}: {error}" for task, error in failed.items()]
+    return IncompleteRun(
+        f"{len(failed)} of {len(wanted)} tasks of {benchmark.title} could not be run; the others are done and stand in "
+        f"{folder / RESULTS}.\n" + "\n".join(lines) + "\nThe same command again does what is missing. "
+        "To score the languages that are there: --available; to leave some out: --skip TASK or --skip TASK:CODE,CODE",
+        table,
+        failed,
+    )
 
 
 def benchmark_scores(table: pd.DataFrame, benchmark: str | Benchmark) -> dict[str, Any]:
@@ -185,7 +258,7 @@ def benchmark_scores(table: pd.DataFrame, benchmark: str | Benchmark) -> dict[st
 
 
 def _parts(
-    benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None
+    benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None, skip: Sequence[str] = ()
 ) -> list[tuple[Task, tuple[str, ...]]]:
     """Tasks with the languages to score."""
     strangers = [code for code in languages or () if code not in benchmark.languages]
@@ -194,12 +267,31 @@ def _parts(
             f"{benchmark.title} has no language {strangers[0]}; it has {', '.join(benchmark.languages)}. "
             "Correct --languages."
         )
+    skipped = _skipped(benchmark, skip)
     parts = []
     for name in tasks or benchmark.tasks:
-        chosen = tuple(code for code in benchmark.languages_of(name) if languages is None or code in languages)
+        left_out = skipped.get(name, ())
+        asked = [code for code in benchmark.languages_of(name) if languages is None or code in languages]
+        chosen = tuple(code for code in asked if code not in left_out)
         if chosen:
             parts.append((load_task(name), chosen))
     return parts
+
+
+def _skipped(benchmark: Benchmark, skip: Sequence[str]) -> dict[str, set[str]]:
+    """Task -> its languages that are left out, of `udpos` (all) and `udpos:kk,yo`."""
+    skipped: dict[str, set[str]] = {}
+    for each in skip:
+        name, colon, codes = each.partition(":")
+        own = benchmark.languages_of(name)
+        chosen = [code.strip() for code in codes.split(",")] if colon else own
+        strangers = [code for code in chosen if code not in own]
+        if strangers:
+            raise StiltsError(
+                f"--skip {each}: {name} has no language {strangers[0]!r} in {benchmark.title}; it has {', '.join(own)}."
+            )
+        skipped.setdefault(name, set()).update(chosen)
+    return skipped
 
 
 def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[str], **training: Any) -> dict[str, Any]:

@@ -19,14 +19,15 @@ from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_result
 from hf_stilts.files import read_lines
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
+from hf_stilts.tabular import Tabular
 
 BASELINE = "none"
 # Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
 LOW, HIGH = (0, 1, 2), (4, 5)
 
 
-@dataclass(frozen=True)
-class GainReport:
+@dataclass(frozen=True, repr=False)
+class GainReport(Tabular):
     """What intermediate training brought, as tables of plain rows; scores, gains and gaps are in points.
 
     Attributes:
@@ -37,8 +38,9 @@ class GainReport:
             languages, `p_holm` corrected over the tasks of one intermediate task.
         groups: the same of each group and of the total.
         gaps: per task, English less the mean of the other languages, and classes 4-5 less classes 0-2 of Joshi et al.;
-            `reduction` is the baseline's gap less this one, as far as the lower side rose: a gap that is smaller only
-            because English fell is not reduced.
+            `reduction` is the baseline's gap less this one, as far as the lower side rose, negative where the gap
+            widened; `change` says so: "reduced", "reduced, but the higher side fell too", "narrower only since the
+            higher side fell" (reduction 0), "as before" or "wider".
         best: per target the start with the best English dev score, and as last row the mean over targets: the combined
             row of Phang et al. 2020.
         notes: what was left out, and why.
@@ -50,6 +52,10 @@ class GainReport:
     gaps: list[dict[str, Any]]
     best: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table of tasks; the others are attributes of the same form: `pd.DataFrame(report.gaps)`."""
+        return self.tasks
 
 
 def gains(
@@ -206,6 +212,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
             median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
             for start in starts:
                 rise = float(lower[start] - lower[baseline])
+                reduction, change = _reduction(float(median[baseline] - median[start]), rise)
                 rows.append(
                     {
                         "intermediate": start,
@@ -216,11 +223,32 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                         "baseline": float(median[baseline]),
                         "gain of the higher": float(higher[start] - higher[baseline]),
                         "gain of the lower": rise,
-                        # A gap that is smaller since its upper side fell is no gain of anybody.
-                        "reduction": min(float(median[baseline] - median[start]), rise),
+                        "reduction": reduction,
+                        "change": change,
                     }
                 )
     return rows
+
+
+def _reduction(narrowing: float, rise: float) -> tuple[float, str]:
+    """How much of a gap is gone by a rise of the lower side, and what to call it: a fall of the higher is no gain.
+
+    Args:
+        narrowing: the gap before less the gap after, in points.
+        rise: points that the lower side gained.
+
+    >>> _reduction(3.0, -2.0), _reduction(3.0, 1.0)
+    ((0.0, 'narrower only since the higher side fell'), (1.0, 'reduced, but the higher side fell too'))
+    """
+    if narrowing < 0:
+        return narrowing, "wider"
+    if narrowing == 0:
+        return 0.0, "as before"
+    if rise <= 0:
+        return 0.0, "narrower only since the higher side fell"
+    if rise < narrowing:
+        return rise, "reduced, but the higher side fell too"
+    return narrowing, "reduced"
 
 
 def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:

@@ -14,10 +14,12 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing.callback import versions
+from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.provenance import sources
@@ -25,8 +27,8 @@ from hf_stilts.training.run import TRAINERS
 from hf_stilts.training.trainer import IntermediateTrainer
 
 
-@dataclass(frozen=True)
-class Reproduction:
+@dataclass(frozen=True, repr=False)
+class Reproduction(Tabular):
     """What came of it.
 
     Attributes:
@@ -95,7 +97,7 @@ def reproduce(
         start |= {name: record.recipe[name] for name in ("pooling", "both_directions") if name in record.recipe}
         start["phase"] = record.phase
     trainer = trainer_class(
-        args=_arguments(record, folder),
+        args=_arguments(record, folder, name),
         task=task,
         limit=rows,
         max_length=int(str(record.recipe["max_length"])),
@@ -160,17 +162,19 @@ def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.
     return task
 
 
-def _arguments(record: Record, folder: Path) -> TrainingArguments:
+def _arguments(record: Record, folder: Path, name: str) -> TrainingArguments:
     known = {field.name for field in fields(TrainingArguments) if field.init}
     recipe = {name: value for name, value in record.recipe.items() if name in known}
     seed = 42 if record.seed is None else record.seed
+    # Under torchrun the stock arguments do not find out themselves that there is no accelerator.
+    recipe.setdefault("use_cpu", default_device().type == "cpu")
     made = TrainingArguments(str(folder), seed=seed, save_strategy="no", report_to="none", **recipe)
     processes = int(str(record.recipe.get("processes", 1)))
     if processes != made.world_size:
         raise StiltsError(
             f"It was trained by {processes} processes; here {'is' if made.world_size == 1 else 'are'} "
-            f"{made.world_size}, whose batches are others. Run: torchrun --nproc_per_node {processes} "
-            "a script that calls hf_stilts.studies.reproduce.reproduce"
+            f"{made.world_size}, whose batches are others. Run: torchrun --nproc_per_node {processes} --no-python "
+            f"hf-stilts reproduce {name}"
         )
     return made
 

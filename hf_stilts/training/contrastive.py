@@ -79,8 +79,9 @@ class ContrastiveLoss:
         if rows is None or "row" not in features.column_names or kind.name == "multiple-choice":
             raise StiltsError(
                 f"A contrastive loss compares one text with its translation; {kind.name} features "
-                f"{'came without their rows' if rows is None else 'hold several texts or none'}. Pass rows of text "
-                "classification, tagging, question answering or masked language modelling, or no contrastive=."
+                f"{'came without their rows' if rows is None else 'hold several texts or none'}. Take a task "
+                "of text classification, tagging, questions or masked language modelling, or leave out --contrastive "
+                "(contrastive=)."
             )
         other = self.translations
         if isinstance(other, str):
@@ -130,7 +131,7 @@ class ContrastiveLoss:
         if not 0 <= self.layer < len(states):
             raise StiltsError(
                 f"The contrastive loss is asked of layer {self.layer}; this model has 0 (embeddings) to "
-                f"{len(states) - 1}. Pass ContrastiveLoss(layer=...)."
+                f"{len(states) - 1}. Name one of them: ContrastiveLoss(layer=...)."
             )
         mine = mean(states[self.layer][there], inputs["attention_mask"][there])
         batch = {"input_ids": pairs[IDS][there], "attention_mask": pairs[MASK][there]}

@@ -17,6 +17,7 @@ candidates with XTREME's rule.
 
 _KWARGS_DESCRIPTION = """
 Args:
+    pairs: candidates as (source id, target id, score), such as `hf_stilts.mine_bitext` returns; or instead of them
     sources: id of the source sentence of each candidate, all strings or all integers.
     targets: id of the target sentence of each candidate, as many as sources.
     scores: score of each candidate, floats; higher is better.
@@ -62,8 +63,10 @@ class BuccMining(evaluate.Metric):
             reference_urls=["https://comparable.limsi.fr/bucc2018/", "https://github.com/google-research/xtreme"],
         )
 
-    def compute(self, **inputs: Any) -> dict[str, Any] | None:
-        """Score candidates given as three columns, or mine them first from two matrices of embeddings."""
+    def compute(self, pairs: Iterable[Sequence[Any]] | None = None, **inputs: Any) -> dict[str, Any] | None:
+        """Score candidates given as pairs or as three columns, or mine them first from two matrices of embeddings."""
+        if pairs is not None:
+            inputs = {**_columns_of(pairs, inputs), **inputs}
         columns = {"sources", "targets", "scores"} & set(inputs)
         if {"source_embeddings", "target_embeddings"} <= set(inputs) and not columns:
             # Not through Arrow: it would turn the matrices into lists, and the two sides may differ in length.
@@ -116,6 +119,17 @@ class BuccMining(evaluate.Metric):
             **made,
             **(setting or {}),
         }
+
+
+def _columns_of(pairs: Iterable[Sequence[Any]], beside: dict[str, Any]) -> dict[str, Any]:
+    """Pairs as the three columns, and what they note of how they were made."""
+    twice = {"sources", "targets", "scores", "source_embeddings", "target_embeddings"} & set(beside)
+    if twice:
+        raise ValueError(f"Both pairs= and {', '.join(sorted(twice))}= were given. Expected one of them.")
+    rows = list(pairs)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(("sources", "targets", "scores"))}
+    setting = {**getattr(pairs, "setting", {}), **(beside.pop("setting", None) or {})}
+    return {**columns, "setting": setting}
 
 
 def candidates(ids: Any) -> Any:

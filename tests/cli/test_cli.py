@@ -6,8 +6,9 @@ import sys
 
 import pytest
 from command import run
+from typer.testing import CliRunner
 
-from hf_stilts.cli import main
+from hf_stilts.cli import app, main
 from hf_stilts.task import list_tasks, load_task
 
 RAW = {
@@ -28,7 +29,7 @@ def raw(tmp_path):
 
 def test_tasks_are_listed_for_people():
     code, table = run("tasks")
-    lines = {line.split()[0]: line for line in table.splitlines()[1:]}
+    lines = {line.split()[0]: line for line in table.splitlines()[1:] if not line.startswith(" ")}
     assert code == 0 and list(lines) == list_tasks()
     assert f"{len(load_task('tatoeba').languages)}" in lines["tatoeba"].split()
     assert "squad_v1" in lines["xquad"], "what trains it"
@@ -204,3 +205,96 @@ def test_the_next_step_names_the_task_as_it_was_typed(capsys):
 
 def test_a_benchmark_is_suggested_too(mistake):
     assert "No task or benchmark 'xtrem'. Did you mean xtreme?" in mistake("evaluate", "xtrem", "--model", "runs/x")
+
+
+@pytest.mark.parametrize("name", ["./gone", "../gone", "/gone/model", "runs/gone/checkpoint-5"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "tatoeba", "--model"),
+        ("evaluate", "xtreme", "--model"),
+        ("evaluate", "xtreme", "--model", "org/model", "--from"),
+        ("intermediate", "mnli", "--model"),
+        ("target", "udpos", "--from"),
+        ("checkpoints", "lineage"),
+        ("checkpoints", "verify"),
+        ("reproduce",),
+    ],
+)
+def test_a_folder_that_is_gone_is_not_looked_up_on_the_hub(words, name, mistake, monkeypatch):
+    from hf_stilts.hub import reachable
+
+    monkeypatch.setattr(reachable, "why_unreachable", lambda: pytest.fail("the Hub was asked"))
+    assert f"{name} is neither a folder here nor a name on the Hub" in mistake(*words, name)
+
+
+def test_tags_are_not_translated_and_no_model_is_loaded_to_find_that_out(mistake, monkeypatch):
+    from hf_stilts.augmentation import translators
+
+    monkeypatch.setattr(translators, "ModelTranslator", lambda *_, **__: pytest.fail("the model was loaded"))
+    words = ("data", "translate", "udpos", "--to", "de", "--model", "org/model", "--out", "mirror")
+    assert "hf-stilts data code-switch udpos --to de" in mistake(*words)
+
+
+def test_a_translation_model_that_is_gone_is_not_looked_up_on_the_hub(mistake):
+    words = ("data", "translate", "xnli_translate_train", "--to", "de", "--out", "mirror", "--model")
+    assert "./gone is neither a folder here nor a name on the Hub" in mistake(*words, "./gone")
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """What `show` prints at a width."""
+    from hf_stilts import console
+
+    def at(width, rows, **options):
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.show(rows, as_json=False, **options)
+        return capsys.readouterr().out
+
+    return at
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ROW = {"name": "me/xlm-roberta-base-stilts-mnli", "step": 500, "commit": COMMIT, "why": "a long reason " * 9}
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 120, 250])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width, printed):
+    said = printed(width, [ROW, ROW | {"why": None}])
+    assert max(map(len, said.splitlines())) <= width
+    assert said.count("500") == 2 and said.split().count("reason") == 9
+    assert said.split().count("me/xlm-roberta-base-stilts-mnli") == 2
+    assert COMMIT[:12] in said and COMMIT not in said
+
+
+def test_short_cells_are_never_broken(printed):
+    said = printed(60, [ROW])
+    assert COMMIT[:12] in said.split() and "500" in said.split()
+
+
+def test_what_does_not_fit_side_by_side_stands_below_each_other(printed):
+    rows = [{f"column {number}": f"value {number} of a row" for number in range(8)}] * 2
+    said = printed(80, rows)
+    assert said.count("\n\n") == 1 and said.splitlines()[0].split() == "column 0 value 0 of a row".split()
+
+
+def test_columns_that_may_go_are_named(printed):
+    rows = [{"first": "a" * 20, "second": "b" * 20, "third": "c" * 20, "fourth": "d" * 20}]
+    assert "b" * 20 in printed(100, rows, optional=("second",))
+    said = printed(80, rows, optional=("second",))
+    assert "b" * 20 not in said and "Too narrow for: second. All columns: --json" in said
+
+
+def test_the_tasks_fit_a_terminal_of_80_columns(monkeypatch):
+    check = ("data", "check", "mlqa", "--data-dir", "gone")
+    for words in (("tasks",), ("tasks", "mnli"), ("tasks", "anli_plus"), check):
+        text = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "80"}).invoke(app, words).stdout
+        table = [line for line in text.splitlines() if not line.startswith("mlqa: ")]
+        assert max(map(len, table)) <= 80, words
+
+
+def test_json_holds_lists_and_whole_commits(tmp_path):
+    found = json.loads(run("tasks", "anli_plus", "--json")[1])
+    assert found["parts"] == ["anli", "mnli", "snli"] and found["dataset"] is None
+    faults = json.loads(run("data", "check", "mlqa", "--languages", "de,es", "--data-dir", tmp_path, "--json")[1])
+    assert [each["language"] for each in faults] == ["de", "es"]

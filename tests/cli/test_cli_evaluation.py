@@ -33,6 +33,29 @@ def test_a_benchmark_stands_where_a_task_may(tmp_path):
     assert ["udpos", "tagging", "f1", score, "2", "of", "33"] in lines
 
 
+def test_what_a_benchmark_could_not_run_is_told_after_its_scores(tmp_path, monkeypatch, capsys):
+    import sys
+
+    from hf_stilts.cli import main
+
+    model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    words = ["evaluate", "xtreme", "--model", model, "--data-dir", data, "--output-dir", tmp_path / "run"]
+    words += ["--tasks", "xnli,udpos,tatoeba", "--languages", "de,et", "--skip", "tatoeba:et", "--skip", "udpos"]
+    monkeypatch.setattr(sys, "argv", ["hf-stilts", *map(str, words), *FLAGS, "--json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    assert end.value.code == 1 and list(json.loads(said.out)["tasks"]) == ["tatoeba"]
+    assert "1 of 2 tasks of XTREME could not be run" in said.err and "  xnli: No " in said.err
+
+
+def test_only_what_is_there_is_scored_where_that_is_asked_for(tmp_path):
+    model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    words = ["evaluate", "tatoeba", "--model", model, "--data-dir", data, "--layer", 1, "--available", "--json"]
+    code, text = run(*words)
+    assert code == 0 and {row["language"] for row in json.loads(text)} == {"de", "fi"}
+
+
 def test_what_only_a_benchmark_takes_is_refused_for_a_task(mistake, tmp_path):  # noqa: F811
     said = mistake("evaluate", "tatoeba", "--model", tmp_path, "--max_steps", 5)
     assert "--max_steps is no option for tatoeba" in said and "hf-stilts target tatoeba --from NAME" in said

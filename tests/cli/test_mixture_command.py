@@ -1,6 +1,7 @@
 """`hf-stilts intermediate TASK TASK`: which words are tasks and which are flags, and a run from words to folder."""
 
 import json
+from types import SimpleNamespace
 
 import mixtures
 import pytest
@@ -97,3 +98,11 @@ def test_from_words_to_folder(tmp_path):
     assert record["recipe"]["batch_sizes"] == "pairs=24,words=8" and record["mixture"] == "both"
     assert record["recipe"]["learning_rate"] == 5e-6  # the most careful task's
     assert (tmp_path / "out/heads/words/head.safetensors").is_file()
+
+
+def test_one_process_speaks_under_torchrun(called, monkeypatch):
+    from hf_stilts.evaluation import processes
+
+    assert "Next: hf-stilts target TASK --from x" in run("intermediate", "mnli", "--no-publish")[1]
+    monkeypatch.setattr(processes, "processes", lambda: SimpleNamespace(is_main_process=False))
+    assert run("intermediate", "mnli", "--no-publish") == (0, "")

@@ -165,6 +165,10 @@ def test_the_whole_way_with_a_real_encoder(tmp_path):
     assert table.query("main")["metric"].tolist() == ["map@20"] * 2
     assert set(table["setting"]) == {"no target training"} and set(table["rows"]) == {3}
     assert set(table["candidates"]) == {6} and set(table["pool"]) == {"en de"}
+    few = zero_shot(model, TASK, data_dir=data, limit=2)
+    assert set(few["rows"]) == {2} and set(few["candidates"]) == {6}, "fewer queries, among all candidates"
+    part = next(iter(each_language(model, TASK, data_dir=data, limit=2)))
+    assert [each["id"] for each in part.predictions] == ["0_en", "1_en"]
     first = next(iter(each_language(model, TASK, data_dir=data)))
     assert first.predictions[0]["id"] == "0_en" and first.predictions[0]["prediction"][0] == "en0"
 

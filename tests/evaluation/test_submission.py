@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from command import run
 
 from hf_stilts.benchmark import Benchmark
-from hf_stilts.cli import app
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.layout import FORMATS
 from hf_stilts.evaluation.submission import check_submission, write_submission
@@ -207,6 +206,40 @@ def test_pairs_and_rows_are_checked(tmp_path):
     assert "the file has 2 lines, so rows end at 1" in check_submission(tmp_path, two)[-1].problem
 
 
+def test_what_the_scorer_reads_of_a_cut_test_set_is_no_problem(tmp_path):
+    """The official mock data: Tatoeba's first lines with the row numbers of the whole, and a folder of another task."""
+    one = Benchmark(name="t", title="T", languages=("de",), groups={"retrieval": ("tatoeba",)})
+    for name, text in {
+        "found/tatoeba/test-de.tsv": "308\n1\n",
+        "found/mewslix/test-de.json": "{}",
+        "cut/tatoeba/test-de.tsv": "308\n512\n",
+        "whole/tatoeba/test-de.tsv": "1\n0\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+
+    def levels(labels):
+        found = check_submission(tmp_path / "found", one, labels and tmp_path / labels)
+        return [(each.file, each.line, each.level) for each in found]
+
+    assert levels("cut") == [("mewslix", None, "warning")]
+    assert levels("whole") == [("mewslix", None, "warning"), ("tatoeba/test-de.tsv", 1, "error")]
+    assert levels(None) == [("mewslix", None, "warning"), ("tatoeba/test-de.tsv", 1, "warning")]
+
+
+def test_warnings_alone_are_no_failure(tmp_path, monkeypatch):
+    from hf_stilts.evaluation import submission
+
+    monkeypatch.setattr(submission, "load_benchmark", lambda _: SMALL)
+    folder = well_formed(tmp_path)
+    (folder / "mewslix").mkdir()
+    code, said = run("submission", "check", folder, "--json")
+    assert (code, [each["level"] for each in json.loads(said)]) == (0, ["warning"])
+    (folder / "xnli/test-de.tsv").write_text("maybe\n")
+    code, said = run("submission", "check", folder, "--json")
+    assert (code, [each["level"] for each in json.loads(said)]) == (1, ["warning", "error"])
+
+
 def test_folders_are_named_and_many_problems_are_few_lines(tmp_path):
     folder = well_formed(tmp_path)
     (folder / "xnli/test-de.tsv").write_text("x\n" * 40)
@@ -221,11 +254,6 @@ def test_folders_are_named_and_many_problems_are_few_lines(tmp_path):
 
 
 def test_the_command_writes_checks_and_scores(tmp_path):
-    def run(*words):
-        done = CliRunner(env={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}).invoke(app, list(map(str, words)))
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.stdout
-
     left = leave_behind(tmp_path / "run", {"xnli/test-de.tsv": [(0, "neutral")]})
     code, written = run("submission", tmp_path / "out", "--predictions", left, "--json")
     assert code == 0 and json.loads(written) == [{"task": "xnli", "files": 1, "languages": ["de"]}]

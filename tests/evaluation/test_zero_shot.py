@@ -69,6 +69,30 @@ def test_one_row_per_language_and_metric_with_where_it_came_from(tmp_path, model
     assert summary(table).columns.tolist() == ["mean", "en", "de"]
 
 
+def test_languages_that_are_not_there_are_named_or_left_out(tmp_path, model, monkeypatch):
+    three = replace(SINGLE, languages=("en", "de", "sw", "yo"))
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    found = zero_shot(model, three, data_dir=data, available=True)
+    assert found["language"].unique().tolist() == ["en", "de"]
+    assert zero_shot(model, three, ["sw", "de"], data_dir=data, available=True)["language"].unique().tolist() == ["de"]
+    monkeypatch.setattr("hf_stilts.evaluation.zero_shot.resolve", lambda _: pytest.fail("the model was looked up"))
+    with pytest.raises(StiltsError, match="no test rows here in 2 of 4 languages: sw, yo. Pass --available") as told:
+        zero_shot(model, three, data_dir=data)
+    assert "--languages en,de" in str(told.value)
+    with pytest.raises(FileNotFoundError, match="does not hold configuration 'sw'"):
+        zero_shot(model, three, ["sw"], data_dir=data, available=True)
+    with pytest.raises(StiltsError, match="has no split 'validation' in language 'en'"):
+        zero_shot(model, three, data_dir=data, split="validation")
+
+
+def test_what_is_there_is_named_in_short(tmp_path, model):
+    """A data set may have thousands of configurations."""
+    many = tuple("en de fr es it fi et".split())
+    data = mirror(tmp_path / "mirror", many, TEXTS)
+    with pytest.raises(FileNotFoundError, match="the card names en, de, fr, es, it and 2 more"):
+        zero_shot(model, replace(SINGLE, languages=(*many, "sw")), ["sw"], data_dir=data)
+
+
 def test_a_row_without_text_is_named_with_its_language(tmp_path, model):
     data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
     stored = data / "org" / "data" / "de" / "test-00000-of-00001.parquet"

@@ -64,7 +64,7 @@ def test_base_and_seed_tell_runs_apart(publish, api):
     assert resolve("mnli", base="xlm-r", api=api).repo_id == plain
     assert resolve("mnli", base="xlm-r", seed=2, api=api).repo_id == other
     assert resolve("mnli", seed=2, api=api).repo_id == other
-    with pytest.raises(StiltsError, match="xlm-r-large-stilts-mnli.*one was expected.*Pass base="):
+    with pytest.raises(StiltsError, match="xlm-r-large-stilts-mnli.*one was expected.*Write the whole name, such as"):
         resolve("mnli", api=api)
 
 
@@ -132,7 +132,8 @@ def test_the_hubs_tags_are_the_index(publish, api):
     assert names(base="FacebookAI/xlm-roberta-base") == {first} and names(base=first) == {second}
     assert names(task="mnli", phase="target") == names(namespace="nobody") == set()
     row = list_checkpoints(task="mnli", api=api)[0].row()
-    assert (row["name"], row["tasks"], row["base"], row["step"]) == (first, "mnli", BASE.id, 2)
+    assert (row["name"], row["tasks"], row["base"], row["step"]) == (first, ["mnli"], BASE.id, 2)
+    assert row["languages"] == ["en", "de"] and len(row["commit"]) == 40
 
 
 def test_one_broken_record_does_not_hide_the_others(publish, api, caplog):

@@ -110,6 +110,8 @@ def test_mining_takes_its_threshold_from_another_split(by_name):
     assert (found.predictions, found.shares.tolist()) == (["t1", None], [[2, 2], [0, 1]])
     there = MINE.evaluate(BUCC, dev, None, None, layer=1).settings["threshold"]
     assert (found.settings["threshold"], found.settings["threshold_from"]) == (there, "tuned elsewhere")
+    named = MINE.evaluate(BUCC, test, None, None, layer=1, tune_on=dev, tune_split="validation")
+    assert named.settings["threshold_from"] == "tuned on validation"
 
 
 def test_sentences_that_occur_twice_are_not_mined(by_name):

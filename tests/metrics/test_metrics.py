@@ -103,6 +103,23 @@ def test_bucc_counts_a_repeated_pair_once_with_its_best_score(bucc):
     assert (result["candidates"], result["kept"], result["correct"], result["gold"]) == (1, 1, 1, 2)
 
 
+def test_bucc_takes_what_mine_bitext_returns(bucc):
+    from hf_stilts import mine_bitext
+
+    angles = np.radians([0, 40, 90, 130.0])
+    source = np.stack((np.cos(angles), np.sin(angles)), axis=1)
+    gold = [(0, 0), (1, 1), (2, 3)]
+    mined = mine_bitext(source, source, k=2).noting(layer=14)
+    found = bucc.compute(mined, gold=gold, setting={"pooling": "mean"})
+    columns = {"sources": mined.source.tolist(), "targets": mined.target.tolist(), "scores": mined.score.tolist()}
+    same = bucc.compute(**columns, gold=gold)
+    assert {name: found[name] for name in same} == same and found["correct"] == 2
+    assert (found["k"], found["layer"], found["pooling"]) == (2, 14, "mean")
+    assert bucc.compute(pairs=[("a", "X", 0.5)], gold=[("a", "X")])["f1"] == 1.0
+    with pytest.raises(ValueError, match="Both pairs= and sources= were given"):
+        bucc.compute(mined, sources=[1], gold=gold)
+
+
 def test_bucc_without_candidates(bucc):
     result = bucc.compute(sources=[], targets=[], scores=[], gold=[("a", "X")])
     assert (result["f1"], result["threshold"], result["kept"], result["gold"]) == (0.0, 0.0, 0, 1)

@@ -11,7 +11,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import read_results
 from hf_stilts.files import read_lines
 from hf_stilts.studies import benchmark as benchmark_run
-from hf_stilts.studies.benchmark import benchmark_scores, run_benchmark
+from hf_stilts.studies.benchmark import IncompleteRun, benchmark_scores, run_benchmark
 
 PARTS = [
     ("xquad", "de"), ("xquad", "en"), ("mlqa", "de"), ("mlqa", "en"), ("udpos", "de"), ("udpos", "en"), ("udpos", "fi"),
@@ -143,3 +143,44 @@ def test_a_model_that_cannot_be_is_refused_before_a_folder_is_claimed(tmp_path):
     with pytest.raises(StiltsError, match="/no/such is neither a folder here nor a name on the Hub"):
         run_benchmark("xtreme", "/no/such", out=tmp_path / "run", tasks=["tatoeba"])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_task_whose_rows_are_missing_stops_no_other_and_is_named_at_the_end(world, tmp_path):
+    """The mirror has udpos in en, de and fi, and nothing of xnli."""
+    some = {"tasks": ["xnli", "udpos", "tatoeba"], "languages": ["de", "fi", "et"], "flags": CHOSEN["flags"]}
+    with pytest.raises(IncompleteRun, match="3 of 3|2 of 3|1 of 3") as told:
+        run_benchmark("xtreme", out=tmp_path / "run", **world, **some)
+    assert set(told.value.failed) == {"xnli", "udpos", "tatoeba"}
+    assert "has no test rows here in 1 of 3 languages: et" in str(told.value.failed["udpos"])
+    with pytest.raises(IncompleteRun) as told:
+        run_benchmark("xtreme", out=tmp_path / "run", available=True, **world, **some)
+    assert set(told.value.failed) == {"xnli"} and "xnli: No " in str(told.value)
+    there = [("udpos", "de"), ("udpos", "fi"), ("tatoeba", "de"), ("tatoeba", "fi")]
+    assert parts(told.value.table) == there == parts(read_results(tmp_path / "run"))
+
+
+def test_a_training_that_fails_leaves_the_other_tasks(world, tmp_path, monkeypatch):
+    def fails(phase, task, *more, **named):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(benchmark_run, "run_phase", fails)
+    with pytest.raises(IncompleteRun, match="udpos: no space left") as told:
+        run_benchmark("xtreme", out=tmp_path / "run", **world, **{**CHOSEN, "tasks": ["udpos", "tatoeba"]})
+    assert parts(told.value.table) == [("tatoeba", "de"), ("tatoeba", "fi")]
+
+
+def test_one_cause_that_stops_everything_is_raised_itself(world, tmp_path):
+    with pytest.raises(ValueError, match="max_stepz") as told:
+        run_benchmark(
+            "xtreme", out=tmp_path / "run", **world, tasks=["udpos", "xquad"], languages=["en"], flags=["--max_stepz"]
+        )
+    assert not isinstance(told.value, IncompleteRun)
+
+
+def test_a_language_is_left_out_of_one_task(world, tmp_path):
+    chosen = {**CHOSEN, "tasks": ["udpos", "tatoeba", "xquad"]}
+    table = run_benchmark("xtreme", out=tmp_path / "run", skip=["udpos:en,de", "xquad"], **world, **chosen)
+    assert parts(table) == [("udpos", "fi"), ("tatoeba", "de"), ("tatoeba", "fi")]
+    for wrong, said in (("udpos:xx", "udpos has no language 'xx' in XTREME"), ("xcopa", "XTREME has no task xcopa")):
+        with pytest.raises(StiltsError, match=said):
+            run_benchmark("xtreme", out=tmp_path / "run", skip=[wrong], **world, **chosen)

@@ -27,8 +27,8 @@ def test_a_record_of_rows_that_the_hub_does_not_have(recipe, message):
 
 def test_the_seed_is_the_one_of_then_zero_included(tmp_path):
     recipe = {"use_cpu": True}
-    assert _arguments(Record(phase="intermediate", tasks=(), seed=0, recipe=recipe), tmp_path).seed == 0
-    assert _arguments(Record(phase="intermediate", tasks=(), recipe=recipe), tmp_path).seed == 42
+    assert _arguments(Record(phase="intermediate", tasks=(), seed=0, recipe=recipe), tmp_path, "me/x").seed == 0
+    assert _arguments(Record(phase="intermediate", tasks=(), recipe=recipe), tmp_path, "me/x").seed == 42
     record = Record(phase="intermediate", tasks=(), recipe={**recipe, "processes": 2})
-    with pytest.raises(StiltsError, match="trained by 2 processes; here is 1.*torchrun --nproc_per_node 2"):
-        _arguments(record, tmp_path)
+    with pytest.raises(StiltsError, match="trained by 2 processes; here is 1.*torchrun .* hf-stilts reproduce me/x"):
+        _arguments(record, tmp_path, "me/x")

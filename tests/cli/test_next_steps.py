@@ -1,0 +1,105 @@
+"""What the program tells its user to type can be typed: every command in a message exists, every printed one runs."""
+
+import ast
+import re
+import shlex
+import shutil
+
+import pytest
+import typer
+from places import ROOT
+from story import BASE
+from transformers import TrainingArguments
+
+from hf_stilts.cli import app
+
+PACKAGE = ROOT / "hf_stilts"
+# A command in a message ends where the sentence goes on.
+COMMAND = re.compile(r"hf-stilts ((?:[\w./@=:,{}<>-]+|'[^']*'| )+)")
+END = re.compile(r"[,:;.](?: |$)")
+
+
+def messages():
+    """Every text of the package's code that is not a docstring, with placeholders for what is filled in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        docstrings = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented)
+                      and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+        inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if id(node) in docstrings or id(node) in inside:
+                continue
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path, node.lineno, node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+                yield path, node.lineno, "".join(map(str, parts))
+
+
+def commands():
+    found = []
+    for path, line, text in messages():
+        for match in COMMAND.finditer(text):
+            words = shlex.split(END.split(match[1])[0])
+            if words[0].startswith("{"):  # the command itself is filled in: the other test types it
+                continue
+            found.append(pytest.param(words, id=f"{path.relative_to(PACKAGE)}:{line} {' '.join(words[:3])}"))
+    return found
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_in_a_message_exists_with_its_options(words):
+    command, rest = typer.main.get_command(app), list(words)
+    while hasattr(command, "commands") and rest and rest[0] in command.commands:
+        command = command.commands[rest.pop(0)]
+    if hasattr(command, "commands") and command.name == "submission":  # `submission DIR` is `submission write DIR`
+        command = command.commands["write"]
+    assert command.name, f"no command {words[0]}"
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for word in rest:
+        if not word.startswith("--"):
+            continue
+        name = word.partition("=")[0]
+        takes_stock = command.context_settings.get("ignore_unknown_options")
+        stock = takes_stock and name[2:] in TrainingArguments.__dataclass_fields__
+        assert name in options or stock, f"{' '.join(words)}: {command.name} has no option {name}"
+
+
+def test_the_texts_are_found():
+    assert len(commands()) > 25
+
+
+def next_step(said):
+    """The words that were printed to be typed next."""
+    (line,) = re.findall(r"^Next: hf-stilts (.*)$", said, re.MULTILINE)
+    return shlex.split(line)
+
+
+def test_every_next_step_runs_as_it_is_printed(stilts, tmp_path):
+    """From raw files to a submission's check; folders with blanks, and a task from a file of its own."""
+    built = stilts("data", "build", "tatoeba", "--raw", "tatoeba", "--out", "my mirror", "--no-checksum")
+    assert "1 of 1 languages are in order" in stilts(*next_step(built))
+
+    (tmp_path / "my tasks").mkdir()
+    shutil.copy(PACKAGE / "tasks" / "udpos.py", tmp_path / "my tasks" / "xsd.py")
+    steps = ("--max_steps", "1", "--use_cpu", "1", "--report_to", "none")
+    trained = stilts("intermediate", "mnli", "--model", BASE, "--namespace", "me", *steps, "--output_dir", "my run")
+    words = next_step(trained)
+    assert words[:3] == ["target", "TASK", "--from"]
+    words[1] = "my tasks/xsd.py"
+    tagger = stilts(*words, *steps, "--output_dir", "my tagger")
+    words = next_step(tagger)
+    assert words[:2] == ["evaluate", "my tasks/xsd.py"]
+    told = stilts(*words, code=1)  # the mirror has two languages, and the message says what to type
+    assert "--available" in told and "--languages de,en" in told
+    assert "mean over 2 languages" in stilts(*words, "--available")
+
+    (published,) = re.findall(r"^published +(\S+): ", trained, re.MULTILINE)
+    assert "weights" in stilts("reproduce", published)
+    assert "Nothing waits" in stilts("publish", "my run") or "on the Hub" in stilts("publish", "my run")
+
+    run = ("evaluate", "xtreme", "--model", BASE, "--tasks", "udpos,tatoeba", "--available", *steps)
+    stilts(*run, "--output-dir", "my benchmark")
+    written = stilts("submission", "my submission", "--predictions", "my benchmark")
+    assert "xnli" in stilts(*next_step(written), code=1), "a part of a benchmark is checked, and not complete"
