@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from datasets import List, Value
 
+from hf_stilts.data.text_files import MixedQuotes, quotes_of_csv
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 
@@ -24,11 +25,8 @@ Item = TypeVar("Item")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # no text has them: the file is damaged, or no text file
 # How JSON may write them, and halves of characters.
 _ESCAPED = re.compile(r"\\u(00[01][0-9a-f]|007f|d[89a-f])|\\[bf]", re.IGNORECASE)
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
-# One cell in ten of those with quotes: a sentence of a plain file may look as CSV would write it, but rarely.
-_BY_ACCIDENT = 10
 _INT32 = 1 << 31
-_PYTHON = {"string": str, "int32": int, "int64": int, "bool": bool}
+_PYTHON: dict[str, type] = {"string": str, "int32": int, "int64": int, "bool": bool}
 
 SUMS = "SHA256SUMS"
 TRANSLATED = "en-{language}-translated.tsv"
@@ -146,43 +144,16 @@ class Raw:
             StiltsError: some cells are quoted as CSV has it, and others are not.
         """
         if name not in self._quoted:
-            self._quoted[name] = self._has_quotes_of_csv(name)
+            lines = ((number, line.split("\t")) for number, line in self.lines(name))
+            try:
+                self._quoted[name] = quotes_of_csv(lines)
+            except MixedQuotes as error:
+                raise self.error(name, error.line, error.found, error.expected) from error
         for number, line in self.lines(name):
             cells = line.split("\t")
             if self._quoted[name]:
                 cells = [cell[1:-1].replace('""', '"') if '"' in cell else cell for cell in cells]
             yield number, cells
-
-    def _has_quotes_of_csv(self, name: str) -> bool:
-        """Whether a CSV writer wrote the file: it quotes every cell, or those with a quote within, which it doubles.
-
-        In a plain file, a cell that begins and ends with a quote is a sentence in quotes.
-        """
-        doubled, loose = 0, 0  # cells with quotes that CSV would write so; that it would not
-        single: int | None = None  # line with a sentence in quotes, or a cell that CSV need not have quoted
-        first: int | None = None  # line with a doubled quote
-        everything = True
-        for number, line in self.lines(name):
-            for cell in line.split("\t"):
-                if '"' not in cell:
-                    everything = everything and cell.isdecimal()
-                elif not _QUOTED.fullmatch(cell):
-                    loose += 1
-                elif '""' in cell[1:-1]:
-                    doubled, first = doubled + 1, first or number
-                else:
-                    single = single or number
-        if not loose and everything and (single or doubled):
-            return True
-        if not doubled or doubled * _BY_ACCIDENT <= loose:
-            return False
-        if loose:
-            found = f"quotes doubled within a cell, and {loose} cells that are not CSV's"
-            raise self.error(name, first or 1, found, "the quotes of CSV in all of its cells or in none")
-        if single:
-            expected = f"none, or CSV's as in line {first}"
-            raise self.error(name, single, "quotes around a cell that has none within", expected)
-        return True
 
     def translated_pairs(self, language: str, labels: Collection[str]) -> Iterator[tuple[int, list[str]]]:
         """Numbered (text, text, label) of XTREME's machine translations, `en-de-translated.tsv`; nothing without it.
@@ -347,8 +318,9 @@ def _is_of(value: Any, feature: Any) -> bool:
         return isinstance(value, list) and all(_is_of(each, feature.feature) for each in value)
     if not isinstance(feature, Value):
         return True
-    # JSON's true is no number, though Python says that it is one.
-    return type(value) is _PYTHON[feature.dtype] and (feature.dtype != "int32" or -_INT32 <= value < _INT32)
+    if type(value) is not _PYTHON[feature.dtype]:  # JSON's true is no number, though Python says that it is one
+        return False
+    return feature.dtype != "int32" or value in range(-_INT32, _INT32)
 
 
 def _strings(content: Any) -> Iterator[str]:
