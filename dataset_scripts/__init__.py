@@ -14,10 +14,12 @@ import pkgutil
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
+import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
 from hf_stilts.data.mirror import CARD, read_card
@@ -85,7 +87,7 @@ class BuildReport(Tabular):
     Attributes:
         raw: raw file -> its sha256.
         absent: languages of the task without any raw file.
-        left_out: raw files that are named as those of a language are, and of no language of the task.
+        left_out: raw file that is named as the publisher's files are, and was not read -> why.
         pushed: repository id and commit on the Hub.
     """
 
@@ -93,7 +95,7 @@ class BuildReport(Tabular):
     parts: tuple[Built, ...]
     raw: Mapping[str, str]
     absent: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
     pushed: tuple[str, str] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
@@ -168,7 +170,7 @@ def build(
     )
     absent = tuple(each for each in task.languages if each not in converted) if languages is None else ()
     read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
-    left_out = _left_out(converter, task, files, read) if languages is None else ()
+    left_out = _left_out(converter, task, files, read, wanted, all_of_them=languages is None)
     return BuildReport(folder, parts, read, absent, left_out, pushed)
 
 
@@ -195,7 +197,8 @@ def _convert(
     for language in languages:
         by_config.setdefault(task.config_for(language), []).append(language)
     for config, spoken in by_config.items():
-        converted = {language: converter.convert(raw, language, **options) for language in spoken}
+        with _named(raw):
+            converted = {language: converter.convert(raw, language, **options) for language in spoken}
         there = tuple(language for language, splits in converted.items() if splits)
         joined: dict[str, list[Dataset]] = {}
         for splits in converted.values():
@@ -204,8 +207,23 @@ def _convert(
         if there:
             yield Config(config, {split: concatenate_datasets(rows) for split, rows in joined.items()}, there, record())
     beside = getattr(converter, "beside", lambda raw, languages: ())
-    for config, spoken, splits in beside(raw, languages):
-        yield Config(config, splits, spoken, record())
+    with _named(raw):
+        for config, spoken, splits in beside(raw, languages):
+            yield Config(config, splits, spoken, record())
+
+
+@contextmanager
+def _named(raw: Raw) -> Iterator[None]:
+    """Say which file was read where its values are not of the types that the rows have."""
+    try:
+        yield
+    except (StiltsError, FileNotFoundError):
+        raise
+    except (pa.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if raw.place is None:
+            raise
+        name, line = raw.place
+        raise raw.error(name, f"line {line} or before it", f"{type(error).__name__}: {error}", "its format") from error
 
 
 def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: Iterable[str]) -> None:
@@ -267,17 +285,23 @@ def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[s
     return wanted
 
 
-def _left_out(converter: Converter, task: Task, raw: Raw, read: Mapping[str, str]) -> tuple[str, ...]:
-    """Raw files that some language would have: all that have the names of a language's files, less what was read."""
+def _left_out(
+    converter: Converter, task: Task, raw: Raw, read: Mapping[str, str], wanted: list[str], *, all_of_them: bool
+) -> dict[str, str]:
+    """Raw file of the converter that was not read -> why; of languages that were not asked for, nothing is said."""
     patterns = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
-    named = {file for each in patterns for file in raw.find(each.format(language="*", iso3="*"))}
-    known = {
-        file
-        for code in task.languages
+    own = {
+        file: f"{task.name} reads no split of it"
+        for code in wanted
         for each in patterns
         for file in raw.find(each.format(language=code, iso3=LANGUAGES[code].iso3))
     }
-    return tuple(sorted(named - known - set(read)))
+    others: dict[str, str] = {}
+    if all_of_them:
+        why = f"{task.name} has no such language"
+        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*"))}
+    found = others | own | raw.left_out
+    return {file: why for file, why in sorted(found.items()) if file not in read}
 
 
 def _body(name: str, converter: Converter, task: Task) -> str:

@@ -30,7 +30,8 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, item in raw.records(name, ("uid", "context", "hypothesis", "label")):
+    texts = dict.fromkeys(("uid", "context", "hypothesis", "label"), Value("string"))
+    for number, item in raw.records(name, texts, unique=("uid",)):
         if item["label"] not in LABELS:
             raise raw.error(name, number, f"label {item['label']!r}", f"one of {', '.join(LABELS)}")
         row = {"uid": item["uid"], "premise": item["context"], "hypothesis": item["hypothesis"]}

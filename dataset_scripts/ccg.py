@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -61,14 +61,16 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 def _sentences(raw: Raw, split: str, language: str) -> Iterator[Sentence]:
     for file in raw.find(f"{language}/{SPLITS[split]}.conll"):
-        yield from _conll(raw, file)
+        yield from raw.some(file, _conll(raw, file), "sentence")
     if language == "en":
         for file in raw.find(f"ccg.{SPLITS[split]}"):
-            yield from _lines(raw, file)
+            yield from raw.some(file, _lines(raw, file), "sentence")
         # Both kinds of file hold the same sentences, so one is enough.
         trees = [file for file in raw.find(BANK[0]) if _section(file)[0] in _SECTIONS[split]]
         tagged = [file for file in raw.find(BANK[1]) if {*_section(file)} <= {*_SECTIONS[split]}]
-        yield from _auto(raw, trees) if trees else _stagged(raw, tagged)
+        raw.first_of(trees, tagged)
+        for file in trees or tagged:
+            yield from raw.some(file, _auto(raw, file) if trees else _stagged(raw, file), "sentence")
 
 
 def _conll(raw: Raw, name: str) -> Iterator[Sentence]:
@@ -95,24 +97,22 @@ def _lines(raw: Raw, name: str) -> Iterator[Sentence]:
         yield list(zip(map(_plain, words), categories, strict=True))
 
 
-def _auto(raw: Raw, names: Iterable[str]) -> Iterator[Sentence]:
-    for name in names:
-        for number, line in raw.lines(name):
-            leaves = _LEAF.findall(line)
-            if line.startswith("(") and not leaves:
-                raise raw.error(name, number, "a tree without a leaf", "(<L category tag tag word category>) in it")
-            if leaves:
-                yield [(_plain(word), category) for category, word in leaves]
+def _auto(raw: Raw, name: str) -> Iterator[Sentence]:
+    for number, line in raw.lines(name):
+        leaves = _LEAF.findall(line)
+        if line.startswith("(") and not leaves:
+            raise raw.error(name, number, "a tree without a leaf", "(<L category tag tag word category>) in it")
+        if leaves:
+            yield [(_plain(word), category) for category, word in leaves]
 
 
-def _stagged(raw: Raw, names: Iterable[str]) -> Iterator[Sentence]:
-    for name in names:
-        for number, line in raw.lines(name):
-            tokens = [token.split("|") for token in line.split()]
-            if any(len(token) != 3 for token in tokens):
-                raise raw.error(name, number, f"{line[:60]!r}", "word|tag|category, separated by blanks")
-            if tokens:
-                yield [(_plain(word), category) for word, _, category in tokens]
+def _stagged(raw: Raw, name: str) -> Iterator[Sentence]:
+    for number, line in raw.lines(name):
+        tokens = [token.split("|") for token in line.split()]
+        if any(len(token) != 3 for token in tokens):
+            raise raw.error(name, number, f"{line[:60]!r}", "word|tag|category, separated by blanks")
+        if tokens:
+            yield [(_plain(word), category) for word, _, category in tokens]
 
 
 def _section(name: str) -> range:

@@ -42,6 +42,7 @@ def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:
             found = f"no {error}" if isinstance(error, KeyError) else str(error)
             expected = "{id, question: {stem, question_concept, choices: [{label, text}]}, answerKey}"
             raise raw.error(name, number, found, expected) from error
+        raw.require_types(name, number, row, FEATURES)
         if row["id"] in rows:
             raise raw.error(name, number, f"question {row['id']} again", "every id once")
         if row["answerKey"] not in (*row["choices"]["label"], ""):

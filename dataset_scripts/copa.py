@@ -34,8 +34,10 @@ MIRRORED = 1000
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a premise; `question` is `cause` or `effect`, `label` the number of the choice from 0."""
     xml = raw.find("*copa-dev*.xml")
+    superglue = [file for part in SPLITS.values() for file in raw.find(f"{part}.jsonl")]
+    raw.first_of(*([file] for file in xml), superglue)
     if xml:
-        rows = list(_xml(raw, xml[0]))
+        rows = list(raw.some(xml[0], _xml(raw, xml[0]), "item"))
         trained = [(row["idx"] - 1) % MIRRORED < TRAINED for row in rows]
         parts = {
             "train": [row for row, train in zip(rows, trained, strict=True) if train],
@@ -63,7 +65,7 @@ def _xml(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _json(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, item in raw.records(name, (*TEXTS, "idx")):
+    for number, item in raw.records(name, {key: FEATURES[key] for key in (*TEXTS, "idx")}, unique=("idx",)):
         label = item.get("label", -1)
         if item["question"] not in ("cause", "effect") or label not in (-1, 0, 1):
             found = f"question {item['question']!r} with label {label!r}"

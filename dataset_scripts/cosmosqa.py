@@ -26,7 +26,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, item in raw.records(name, TEXTS, unique="id"):
+    for number, item in raw.records(name, {key: FEATURES[key] for key in TEXTS}, unique=("id",)):
         label = str(item.get("label", -1))
         if label not in ("-1", "0", "1", "2", "3"):
             raise raw.error(name, number, f"label {label!r}", "0, 1, 2 or 3")

@@ -35,8 +35,9 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, item in raw.records(name, [key for key in FEATURES if key != "label"], unique="ind"):
+    known = {key: feature for key, feature in FEATURES.items() if key != "label"}
+    for number, item in raw.records(name, known, unique=("ind",)):
         label = str(item.get("label", ""))
         if label not in ("", *map(str, range(len(item["endings"])))):
             raise raw.error(name, number, f"label {label!r}", f"the number of one of {len(item['endings'])} endings")
-        yield {**{key: item[key] for key in FEATURES if key != "label"}, "label": label}
+        yield {**{key: item[key] for key in known}, "label": label}

@@ -78,10 +78,10 @@ def read(raw: Raw, language: str) -> Corpus:
     content = raw.json(name)
     try:
         paragraphs = [paragraph for article in content["data"] for paragraph in article["paragraphs"]]
-        for number, paragraph in enumerate(paragraphs, start=1):
+        for number, paragraph in enumerate(raw.some(name, paragraphs, "paragraph"), start=1):
             where = f"paragraph {number}"
             _add(raw, name, where, paragraph, f"{language}_{number}", corpus)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         expected = "data[].paragraphs[].{context, sentence_breaks[][start, end], qas[].{id, question, answers}}"
         if isinstance(error, KeyError):
             raise raw.error(name, where, f"no {error}", expected) from error

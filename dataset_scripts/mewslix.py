@@ -13,7 +13,7 @@ entity is the sentences of its description: both as XTREME-R's `utils_mewslix.py
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -43,6 +43,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
         rows = list(_each(raw, f"wikinews_mentions-{part}.jsonl", lambda item: _mentions(item, language)))
         if rows:
             ids, queries, gold = (list(values) for values in zip(*rows, strict=True))
+            _require_once(raw, f"wikinews_mentions-{part}.jsonl", ids)
             row = {"query_ids": ids, "queries": queries, "gold": gold}
             splits[split] = Dataset.from_list([row], features=FEATURES)
     return splits
@@ -51,7 +52,9 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 def beside(raw: Raw, languages: list[str]) -> Iterator[Beside]:
     """The entities, and the pairs of mention and entity from English Wikipedia, where their files are there."""
     entities = _each(raw, "candidate_set_entities.jsonl", lambda item: [_entity(item)])
-    yield Beside("candidates", (), {"test": _dataset(entities, ENTITY)})
+    candidates = _dataset(entities, ENTITY)
+    _require_once(raw, "candidate_set_entities.jsonl", candidates["id"])
+    yield Beside("candidates", (), {"test": candidates})
     pairs = {}
     for split, part in {"train": "train", "validation": "dev"}.items():
         name = f"wikipedia_pairs-{part}.jsonl"
@@ -120,12 +123,20 @@ def _each(raw: Raw, name: str, rows: Callable[[dict[str, Any]], list[Any]]) -> I
     for number, item in raw.json_lines(name):
         try:
             made = rows(item)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             found = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise raw.error(name, number, found, "an object of Mewsli-X's schema") from error
         except ValueError as error:
             raise raw.error(name, number, str(error), "it there, within one sentence") from error
         yield from made
+
+
+def _require_once(raw: Raw, name: str, ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for each in ids:
+        if each in seen:
+            raise raw.error(name, "its ids", f"{each!r} again", "every id once")
+        seen.add(each)
 
 
 def _dataset(rows: Iterator[dict[str, str]], features: Features) -> Dataset:

@@ -18,7 +18,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair; a dev part is matched where its genres are those of the training rows."""
     splits = {}
     for split, part in SPLITS.items():
-        files = [file for end in ("jsonl", "txt") for file in raw.find(f"multinli_1.0_{part}.{end}")]
+        files = raw.first_of(*(raw.find(f"multinli_1.0_{part}.{end}") for end in ("jsonl", "txt")))
         if files:
             decided = (row for row in snli.pairs(raw, files[0]) if row["label"] != -1)
             rows = [row | {"idx": number} for number, row in enumerate(decided)]

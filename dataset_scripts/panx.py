@@ -40,8 +40,11 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     for split, part in SPLITS.items():
         wikiann = raw.find(f"{language}/{part}") or raw.find(f"{language}-{part}")
         iob2 = raw.find(f"{language}_*-ud-{part}.iob2")
-        read = (_wikiann(raw, file, language) for file in wikiann) if wikiann else (_iob2(raw, file) for file in iob2)
-        sentences = [sentence for sentences in read for sentence in sentences]
+        raw.first_of(wikiann, iob2)
+        sentences: list[Words] = []
+        for file in wikiann or iob2:
+            found = _wikiann(raw, file, language) if wikiann else _iob2(raw, file)
+            sentences += raw.some(file, found, "sentence")
         if sentences:
             splits[split] = Dataset.from_dict(
                 {

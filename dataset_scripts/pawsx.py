@@ -33,7 +33,7 @@ FEATURES = Features(
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair, of `de/translated_train.tsv` and so on; or of XTREME's `dev-de.tsv`, without header and id.
 
-    Quotes are those of the sentences, or CSV's in mirrors that have them (`Raw.texts`); XTREME's test files have lost
+    Quotes are those of the sentences, or CSV's in mirrors that have them (`Raw.cells`); XTREME's test files have lost
     the label.
     Where neither has training rows, they are those of XTREME's own translations, `en-de-translated.tsv`.
     """
@@ -41,32 +41,30 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     for split, parts in SPLITS.items():
         published = [file for part in parts for file in raw.find(f"{language}/{part}.tsv")]
         xtreme = raw.find(f"{XTREME[split]}-{language}.tsv")
-        if published or xtreme:
-            rows = _published(raw, published[0]) if published else _xtreme(raw, xtreme[0])
-            splits[split] = Dataset.from_list(list(rows), features=FEATURES)
-    if "train" not in splits:
-        name = TRANSLATED.format(language=language)
-        translated = [_row(raw, name, n, str(n), *cells) for n, cells in raw.translated_pairs(language, LABELS)]
-        splits |= {"train": Dataset.from_list(translated, features=FEATURES)} if translated else {}
+        translated = raw.find(TRANSLATED.format(language=language)) if split == "train" else []
+        files = raw.first_of(*([file] for file in published), xtreme, translated)
+        if not files:
+            continue
+        if published:
+            rows = _published(raw, files[0])
+        else:
+            rows = _xtreme(raw, files[0]) if xtreme else _translated(raw, files[0], language)
+        splits[split] = Dataset.from_list(list(rows), features=FEATURES)
     return splits
 
 
 def _published(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    rows = raw.texts(name)
-    header = next(rows)[1]
-    places: dict[str, int] = {}
-    for number, cells in rows:
-        if header != [*FEATURES] or len(cells) != len(header):
-            raise raw.error(
-                name, number, f"{len(cells)} cells below {header}", f"{len(FEATURES)}: {', '.join(FEATURES)}"
-            )
-        if places.setdefault(cells[0], number) != number:
-            raise raw.error(name, number, f"id {cells[0]!r}, as in line {places[cells[0]]}", "every id once")
-        yield _row(raw, name, number, *cells)
+    for number, row in raw.records(name, FEATURES, unique=("id",)):
+        yield _row(raw, name, number, row["id"], row["sentence1"], row["sentence2"], row["label"])
+
+
+def _translated(raw: Raw, name: str, language: str) -> Iterator[dict[str, Any]]:
+    for number, cells in raw.translated_pairs(language, LABELS):
+        yield _row(raw, name, number, str(number), *cells)
 
 
 def _xtreme(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, cells in raw.texts(name):
+    for number, cells in raw.cells(name):
         if len(cells) == 2 and name.rpartition("/")[2].startswith(XTREME["test"]):
             yield {"id": number, "sentence1": cells[0], "sentence2": cells[1], "label": -1}
         elif len(cells) == 3:

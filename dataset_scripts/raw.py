@@ -7,20 +7,26 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from datasets import List, Value
+
+from hf_stilts.data.text_files import MixedQuotes, quotes_of_csv
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 
 logger = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # no text has them: the file is damaged, or no text file
 # How JSON may write them, and halves of characters.
-_ESCAPED = re.compile(r"\\u(00[01][0-9a-f]|007f|d[89a-f])", re.IGNORECASE)
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_ESCAPED = re.compile(r"\\u(00[01][0-9a-f]|007f|d[89a-f])|\\[bf]", re.IGNORECASE)
+_INT32 = 1 << 31
+_PYTHON: dict[str, type] = {"string": str, "int32": int, "int64": int, "bool": bool}
 
 SUMS = "SHA256SUMS"
 TRANSLATED = "en-{language}-translated.tsv"
@@ -37,6 +43,8 @@ class Raw:
 
     Attributes:
         read: file -> sha256 of every file read so far, by its path below the folder.
+        left_out: file -> why it is not read, of those that `leave_out` was told of.
+        place: file and line that were read last.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -48,6 +56,9 @@ class Raw:
             raise FileNotFoundError(f"No folder {folder}. Expected the publisher's files there. Correct --raw.")
         self.folder = folder
         self.read: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        self.place: tuple[str, int] | None = None
+        self._quoted: dict[str, bool] = {}
         self._files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         self._known: list[tuple[str, dict[str, str]]] = []
         if checksum:
@@ -66,15 +77,27 @@ class Raw:
         found = (file for file in self._files if fnmatchcase("/".join(Path(file).parts[-parts:]), pattern))
         return sorted(found, key=lambda file: (Path(file).name, file))
 
+    def leave_out(self, files: Iterable[str], why: str) -> None:
+        """Note files that are of the publisher's and are not read, so that `build` can say so."""
+        self.left_out |= dict.fromkeys(files, why)
+
+    def first_of(self, *choices: list[str]) -> list[str]:
+        """The first of several choices of files that is there; the others hold the same rows and are left out."""
+        found = next(filter(None, choices), [])
+        others = [file for files in choices for file in files if file not in found]
+        if found:
+            self.leave_out(others, f"the rows were read from {found[0]}")
+        return found
+
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         r"""Numbered lines of the one file of this name, from 1; only "\n" ends a line (U+2028 and U+0085 do not).
 
         A byte order mark before the first line is no part of it.
 
         Raises:
-            StiltsError: the file is empty, its lines end in "\r" alone, or one holds a control character.
+            StiltsError: the file is blank, its lines end in "\r" alone, or one holds a control character.
         """
-        number = 0
+        number, blank = 0, True
         with self._checked(name).open("rb") as file:  # one line at a time: a million entities are a large file
             for number, content in enumerate(file, start=1):
                 line = self._decoded(name, content.removesuffix(b"\n"), number).removesuffix("\r")
@@ -82,45 +105,55 @@ class Raw:
                 if "\r" in line:
                     raise self.error(name, number, "a carriage return within the line", 'lines that end in "\\n"')
                 self._refuse_control(name, number, line)
+                blank = blank and not line.strip()
+                self.place = name, number
                 yield number, line
-        if not number:
-            raise self.error(name, 1, "an empty file", "rows")
+        if blank:
+            raise self.error(name, max(number, 1), "blank lines only" if number else "an empty file", "rows")
+
+    def some(self, name: str, found: Iterable[Item], what: str) -> Iterator[Item]:
+        """What was found in a file, all of it.
+
+        Raises:
+            StiltsError: there was nothing.
+        """
+        nothing = True
+        for each in found:
+            nothing = False
+            yield each
+        if nothing:
+            raise self.error(name, "its end", f"no {what}", f"one {what} at least")
 
     def table(self, name: str, columns: int) -> Iterator[tuple[int, list[str]]]:
-        """Numbered lines, split at tabs; quotes mean nothing.
+        """Numbered `cells`.
 
         Raises:
             StiltsError: a line has another number of columns.
         """
-        for number, line in self.lines(name):
-            cells = line.split("\t")
+        for number, cells in self.cells(name):
             if len(cells) != columns:
                 raise self.error(name, number, f"{len(cells)} columns", f"{columns}, separated by tabs")
             yield number, cells
 
-    def texts(self, name: str) -> Iterator[tuple[int, list[str]]]:
-        """Numbered lines, split at tabs, of a file that is published plain and has CSV's quotes in some mirrors.
+    def cells(self, name: str) -> Iterator[tuple[int, list[str]]]:
+        """Numbered lines, split at tabs. Quotes are text, unless the whole file has those of CSV, as some mirrors do.
 
-        The file as a whole decides: a CSV writer quotes every cell, or those in which there is a quote, which it
-        doubles. In a plain file, a cell that begins and ends with a quote is a sentence in quotes. A row is a line.
+        A row is a line: a cell with a line end within makes a row with too few cells.
 
         Raises:
             StiltsError: some cells are quoted as CSV has it, and others are not.
         """
-        rows = [(number, line.split("\t")) for number, line in self.lines(name)]
-        marked = [(number, cell) for number, cells in rows for cell in cells if '"' in cell]
-        plain = next((number for number, cell in marked if not _QUOTED.fullmatch(cell)), None)
-        doubled = [number for number, cell in marked if '""' in cell[1:-1]]
-        everything = all('"' in cell or cell.isdecimal() for _, cells in rows for cell in cells)
-        if not marked or plain is not None or not (doubled or everything):
-            yield from rows
-            return
-        if not everything and len(doubled) < len(marked):
-            number = next(number for number, cell in marked if '""' not in cell[1:-1])
-            expected = f"none, or CSV's as in line {doubled[0]}"
-            raise self.error(name, number, "quotes around a cell that has none within", expected)
-        for number, cells in rows:
-            yield number, [cell[1:-1].replace('""', '"') if '"' in cell else cell for cell in cells]
+        if name not in self._quoted:
+            lines = ((number, line.split("\t")) for number, line in self.lines(name))
+            try:
+                self._quoted[name] = quotes_of_csv(lines)
+            except MixedQuotes as error:
+                raise self.error(name, error.line, error.found, error.expected) from error
+        for number, line in self.lines(name):
+            cells = line.split("\t")
+            if self._quoted[name]:
+                cells = [cell[1:-1].replace('""', '"') if '"' in cell else cell for cell in cells]
+            yield number, cells
 
     def translated_pairs(self, language: str, labels: Collection[str]) -> Iterator[tuple[int, list[str]]]:
         """Numbered (text, text, label) of XTREME's machine translations, `en-de-translated.tsv`; nothing without it.
@@ -129,8 +162,7 @@ class Raw:
         be among them; they are left out and counted, as XTREME's own reader in TensorFlow Datasets leaves them out.
         """
         name, dropped = TRANSLATED.format(language=language), 0
-        for number, line in self.lines(name) if self.find(name) else ():
-            cells = line.split("\t")
+        for number, cells in self.cells(name) if self.find(name) else ():
             if len(cells) == 5 and cells[4] in labels:
                 yield number, cells[2:]
             else:
@@ -144,40 +176,40 @@ class Raw:
 
     def json_lines(self, name: str) -> Iterator[tuple[int, Any]]:
         """Numbered objects of a file with one JSON object a line; blank lines are none."""
-        found = 0
         for number, line in self.lines(name):
             if line.strip():
-                found = number
                 yield number, self._parse(name, line, number)
-        if not found:
-            raise self.error(name, 1, "no row", "a JSON object a line")
 
     def records(
-        self, name: str, keys: Iterable[str], unique: str | None = None
+        self, name: str, columns: Mapping[str, Any], unique: tuple[str, ...] = ()
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Numbered rows, each with these keys at least, and those with `unique` with each of its values once.
+        """Numbered rows, each with these columns at least; no two have the same values in all columns of `unique`.
 
-        By the file's ending: `.jsonl` is an object a line; `.csv` has commas, quotes and a header; any other file has
-        tabs and a header, and quotes mean nothing.
+        By the file's ending: `.jsonl` is an object a line, whose values are of the columns' types; `.csv` has commas,
+        quotes and a header; any other file is of `cells` and has a header.
 
         Raises:
-            StiltsError: there is no row, one lacks a key or has more cells than the header, or `unique` stands twice.
+            StiltsError: there is no row, one lacks a column or has more cells than the header, or two are the same.
         """
-        keys, places = list(keys), dict[str, int]()
-        number = 0
-        for number, row in self._rows(name):
-            missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
+        places: dict[tuple[str, ...], int] = {}
+        for number, row in self.some(name, self._rows(name), "row"):
+            missing = [column for column in columns if not isinstance(row, dict) or row.get(column) is None]
             if missing:
-                raise self.error(name, number, f"no {missing[0]!r}", f"{{{', '.join(keys)}}}")
-            if unique is not None and unique in row:
-                first = places.setdefault(str(row[unique]), number)
+                raise self.error(name, number, f"no {missing[0]!r}", f"{{{', '.join(columns)}}}")
+            if name.endswith(".jsonl"):
+                self.require_types(name, number, row, columns)
+            if unique and all(column in row for column in unique):
+                first = places.setdefault(tuple(str(row[column]) for column in unique), number)
                 if first != number:
-                    raise self.error(
-                        name, number, f"{unique} {row[unique]!r}, as in line {first}", f"every {unique} once"
-                    )
+                    found = f"{unique[0]} {row[unique[0]]!r}, as in line {first}"
+                    raise self.error(name, number, found, f"every {unique[0]} once")
             yield number, row
-        if not number:
-            raise self.error(name, 1, "no row", f"rows with {', '.join(keys)}")
+
+    def require_types(self, name: str, line: int | str, row: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+        """Refuse a row of JSON whose values are not of its columns' types: Arrow would guess, or name no line."""
+        for column, feature in columns.items():
+            if not _is_of(row[column], feature):
+                raise self.error(name, line, f"{column} {row[column]!r:.60}", str(feature))
 
     def _rows(self, name: str) -> Iterator[tuple[int, Any]]:
         if name.endswith(".jsonl"):
@@ -185,9 +217,8 @@ class Raw:
         elif name.endswith(".csv"):
             yield from self._csv(name)
         else:
-            header = next(self.lines(name), (0, ""))[1].split("\t")
-            for number, line in itertools.islice(self.lines(name), 1, None):
-                cells = line.split("\t")
+            header = next(self.cells(name))[1]
+            for number, cells in itertools.islice(self.cells(name), 1, None):
                 if len(cells) > len(header):
                     raise self.error(name, number, f"{len(cells)} cells", f"at most {len(header)}, as in its header")
                 yield number, dict(zip(header, cells, strict=False))  # SNLI leaves out empty cells at the end
@@ -255,15 +286,19 @@ class Raw:
             raise self.error(name, line, f"byte {content[error.start]:#04x}", "UTF-8") from error
 
     def _parse(self, name: str, text: str, line: int) -> Any:
+        self.place = name, line
         try:
             content = json.loads(text)
+            for each in _strings(content) if _ESCAPED.search(text) else ():
+                self._refuse_control(name, line, each)
         except json.JSONDecodeError as error:
             raise self.error(name, line + error.lineno - 1, f"broken JSON ({error.msg})", "JSON") from error
+        except StiltsError:
+            raise
+        except ValueError as error:  # a number of thousands of digits
+            raise self.error(name, line, str(error), "numbers of a few digits") from error
         except RecursionError as error:
-            raise self.error(name, line, "JSON nested a thousand times", "flat JSON") from error
-        if _ESCAPED.search(text):
-            for each in _strings(content):
-                self._refuse_control(name, line, each)
+            raise self.error(name, line, "JSON nested hundreds of times", "flat JSON") from error
         return content
 
     def _refuse_control(self, name: str, line: int, text: str) -> None:
@@ -273,6 +308,19 @@ class Raw:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise self.error(name, line, f"half of a character, {text[error.start]!r}", "whole ones") from error
+
+
+def _is_of(value: Any, feature: Any) -> bool:
+    """Whether a value of JSON is of a type; that of a `ClassLabel` is the converter's to check."""
+    if isinstance(feature, dict):
+        return isinstance(value, dict) and all(_is_of(value.get(key), part) for key, part in feature.items())
+    if isinstance(feature, List):
+        return isinstance(value, list) and all(_is_of(each, feature.feature) for each in value)
+    if not isinstance(feature, Value):
+        return True
+    if type(value) is not _PYTHON[feature.dtype]:  # JSON's true is no number, though Python says that it is one
+        return False
+    return feature.dtype != "int32" or value in range(-_INT32, _INT32)
 
 
 def _strings(content: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.data.progress import progress_bars
+from hf_stilts.data.source import mirror_root
 from hf_stilts.files import write
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
@@ -45,7 +46,12 @@ class Config:
 
 
 def write_parquet(config: Config, repository: Path) -> None:
-    """Write the Parquet files of one configuration below a folder."""
+    """Write the Parquet files of one configuration below a folder.
+
+    Raises:
+        StiltsError: the folder could not be read again (`mirror_root`).
+    """
+    mirror_root(repository)
     for split, file in config.files().items():
         (repository / file).parent.mkdir(parents=True, exist_ok=True)
         with progress_bars(config.splits[split].data.nbytes):

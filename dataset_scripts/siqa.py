@@ -27,7 +27,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, part: str) -> Iterator[dict[str, Any]]:
-    items = [item for _, item in raw.records(f"{part}.jsonl", TEXTS)]
+    items = [item for _, item in raw.records(f"{part}.jsonl", {key: FEATURES[key] for key in TEXTS})]
     labels = [line.strip() for _, line in raw.lines(f"{part}-labels.lst")]
     if len(items) != len(labels):
         found = f"{len(labels)} labels"

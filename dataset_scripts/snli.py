@@ -25,17 +25,18 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair, of `snli_1.0_dev.jsonl` or `.txt`, or of InferSent's three tokenised files `s1.dev` and so on."""
     splits = {}
     for split, part in SPLITS.items():
-        published = [file for end in ("jsonl", "txt") for file in raw.find(f"snli_1.0_{part}.{end}")]
-        if published:
-            splits[split] = Dataset.from_list(list(pairs(raw, published[0])), features=FEATURES)
-        elif raw.find(f"labels.{part}"):
-            splits[split] = Dataset.from_list(list(_tokenised(raw, part)), features=FEATURES)
+        tokenised = raw.find(f"labels.{part}")
+        files = raw.first_of(*(raw.find(f"snli_1.0_{part}.{end}") for end in ("jsonl", "txt")), tokenised)
+        if files:
+            rows = _tokenised(raw, part) if files == tokenised else pairs(raw, files[0])
+            splits[split] = Dataset.from_list(list(rows), features=FEATURES)
     return splits
 
 
 def pairs(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
     """Pairs of a file as SNLI and MultiNLI are published, `.jsonl` or `.txt`; the label is -1 where it is undecided."""
-    for number, row in raw.records(name, ("sentence1", "sentence2", "gold_label")):
+    texts = dict.fromkeys(("sentence1", "sentence2", "gold_label"), Value("string"))
+    for number, row in raw.records(name, texts, unique=("pairID", "sentence1", "sentence2")):
         yield _row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])
 
 

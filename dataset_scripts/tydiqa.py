@@ -30,7 +30,8 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     for split, part in SPLITS.items():
         files = {file: _language_of(file) for file in raw.find(f"*tydiqa*{part}*.json")}
         own = [file for file, spoken in files.items() if spoken == language]
-        rows = list(_rows(raw, own or [file for file, spoken in files.items() if spoken is None], language, split))
+        common = [file for file, spoken in files.items() if spoken is None]
+        rows = list(_rows(raw, raw.first_of(own, common), language, split))
         if rows:
             splits[split] = Dataset.from_list(rows, features=FEATURES)
     return splits

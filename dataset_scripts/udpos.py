@@ -62,10 +62,16 @@ def convert(raw: Raw, language: str, *, fused: bool = True) -> dict[str, Dataset
     precedence = PRECEDENCE.get(language, DEFAULT_PRECEDENCE)
     parts = {}
     for split, part in SPLITS.items():
-        files = [file for file in raw.find(f"{language}_*-ud-{part}*.conllu") if WITHOUT_TEXT not in file]
-        files = [file for file in files if f"-v{release}/" in file] or files
+        there = raw.find(f"{language}_*-ud-{part}*.conllu")
+        raw.leave_out([file for file in there if WITHOUT_TEXT in file], "its words are published without text")
+        files = [file for file in there if WITHOUT_TEXT not in file]
+        released = [file for file in files if f"-v{release}/" in file]
+        if released:
+            other = [file for file in files if file not in released]
+            raw.leave_out(other, f"the rows of {language} are those of release {release}")
+            files = released
         rows: dict[str, list[list[str]]] = {"tokens": [], "pos_tags": []}
-        for sentence in (each for file in files for each in sentences(raw, file)):
+        for sentence in (each for file in files for each in raw.some(file, sentences(raw, file), "sentence")):
             tokens, tags = fuse(sentence, precedence) if fused else (sentence.forms, sentence.tags)
             if tokens and _has_text(tokens):
                 rows["tokens"].append([_joined(token) for token in tokens] if fused else tokens)
@@ -83,12 +89,13 @@ def sentences(raw: Raw, name: str) -> Iterator[Sentence]:
     """
     sentence, number = Sentence(), 0
     for number, line in raw.lines(name):
-        if not line:
+        if not line and (sentence.forms or sentence.fused):
             yield _whole(raw, name, number, sentence)
             sentence = Sentence()
-        elif not line.startswith("#"):
+        elif line and not line.startswith("#"):
             _add(raw, name, number, sentence, line.split("\t"))
-    yield _whole(raw, name, number, sentence)
+    if sentence.forms or sentence.fused:
+        yield _whole(raw, name, number, sentence)
 
 
 def fuse(sentence: Sentence, precedence: tuple[str, ...]) -> tuple[list[str], list[str]]:

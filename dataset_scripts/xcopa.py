@@ -34,7 +34,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:
     rows = []
-    for number, item in raw.records(name, FEATURES, unique="idx"):
+    for number, item in raw.records(name, FEATURES, unique=("idx",)):
         if item["question"] not in ("cause", "effect") or item["label"] not in (0, 1):
             found = f"question {item['question']!r} with label {item['label']!r}"
             raise raw.error(name, number, found, "cause or effect, and 0 or 1")

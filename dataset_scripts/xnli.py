@@ -32,14 +32,16 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     among the pairs of the file, from 0, and so the same in every language, broken lines or not.
     """
     train = f"multinli.train.{language}.tsv"
-    parts = {"train": _train(raw, train) if raw.find(train) else _translated(raw, language)}
+    published = raw.find(train)
+    raw.first_of(published, raw.find(TRANSLATED.format(language=language)))
+    parts = {"train": _train(raw, train) if published else _translated(raw, language)}
     parts |= {split: _evaluated(raw, file, language) for split, file in SPLITS.items() if raw.find(file)}
     rows = {split: list(each) for split, each in parts.items()}
     return {split: Dataset.from_list(each, features=FEATURES) for split, each in rows.items() if each}
 
 
 def _train(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
-    for number, row in raw.records(name, ("premise", "hypo", "label")):
+    for number, row in raw.records(name, dict.fromkeys(("premise", "hypo", "label"), Value("string"))):
         place = number - 2  # after the header
         yield {"id": place, **_row(raw, name, number, row["premise"], row["hypo"], row["label"])}
 
@@ -51,7 +53,8 @@ def _translated(raw: Raw, language: str) -> Iterator[dict[str, Any]]:
 
 
 def _evaluated(raw: Raw, name: str, language: str) -> Iterator[dict[str, Any]]:
-    rows = raw.records(name, ("language", "gold_label", "sentence1", "sentence2"))
+    texts = dict.fromkeys(("language", "gold_label", "sentence1", "sentence2"), Value("string"))
+    rows = raw.records(name, texts)
     for place, (number, row) in enumerate(each for each in rows if each[1]["language"] == language):
         yield {"id": place, **_row(raw, name, number, row["sentence1"], row["sentence2"], row["gold_label"])}
 

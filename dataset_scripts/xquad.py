@@ -44,11 +44,11 @@ def questions(raw: Raw, name: str, *, exact: bool = True, distinct: bool = True)
     seen: set[str] = set()
     where = "its top"
     try:
-        for article, content in enumerate(raw.json(name)["data"]):
+        for article, content in enumerate(raw.some(name, raw.json(name)["data"], "article")):
             for paragraph, text in enumerate(content["paragraphs"]):
                 where = f"data[{article}].paragraphs[{paragraph}]"
                 for question in text["qas"]:
-                    row = _question(raw, name, question, text["context"], exact)
+                    row = _question(raw, name, where, question, text["context"], exact)
                     if distinct and row["id"] in seen:
                         raise raw.error(name, where, f"question {row['id']} again", "every id once")
                     seen.add(row["id"])
@@ -58,12 +58,14 @@ def questions(raw: Raw, name: str, *, exact: bool = True, distinct: bool = True)
         raise raw.error(name, where, f"no {error}" if isinstance(error, KeyError) else str(error), expected) from error
 
 
-def _question(raw: Raw, name: str, question: dict[str, Any], context: str, exact: bool) -> dict[str, Any]:
+def _question(raw: Raw, name: str, where: str, question: dict[str, Any], context: str, exact: bool) -> dict[str, Any]:
     texts = [answer["text"] for answer in question["answers"]]
     starts = [answer["answer_start"] for answer in question["answers"]]
+    answers = {"text": texts, "answer_start": starts}
+    row = {"id": question["id"], "context": context, "question": question["question"], "answers": answers}
+    raw.require_types(name, where, row, FEATURES)
     for text, start in zip(texts, starts, strict=True):
         if exact and not context.startswith(text, start):
             found = f"{context[start : start + len(text)]!r} at offset {start} of the context"
             raise raw.error(name, f"question {question['id']}", found, f"the answer {text!r}")
-    answers = {"text": texts, "answer_start": starts}
-    return {"id": question["id"], "context": context, "question": question["question"], "answers": answers}
+    return row

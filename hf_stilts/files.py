@@ -71,8 +71,24 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         FileNotFoundError: there is no such file.
         StiltsError: a line is no JSON object; file and line are named.
     """
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise StiltsError(
+            f"{path}, line {line}: found byte {error.object[error.start]:#04x}; expected UTF-8. Correct it there."
+        ) from error
+    return parse_lines(content, path)
+
+
+def parse_lines(content: str, path: Path) -> list[dict[str, Any]]:
+    """Objects of JSON lines that were read from a file, which an error names.
+
+    Raises:
+        StiltsError: a line is no JSON object; file and line are named.
+    """
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(content.split("\n"), start=1):
         if not line:
             continue
         try:

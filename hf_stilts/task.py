@@ -63,6 +63,8 @@ class Task:
         built: those of `languages` that `dataset` on the Hub lacks: a converter makes their rows from the publisher's
             files (`hf-stilts data build`).
         splits: canonical split (train, validation, test) -> split of the data set, or several: `train_r1+train_r2`.
+        held_out: where it has no validation split, the share of the train rows, chosen by their ids, that training
+            evaluates on and does not train on; 0: then it asks for rows to evaluate on.
         candidates: configuration with the candidates of all languages, a row each (`id`, `text`), where the languages
             share them (answer retrieval).
         train: names of the tasks whose English rows train the target phase, in order; empty: its own train split.
@@ -88,6 +90,7 @@ class Task:
     built: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    held_out: float = 0.05
     candidates: str | None = None
     train: tuple[str, ...] = ()
     translated: bool = False
@@ -116,6 +119,11 @@ class Task:
             raise StiltsError(
                 f"Task {self.name} has dataset={self.dataset!r} and parts={self.parts}; expected one of the two. "
                 "Give dataset= for rows of its own, parts= for those of other tasks."
+            )
+        if not 0 <= self.held_out < 1:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} has held_out={self.held_out}; expected a share of the train rows, "
+                "from 0 to below 1. Give 0.05 for one row in twenty."
             )
         numbers = [name for name in (*self.labels, *self.aliases, *self.aliases.values()) if not isinstance(name, str)]
         if numbers:

@@ -36,9 +36,10 @@ def data_build(
     )
     show(report.rows(), as_json=as_json)
     rows = sum(part.rows for part in report.parts)
-    if report.left_out:
-        listed = ", ".join(report.left_out[:4]) + (", ..." if len(report.left_out) > 4 else "")
-        warn(f"Left out: {len(report.left_out)} files of languages that {name} does not have: {listed}")
+    for why in dict.fromkeys(report.left_out.values()):
+        files = [file for file, reason in report.left_out.items() if reason == why]
+        listed = ", ".join(files[:4]) + (", ..." if len(files) > 4 else "")
+        warn(f"Left out: {len(files)} files ({why}): {listed}")
     say(f"{rows} rows.", as_json=as_json)
     every = load_task(name).languages
     built = [code for code in every if code in {part.language for part in report.parts}]

@@ -108,7 +108,7 @@ def canonical(
     stored = dict(rows.features or dict.fromkeys(next(iter(rows), {})))  # a stream of JSON lines has no types yet
     mapping = _mapping(task, list(stored))
     names = {column: _class_names(stored, mapping[column]) for column in _LABELS if task.labels and column in mapping}
-    if isinstance(rows, Dataset) and limit is None and _only_renames(task, mapping, names):
+    if isinstance(rows, Dataset) and limit is None and _only_renames(rows, task, mapping, names):
         with _typed(task, stored, TypeError):
             return _numbered(_rename(rows, mapping, types(task)), task, number)
 
@@ -183,7 +183,12 @@ def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[
     return [str(name) for name in feature.names] if isinstance(feature, ClassLabel) else None
 
 
-def _only_renames(task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
+def _only_renames(rows: Dataset, task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
+    for column in _LABELS:
+        label = mapping.get(column)
+        # A missing label becomes -1, and a text is read as a label, row by row.
+        if isinstance(label, str) and (rows.data.column(label).null_count or rows.features[label] == _STRING):
+            return False
     gathered = any(not isinstance(columns, str) for columns in mapping.values())
     relabelled = any(tuple(names[column] or ()) != task.labels for column in names)
     return (
@@ -294,7 +299,7 @@ def _name(labels: list[str], label: Any) -> Any:
 
 
 def _label_id(task: Task, label: Any) -> Any:
-    if label is None:
+    if label is None or label == "":  # a cell of CSV that is empty
         return _UNLABELLED
     return task.label_id(label) if task.labels else label
 

@@ -31,6 +31,8 @@ class CheckReport(Tabular):
 
     task: str
     checked: tuple[Checked, ...]
+    held_out: float = 0
+    """Share of the train rows that training evaluates on, where there is no English validation split."""
 
     @property
     def ok(self) -> bool:
@@ -51,7 +53,11 @@ class CheckReport(Tabular):
     def __str__(self) -> str:
         languages = {each.language for each in self.checked}
         failed = {each.language for each in self.checked if each.fault}
-        return f"{self.task}: {len(languages) - len(failed)} of {len(languages)} languages are in order."
+        said = f"{self.task}: {len(languages) - len(failed)} of {len(languages)} languages are in order."
+        if self.held_out:
+            share = f"{100 * self.held_out:g} %"
+            said += f" It has no validation split: training holds out {share} of the train rows for it."
+        return said
 
 
 def check(
@@ -75,7 +81,10 @@ def check(
     task = load_task(task)
     chosen = languages or served(task, data_dir)
     found = (each for language in chosen for each in _language(task, language, limit, data_dir))
-    return CheckReport(task.name, tuple(found))
+    checked = tuple(found)
+    english = {each.split for each in checked if each.language == "en"}
+    held_out = task.held_out if "train" in english and "validation" not in english and task.has_head else 0
+    return CheckReport(task.name, checked, held_out)
 
 
 def fault(row: dict[str, Any]) -> str:

@@ -257,7 +257,10 @@ def _stored_splits(task: Task, split: str, language: str, present: list[str]) ->
     train = (
         f" Its English training rows are those of {', '.join(task.train)}." if split == "train" and task.train else ""
     )
+    share = ""
+    if split == "validation" and not task.held_out and task.split_for("train") in present:
+        share = f" To evaluate on a share of the train rows in training: held_out=0.05 in the file of {task.name}."
     raise StiltsError(
         f"Task {task.name} has no split {split!r}{called} in language {language!r}.{train} "
-        f"Ask for one that is there: {', '.join(present)}."
+        f"Ask for one that is there: {', '.join(present)}.{share}"
     )

@@ -65,8 +65,8 @@ class Configuration:
         content = "stream" if stream else f"{digest(self.folder, map(Path, files))} {self.features}"
         size = sum(os.path.getsize(file) for file in files)
         if readable(files, module, options):
-            key = f"{digest(self.folder, map(Path, files))} {module} {sorted(options.items())}"
-            table = as_parquet(files, module, options, hashlib.sha256(key.encode()).hexdigest()[:32])
+            key = f"2 {digest(self.folder, map(Path, files))} {module} {sorted(options.items())} {self.features}"
+            table = as_parquet(files, module, options, self.features, hashlib.sha256(key.encode()).hexdigest()[:32])
             files, module, options = DataFilesList([table], []), "parquet", {}
         reader = import_main_class(_PACKAGED_DATASETS_MODULES[module][0])
         return reader(

@@ -127,14 +127,35 @@ def _held_out(
     task: Task, languages: Sequence[str] | None, minimum: int, data_dir: str | os.PathLike[str] | None
 ) -> Iterator[int]:
     """Hashes of the sentences of an evaluation set."""
-    for language in languages or served(task, data_dir):
-        if languages and language not in task.languages:  # asked for several sets, which need not have it all
-            continue
-        for split in splits(task, language, data_dir):
+    # Asked for several sets, which need not have them all.
+    chosen = [each for each in languages if each in task.languages] if languages else served(task, data_dir)
+    for language, present in _splits_by_language(task, chosen, data_dir).items():
+        for split in present:
             if split != "train":
                 rows = load(task, split, language, data_dir=data_dir)
                 for _, text in _texts(rows, text_columns(task.kind)):
                     yield from hashes(text, minimum)
+
+
+def _splits_by_language(
+    task: Task, languages: Iterable[str], data_dir: str | os.PathLike[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """Splits of an evaluation set in each language; one error for all languages that a mirror lacks."""
+    found: dict[str, tuple[str, ...]] = {}
+    missing: dict[str, FileNotFoundError] = {}
+    for language in languages:
+        try:
+            found[language] = splits(task, language, data_dir)
+        except FileNotFoundError as error:
+            missing[language] = error
+    if missing and not found:
+        raise next(iter(missing.values()))
+    if missing:
+        raise FileNotFoundError(
+            f"The mirror lacks {task.name} in {', '.join(missing)}; expected all languages that the training rows are "
+            f"compared with. To compare with those that are there: --against-languages {','.join(found)}"
+        ) from next(iter(missing.values()))
+    return found
 
 
 def _shared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -82,9 +83,20 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
             }
             infos[name] = builder.info
         paths = sorted({path for splits in files.values() for paths in splits.values() for path in paths})
-        snapshot_download(task.dataset, repo_type="dataset", revision=revision, allow_patterns=paths, local_dir=folder)
+        # Both the client and the card take patterns, and the name of a file may look like one.
+        snapshot_download(
+            task.dataset,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=[glob.escape(path) for path in paths],
+            local_dir=folder,
+        )
         card = read_card(folder / CARD) if (folder / CARD).is_file() else _foreign_card(task, revision)
-    describe(card, files, infos)
+    patterns = {
+        name: {split: [glob.escape(path) for path in listed] for split, listed in splits.items()}
+        for name, splits in files.items()
+    }
+    describe(card, patterns, infos)
     write(folder / CARD, str(card))
     size = sum((folder / path).stat().st_size for path in paths)
     return Prefetched(task.name, task.dataset, revision, folder, tuple(paths), size)

@@ -51,7 +51,7 @@ from hf_stilts.training.mixture_tasks import (
     refuse_strangers,
     shared_model,
 )
-from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows
+from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows, with_validation
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.samplers import (
     CAP,
@@ -243,6 +243,8 @@ class MixtureTrainer(StiltsTrainer):
             rows = own if own is not None else self.rows_of(about, chosen)
             if own is not None and self.limit is not None:
                 rows = own.select(range(min(self.limit, len(own))))
+            if dev is None:
+                rows, dev, _ = with_validation(about, rows, judged=judged, limit=self.limit, data_dir=self.data_dir)
             features, languages = self._featurise(rows, train=True)[0], languages_of(rows) or {"en": len(rows)}
         if dev is None:
             dev = load(about, "validation", "en", limit=judged, data_dir=self.data_dir)

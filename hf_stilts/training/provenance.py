@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -9,13 +11,16 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from hf_stilts.data.derived import is_tag, stored_as, variety
+from hf_stilts.data.derived import is_tag, row_keys, stored_as, variety
 from hf_stilts.data.language_mix import Languages, mix_languages
-from hf_stilts.data.load import data_revision, load, load_parts
+from hf_stilts.data.load import data_revision, load, load_parts, splits
 from hf_stilts.data.source import mirror_root
+from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.hub.record import TaskSource
 from hf_stilts.task import Task
+
+logger = logging.getLogger(__name__)
 
 
 def training_rows(
@@ -30,6 +35,52 @@ def training_rows(
     if languages is None:
         return load(task, "train", "en", limit=limit, data_dir=data_dir, exclude=exclude)
     return mix_languages(task, languages, limit, data_dir=data_dir, exclude=exclude)
+
+
+def with_validation(
+    task: Task, rows: Dataset, *, judged: int | None, limit: int | None, data_dir: str | os.PathLike[str] | None
+) -> tuple[Dataset, Dataset, str]:
+    """Rows to train on, the English rows to evaluate on, and what the latter are, for the record and the card.
+
+    They are the first of the validation split. Without one they are `task.held_out` of the English train rows, those
+    whose ids have the smallest hashes, and no row of such an id is trained on, whichever its language.
+
+    Args:
+        task: what is trained.
+        rows: of `training_rows`, or of the caller.
+        judged: at most so many rows to evaluate on.
+        limit: of the training rows, by which the English ones are the same.
+        data_dir: as for `load`.
+
+    Raises:
+        StiltsError, FileNotFoundError, ConnectionError: as `load`; nothing to evaluate on, or nothing left to train on.
+    """
+    present = splits(task, "en", data_dir)
+    if "validation" in present or "train" not in present or not task.held_out or "id" not in rows.column_names:
+        dev = load(task, "validation", "en", limit=judged, data_dir=data_dir)
+        return rows, dev, f"{len(dev)} rows of the English {task.split_for('validation')} split"
+    english = load(task, "train", "en", limit=limit, data_dir=data_dir)
+    hashes = {key: _hash(key) for key in row_keys(english)}
+    bound = max(int(task.held_out * 2**64), min(hashes.values()) + 1)  # of very few rows, one is held out
+    kept = [number for number, key in enumerate(row_keys(rows)) if _hash(key) >= bound]
+    if not kept:
+        raise StiltsError(
+            f"Task {task.name} has {len(rows)} training rows and no validation split; expected two at least, to hold "
+            "one out. Add rows or a validation split, or pass eval_dataset=."
+        )
+    dev = english.select([number for number, key in enumerate(row_keys(english)) if hashes[key] < bound])
+    logger.warning(
+        "%s has no validation split: %d of its %d training rows, chosen by id, are not trained on; English ones are "
+        "evaluated on instead. To change that: held_out=%g in the task's file, or a validation split",
+        task.name, len(rows) - len(kept), len(rows), task.held_out,
+    )  # fmt: skip
+    dev = dev.select(range(min(judged or len(dev), len(dev))))
+    return rows.select(kept), dev, f"{len(dev)} rows held out of the English {task.split_for('train')} split, by id"
+
+
+def _hash(key: str) -> int:
+    """The same on every machine and in every process, as Python's own is not."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
 
 
 def exclusion(exclude: str | os.PathLike[str] | None) -> dict[str, str]:

@@ -22,7 +22,7 @@ from transformers.trainer_utils import set_seed
 
 from hf_stilts.data.canonical import named
 from hf_stilts.data.language_mix import Languages
-from hf_stilts.data.load import labelled, load
+from hf_stilts.data.load import labelled
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
 from hf_stilts.hub.checkpoints import resolve
@@ -40,7 +40,15 @@ from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
 from hf_stilts.training.microbatches import MicroBatchTrainer
-from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, sources_of_own_rows, training_rows
+from hf_stilts.training.provenance import (
+    codes_of,
+    exclusion,
+    languages_of,
+    sources,
+    sources_of_own_rows,
+    training_rows,
+    with_validation,
+)
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.scoring import ScoringTrainer
 from hf_stilts.training.text_to_text import InWordsTrainer, check_in_words
@@ -155,8 +163,9 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         elif limit is not None:
             train_dataset = train_dataset.select(range(min(limit, len(train_dataset))))
         if eval_dataset is None:
-            eval_dataset = load(self.task, "validation", "en", limit=self.recipe.eval_limit, data_dir=data_dir)
-            self.scored_on = f"{len(eval_dataset)} rows of the English {self.task.split_for('validation')} split"
+            train_dataset, eval_dataset, self.scored_on = with_validation(
+                self.task, train_dataset, judged=self.recipe.eval_limit, limit=limit, data_dir=data_dir
+            )
         train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
         collate = data_collator or self.kind.collator(processing_class)
         if contrastive is not None:

@@ -1,5 +1,6 @@
 """Training rows that share a sentence with an evaluation set: found, counted, listed, and left out."""
 
+import dataclasses
 import json
 
 import pytest
@@ -19,6 +20,18 @@ from hf_stilts.task import Task
 TEST = Task(
     kind="bitext-retrieval", dataset="x/bitext", config="{language}", languages=("de", "th"), name="bitext"
 )  # fmt: skip
+
+
+def test_a_language_that_the_mirror_lacks_is_left_out_by_the_right_option(mirror):
+    """`--languages` are those of the training rows."""
+    wider = dataclasses.replace(TEST, languages=("de", "th", "sw", "tr"))
+    with pytest.raises(FileNotFoundError, match="lacks bitext in sw, tr;.* --against-languages de,th$"):
+        overlap(QUESTIONS, [wider], data_dir=mirror)
+    named = overlap(QUESTIONS, [wider], against_languages=["de", "th"], data_dir=mirror)
+    assert named.shared[0].keys == {"q1", "q2"}
+    elsewhere = dataclasses.replace(TEST, dataset="x/nowhere")
+    with pytest.raises(FileNotFoundError, match="the mirror lacks x/nowhere"):
+        overlap(QUESTIONS, [elsewhere], data_dir=mirror)
 
 
 @pytest.mark.parametrize(

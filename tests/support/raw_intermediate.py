@@ -44,7 +44,9 @@ def table(*rows: tuple[str, ...]) -> str:
 
 INTERMEDIATE = {
     "snli": {
-        "snli_1.0_train.jsonl": lines(PAIR, PAIR | {"gold_label": "-"}, PAIR | {"gold_label": "neutral"}),
+        "snli_1.0_train.jsonl": lines(
+            PAIR, PAIR | {"gold_label": "-", "pairID": "2"}, PAIR | {"gold_label": "neutral", "pairID": "3"}
+        ),
         "snli_1.0_dev.txt": table(
             ("gold_label", "sentence1", "sentence2", "label1", "label2"), ("contradiction", 'An "owl', "A mouse", "c")
         ),
@@ -53,7 +55,7 @@ INTERMEDIATE = {
         "labels.test": "entailment\n",
     },
     "mnli": {
-        "multinli_1.0/multinli_1.0_train.jsonl": lines(PAIR, PAIR | {"gold_label": "-"}),
+        "multinli_1.0/multinli_1.0_train.jsonl": lines(PAIR, PAIR | {"gold_label": "-", "pairID": "2"}),
         "multinli_1.0/multinli_1.0_dev_matched.txt": table(
             ("gold_label", "sentence1", "sentence2"), ("neutral", "p", "h")
         ),
