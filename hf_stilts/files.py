@@ -116,6 +116,15 @@ def cut_short(path: Path) -> str | None:
     return None if size == expected else f"{path.name} has {size:,} bytes, and {expected:,} are expected"
 
 
+def cut_weights(folder: Path) -> str | None:
+    """What is wrong with the first safetensors file of a checkpoint, heads included, that is cut short; else None."""
+    for pattern in ("*.safetensors", "heads/*/*.safetensors"):
+        for path in sorted(folder.glob(pattern)):
+            if wrong := cut_short(path):
+                return wrong
+    return None
+
+
 def _plain(value: Any) -> Any:
     """What numpy calls a number."""
     if hasattr(value, "item"):

@@ -10,7 +10,7 @@ import logging
 import zipfile
 from pathlib import Path
 
-from hf_stilts.files import cut_short
+from hf_stilts.files import cut_weights
 from hf_stilts.publishing.pending import STATE_FILE
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 # What `torch.save` writes beside the weights, each a zip file, whose table of contents comes last.
 _ARCHIVES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
 # Weights by any name: safetensors, pickles, and the folders of FSDP and DeepSpeed.
-_WEIGHTS = ("*.safetensors", "heads/*/*.safetensors", "pytorch_model*", "global_step*")
+_WEIGHTS = ("*.safetensors", "pytorch_model*", "global_step*")
 
 
 def saved_steps(output_dir: str | Path) -> dict[int, Path]:
@@ -47,12 +47,10 @@ def flaw(checkpoint: Path) -> str | None:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
         if not isinstance(state, dict) or "global_step" not in state:
             return f"{STATE_FILE} does not say which step it is of"
-        weights = [path for pattern in _WEIGHTS for path in checkpoint.glob(pattern)]
-        if not weights:
+        if not any(path for pattern in _WEIGHTS for path in checkpoint.glob(pattern)):
             return "it holds no weights"
-        for path in weights:
-            if path.suffix == ".safetensors" and (wrong := cut_short(path)):
-                return wrong
+        if wrong := cut_weights(checkpoint):
+            return wrong
         for index in checkpoint.glob("*.safetensors.index.json"):
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             missing = sorted(shard for shard in shards if not (checkpoint / shard).is_file())

@@ -289,7 +289,7 @@ def _before(
     start = dict(trainer_arguments)
     for name in task.train[:-1]:
         stage = Path(folder) / name
-        if resume and (stage / RECORD_FILE).is_file():
+        if resume and finished_run(stage) is not None:
             _check_flags(stage, flags)
             _check_start(stage, **start)
         else:

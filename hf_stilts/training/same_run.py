@@ -13,6 +13,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import cut_weights
 from hf_stilts.hub.record import RECORD_FILE, Record
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,14 @@ def check_checkpoint(checkpoint: Path, now: Settings) -> None:
 
 
 def finished_run(folder: str | Path) -> Record | None:
-    """Record of the finished training whose final model lies in a folder: it is written last."""
+    """Record of the finished training whose final model lies in a folder: it is written last.
+
+    None where there is none, or where the final model is cut short, which is said.
+    """
     path = Path(folder) / RECORD_FILE
-    return Record.from_json(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    if wrong := cut_weights(Path(folder)):
+        logger.warning("The final model in %s is not whole: %s. It is written again.", folder, wrong)
+        return None
+    return Record.from_json(path.read_bytes())

@@ -293,12 +293,12 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             if isinstance(callback, PublishCheckpoints) and callback.record is None:
                 callback.record = self.record
         self._run_settings.settings = self.settings()
-        start: str | bool | None = resume_from_checkpoint or None
-        if start is not None:
-            checkpoint = self._whole_checkpoint(None if start is True else Path(start))
-            check_checkpoint(checkpoint, self._run_settings.settings)
-            start = str(checkpoint)
-        return super().train(start, *args, **kwargs)
+        if not resume_from_checkpoint:
+            return super().train(None, *args, **kwargs)
+        given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
+        checkpoint = self._whole_checkpoint(given)
+        check_checkpoint(checkpoint, self._run_settings.settings)
+        return super().train(str(checkpoint), *args, **kwargs)
 
     def settings(self) -> Settings:
         """What decides the result of this run, by name."""
@@ -309,8 +309,8 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         found = given or newest_saved(folder)
         if found is None:
             raise StiltsError(
-                f"{folder} holds no whole checkpoint to go on from; one is expected. Pass another --output_dir, or train "
-                "from the start: trainer.train()"
+                f"{folder} holds no whole checkpoint to go on from; one is expected. Pass another --output_dir, or "
+                "train from the start: trainer.train()"
             )
         if wrong := flaw(found):
             raise StiltsError(
@@ -341,7 +341,8 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         if step > max_steps:
             raise StiltsError(
                 f"{resume_from_checkpoint} is of step {step}, and this run ends at step {max_steps}. Nothing was "
-                f"trained. Leave out --max_steps, or pass {step} or more; for a run of {max_steps} steps another --output_dir."
+                f"trained. Leave out --max_steps, or pass {step} or more; for a run of {max_steps} steps another "
+                "--output_dir."
             )
         return (epochs, 0) if step == max_steps else done
 
