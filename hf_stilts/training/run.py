@@ -197,8 +197,9 @@ def _published(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> di
     """Where the checkpoints went and what became of them; by the full name, once the Hub has said whose it is."""
     if publish is None or publish.report is None:
         return {}
-    names = [parcel.repo_id for parcel in publish.report.parcels]
-    return {"published": f"{names[-1] if names else publish.destination(trainer.args, trainer.model)}: {publish.report}"}
+    full = [parcel.repo_id for parcel in publish.report.parcels]
+    where = full[-1] if full else publish.destination(trainer.args, trainer.model)
+    return {"published": f"{where}: {publish.report}"}
 
 
 def _finished(trainer: StiltsTrainer) -> Record | None:

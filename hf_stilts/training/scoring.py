@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer
-from transformers.trainer_pt_utils import EvalLoopContainer
+from transformers.trainer_pt_utils import EvalLoopContainer, nested_concat
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import IGNORED
@@ -92,10 +93,7 @@ class ScoringTrainer(Trainer):
                 return {}
             predicted, self._outputs = self._outputs.get_arrays(), None
         elif not self.args.eval_do_concat_batches:
-            outputs = EvalLoopContainer(padding_index=IGNORED)
-            for batch in predicted:
-                outputs.add(batch)
-            predicted = outputs.get_arrays()
+            predicted = reduce(partial(nested_concat, padding_index=IGNORED), predicted)
         predictions = self.kind.decode(self.task, rows, features, predicted)
         scores: dict[str, float] = self.kind.score(self.task, predictions, rows)
         warn_of_one_answer(predictions, scores.get(self.task.metric), self.weights_step)
