@@ -64,8 +64,8 @@ def _check_sent(folder: Path) -> None:
     status = outbox_status(folder)
     if not status.ok:
         raise StiltsError(
-            f"{folder / FOLDER} holds checkpoints that are not on the Hub: {status}. Nothing was done. Send them "
-            f"first, or pass another --output_dir. To give them up: rm -r {folder / FOLDER}"
+            f"{folder / FOLDER} holds checkpoints that are not on the Hub yet. Nothing was done. Send them first: "
+            f"{status.command}; or pass another --output_dir. To give them up: rm -r {folder / FOLDER}"
         )
 
 

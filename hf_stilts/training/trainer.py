@@ -334,8 +334,8 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         )  # a stock one has no such entry
         step, best = self.state.global_step, self.state.best_model_checkpoint
         if best is not None and (wrong := flaw(Path(best))):
-            logger.warning("%s is not whole (%s), so the best checkpoint is looked for anew.", best, wrong)
-            self.state.best_model_checkpoint = None
+            logger.warning("%s is not whole (%s), so the best checkpoint is one of those to come.", best, wrong)
+            self.state.best_model_checkpoint = self.state.best_global_step = self.state.best_metric = None
         if self.nothing_left:
             return epochs, 0
         if step > max_steps:
