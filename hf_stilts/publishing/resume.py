@@ -28,7 +28,7 @@ from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel
-from hf_stilts.publishing.saved import flaw, newest_saved
+from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
     Unconfirmed,
     differences,
@@ -118,7 +118,7 @@ def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     if state.get("best_model_checkpoint"):
         best = output_dir / Path(state["best_model_checkpoint"]).name
         step = state["best_global_step"]
-        if step != record.step and flaw(best) is not None:  # the Trainer loads it at the end
+        if step != record.step and weights_flaw(best) is not None:  # the Trainer loads it at the end
             path = api.hf_hub_download(repo_id, RECORD_FILE, revision=step_tag(step))
             about = Record.from_json(Path(path).read_bytes())
             whole = _download(output_dir, repo_id, step_tag(step), about, api)

@@ -45,25 +45,33 @@ def flaw(checkpoint: Path) -> str | None:
     """
     try:
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-        if not isinstance(state, dict) or "global_step" not in state:
-            return f"{STATE_FILE} does not say which step it is of"
-        if not any(path for pattern in _WEIGHTS for path in checkpoint.glob(pattern)):
-            return "it holds no weights"
-        if wrong := cut_weights(checkpoint):
-            return wrong
-        for index in checkpoint.glob("*.safetensors.index.json"):
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            missing = sorted(shard for shard in shards if not (checkpoint / shard).is_file())
-            if missing:
-                return f"{missing[0]} is missing"
-        for path in (path for pattern in _ARCHIVES for path in checkpoint.glob(pattern)):
-            if not zipfile.is_zipfile(path):
-                return f"{path.name} is cut short"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return f"a file cannot be read: {type(error).__name__}: {error}"
+    except FileNotFoundError:
+        return f"{STATE_FILE} is missing"
+    except (OSError, ValueError, RecursionError) as error:
+        return f"{STATE_FILE} cannot be read: {type(error).__name__}: {error}"
+    if not isinstance(state, dict) or "global_step" not in state:
+        return f"{STATE_FILE} does not say which step it is of"
+    if wrong := weights_flaw(checkpoint):
+        return wrong
+    for path in (path for pattern in _ARCHIVES for path in checkpoint.glob(pattern)):
+        if not zipfile.is_zipfile(path):
+            return f"{path.name} is cut short"
     return None
+
+
+def weights_flaw(checkpoint: Path) -> str | None:
+    """What keeps the weights of a checkpoint from being loaded; None where they are whole."""
+    if not any(path for pattern in _WEIGHTS for path in checkpoint.glob(pattern)):
+        return "it holds no weights"
+    for index in checkpoint.glob("*.safetensors.index.json"):
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return f"{index.name} cannot be read: {type(error).__name__}: {error}"
+        missing = sorted(shard for shard in shards if not (checkpoint / shard).is_file())
+        if missing:
+            return f"{missing[0]} is missing"
+    return cut_weights(checkpoint)
 
 
 def _folders(output_dir: str | Path) -> dict[int, Path]:

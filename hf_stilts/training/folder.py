@@ -8,9 +8,9 @@ from pathlib import Path
 from accelerate import PartialState
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.hub.naming import HEADS
 from hf_stilts.hub.record import RECORD_FILE
 from hf_stilts.publishing.outbox import FOLDER, outbox_status
-from hf_stilts.publishing.pending import HEADS
 from hf_stilts.training.same_run import finished_run
 
 # What a run leaves beside its checkpoints and is not sure to be written again by the next one.

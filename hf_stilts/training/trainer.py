@@ -34,7 +34,7 @@ from hf_stilts.models.adapters import AdapterTrainer
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, match_padding, with_fresh_head
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
-from hf_stilts.publishing.saved import flaw, newest_saved
+from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
@@ -333,7 +333,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             self._run_settings.state()
         )  # a stock one has no such entry
         step, best = self.state.global_step, self.state.best_model_checkpoint
-        if best is not None and (wrong := flaw(Path(best))):
+        if best is not None and (wrong := weights_flaw(Path(best))):
             logger.warning("%s is not whole (%s), so the best checkpoint is one of those to come.", best, wrong)
             self.state.best_model_checkpoint = self.state.best_global_step = self.state.best_metric = None
         if self.nothing_left:

@@ -24,8 +24,14 @@ def _index(folder):
 
 DAMAGE = {
     "killed before the state": (lambda folder: (folder / "trainer_state.json").unlink(), "trainer_state.json is mis"),
-    "killed in the state": (lambda folder: _cut(folder / "trainer_state.json"), "a file cannot be read: JSON"),
-    "power cut": (lambda folder: (folder / "trainer_state.json").write_text(""), "a file cannot be read: JSON"),
+    "killed in the state": (
+        lambda folder: _cut(folder / "trainer_state.json"),
+        "json cannot be read: JSON",
+    ),
+    "power cut": (
+        lambda folder: (folder / "trainer_state.json").write_text(""),
+        "json cannot be read: JSON",
+    ),
     "state of something else": (lambda folder: (folder / "trainer_state.json").write_text("{}"), "which step"),
     "weights cut": (lambda folder: _cut(folder / "model.safetensors"), "550,0.* bytes, and 1,100,0.* are expected"),
     "weights empty": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "0 bytes, fewer than its header"),

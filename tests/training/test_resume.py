@@ -8,7 +8,7 @@ import tiny
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
-from toy_tasks import PAIRS, WORDS, rows
+from toy_tasks import PAIRS, TAGS, WORDS, rows
 from transformers import TrainingArguments
 
 from hf_stilts.errors import StiltsError
@@ -138,6 +138,25 @@ def test_a_finished_run_is_not_trained_again_though_its_last_checkpoint_is_gone(
     shutil.rmtree(kept)
     assert train("run", *flags, "--disable_tqdm", "true", resume=True)["steps"] == 6, "what the record says counts"
     assert same(weights(tmp_path / "run"), before) and (tmp_path / "run/stilts.json").read_bytes() == record
+
+
+def test_a_finished_mixture_and_a_finished_adapter_give_their_result_again(train, tmp_path):
+    data = {task.name: rows(task, 12) for task in (PAIRS, TAGS)}
+    flags = ["--output_dir", str(tmp_path / "mixture"), "--max_steps", "4", "--use_cpu", "true", "--report_to", "none"]
+    flags += ["--per_device_train_batch_size", "4", "--learning_rate", "0.01"]
+    given = {"model": str(tmp_path / "public"), "train_dataset": data, "eval_dataset": data}
+    first = run_mixture([PAIRS, TAGS], flags, **given)
+    again = run_mixture([PAIRS, TAGS], flags, resume=True, **given)
+    changing = {"seconds"}
+    assert again["seconds"] == 0
+    assert {key: again[key] for key in again if key not in changing} == {
+        key: first[key] for key in first if key not in changing
+    }
+    first = train("adapter", adapter="lora")
+    again = train("adapter", adapter="lora", resume=True)
+    assert again["seconds"] == 0 and (again["steps"], again["accuracy"]) == (6, first["accuracy"])
+    with pytest.raises(StiltsError, match="adapter lora there and None here"):
+        train("adapter", resume=True)
 
 
 def test_fewer_steps_than_were_trained_are_refused_and_more_go_on(train, tmp_path):
