@@ -110,6 +110,37 @@ def sha256(path: Path) -> str:
     return found.hexdigest()
 
 
+def cut_short(path: Path) -> str | None:
+    """What is wrong with a safetensors file by its length; None where it is as long as its header says.
+
+    Only the header is read: whether the bytes behind it are the right ones, `sha256` says.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")  # of the header, which is JSON
+        if size < 8 or length > size - 8:
+            return f"{path.name} has {size:,} bytes, fewer than its header"
+        try:
+            header = json.loads(file.read(length))
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            expected = 8 + length + max(ends, default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            return f"the header of {path.name} cannot be read"
+    return None if size == expected else f"{path.name} has {size:,} bytes, and {expected:,} are expected"
+
+
+def cut_weights(folder: Path) -> str | None:
+    """What is wrong with the first safetensors file of a checkpoint, heads included, that is cut short; else None."""
+    for pattern in ("*.safetensors", "heads/*/*.safetensors"):
+        for path in sorted(folder.glob(pattern)):
+            if wrong := cut_short(path):
+                return wrong
+    return None
+
+
 def _plain(value: Any) -> Any:
     """What numpy calls a number."""
     if hasattr(value, "item"):

@@ -21,6 +21,9 @@ Resume = Annotated[
         help="Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Train anew where --output_dir holds a run, which is deleted.")
+]
 Exclude = Annotated[Path | None, typer.Option(help="List of training rows to leave out, of: data overlap.")]
 MicroTokens = Annotated[
     int | None,

@@ -22,6 +22,7 @@ from hf_stilts.cli.options import (
     LoraModules,
     MicroTokens,
     Namespace,
+    Overwrite,
     Public,
     Recipe,
     Resume,
@@ -60,6 +61,7 @@ def intermediate(
     namespace: Namespace = None,
     public: Public = False,
     resume: Resume = None,
+    overwrite: Overwrite = False,
     sampler: Annotated[
         str | None,
         typer.Option(help="Mixture: proportional, uniform, temperature=2, mnli=2,qqp=1 or 0:mnli=1,qqp=1;9000:..."),
@@ -103,6 +105,7 @@ def target(
     namespace: Namespace = None,
     public: Public = False,
     resume: Resume = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Phase three: fine-tune on a target task's English rows.
@@ -141,6 +144,8 @@ def _train(phase: str, tasks: list[str], flags: list[str], *, as_json: bool, tas
     from hf_stilts.training.run import run_mixture, run_phase
 
     resume = bool(options["resume"])
+    if resume and options["overwrite"]:
+        raise StiltsError("--resume goes on with a run and --overwrite deletes it; both were given. Leave out one.")
     publisher = PublishCheckpoints(namespace=namespace, private=not public, resume=resume) if wanted else None
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         options["namespace"] = namespace

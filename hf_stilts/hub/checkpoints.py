@@ -22,7 +22,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
 from hf_stilts.errors import StiltsError, nearest
-from hf_stilts.files import sha256
+from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
 from hf_stilts.tabular import Tabular
@@ -138,7 +138,16 @@ def resolve(
 
 
 def check_name(name: str) -> None:
-    """Refuse what is neither a folder nor spelt as the Hub spells names; the Hub's client says less of it."""
+    """Refuse what is neither a folder nor spelt as the Hub spells names; the Hub's client says less of it.
+
+    Raises:
+        StiltsError: it is neither; or it is a folder whose weights are cut short.
+    """
+    if Path(name).is_dir() and (wrong := cut_weights(Path(name))):
+        raise StiltsError(
+            f"{name} cannot be loaded: {wrong}. Whole weights are expected. Use another checkpoint, or copy it again; "
+            "to have its training write it again, type that command with --resume auto."
+        )
     if not Path(name).is_dir() and not _HUB_NAME.fullmatch(name):
         raise StiltsError(
             f"{name} is neither a folder here nor a name on the Hub. Expected a folder, a repository id (org/model), "

@@ -63,7 +63,8 @@ class TokenClassification:
     ) -> Dataset:
         """One feature per window; column `starts` holds the positions of its words' first sub-tokens.
 
-        Sub-tokens that are not the first are labelled -100. In training, rows without tags are dropped.
+        Sub-tokens that are not the first are labelled -100. In training, rows without tags are dropped, and so are the
+        windows of a partly tagged row that hold no tag: their loss is a mean over nothing.
 
         Raises:
             StiltsError: a row without words, unequal numbers of words and tags, an unknown tag, a window without room.
@@ -83,6 +84,8 @@ class TokenClassification:
                     starts = [len(before) + start for start in starts]
                     for start, tag in zip(starts, tags, strict=False):
                         labels[start] = tag if tag >= 0 else IGNORED
+                    if train and all(label == IGNORED for label in labels):
+                        continue
                     feature = (framed, [1] * len(framed), labels, starts, row)
                     for name, value in zip(made, feature, strict=True):
                         made[name].append(value)

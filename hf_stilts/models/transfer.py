@@ -258,6 +258,7 @@ def load_trained(
                 f"would be chance. Train it first: TargetTrainer(model, args, task={task.name!r}).train()"
             )
         return source, label_order(source.config, task)
+    check_name(source)
     if find_adapter(source, revision):
         trained = _head_of_adapter(source, task, revision)
         return trained, label_order(trained.config, task)

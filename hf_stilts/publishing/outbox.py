@@ -40,6 +40,7 @@ from hf_stilts.publishing.pending import (
     read_parcels,
     set_aside,
 )
+from hf_stilts.publishing.saved import saved_steps
 from hf_stilts.tabular import Tabular
 
 logger = logging.getLogger(__name__)
@@ -361,10 +362,9 @@ def unpacked(folder: Path) -> set[int]:
     run = read_run(folder)
     if run is None:
         return set()
-    states = folder.parent.glob(f"checkpoint-*/{STATE_FILE}")
-    steps = (file.parent.name.rpartition("-")[2] for file in states if file.stat().st_mtime >= run.since)
     packed = {parcel.step for _, parcel in read_parcels(folder) if parcel.branch == "main"}
-    return {int(step) for step in steps if step.isdecimal()} - packed
+    saved = saved_steps(folder.parent)
+    return {step for step in saved if (saved[step] / STATE_FILE).stat().st_mtime >= run.since} - packed
 
 
 def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:
@@ -513,14 +513,10 @@ def _rebuild_choice(folder: Path, path: Path) -> Choice | None:
     run = read_run(folder)
     if run is None or path.name != f"choice-{_short_hash(run.repo_id)}.json":
         return None
-    states = {}
-    for file in folder.parent.glob(f"checkpoint-*/{STATE_FILE}"):
-        try:
-            state = json.loads(file.read_text(encoding="utf-8"))
-            states[int(state["global_step"])] = state
-        except UNREADABLE:
-            continue
-    newest = states.get(max(states, default=0), {})
+    saved = saved_steps(folder.parent)
+    if not saved:
+        return None
+    newest = json.loads((saved[max(saved)] / STATE_FILE).read_text(encoding="utf-8"))
     if newest.get("best_global_step") is None or newest.get("best_metric") is None:
         return None
     choice = Choice(path, run.repo_id, int(newest["best_global_step"]), f"best so far ({newest['best_metric']:.4f})")

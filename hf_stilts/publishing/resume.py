@@ -28,6 +28,7 @@ from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel
+from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
     Unconfirmed,
     differences,
@@ -81,7 +82,7 @@ def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = 
     fetched is compared with the sha256 recorded for it, and the folder appears only when it is whole.
     """
     api = api or HfApi()
-    local = saved_steps(output_dir)
+    local = newest_saved(output_dir)
     try:
         repo_id = full_name(api, repo_id)
         remote = _remote_record(repo_id, api)
@@ -89,26 +90,16 @@ def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = 
         logger.warning("Nobody is logged in, so a checkpoint on the Hub is not looked for. To log in: hf auth login")
         remote = None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError) as error:
-        if not local:  # the Hub may hold hours of work: nobody shall begin anew unasked
+        if local is None:  # the Hub may hold hours of work: nobody shall begin anew unasked
             raise StiltsError(
                 f"The Hub cannot be asked for a checkpoint to go on from ({type(error).__name__}), and {output_dir} "
                 "has none. Type the command again when it answers, or without --resume to begin anew."
             ) from error
-        logger.warning("Going on from step %d; whether the Hub has a newer one is not known: %s", max(local), error)
-        return local[max(local)]
-    if remote and remote.step > max(local, default=-1):
+        logger.warning("Going on from %s; whether the Hub has a newer one is not known: %s", local.name, error)
+        return local
+    if remote and (local is None or remote.step > int(local.name.rpartition("-")[2])):
         return _fetch(Path(output_dir), repo_id, remote, api)
-    return local[max(local)] if local else None
-
-
-def saved_steps(output_dir: str | Path) -> dict[int, Path]:
-    """Step -> folder of the whole checkpoints in `output_dir`: the Trainer writes their state file last."""
-    found = {}
-    for file in Path(output_dir).glob(f"checkpoint-*/{STATE_FILE}"):
-        step = file.parent.name.rpartition("-")[2]
-        if step.isdecimal():
-            found[int(step)] = file.parent
-    return found
+    return local
 
 
 def _remote_record(repo_id: str, api: HfApi) -> Record | None:
@@ -127,13 +118,15 @@ def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     if state.get("best_model_checkpoint"):
         best = output_dir / Path(state["best_model_checkpoint"]).name
         step = state["best_global_step"]
-        if step != record.step and not best.exists():  # the Trainer loads it at the end
+        if step != record.step and weights_flaw(best) is not None:  # the Trainer loads it at the end
             path = api.hf_hub_download(repo_id, RECORD_FILE, revision=step_tag(step))
             about = Record.from_json(Path(path).read_bytes())
-            _download(output_dir, repo_id, step_tag(step), about, api).rename(best)
+            whole = _download(output_dir, repo_id, step_tag(step), about, api)
+            shutil.rmtree(best, ignore_errors=True)
+            whole.rename(best)
         write_json(fetched / STATE_FILE, {**state, "best_model_checkpoint": str(best)})
     final = output_dir / f"checkpoint-{record.step}"
-    shutil.rmtree(final, ignore_errors=True)  # without a state file it was cut while being saved
+    shutil.rmtree(final, ignore_errors=True)  # it is not whole, or it would be newer
     fetched.rename(final)
     logger.info("Fetched %s of %s to go on from.", final.name, repo_id)
     return final

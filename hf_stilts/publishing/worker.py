@@ -60,6 +60,7 @@ from hf_stilts.publishing.pending import (
 )
 from hf_stilts.publishing.published import NEWEST
 from hf_stilts.publishing.resume import deliver_resume
+from hf_stilts.publishing.saved import saved_steps
 from hf_stilts.publishing.upload import Refused, deliver, full_name, prepare, sent_before, settle
 
 logger = logging.getLogger(__name__)
@@ -346,7 +347,8 @@ def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
     """
     parcels = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch == "main"]
     known = {parcel.step for _, parcel in parcels if parcel.files}
-    for state_file in sorted(outbox.parent.glob(f"checkpoint-*/{STATE_FILE}")):
+    for _, checkpoint in sorted(saved_steps(outbox.parent).items()):
+        state_file = checkpoint / STATE_FILE
         try:
             saved = state_file.stat().st_mtime
             if not run.since <= saved < before:

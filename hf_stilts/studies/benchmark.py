@@ -20,10 +20,11 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
 from hf_stilts.evaluation.zero_shot import each_language
-from hf_stilts.files import read_lines, write, write_lines
+from hf_stilts.files import cut_weights, read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.kinds import load_kind
 from hf_stilts.task import ANSWERED, Task, load_task
+from hf_stilts.training.flags import deciding
 from hf_stilts.training.run import run_phase
 from hf_stilts.training.trainer import DEFAULT_MODEL
 
@@ -298,7 +299,7 @@ def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[s
     """Folder of the model that is trained for a task, and its score on English dev; trains it where it is missing."""
     place = folder / "training" / "-".join(task.train or (task.name,))
     finished = place / TRAINED
-    there = finished.is_file()
+    there = finished.is_file() and cut_weights(place) is None  # else its training writes it again
     group.wait_for_everyone()
     if there:
         return {"folder": str(place), **json.loads(finished.read_text(encoding="utf-8"))}
@@ -312,11 +313,13 @@ def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[s
 
 
 def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:
-    """Note what this run is, and refuse the folder of another."""
+    """Note what this run is, and refuse the folder of another; flags that decide no result may differ."""
     path = folder / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         other = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+        if "flags" in other and deciding(before.get("flags") or ()) == deciding(settings["flags"]):
+            other.remove("flags")
         if other:
             raise StiltsError(
                 f"{folder} holds a run with {other[0]} {before.get(other[0])!r}; this one has "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_result
 from hf_stilts.files import read_lines
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
+from hf_stilts.training.flags import deciding
 from hf_stilts.tabular import Tabular
 
 BASELINE = "none"
@@ -112,13 +112,21 @@ def _check_settings(files: Sequence[Path]) -> None:
         settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         for name in ("recipe", "flags", "limit", "train_limit", "adapter", "text_to_text") if settings else ():
             value = settings.get(name)
-            value = re.sub(r"--seed[ =]\S+ ?", "", " ".join(value or ())).strip() if name == "flags" else value
             before, other = seen.setdefault(name, (value, file))
-            if value != before:
+            if name == "flags":
+                differ = _without_seed(value) != _without_seed(before)
+            else:
+                differ = value != before
+            if differ:
                 raise StiltsError(
                     f"{other.parent} was run with {name} {before!r} and {file.parent} with {value!r}; their difference "
                     "would not be that of intermediate training. Give runs that agree in it."
                 )
+
+
+def _without_seed(flags: Sequence[str] | None) -> dict[str, Any]:
+    """Flags that decide a result, but for the seed."""
+    return {name: values for name, values in deciding(flags or ()).items() if name != "seed"}
 
 
 def _check(table: pd.DataFrame, baseline: str) -> None:

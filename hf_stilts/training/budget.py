@@ -13,16 +13,15 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
-from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.record import Record
+from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.publishing.pending import STATE_FILE
+from hf_stilts.publishing.saved import newest_saved
 from hf_stilts.training.recipes import Recipe
 
 logger = logging.getLogger(__name__)
-
-STATE_FILE = "trainer_state.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class BudgetGuard(TrainerCallback, ExportableState):
 
     Args:
         recipe: what was asked for; None compares nothing.
-        rows: examples of one pass over the training data.
+        rows: examples of one pass over the training data; 0 where that is not known, and nothing is compared.
     """
 
     def __init__(self, recipe: Recipe | None = None, rows: int = 0) -> None:
@@ -65,7 +64,7 @@ class BudgetGuard(TrainerCallback, ExportableState):
         at_once = state.train_batch_size or args.train_batch_size  # auto_find_batch_size lowers the state's alone
         self.batch = at_once * args.gradient_accumulation_steps * args.world_size
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())  # a stock checkpoint has no such entry
-        if self.recipe is None or not state.is_world_process_zero:
+        if self.recipe is None or not self.rows or not state.is_world_process_zero:
             return
         planned = Budget(state.max_steps, self.batch)
         asked = Budget(math.ceil(self.rows / self.recipe.batch_size) * self.recipe.epochs, self.recipe.batch_size)
@@ -91,12 +90,15 @@ def budget_of(arm: str | os.PathLike[str] | Record) -> Budget:
         return _recorded(arm, arm.title)
     folder = Path(arm)
     if folder.is_dir():
-        last = folder if (folder / STATE_FILE).is_file() else Path(get_last_checkpoint(str(folder)) or folder)
+        last = folder if (folder / STATE_FILE).is_file() else newest_saved(folder) or folder
         if (last / STATE_FILE).is_file():
             state = json.loads((last / STATE_FILE).read_text(encoding="utf-8"))
             kept = state.get("stateful_callbacks", {}).get(BudgetGuard.__name__)
             if kept:
-                return Budget(state["global_step"], kept["attributes"]["batch"])
+                steps = state["global_step"]
+                if last != folder and (folder / RECORD_FILE).is_file():  # the last checkpoint may have been deleted
+                    steps = max(steps, Record.from_json((folder / RECORD_FILE).read_bytes()).step)
+                return Budget(steps, kept["attributes"]["batch"])
     record = resolve(os.fspath(arm), to_load=False).record
     if record is None:
         raise StiltsError(

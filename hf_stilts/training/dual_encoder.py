@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, concatenate_datasets
+from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_stilts.data.derived import row_keys
@@ -89,21 +90,24 @@ class DualEncoderTrainer(TargetTrainer):
             own = {key: rest[key] for key in ("limit", "data_dir", "exclude") if key in rest}
             rest |= {"train_dataset": _all_rows(trained, languages, **own), "exclude": None, "limit": None}
             languages = None
+        self._encoding: dict[str, Any] = {"both_directions": both_directions}
+        given = {"pooling": pooling, "logit_scale": logit_scale}
+        self._encoding |= {name: value for name, value in given.items() if value is not None}
         # Micro-batches of other examples would have other negatives.
         super().__init__(model, args, task=task, languages=languages, **{**rest, "micro_tokens": 0})
         if by_task:
             self.own_data, self.exclude, self.limit = False, own.get("exclude"), own.get("limit")
-        if isinstance(self.train_dataset, LanguageBatches):
-            self.train_dataset.batch_size = self.args.train_batch_size * self.args.world_size
-            self.train_dataset.seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    def _set_up(self, model: Any) -> None:
         query_length, candidate_length = KIND.lengths(self.max_length)
-        given = {"pooling": pooling, "logit_scale": logit_scale}
-        self.model.configure(
-            both_directions=both_directions,
-            query_length=query_length,
-            candidate_length=candidate_length,
-            **{name: value for name, value in given.items() if value is not None},
-        )
+        model.configure(query_length=query_length, candidate_length=candidate_length, **self._encoding)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """As the stock method; a batch by language has as many pairs as now run at the same time."""
+        if isinstance(self.train_dataset, LanguageBatches):
+            self.train_dataset.batch_size = self._train_batch_size * self.args.world_size
+            self.train_dataset.seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return super().get_train_dataloader()
 
     def record(self) -> Record:
         """As the phases' own, and how the vectors and the batches were made."""

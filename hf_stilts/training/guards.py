@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import flat_column
+from hf_stilts.publishing.saved import newest_saved
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +30,12 @@ class NotFinite(StiltsError):
 class GuardedTrainer(Trainer):
     """A Trainer that stops at a loss or gradient that is no finite number, with the weights as they were before it.
 
-    The callbacks' end of training still comes, so that what was saved before is published. Under fp16 the stock
+    The loss is looked at as it was computed: stock logging leaves out what is not finite, and shows the mean of the
+    rest. The callbacks' end of training still comes, so that what was saved before is published. Under fp16 the stock
     gradient scaler skips such steps by itself, and nothing is stopped.
     """
 
-    _step_loss: torch.Tensor | float = 0.0
+    _losses: list[torch.Tensor]  # of the batches since the last optimizer step
     control: TrainerControl
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -43,6 +44,7 @@ class GuardedTrainer(Trainer):
         Raises:
             StiltsError: the loss or the gradient of a step was no finite number; says which step, and what to type.
         """
+        self._losses = []
         try:
             return super().train(*args, **kwargs)
         except NotFinite:
@@ -50,21 +52,27 @@ class GuardedTrainer(Trainer):
             raise
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As the stock method."""
+        """As the stock method; the loss is kept for the step's end."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
-        self._step_loss = loss
+        self._losses.append(loss)
         return loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
+        losses, self._losses = self._losses, []
         scaled = getattr(self.accelerator, "scaler", None) is not None
-        if norm is None or scaled or math.isfinite(norm):
+        if scaled or not losses:
             return norm
-        kept = get_last_checkpoint(self.args.output_dir)
+        loss = torch.stack(losses).sum()
+        everywhere = self.accelerator.gather(loss.reshape(1))  # a process that stops alone leaves the others waiting
+        if everywhere.isfinite().all() and (norm is None or math.isfinite(norm)):
+            return norm
+        kept = newest_saved(self.args.output_dir)
         where = f"the last good checkpoint is {kept}" if kept else "no checkpoint had been saved yet"
         rate, step = self.args.learning_rate, self.state.global_step + 1  # its peak: in the warm-up it may still be 0
+        size = "not known" if norm is None else float(norm)
         raise NotFinite(
-            f"Step {step}: the loss is {float(self._step_loss)}, the gradient's norm {float(norm)}; "
+            f"Step {step}: the loss is {float(loss)}, the gradient's norm {size}; "
             f"finite numbers are expected. The step was not taken; {where}. Start anew with --learning_rate "
             f"{rate / 2:g} or more --warmup_steps; or look for the layer: --resume auto --debug underflow_overflow"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from torch.nn.functional import pad
 from transformers import Trainer
 
 from hf_stilts.kinds.features import IGNORED
+
+logger = logging.getLogger(__name__)
 
 Inputs = Mapping[str, Any]
 # Tokens of a micro-batch on a CPU, padding included: from 1,000 to 6,000 take equally long each, and fewer need less
@@ -44,11 +47,13 @@ class MicroBatchTrainer(Trainer):
     micro_tokens: int | None = None
     _waiting: list[Inputs]
     _overhead: int | None = None
+    _said_unlabelled = False
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As the stock method."""
         self._waiting = []
         self._overhead = None
+        self._said_unlabelled = False
         return super().train(*args, **kwargs)
 
     def training_step(
@@ -56,25 +61,51 @@ class MicroBatchTrainer(Trainer):
     ) -> torch.Tensor:
         """Gradient of a whole optimizer step, when the last of its accumulated batches has come; 0 until then."""
         if not self.cuts(inputs):
-            return super().training_step(model, inputs, num_items_in_batch)
+            return self._whole_step(model, inputs, num_items_in_batch)
         self._waiting.append(inputs)
         if not self.accelerator.sync_gradients:
             return torch.zeros((), device=self.args.device)
         waiting, self._waiting = self._waiting, []
         counted = [(part, items(part)) for part in self.micro_batches(waiting)]
-        # A mean over nothing is not a number; where nothing at all is labelled it stays one, for the guards to see.
-        counted = [(part, count) for part, count in counted if count] or counted[:1]
+        # A mean over nothing is no number, and nothing is learnt of it.
+        labelled = [(part, count) for part, count in counted if count]
+        if not labelled:
+            self._say_unlabelled()
+        counted = labelled or [(with_some_label(counted[0][0]), 0)]  # every process has to run something
         total = self.accelerator.gather(
             torch.tensor([float(sum(count for _, count in counted))], device=self.args.device)
         ).sum()
         loss = torch.zeros((), device=self.args.device)
         for number, (part, count) in enumerate(counted, 1):
             # The stock method divides the mean loss by this; processes are averaged after it.
-            self.current_gradient_accumulation_steps = total / (count * self.accelerator.num_processes)
+            self.current_gradient_accumulation_steps = (
+                total / (count * self.accelerator.num_processes) if count else math.inf
+            )
             last = number == len(counted)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
                 loss += super().training_step(model, dict(part))
         return loss
+
+    def _whole_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+        """A batch as it came; one without any label counts nothing, where the stock loss would be NaN."""
+        if self.compute_loss_func is not None or not averaged(inputs) or items(inputs):
+            return super().training_step(model, inputs, num_items_in_batch)
+        self._say_unlabelled()
+        divisor, self.current_gradient_accumulation_steps = self.current_gradient_accumulation_steps, math.inf
+        try:
+            return super().training_step(model, dict(with_some_label(inputs)), num_items_in_batch)
+        finally:
+            self.current_gradient_accumulation_steps = divisor
+
+    def _say_unlabelled(self) -> None:
+        """Say it once: of masked words, a batch may by chance have none."""
+        if not self._said_unlabelled:
+            self._said_unlabelled = True
+            logger.warning(
+                "Step %d: no example of a batch has a label, so nothing is learnt of it, and it counts as a loss of 0. "
+                "Further ones are not named. Look at the labels: trainer.train_dataset[0]",
+                self.state.global_step + 1,
+            )
 
     def cuts(self, inputs: Inputs) -> bool:
         """Whether these inputs may be run in pieces."""
@@ -139,6 +170,11 @@ def items(inputs: Inputs) -> int:
     if labels is None:
         return len(inputs["start_positions"])
     return len(labels) if labels.is_floating_point() else int((labels != IGNORED).sum())
+
+
+def with_some_label(inputs: Inputs) -> Inputs:
+    """The same inputs, labelled with class 0 throughout: their loss is a number, to be multiplied by 0."""
+    return {**inputs, "labels": torch.zeros_like(inputs["labels"])}
 
 
 def lengths(mask: torch.Tensor) -> list[int]:

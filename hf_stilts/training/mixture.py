@@ -41,6 +41,7 @@ from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.transfer import load_tokenizer, match_padding
 from hf_stilts.task import Task, load_task
+from hf_stilts.training.given_data import as_dataset
 from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
 from hf_stilts.training.mixture_tasks import (
     Member,
@@ -144,7 +145,7 @@ class MixtureTrainer(StiltsTrainer):
     ) -> None:
         if own := {"compute_metrics", "data_collator"} & {*stock}:
             raise StiltsError(f"{own.pop()}= is each task's own in a mixture. Leave it out, or train one task alone.")
-        self.given = {**(train_dataset or {})}
+        self.given = {task: as_dataset(rows) for task, rows in (train_dataset or {}).items()}
         loaded = [load_task(task) for task in tasks]
         self.tasks = checked(
             [
@@ -177,6 +178,13 @@ class MixtureTrainer(StiltsTrainer):
         self.micro_tokens, self.compact_vocabulary = micro_tokens, compact_vocabulary
         self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
         self.cap, self.alpha = cap, alpha
+        if stock.get("model_init") is not None:
+            model = self._first_model(model, stock["model_init"])
+            if not isinstance(model, SharedBody):
+                raise StiltsError(
+                    f"model_init= gave a {type(model).__name__}; a mixture trains a SharedBody. Return one: "
+                    "hf_stilts.models.heads.SharedBody(body, heads)"
+                )
         if not isinstance(model, SharedBody):
             source = model or DEFAULT_MODEL
             model, self.handover = shared_model(source, self.tasks, revision, args.seed)
@@ -221,9 +229,14 @@ class MixtureTrainer(StiltsTrainer):
             callbacks=list(callbacks or []),
             **stock,
         )
+
+    def _set_up(self, model: Any) -> None:
         for task, head in model.heads.items():
             if self.tasks[task].kind == "fill-mask":
                 score_masked_positions_only(head)
+
+    def _unsmoothed(self) -> list[str]:
+        return [task for task, member in self.members.items() if hasattr(member.kind, "loss")]
 
     def _member(self, task: str, batch_size: int, dev: Dataset | None, chosen: Languages | None, seed: int) -> Member:
         about, own = self.tasks[task], self.given.get(task)
@@ -320,6 +333,20 @@ class MixtureTrainer(StiltsTrainer):
         # Once, with all scores: early stopping would not find the aggregate among those of a single task.
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """As for one task: that of `trainer.eval_dataset[task]`, for other data the one that was turned to."""
+        turned_to = self.collator.current
+        try:
+            return super().predict(test_dataset, *args, **kwargs)
+        finally:
+            self.turn_to(turned_to)
+
+    def _scoring(self, data: Any) -> Any:
+        for task, member in self.members.items():
+            if member.dev[0] is data:
+                self.turn_to(task)
+        return super()._scoring(data)
 
     def _aggregate(self, metrics: Mapping[str, float], prefix: str) -> float:
         total = 0.0

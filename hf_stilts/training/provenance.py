@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
@@ -19,6 +20,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.hub.record import TaskSource
 from hf_stilts.task import Task
+from hf_stilts.training.given_data import size
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +90,11 @@ def exclusion(exclude: str | os.PathLike[str] | None) -> dict[str, str]:
     return {"excluded": sha256(Path(exclude))[:16]} if exclude else {}
 
 
-def languages_of(rows: Dataset) -> dict[str, int]:
+def languages_of(rows: Any) -> dict[str, int]:
     """Rows of each language, by the column `language`; empty where there is none, or it holds something else."""
-    found = Counter(rows["language"]) if "language" in rows.column_names else Counter()
+    if not isinstance(rows, Dataset) or "language" not in rows.column_names:
+        return {}
+    found = Counter(rows["language"])
     return dict(sorted(found.items())) if all(is_tag(language) for language in found) else {}
 
 
@@ -99,11 +103,11 @@ def codes_of(languages: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for language in languages for code in variety(language).languages))
 
 
-def sources_of_own_rows(task: Task, rows: Dataset) -> tuple[TaskSource, ...]:
-    """Sources of rows that the task's data set did not give: how many, in which languages."""
+def sources_of_own_rows(task: Task, rows: Any) -> tuple[TaskSource, ...]:
+    """Sources of rows or features that the task's data set did not give: how many, in which languages."""
     found = languages_of(rows)
     each = tuple(TaskSource(task.name, rows=count, language=language) for language, count in found.items())
-    return each or (TaskSource(task.name, rows=len(rows)),)
+    return each or (TaskSource(task.name, rows=size(rows)),)
 
 
 def sources(

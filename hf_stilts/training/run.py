@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, NoReturn
 from accelerate import PartialState
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
 
 from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.devices import warn_of_slow_bf16
@@ -23,13 +21,18 @@ from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, m
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.models.transfer import HandOver
 from hf_stilts.publishing.callback import PublishCheckpoints
-from hf_stilts.publishing.resume import newest_checkpoint, saved_steps
+from hf_stilts.publishing.resume import newest_checkpoint
+from hf_stilts.publishing.saved import newest_saved, saved_steps
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
+from hf_stilts.training.flags import deciding, names, words
+from hf_stilts.training.folder import claim
+from hf_stilts.training.given_data import size
 from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.mixture_tasks import mixture_recipe
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.same_run import STEPS, differences, finished_run, said, settings_of
 from hf_stilts.training.scoring import LOWER_IS_BETTER
 from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer
 
@@ -46,6 +49,7 @@ def run_phase(
     recipe: str = "jiant",
     publish: PublishCheckpoints | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     **trainer_arguments: Any,
 ) -> dict[str, Any]:
     """Train one phase from the command line's words.
@@ -56,8 +60,10 @@ def run_phase(
         flags: any stock `TrainingArguments` flags, e.g. `["--learning_rate", "3e-5"]`; they win over the recipe.
         recipe: hyper-parameter profile.
         publish: sends the checkpoints that are saved.
-        resume: go on from the newest checkpoint, in the output folder or (with `publish`) on the Hub; from the start
-            where there is none. Stages that are finished are not done again.
+        resume: go on from the newest whole checkpoint, in the output folder or (with `publish`) on the Hub; from the
+            start where there is none. A run that is finished is not trained again, nor are its stages.
+        overwrite: train anew where the output folder holds a run, which is deleted. Without it and without `resume`
+            such a folder is refused.
         trainer_arguments: passed to the phase's Trainer.
 
     A target that trains on several tasks one after another (XCOPA: SIQA, then COPA) does so here, body and head going
@@ -71,9 +77,11 @@ def run_phase(
     task = load_task(task)
     if phase == TargetTrainer.phase and len(task.train) > 1:
         folder = arguments(load_recipe(recipe, task, phase), ["--output_dir", f"runs/{phase}-{task.name}", *flags])
-        before, start = _before(task, flags, folder.output_dir, recipe, resume, trainer_arguments)
+        given: dict[str, Any] = {"recipe": recipe, "resume": resume, "overwrite": overwrite}
+        claim(folder.output_dir, resume=resume, overwrite=overwrite)
+        before, start = _before(task, flags, folder.output_dir, trainer_arguments, **given)
         last = [*flags, "--output_dir", folder.output_dir]
-        result = run_phase(phase, task.train[-1], last, recipe=recipe, publish=publish, resume=resume, **start)
+        result = run_phase(phase, task.train[-1], last, publish=publish, **given, **start)
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
     trained = trainer_class.training_task(task, bool(trainer_arguments.get("text_to_text")))
     figures = load_recipe(recipe, trained, phase)
@@ -81,6 +89,7 @@ def run_phase(
     suffix += TEXT_SUFFIX * trained.text_to_text
     folder = f"runs/{phase}-{task.name}{suffix}"
     args = arguments(figures, ["--output_dir", folder, *flags])
+    claim(args.output_dir, resume=resume, overwrite=overwrite)
     if trained.kind == "sentence-similarity":
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
     elif "batches" in trainer_arguments:
@@ -105,6 +114,7 @@ def run_mixture(
     languages: Languages | None = None,
     publish: PublishCheckpoints | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     **trainer_arguments: Any,
 ) -> dict[str, Any]:
     """Train phase two on several tasks at once, from the command line's words.
@@ -118,6 +128,7 @@ def run_mixture(
         languages: of the training rows of every task but masked language modelling, as for `StiltsTrainer`.
         publish: as for `run_phase`.
         resume: as for `run_phase`.
+        overwrite: as for `run_phase`.
         trainer_arguments: passed to `MixtureTrainer`.
 
     Returns:
@@ -128,9 +139,10 @@ def run_mixture(
     figures = {task.name: load_recipe(recipe, task, MixtureTrainer.phase) for task in loaded}
     whole = mixture_recipe(figures)
     args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}{_spelt(languages)}", *flags])
+    claim(args.output_dir, resume=resume, overwrite=overwrite)
     if languages is not None:
         trainer_arguments["languages"] = {task.name: languages for task in loaded if task.kind != "fill-mask"}
-    if "per_device_train_batch_size" not in _names(flags):
+    if "per_device_train_batch_size" not in names(flags):
         trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
     trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)
     return _carry_out(trainer, trainer.name, whole, flags, publish, resume)
@@ -146,33 +158,99 @@ def _carry_out(
 ) -> dict[str, Any]:
     """Train, keep the final model, and say what came of it."""
     args = trainer.args
-    patience = evaluate_within(trainer, figures, _names(flags))
+    patience = evaluate_within(trainer, figures, names(flags))
     if publish is not None:
         trainer.add_callback(publish)
-    start = newest(trainer, publish) if resume else None
-    if start is not None and patience is not None:
-        _go_on_waiting(patience, Path(start), args)
     if args.device.type != "cuda":
         args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
     if args.bf16:
         warn_of_slow_bf16(args.device.type, "Leave --bf16 out.")
-    try:
-        result = trainer.train(resume_from_checkpoint=start)
-    except KeyboardInterrupt:
-        logger.warning("%s", _interrupted(trainer, publish, resume))
-        raise
-    trainer.save_model(args.output_dir)
+    done = _finished(trainer) if resume else None
+    if done is None:
+        start = newest(trainer, publish) if resume else None
+        if start is not None and patience is not None:
+            _go_on_waiting(patience, Path(start), trainer)
+        try:
+            result = trainer.train(resume_from_checkpoint=start)
+        except KeyboardInterrupt:
+            logger.warning("%s", _interrupted(trainer, publish, resume))
+            raise
+        trainer.save_model(args.output_dir)
+        steps, seconds = trainer.state.global_step, round(result.metrics["train_runtime"], 1)
+    else:
+        _take_up(trainer, done, publish)
+        steps, seconds = done.step, 0.0
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
         "phase": trainer.phase,
         "task": task,
         "folder": args.output_dir,
-        "steps": trainer.state.global_step,
-        "seconds": round(result.metrics["train_runtime"], 1),
+        "steps": steps,
+        "seconds": seconds,
         **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
         "body": str(trainer.handover) if trainer.handover else None,
-        **({"published": _published(publish, trainer)} if publish else {}),
+        **_published(trainer, publish),
     }
+
+
+def _published(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> dict[str, str]:
+    """Where the checkpoints went and what became of them; by the full name, once the Hub has said whose it is."""
+    if publish is None or publish.report is None:
+        return {}
+    full = [parcel.repo_id for parcel in publish.report.parcels]
+    where = full[-1] if full else publish.destination(trainer.args, trainer.model)
+    return {"published": f"{where}: {publish.report}"}
+
+
+def _finished(trainer: StiltsTrainer) -> Record | None:
+    """Record of the finished run that the output folder holds, where it is this very run; None: there is to train.
+
+    A run that is asked for more steps than were trained goes on.
+
+    Raises:
+        StiltsError: it was trained with other settings, or for more steps than are asked for.
+    """
+    args = trainer.args
+    record = finished_run(args.output_dir)
+    if record is None:
+        return None
+    found = differences(settings_of(record), trainer.settings())
+    total = planned_steps(trainer)
+    if any(name in STEPS for name in found) and total is not None and total > record.step:
+        return None
+    if found:
+        raise StiltsError(
+            f"{args.output_dir} holds a finished run of {record.step} steps: {said(found)}. Nothing was trained. Pass "
+            "the same settings or leave them out, more steps to go on, another --output_dir, or --overwrite in place "
+            "of --resume to train anew and lose it."
+        )
+    logger.warning("%s holds this run, finished at step %d; it is not trained again.", args.output_dir, record.step)
+    return record
+
+
+def _take_up(trainer: StiltsTrainer, done: Record, publish: PublishCheckpoints | None) -> None:
+    """Give a Trainer the final model of a finished run, and send what was not sent of its checkpoints."""
+    folder = trainer.args.output_dir
+    start = newest_saved(folder) if publish is not None else None
+    if start is not None:
+        trainer.nothing_left = True
+        trainer.train(resume_from_checkpoint=str(start))
+    trainer._load_from_checkpoint(folder)
+    best = done.recipe.get("best_step")
+    trainer.state.global_step = int(best) if isinstance(best, int) else done.step  # whose weights these are
+    trainer.state.best_global_step = None
+
+
+def planned_steps(trainer: StiltsTrainer) -> int | None:
+    """Optimizer steps that a training takes unless it stops early; None where its data are a stream."""
+    args = trainer.args
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    rows = size(trainer.train_dataset)
+    if rows is None:
+        return None
+    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return math.ceil(math.ceil(rows / batch) * args.num_train_epochs)
 
 
 def _interrupted(trainer: StiltsTrainer, publish: PublishCheckpoints | None, resume: bool) -> str:
@@ -190,14 +268,7 @@ def _interrupted(trainer: StiltsTrainer, publish: PublishCheckpoints | None, res
     return "\n".join(lines)
 
 
-def _published(publish: PublishCheckpoints, trainer: StiltsTrainer) -> str:
-    """Where the checkpoints went and what became of them; by the full name, once the Hub has said whose it is."""
-    report = publish.report
-    names = [parcel.repo_id for parcel in report.parcels] if report else []
-    return f"{names[-1] if names else publish.destination(trainer.args, trainer.model)}: {report}"
-
-
-def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, args: TrainingArguments) -> None:
+def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, trainer: StiltsTrainer) -> None:
     """Count the evaluations without improvement on from a checkpoint; a run that had stopped early is not taken up.
 
     The stock Trainer begins to count anew, and would train a finished run for a whole patience more at every resume.
@@ -206,25 +277,11 @@ def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, args: Trai
     kept = state.stateful_callbacks.get(type(patience).__name__, {})
     waited = (kept[-1] if isinstance(kept, list) else kept).get("attributes", {})
     patience.early_stopping_patience_counter = waited.get("early_stopping_patience_counter", 0)
-    if patience.early_stopping_patience_counter >= patience.early_stopping_patience:
-        args.max_steps = state.global_step
-
-
-def _words(flags: Sequence[str]) -> list[str]:
-    """Flags as `TrainingArguments` spells them, each value a word of its own: `--save-steps=5` as `--save_steps 5`."""
-    words: list[str] = []
-    for flag in flags:
-        name, equals, value = flag.partition("=") if flag.startswith("--") else (flag, "", "")
-        words += [f"--{name[2:].replace('-', '_')}" if flag.startswith("--") else flag, *([value] if equals else [])]
-    return words
-
-
-def _names(flags: Sequence[str]) -> list[str]:
-    return [word[2:] for word in _words(flags) if word.startswith("--")]
+    trainer.nothing_left = patience.early_stopping_patience_counter >= patience.early_stopping_patience
 
 
 def _before(
-    task: Task, flags: Sequence[str], folder: str, recipe: str, resume: bool, trainer_arguments: dict[str, Any]
+    task: Task, flags: Sequence[str], folder: str, trainer_arguments: dict[str, Any], *, resume: bool, **given: Any
 ) -> tuple[Path, dict[str, Any]]:
     """Train all stages of a target but the last; the folder of the last of them, and how the next one starts.
 
@@ -233,14 +290,33 @@ def _before(
     start = dict(trainer_arguments)
     for name in task.train[:-1]:
         stage = Path(folder) / name
-        if resume and (stage / RECORD_FILE).is_file():
+        if resume and finished_run(stage) is not None:
+            _check_flags(stage, flags)
             _check_start(stage, **start)
         else:
-            run_phase("target", name, [*flags, "--output_dir", str(stage)], recipe=recipe, resume=resume, **start)
+            run_phase("target", name, [*flags, "--output_dir", str(stage)], resume=resume, **given, **start)
         PartialState().wait_for_everyone()  # the first process writes what all of them read next
         start = {key: value for key, value in start.items() if key not in ("model", "init", "namespace", "after")}
         start["after"] = str(stage)
     return stage, start
+
+
+def _check_flags(stage: Path, flags: Sequence[str]) -> None:
+    """Refuse a finished stage that was trained with other flags, as far as its record says.
+
+    Raises:
+        StiltsError: it was.
+    """
+    record = Record.from_json((stage / RECORD_FILE).read_bytes())
+    trained = {**record.recipe, "seed": record.seed}
+    before = deciding([word for name, value in trained.items() for word in (f"--{name}", str(value))])
+    found = {name: (trained[name], *values) for name, values in deciding(flags).items() if before.get(name) != values}
+    differing = {name: values for name, values in found.items() if name in trained and len(values) == 2}
+    if differing:
+        raise StiltsError(
+            f"{stage} was trained with other settings: {said(differing)}. Nothing was done. Pass the same settings, "
+            "another --output_dir, or --overwrite in place of --resume to train it anew."
+        )
 
 
 def _check_start(
@@ -262,14 +338,14 @@ def _check_start(
     if parent is None or parent.id != wanted.id or (wanted.commit or parent.commit) != parent.commit:
         raise StiltsError(
             f"{stage} was trained from {parent.id if parent else 'nothing'}; this run starts from {wanted.id}. Nothing "
-            "was done. Pass another --output_dir, or leave out --resume to train it anew."
+            "was done. Pass another --output_dir, or --overwrite in place of --resume to train it anew."
         )
 
 
 def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | None:
     """Folder of the newest checkpoint of this very run, fetched from the branch `resume` if the Hub's is newer."""
     if publish is None:
-        found = get_last_checkpoint(trainer.args.output_dir) if os.path.isdir(trainer.args.output_dir) else None
+        found = newest_saved(trainer.args.output_dir)
     else:
         publish.record = publish.record or trainer.record
         found = newest_checkpoint(trainer.args.output_dir, publish.destination(trainer.args, trainer.model))
@@ -288,7 +364,7 @@ def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
     """
     defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
     parsed, unknown = _Flags(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(
-        [*defaults, *_words(flags)], return_remaining_strings=True
+        [*defaults, *words(flags)], return_remaining_strings=True
     )
     if unknown:
         known = [f"--{field.name}" for field in fields(TrainingArguments)]
@@ -317,11 +393,8 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
     kept instead of the best, with a warning unless evaluating or saving was turned off.
     """
     args = trainer.args
-    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    total = args.max_steps if args.max_steps > 0 else math.ceil(
-        len(trainer.train_dataset) / batch * args.num_train_epochs
-    )  # fmt: skip
-    pace = min(figures.eval_steps, max(1, total))
+    total = planned_steps(trainer)
+    pace = figures.eval_steps if total is None else min(figures.eval_steps, max(1, total))
     for name, value in {"eval_strategy": "steps", "eval_steps": pace, "save_steps": pace}.items():
         if name not in given:
             setattr(args, name, value)

@@ -34,10 +34,12 @@ from hf_stilts.models.adapters import AdapterTrainer
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, match_padding, with_fresh_head
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
+from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
+from hf_stilts.training.given_data import first_of, rows_as_dataset, size
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.provenance import (
@@ -50,6 +52,7 @@ from hf_stilts.training.provenance import (
     with_validation,
 )
 from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.same_run import RunSettings, Settings, check_checkpoint, settings_of
 from hf_stilts.training.scoring import ScoringTrainer
 from hf_stilts.training.text_to_text import InWordsTrainer, check_in_words
 
@@ -69,9 +72,12 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         args: stock `TrainingArguments`. Default: those of `recipe`, written to `runs/<phase>-<task>`.
         task: name, path of a task file, or `Task`.
         recipe: profile of `hf_stilts.training.recipes` that gives the window length, and `args` where they are `None`.
-        train_dataset: features, or rows with the kind's canonical columns. Default: the task's English train split.
+        train_dataset: features, or rows with the kind's canonical columns, in whatever the stock Trainer takes: a
+            `Dataset`, a list of dicts, a torch data set; a stream of features. Default: the task's English train split.
         eval_dataset: the same for evaluation. Default: the English validation split, capped as the recipe says.
-        processing_class: tokenizer. Default: the one beside the checkpoint.
+        processing_class: tokenizer. Default: the one beside the checkpoint; features with a `data_collator` need none.
+        model_init: instead of `model`, as the stock Trainer has it: called at the start of each training, for
+            `hyperparameter_search`.
         languages: of the training rows: `"de"`, `"en,sw"`, `{"en": 0.75, "sw": 0.25}` (`mix_languages`); those that the
             task has, and those that its rows were made into. Default: English. With shares, `limit` is the total.
         exclude: list of training rows to leave out (`hf-stilts data overlap`).
@@ -93,17 +99,19 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
     phase = ""
     trains_pairs = False
     contrastive: ContrastiveLoss | None = None
+    nothing_left = False  # the checkpoint that is gone on from is of a training that ended, whatever its step
 
     def __init__(
         self,
         model: str | PreTrainedModel | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable[..., Any] | None = None,
-        train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         *,
         task: str | Task,
+        model_init: Callable[..., Any] | None = None,
         recipe: str = "jiant",
         languages: Languages | None = None,
         exclude: str | os.PathLike[str] | None = None,
@@ -121,7 +129,11 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         **stock: Any,
     ) -> None:
         trained = self.training_task(load_task(task), text_to_text)
-        self.task = labelled(trained, data_dir) if train_dataset is None else named(trained, train_dataset.features)
+        if train_dataset is None:
+            self.task = labelled(trained, data_dir)
+        else:
+            train_dataset = rows_as_dataset(train_dataset)
+            self.task = named(trained, train_dataset.features if isinstance(train_dataset, Dataset) else None)
         self._refuse_what_is_trained_otherwise()
         check_in_words(self.task, adapter=adapter, compact_vocabulary=compact_vocabulary, contrastive=contrastive)
         self.kind = kind_for(self.task)
@@ -136,32 +148,30 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         if data_collator is None:
             args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
+        if model_init is not None:
+            model = self._first_model(model, model_init)
         source = (model or DEFAULT_MODEL) if isinstance(model, str | None) else None
         if source is not None:
             model, self.handover = with_fresh_head(source, self.task, revision=revision)
             self.start = source, self.handover.revision
             logger.info("%s", self.handover)
             processing_class = processing_class or load_tokenizer(source, revision)
-        if processing_class is None:
+        if processing_class is None and (data_collator is None or train_dataset is None or eval_dataset is None):
             raise StiltsError(
-                "A model object came without its tokenizer. Pass processing_class=, or the model by name."
+                "A model object came without its tokenizer. Pass processing_class=, or the model by name; or "
+                "features as train_dataset= and eval_dataset=, and data_collator=."
             )
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
-        match_padding(model, processing_class)
         check_length(model, max_length)
-        self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
+        self.max_length = max_length or self.recipe.max_length
+        if processing_class is not None:
+            match_padding(model, processing_class)
+            self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
         self.tokenizer_for_rows = processing_class
         self.own_data = train_dataset is not None
         self.scored_on: str | None = None
-        if train_dataset is None:
-            train_dataset = training_rows(self.task, languages, limit=limit, data_dir=data_dir, exclude=exclude)
-        elif languages is not None or exclude is not None:
-            raise StiltsError(
-                "languages= and exclude= choose rows of the task, but train_dataset= brings its own rows."
-            )
-        elif limit is not None:
-            train_dataset = train_dataset.select(range(min(limit, len(train_dataset))))
+        train_dataset = self._training_data(train_dataset, languages)
         if eval_dataset is None:
             train_dataset, eval_dataset, self.scored_on = with_validation(
                 self.task, train_dataset, judged=self.recipe.eval_limit, limit=limit, data_dir=data_dir
@@ -186,20 +196,72 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             compute_metrics=compute_metrics or self._score,
             preprocess_logits_for_metrics=stock.pop("preprocess_logits_for_metrics", self.kind.reduce),
             callbacks=list(callbacks or []),
+            model_init=model_init,
             **stock,
         )
-        self.add_callback(BudgetGuard(self.recipe, len(train_dataset)))
+        self.add_callback(BudgetGuard(self.recipe, size(train_dataset) or 0))
         self.add_callback(CollapseGuard(chance_loss(train_dataset) if classic else None))
-        if self.task.kind == "fill-mask":
-            score_masked_positions_only(model)
 
-    def _begin(self, *stock: Any, **named: Any) -> None:
+    def _training_data(self, given: Any, languages: Languages | None) -> Any:
+        """Rows or features to train on: the task's rows, or the first of what was given."""
+        if given is None:
+            where = {"data_dir": self.data_dir, "exclude": self.exclude}
+            return training_rows(self.task, languages, limit=self.limit, **where)
+        if languages is not None or self.exclude is not None:
+            raise StiltsError(
+                "languages= and exclude= choose rows of the task, but train_dataset= brings its own rows."
+            )
+        return given if self.limit is None else first_of(given, self.limit)
+
+    def _begin(self, *stock: Any, model_init: Callable[..., Any] | None = None, **named: Any) -> None:
         """Construct the stock Trainer, and undo what is wrong with it; all phases and mixtures come through here."""
         super().__init__(*stock, **named)
+        self.model_init = model_init  # the stock Trainer would call it once more
+        self._set_up(self.model)
+        self._run_settings = RunSettings()
+        self.add_callback(self._run_settings)
+        unsmoothed = self._unsmoothed()
+        if self.args.label_smoothing_factor and unsmoothed:
+            logger.warning(
+                "label_smoothing_factor=%g does nothing for %s, whose loss is not over classes; the stock Trainer does "
+                "not smooth it either.",
+                *(self.args.label_smoothing_factor, ", ".join(unsmoothed)),
+            )
         # Stock transformers 5 takes a forward with **kwargs as proof that the loss is already divided by the number of
         # items in the effective batch; the encoder heads ignore that number, so the loss would be multiplied by the
         # accumulation steps and by the process count.
         self.model_accepts_loss_kwargs = False
+
+    def _first_model(self, model: Any, model_init: Callable[..., Any]) -> Any:
+        """What `model_init` gives, for what is read off a model before the training.
+
+        Raises:
+            StiltsError: it was given beside what is for one model.
+        """
+        given = {"model": model, "adapter": self.adapter, "compact_vocabulary": self.compact_vocabulary or None}
+        others = [name for name, value in given.items() if value is not None]
+        if others:
+            raise StiltsError(
+                f"model_init= makes a new model for each training, and {others[0]}= is for one that is there. "
+                "Leave out one of them."
+            )
+        self.model_init = model_init
+        return super().call_model_init()
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """As the stock method; the model is set up as the first one was."""
+        model = super().call_model_init(trial)
+        self._set_up(model)
+        return model
+
+    def _set_up(self, model: Any) -> None:
+        """Change a model that is about to be trained where this training needs it."""
+        if self.task.kind == "fill-mask":
+            score_masked_positions_only(model)
+
+    def _unsmoothed(self) -> list[str]:
+        """Tasks whose loss `label_smoothing_factor` does not reach."""
+        return [str(self.task.name)] if self.trains_pairs or hasattr(self.kind, "loss") else []
 
     def _refuse_what_is_trained_otherwise(self) -> None:
         task, phase = self.task.name, self.phase
@@ -224,17 +286,74 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         """Scores that a run is judged by; the first one selects the best checkpoint."""
         return (self.task.metric,)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As the stock method; publishing callbacks learn what this run is."""
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method; publishing callbacks learn what this run is, and a resume is compared with it.
+
+        Args:
+            resume_from_checkpoint: folder of a checkpoint, or True for the newest whole one in `args.output_dir`.
+            *args: as for the stock method.
+            **kwargs: as for the stock method.
+
+        Raises:
+            StiltsError: no whole checkpoint is there; or it began at another model, is of other tasks, or of a later
+                step than the last one of this run. Other settings (batch, rate, seed) are said, and gone on with.
+        """
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, PublishCheckpoints) and callback.record is None:
                 callback.record = self.record
-        return super().train(*args, **kwargs)
+        self._run_settings.settings = self.settings()
+        if not resume_from_checkpoint:
+            return super().train(None, *args, **kwargs)
+        given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
+        checkpoint = self._whole_checkpoint(given)
+        check_checkpoint(checkpoint, self._run_settings.settings)
+        return super().train(str(checkpoint), *args, **kwargs)
 
-    def _init_training_state(self, max_steps: int, per_epoch: int, epochs: int, *rest: Any) -> tuple[int, int]:
+    def settings(self) -> Settings:
+        """What decides the result of this run, by name."""
+        return settings_of(describe_run(self.record(), self.args, self.model))
+
+    def _whole_checkpoint(self, given: Path | None) -> Path:
+        folder = self.args.output_dir
+        found = given or newest_saved(folder)
+        if found is None:
+            raise StiltsError(
+                f"{folder} holds no whole checkpoint to go on from; one is expected. Pass another --output_dir, or "
+                "train from the start: trainer.train()"
+            )
+        if wrong := flaw(found):
+            raise StiltsError(
+                f"{found} is not whole ({wrong}); a checkpoint as the Trainer saves it is expected. Pass an earlier "
+                "one, or True for the newest whole one."
+            )
+        return found
+
+    def _init_training_state(
+        self, max_steps: int, per_epoch: int, epochs: int, resume_from_checkpoint: Any, trial: Any
+    ) -> tuple[int, int]:
         """As the stock method, which trains a step too many where a finished run is resumed within an epoch."""
-        done: tuple[int, int] = super()._init_training_state(max_steps, per_epoch, epochs, *rest)
-        return (epochs, 0) if self.state.global_step >= max_steps else done
+        done: tuple[int, int] = super()._init_training_state(
+            max_steps, per_epoch, epochs, resume_from_checkpoint, trial
+        )
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, RunSettings):  # the stock method may have put a checkpoint's in place of ours
+                callback.settings = self._run_settings.settings
+        self.state.stateful_callbacks[RunSettings.__name__] = (
+            self._run_settings.state()
+        )  # a stock one has no such entry
+        step, best = self.state.global_step, self.state.best_model_checkpoint
+        if best is not None and (wrong := weights_flaw(Path(best))):
+            logger.warning("%s is not whole (%s), so the best checkpoint is one of those to come.", best, wrong)
+            self.state.best_model_checkpoint = self.state.best_global_step = self.state.best_metric = None
+        if self.nothing_left:
+            return epochs, 0
+        if step > max_steps:
+            raise StiltsError(
+                f"{resume_from_checkpoint} is of step {step}, and this run ends at step {max_steps}. Nothing was "
+                f"trained. Leave out --max_steps, or pass {step} or more; for a run of {max_steps} steps another "
+                "--output_dir."
+            )
+        return (epochs, 0) if step == max_steps else done
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
@@ -273,7 +392,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         super().save_model(output_dir, _internal_call)
         if not _internal_call and self.is_world_process_zero():
             state, record = self.state, describe_run(self.record(), self.args, self.model)
-            best = state.best_global_step if self.args.load_best_model_at_end else None  # whose weights these are
+            best = self.weights_step if self.weights_step != state.global_step else None
             record = at_step(record, best or state.global_step, state.epoch, state.log_history)
             record = replace(
                 record, step=state.global_step, recipe={**record.recipe, **({"best_step": best} if best else {})}

@@ -46,6 +46,15 @@ def test_a_sentence_is_cut_between_words():
     assert features["row"][:] == [0, 0, 0]
 
 
+def test_windows_without_a_tag_are_not_trained_on():
+    """A sentence of which only the end is tagged: the mean over the labels of its first window is no number."""
+    tokens, tags = [["the", "cats", "xyz", "a", "dog"]], [[None, None, None, None, "NOUN"]]
+    _, whole = features_of(tokens, tags, max_length=6)
+    _, trained = features_of(tokens, tags, max_length=6, train=True)
+    assert [shown(whole, place) for place in range(3)][2] == ["[CLS]", "dog", "[SEP]"] == shown(trained, 0)
+    assert (len(whole), len(trained)) == (3, 1) and trained[0]["labels"] == whole[2]["labels"] == [-100, 0, -100]
+
+
 def test_a_word_longer_than_the_window_keeps_its_window_and_its_rest_stands_before_the_next_words():
     _, features = features_of([["a", "qwzqwz", "dog", "cat"]], [["DET", "NOUN", "NOUN", "VERB"]], max_length=6)
     assert [shown(features, place) for place in range(3)] == [

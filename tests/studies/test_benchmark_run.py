@@ -93,11 +93,32 @@ def test_a_finished_run_does_nothing_and_more_languages_are_added(world, tmp_pat
     assert parts(more) == [("udpos", "fi"), ("udpos", "en")]
 
 
+def test_a_training_that_a_kill_left_half_goes_on(world, tmp_path, caplog):
+    less = {**CHOSEN, "tasks": ["udpos"], "languages": ["fi"]}
+    whole = run_benchmark("xtreme", out=tmp_path / "run", **world, **less)
+    training = tmp_path / "run/training/udpos"
+    last = max(training.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
+    for file in (training / "trained.json", training / "stilts.json", last / "trainer_state.json"):
+        file.unlink()
+    (tmp_path / "run/results.jsonl").unlink()
+    again = run_benchmark("xtreme", out=tmp_path / "run", **world, **less)
+    assert any(f"{last} is not whole" in line for line in caplog.messages)
+    assert again.equals(whole)
+    weights = training / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (tmp_path / "run/results.jsonl").unlink()
+    assert run_benchmark("xtreme", out=tmp_path / "run", **world, **less).equals(whole), "cut by hand: written again"
+
+
 def test_the_folder_of_another_run_is_refused(world, tmp_path):
     less = {**CHOSEN, "tasks": ["tatoeba"]}
     run_benchmark("xtreme", out=tmp_path / "run", **world, **less)
     with pytest.raises(StiltsError, match="holds a run with recipe 'jiant'; this one has 'paper'"):
         run_benchmark("xtreme", out=tmp_path / "run", recipe="paper", **world, **less)
+    quiet = [*less["flags"], "--disable_tqdm=true", "--logging_steps", "7"]
+    run_benchmark("xtreme", out=tmp_path / "run", **world, **{**less, "flags": quiet})  # decides no result
+    with pytest.raises(StiltsError, match="holds a run with flags .*--output-dir"):
+        run_benchmark("xtreme", out=tmp_path / "run", **world, **{**less, "flags": [*quiet, "--seed", "7"]})
     with pytest.raises(StiltsError, match="XTREME has no language az"):
         run_benchmark("xtreme", out=tmp_path / "run", **world, **{**less, "languages": ["az"]})
 

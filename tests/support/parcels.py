@@ -2,6 +2,7 @@
 
 import json
 import time
+import zipfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -19,13 +20,22 @@ def checkpoint(output_dir: Path, step: int, content: bytes = b"", size: int = 1_
     """Write `checkpoint-<step>`; weights are large enough to be linked, and differ with `step` and `content`."""
     folder = output_dir / f"checkpoint-{step}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.safetensors").write_bytes((b"weights of %d " % step + content).ljust(size, b"."))
+    write_weights(folder / "model.safetensors", b"weights of %d " % step + content, size)
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "step": step}))
     (folder / "tokenizer.json").write_text("{}")
-    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin", "pytorch_model.bin"):
+    for name in ("training_args.bin", "pytorch_model.bin"):
         (folder / name).write_bytes(SECRET)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        with zipfile.ZipFile(folder / name, "w") as archive:  # as torch.save has it
+            archive.writestr("data.pkl", SECRET)
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": step, "epoch": 1.0, "log_history": []}))
     return folder
+
+
+def write_weights(file: Path, content: bytes, size: int) -> None:
+    """Write a safetensors file of one tensor of bytes, which begins with `content` and is filled up with dots."""
+    header = json.dumps({"bytes": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content.ljust(size, b"."))
 
 
 def put(output_dir: Path, step: int, content: bytes = b"", repo_id="me/tiny", private=True, branch="main") -> Parcel:
@@ -68,8 +78,9 @@ def tags(api: HfApi, repo_id: str = "me/tiny") -> dict[str, str]:
 
 
 def weights(api: HfApi, revision: str, cache: Path, repo_id: str = "me/tiny") -> bytes:
-    """Content of the published weights, up to the padding."""
-    return Path(api.hf_hub_download(repo_id, "model.safetensors", revision=revision, cache_dir=cache)).read_bytes()
+    """Content of the published weights, behind their header."""
+    file = Path(api.hf_hub_download(repo_id, "model.safetensors", revision=revision, cache_dir=cache)).read_bytes()
+    return file[8 + int.from_bytes(file[:8], "little") :]
 
 
 def until(condition, seconds: float = 20.0) -> None:

@@ -10,7 +10,7 @@ from datasets import Dataset
 from guarded import Spoil, trainer
 from safetensors.torch import load_file
 from toy_tasks import PAIRS, TAGS, rows
-from transformers import TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
@@ -137,3 +137,45 @@ def test_a_folder_that_does_not_say_is_refused(tmp_path):
         budget_of(tmp_path / "other")
     with pytest.raises(StiltsError, match="does not say how many examples each step had"):
         budget_of(Record(step=3, recipe={"batch_sizes": "a=8,b=4"}))
+
+
+@pytest.mark.parametrize("micro_tokens", [None, 0], ids=["cut", "as they come"])
+def test_a_batch_without_labels_is_not_trained_on_and_said(micro_tokens, tmp_path, caplog):
+    """Stock cross entropy over nothing is NaN, with a gradient of 0, which stock logging shows as a loss of 0."""
+    run = trainer(tmp_path, TAGS, max_steps=4, train_sampling_strategy="sequential")
+    run.micro_tokens = micro_tokens
+    features = [dict(feature) for feature in run.train_dataset]
+    for feature in features[:4]:
+        feature["labels"] = [-100] * len(feature["labels"])
+    run.train_dataset = features
+    seen, stock = [], type(run).training_step
+    run.training_step = lambda *args, **named: seen.append(float(stock(run, *args, **named))) or torch.tensor(seen[-1])
+    before = {name: weight.detach().clone() for name, weight in run.model.named_parameters()}
+    moved = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, *_, model=None, **__):
+            moved.append(any(not torch.equal(before[name], weight) for name, weight in model.named_parameters()))
+
+    run.add_callback(Watch())
+    run.train()
+    assert seen[0] == seen[2] == 0.0 and min(seen[1], seen[3]) > 0.1, "none of them is NaN"
+    assert moved[:2] == [False, True], "the first step, without labels, changes no weight"
+    assert sum("no example of a batch has a label" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_loss_that_is_none_stops_the_training_though_its_gradient_is_one(accumulation, tmp_path):
+    """The guard looks at the loss as it was computed, before stock logging leaves it out."""
+    run = trainer(tmp_path, gradient_accumulation_steps=accumulation, per_device_train_batch_size=2)
+    calls = []
+
+    def loss(outputs, labels, num_items_in_batch=None):
+        calls.append(None)
+        spoilt = math.nan if len(calls) == 3 * accumulation - accumulation + 1 else 0.0  # first batch of step 3
+        return torch.nn.functional.cross_entropy(outputs.logits, labels) + spoilt
+
+    run.compute_loss_func = loss
+    with pytest.raises(StiltsError, match="Step 3: the loss is nan, the gradient's norm [0-9.]+; .*checkpoint-2"):
+        run.train()
+    assert run.state.global_step == 2

@@ -43,9 +43,9 @@ def world(tmp_path):
     return {"model": tiny.save(tmp_path / "public"), "data_dir": tmp_path / "mirror"}
 
 
-def train(world, folder, resume=False, **changes):
+def train(world, folder, **changes):
     flags = [*FLAGS, "--output_dir", str(folder)]
-    return run.run_phase("target", "xcopa", flags, resume=resume, **{**world, **changes})
+    return run.run_phase("target", "xcopa", flags, **{**world, **changes})
 
 
 def test_one_call_trains_both_stages_and_the_result_is_scored(world, tmp_path):
@@ -89,8 +89,19 @@ def test_a_finished_stage_is_not_done_again_and_a_killed_one_is(world, tmp_path,
         AutoModelForMultipleChoice.from_pretrained(tmp_path / each).classifier.weight for each in ("whole", "run")
     ]
     assert torch.equal(*weights), "as if it had not been killed"
+    with pytest.raises(StiltsError, match="holds a run.*finished at step 2.*--resume auto.*--overwrite.*--output_dir"):
+        train(world, tmp_path / "run")
+    assert trained[3:] == []
+    train(world, tmp_path / "run", overwrite=True)
+    assert trained[3:] == ["siqa", "copa"], "all is done anew"
+
+
+def test_a_finished_stage_with_other_flags_is_refused(world, tmp_path):
     train(world, tmp_path / "run")
-    assert trained[3:] == ["siqa", "copa"], "without resume all is done anew"
+    (tmp_path / "run" / RECORD_FILE).unlink()  # as if it had been killed in the second stage
+    flags = [*FLAGS, "--output_dir", str(tmp_path / "run"), "--learning_rate", "0.5"]
+    with pytest.raises(StiltsError, match="siqa was trained with other settings: learning_rate .* there and 0.5 here"):
+        run.run_phase("target", "xcopa", flags, resume=True, **world)
 
 
 def test_a_stage_from_another_start_is_refused(world, tmp_path):

@@ -1,0 +1,117 @@
+"""Whether a training goes on with the run that its folder holds: which of the settings that decide a result differ."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import ExportableState
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.files import cut_weights
+from hf_stilts.hub.record import RECORD_FILE, Record
+
+logger = logging.getLogger(__name__)
+
+Settings = dict[str, Any]
+STEPS = ("max_steps", "num_train_epochs")
+# Part of a record's recipe, and no setting: results of the training, or summed up in "batch", or of the evaluation.
+_RESULTS = ("best_step", "logit_scale")
+_BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "processes")
+_EVALUATION = ("eval_strategy", "eval_steps", "per_device_eval_batch_size")
+# Where a record lacks one of these, the run was made without it; of other names an older version may not have known.
+_OPTIONAL = ("adapter", "text_to_text", "excluded", "contrastive_weight", "word_embeddings_trained", "data_seed")
+
+
+class RunSettings(TrainerCallback, ExportableState):
+    """Keeps in `trainer_state.json` the settings of a run that decide its result.
+
+    Args:
+        settings: name -> value, see `settings_of`.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or {}
+
+    def state(self) -> dict[str, Any]:
+        """What `trainer_state.json` keeps."""
+        return {"args": {}, "attributes": {"settings": self.settings}}
+
+
+def settings_of(record: Record) -> Settings:
+    """Settings of a run that decide its result, by the names of the flags where they have one.
+
+    Args:
+        record: what the run says of itself, filled in by `describe_run`.
+    """
+    recipe = record.recipe
+    settings: Settings = {
+        name: value for name, value in recipe.items() if name not in (*_RESULTS, *_BATCH, *_EVALUATION)
+    }
+    sizes = [recipe.get(name) for name in _BATCH[:2]]
+    if "batch_sizes" not in recipe and all(isinstance(size, int) for size in sizes):
+        devices = record.hardware.get("devices") or recipe.get("processes") or 1
+        settings["batch"] = int(sizes[0] or 1) * int(sizes[1] or 1) * int(devices)
+    settings["seed"] = record.seed
+    settings["start"] = record.parent.id if record.parent else None
+    settings["tasks"] = ", ".join(record.task_names)
+    rows = [source.rows for source in record.tasks]
+    settings["training rows"] = None if None in rows else sum(count or 0 for count in rows)
+    return settings
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that are not the same: name -> value before and now."""
+    found = {}
+    for name in (*before, *(name for name in now if name not in before)):
+        known = name in before and name in now
+        if (known or name in _OPTIONAL) and before.get(name) != now.get(name):
+            found[name] = before.get(name), now.get(name)
+    return found
+
+
+def said(found: Mapping[str, tuple[Any, Any]]) -> str:
+    """Differences in words: `learning_rate 1e-05 there and 3e-05 here`."""
+    return "; ".join(f"{name} {before} there and {now} here" for name, (before, now) in found.items())
+
+
+def check_checkpoint(checkpoint: Path, now: Settings) -> None:
+    """Compare a run with the checkpoint that it goes on from: other settings are said, another start is refused.
+
+    Raises:
+        StiltsError: the checkpoint is of other tasks, or began at another model.
+    """
+    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    kept = state.get("stateful_callbacks", {}).get(RunSettings.__name__)
+    if not kept:  # of a stock Trainer, or an earlier version
+        return
+    found = differences(kept["attributes"]["settings"], now)
+    other = {name: values for name, values in found.items() if name in ("start", "tasks")}
+    if other:
+        raise StiltsError(
+            f"{checkpoint} is of another run: {said(other)}. Nothing was trained. Pass another --output_dir."
+        )
+    if found:
+        logger.warning(
+            "%s was trained with other settings, and the training goes on with those of this call: %s.",
+            *(checkpoint, said(found)),
+        )
+
+
+def finished_run(folder: str | Path) -> Record | None:
+    """Record of the finished training whose final model lies in a folder: it is written last.
+
+    None where there is none, or where the final model is cut short, which is said.
+    """
+    path = Path(folder) / RECORD_FILE
+    if not path.is_file():
+        return None
+    if wrong := cut_weights(Path(folder)):
+        logger.warning("The final model in %s is not whole: %s. It is written again.", folder, wrong)
+        return None
+    return Record.from_json(path.read_bytes())
