@@ -18,8 +18,8 @@ from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_result
 from hf_stilts.files import read_lines
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
-from hf_stilts.training.flags import deciding
 from hf_stilts.tabular import Tabular
+from hf_stilts.training.flags import deciding
 
 BASELINE = "none"
 # Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
