@@ -23,11 +23,7 @@ def rows_as_dataset(given: Any) -> Any:
     Raises:
         StiltsError: nothing in it, examples that are no dicts, or a stream of rows.
     """
-    if isinstance(given, Dataset | torch.utils.data.IterableDataset) and not isinstance(
-        given, datasets.IterableDataset
-    ):
-        return given
-    if isinstance(given, datasets.IterableDataset):
+    if isinstance(given, datasets.IterableDataset):  # which may be torch's IterableDataset, too
         columns = given.column_names or list(next(iter(given), {}))
         if FEATURE not in columns:
             raise StiltsError(
