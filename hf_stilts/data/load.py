@@ -13,7 +13,16 @@ from hf_stilts.data.derived import stored_as, variety
 from hf_stilts.data.exclusion import read_exclusion
 from hf_stilts.data.mirror import Configuration
 from hf_stilts.data.progress import progress_bars
-from hf_stilts.data.source import commit_of, config_of, mirror_root, mirrored, reaching, source_of, splits_of
+from hf_stilts.data.source import (
+    commit_of,
+    config_of,
+    mirror_root,
+    mirrored,
+    reaching,
+    source_of,
+    splits_of,
+    text_files,
+)
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import LABELLED, Task, load_task
 
@@ -34,8 +43,9 @@ def load(
         split: `train`, `validation` or `test`; the task knows what the data set calls it.
         language: two-letter code, one of `task.languages`; or what the task's rows were translated, code-switched or
             transliterated into, which a mirror holds (see `hf_stilts.data.derived`).
-        limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need. Where
-            the task joins several splits or tasks, the first ones of each, in equal shares.
+        limit: at most so many rows, the first ones; no more is read, or downloaded from the Hub, than they need; of
+            CSV and JSON the whole files. Where the task joins several splits or tasks, the first ones of each, in
+            equal shares.
         data_dir: a mirror: `<data_dir>/<owner>/<name>/` is what a clone of that data set's repository would be. Without
             it the environment variable `HF_STILTS_DATA` names the mirror; without that the rows come from the Hub.
         exclude: exclusion list (`hf-stilts data overlap`); the rows that it names are left out before `limit` counts.
@@ -104,6 +114,8 @@ def _read(
     limit: int | None,
     number: str,
 ) -> datasets.Dataset:
+    if not isinstance(source, Configuration):
+        source = text_files(task, source) or source
     stream = limit is not None
     builder = source.builder(split, stream=stream) if isinstance(source, Configuration) else source
     if stream:

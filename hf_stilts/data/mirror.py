@@ -86,7 +86,8 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         FileNotFoundError: the card does not name it, or a file that it names is not there.
         ValueError: the card cannot be understood.
     """
-    configs, infos = _parse((folder / CARD).read_text(encoding="utf-8"))
+    card = folder / CARD
+    configs, infos = _parse(card.read_text(encoding="utf-8") if card.is_file() else "")
     if not configs:  # then the files are known by their names and places, as on the Hub
         configs = MetadataConfigs({next(iter(infos)) if len(infos) == 1 else "default": {}})
     name = name or configs.get_default_config_name()
@@ -129,18 +130,24 @@ def read_card(path: Path | None) -> DatasetCard:
     return DatasetCard(path.read_text(encoding="utf-8") if path and path.is_file() else "---\n{}\n---\n")
 
 
-def describe(card: DatasetCard, files: Mapping[str, Mapping[str, list[str]]], infos: Mapping[str, DatasetInfo]) -> None:
+def describe(
+    card: DatasetCard,
+    files: Mapping[str, Mapping[str, list[str]]],
+    infos: Mapping[str, DatasetInfo],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Put configurations into a card, in place; those of other names stay as they are.
 
     Args:
         card: what `read_card` gave.
         files: configuration -> split -> paths or patterns relative to the repository.
         infos: configuration -> its features and sizes.
+        options: configuration -> what else the reader of its files is given.
     """
-    configs = {
-        config: {"data_files": [{"split": split, "path": paths} for split, paths in splits.items()]}
-        for config, splits in files.items()
-    }
+    configs = {}
+    for config, splits in files.items():
+        configs[config] = dict(options[config]) if options else {}
+        configs[config]["data_files"] = [{"split": split, "path": paths} for split, paths in splits.items()]
     MetadataConfigs(configs).to_dataset_card_data(card.data)
     DatasetInfosDict(infos).to_dataset_card_data(card.data)
 

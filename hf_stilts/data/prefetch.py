@@ -5,9 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
+from datasets import BuilderConfig
 from huggingface_hub import DatasetCard, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
@@ -70,7 +72,7 @@ def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[
 def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
     revision, folder = commit_of(task), out / task.dataset
     root = f"hf://datasets/{task.dataset}@{revision}/"
-    files, infos = {}, {}
+    files, infos, options = {}, {}, {}
     with reaching(task):
         shared = [] if task.candidates is None else [task.candidates]
         for config in dict.fromkeys([*(config_of(task, language) for language in languages), *shared]):
@@ -82,6 +84,7 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
                 split: [path.removeprefix(root) for path in paths] for split, paths in builder.config.data_files.items()
             }
             infos[name] = builder.info
+            options[name] = _reader_options(builder.config)
         paths = sorted({path for splits in files.values() for paths in splits.values() for path in paths})
         # Both the client and the card take patterns, and the name of a file may look like one.
         snapshot_download(
@@ -96,10 +99,18 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
         name: {split: [glob.escape(path) for path in listed] for split, listed in splits.items()}
         for name, splits in files.items()
     }
-    describe(card, patterns, infos)
+    describe(card, patterns, infos, options)
     write(folder / CARD, str(card))
     size = sum((folder / path).stat().st_size for path in paths)
     return Prefetched(task.name, task.dataset, revision, folder, tuple(paths), size)
+
+
+def _reader_options(config: BuilderConfig) -> dict[str, Any]:
+    """What the card gives to the reader of the files beside their names, such as `sep` of CSV."""
+    every = {field.name for field in fields(BuilderConfig)}
+    own = [field for field in fields(config) if field.name not in every]
+    given = {field.name: getattr(config, field.name) for field in own}
+    return {field.name: given[field.name] for field in own if given[field.name] != field.default}
 
 
 def _foreign_card(task: Task, revision: str) -> DatasetCard:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from datasets.packaged_modules.cache.cache import Cache
-from huggingface_hub import HfApi
+from datasets.packaged_modules.csv.csv import Csv
+from datasets.packaged_modules.json.json import Json
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from hf_stilts.data.mirror import CARD, Configuration, read_configuration
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write_json
 from hf_stilts.task import Task, list_tasks, load_task
 
 MIRROR = "HF_STILTS_DATA"
@@ -57,7 +63,8 @@ def commit_of(task: Task, config: str | None = None) -> str:
         except UNREACHABLE:
             if task.revision is not None:
                 raise
-            return str(hub_builder(task, config).hash)
+            source = _on_the_hub(task, config)
+            return source.folder.name if isinstance(source, Configuration) else str(source.hash)
 
 
 def config_of(task: Task, language: str) -> str | None:
@@ -74,7 +81,7 @@ def source_of(
 ) -> Configuration | datasets.DatasetBuilder:
     """A configuration of a mirror, or what reads it from the Hub where no mirror was named."""
     config = config_of(task, language)
-    return mirrored(task, config, data_dir) or hub_builder(task, config)
+    return mirrored(task, config, data_dir) or _on_the_hub(task, config)
 
 
 def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
@@ -117,6 +124,60 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
     if isinstance(builder, Cache) and task.revision is not None and builder.hash != task.revision:
         return _cached(builder, task.revision)
     return builder
+
+
+def _on_the_hub(task: Task, config: str | None) -> Configuration | datasets.DatasetBuilder:
+    """What reads a configuration from the Hub; without a network, from what an earlier time left in the caches."""
+    try:
+        builder = hub_builder(task, config)
+    except UNREACHABLE:
+        kept = _kept_text_files(task, config)
+        if kept is None:
+            raise
+        return kept
+    return (_kept_text_files(task, config) if isinstance(builder, Cache) else None) or builder
+
+
+def text_files(task: Task, builder: datasets.DatasetBuilder) -> Configuration | None:
+    """CSV and JSON of the Hub read as those of a mirror, without a guess at types; None for files of other formats.
+
+    The files of all splits come into the cache of the Hub's client.
+    """
+    if not isinstance(builder, Csv | Json):
+        return None
+    root = f"hf://datasets/{task.dataset}@{builder.hash}/"
+    paths = [path.removeprefix(root) for files in builder.config.data_files.values() for path in files]
+    # The client takes patterns, and the name of a file may look like one.
+    wanted = [CARD, *map(glob.escape, paths)]
+    folder = Path(snapshot_download(task.dataset, repo_type="dataset", revision=task.revision, allow_patterns=wanted))
+    write_json(_note(task, folder, builder.config.name), paths)
+    return read_configuration(folder, builder.config.name)
+
+
+def _kept_text_files(task: Task, config: str | None) -> Configuration | None:
+    """What `text_files` left in the cache; None where there is nothing, or not all of it."""
+    try:
+        # Without a pattern the client wants the whole repository, which was never asked for.
+        folder = Path(
+            snapshot_download(
+                task.dataset,
+                repo_type="dataset",
+                revision=task.revision,
+                allow_patterns=[CARD],
+                local_files_only=True,
+            )
+        )
+        kept = read_configuration(folder, config)
+        paths = json.loads(_note(task, folder, kept.name).read_text(encoding="utf-8"))
+    except (LocalEntryNotFoundError, FileNotFoundError, ValueError):
+        return None
+    return kept if all((folder / path).is_file() for path in paths) else None
+
+
+def _note(task: Task, folder: Path, config: str) -> Path:
+    """Where it is noted which files of a commit make up a configuration: a snapshot may hold a part of them."""
+    name = f"{task.dataset.replace('/', '--')}@{folder.name}-{quote(config, safe='')}.json"
+    return Path(datasets.config.HF_DATASETS_CACHE) / "text_files" / name
 
 
 def _cached(newest: Cache, revision: str) -> Cache:

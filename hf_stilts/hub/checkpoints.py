@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # No part begins with a point: `./mnli` and `../mnli` are folders, there or not.
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+# Files of which a checkpoint has one at least, whatever else it is made of.
+_TELLING = ("config.json", "adapter_config.json", RECORD_FILE)
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _noted_commit(api: HfApi, name: str, info: ModelInfo, revision: str | None) 
         The commit; None where the repository holds no configuration, and so nothing to load.
     """
     there = {file.rfilename for file in info.siblings or ()}
-    file = next((file for file in ("config.json", "adapter_config.json", RECORD_FILE) if file in there), None)
+    file = next((file for file in _TELLING if file in there), None)
     return Path(api.hf_hub_download(name, file, revision=revision)).parent.name if file else None
 
 
@@ -185,7 +187,8 @@ def _in_the_cache(
     if "/" not in name and (name in list_tasks() or not (cache / f"models--{name}").is_dir()):
         name = _cached_task(cache, name, base, namespace, seed)
     try:
-        snapshot = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        # Without a pattern the client wants the whole repository, of which a load needs a part.
+        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=_TELLING, local_files_only=True))
     except LocalEntryNotFoundError as error:
         commits = sorted(each.name for each in (cache / f"models--{name.replace('/', '--')}/snapshots").glob("*"))
         there = f"It has {', '.join(f'{name}@{commit}' for commit in commits)}, which you can name. " if commits else ""

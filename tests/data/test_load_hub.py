@@ -12,7 +12,7 @@ import json, os, shutil, sys
 from hf_stilts.task import Task
 from hf_stilts.data.load import data_revision, load
 from hf_stilts.data.prefetch import prefetch
-def task(revision, **changes):
+def task(revision=None, **changes):
     known = dict(
         kind="text-classification", dataset="local/nli", config="{language}", revision=revision, name="nli",
         labels=("yes", "no"), columns={"text": "premise", "label": "label"}, languages=("de", "fr"),
@@ -90,6 +90,55 @@ print(json.dumps(saw))
 """
 
 
+WORDS = (
+    TASK
+    + """
+def words(config, revision=None, **how):
+    own = task(revision, dataset="local/words", config=config, columns=dict(text="words"), labels=("0", "1"))
+    rows = load(own, language="de", **how)
+    return rows["text"][:], rows["id"][:], data_revision(own, "de", how.get("data_dir"))
+def everything(commit):
+    return [words("semicolons"), words("lines"), words("semicolons", commit, limit=2)]
+"""
+)
+
+WORDS_ONLINE = (
+    WORDS
+    + '''
+from huggingface_hub import CommitOperationAdd, HfApi
+texts = ["null", "NA", "007", "2020-01-01", "1e5"]
+card = """---
+configs:
+- {config_name: semicolons, sep: ";", data_files: [{split: train, path: "w*.csv"}, {split: test, path: test.csv}]}
+- {config_name: lines, data_files: [{split: train, path: "lines.jsonl"}]}
+---
+"""
+lines = [{"id": f"00{n}", "words": word, "label": 0} for n, word in enumerate(texts)]
+files = {
+    "README.md": card,
+    "words.csv": "id;words;label\\n" + "".join(f"00{n};{word};0\\n" for n, word in enumerate(texts)),
+    "test.csv": "id;words;label\\n7;no;0\\n",
+    "lines.jsonl": "".join(json.dumps(line) + "\\n" for line in lines),
+}
+api = HfApi()
+api.create_repo("local/words", repo_type="dataset")
+added = [CommitOperationAdd(name, text.encode()) for name, text in files.items()]
+saw["commit"] = api.create_commit("local/words", added, commit_message="words", repo_type="dataset").oid
+saw["words"] = everything(saw["commit"])
+prefetch(task(None, dataset="local/words", config="semicolons"), "copy", ["de"])
+saw["copied"] = words("semicolons", data_dir="copy")
+print(json.dumps(saw))
+'''
+)
+
+WORDS_OFFLINE = (
+    WORDS
+    + """
+print(json.dumps(everything(os.environ["COMMIT"])))
+"""
+)
+
+
 @pytest.fixture(scope="module")
 def online(tmp_path_factory):
     """What a process with a Hub saw, and the folder that it worked in."""
@@ -99,7 +148,8 @@ def online(tmp_path_factory):
     faults.add(Fault("GET .*local/interrupted/.*parquet", status=403))
     with LocalHub(tmp_path_factory.mktemp("hub"), middleware=faults) as hub:
         client = Client(hub.environment(), folder / "home")
-        return json.loads(client.python(ONLINE, WORK=str(folder))) | {"folder": folder}
+        saw = json.loads(client.python(ONLINE, WORK=str(folder)))
+        return saw | {"words": json.loads(client.python(WORDS_ONLINE, WORK=str(folder))), "folder": folder}
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +189,17 @@ def test_what_worked_online_works_offline(online):
     again = json.loads(client.python(AGAIN, WORK=str(folder), COMMITS=commits))
     assert again["rows"] == online["pinned"]
     assert again["revisions"] == online["revisions"]
+
+
+def test_csv_and_json_of_a_hub_are_not_guessed_at(online):
+    """Read as they stand, with the options of the card, and without a network from the cache."""
+    texts, ids = ["null", "NA", "007", "2020-01-01", "1e5"], ["000", "001", "002", "003", "004"]
+    saw = online["words"]
+    commit = saw["commit"]
+    assert saw["words"] == [[texts, ids, commit], [texts, ids, commit], [texts[:2], ids[:2], commit]]
+    assert saw["copied"][:2] == [texts, ids]
+    client = Client({"HF_HUB_OFFLINE": "1"}, online["folder"] / "home")
+    assert json.loads(client.python(WORDS_OFFLINE, WORK=str(online["folder"]), COMMIT=commit)) == saw["words"]
 
 
 def test_prefetched_rows_are_those_of_the_hub(online, offline):
