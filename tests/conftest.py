@@ -20,6 +20,11 @@ import pytest  # noqa: E402
 import result_files  # noqa: E402
 import story  # noqa: E402
 from hub_fixture import TOKEN, Client, Faults  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# How long a busy machine takes says nothing about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import json
 from hf_stilts import load_intermediate
 from hf_stilts.hub.checkpoints import resolve
 weight = next(load_intermediate("local/encoder").parameters())
-print(json.dumps([resolve("local/encoder").commit, float(weight.sum())]))
+print(json.dumps([resolve("local/encoder").commit, weight.sum().item()]))
 """
 STOCK = """
 from transformers import AutoModel, AutoTokenizer
 AutoTokenizer.from_pretrained("local/encoder")
-print(float(next(AutoModel.from_pretrained("local/encoder").parameters()).sum()))
+print(next(AutoModel.from_pretrained("local/encoder").parameters()).sum().item())
 """
 SNAPSHOT = """
 from huggingface_hub import snapshot_download
@@ -34,7 +34,7 @@ def published(hub, api, tmp_path):
     (folder / "onnx" / "model.onnx").write_bytes(b"another format")
     api.create_repo("local/encoder")
     commit = api.upload_folder(repo_id="local/encoder", folder_path=folder).oid
-    return commit, float(next(AutoModel.from_pretrained(folder).parameters()).sum())
+    return commit, next(AutoModel.from_pretrained(folder).parameters()).sum().item()
 
 
 @pytest.mark.parametrize("before", [OURS, STOCK, SNAPSHOT], ids=["our own load", "stock load", "stock snapshot"])

@@ -107,6 +107,7 @@ def test_a_resumed_run_sees_the_pairs_of_an_uninterrupted_one(tmp_path):
     """Three batches a pass, six steps, stopped after five, in the middle of the second pass."""
     public = tiny.save(tmp_path / "public")
     whole = trainer(tmp_path / "whole", public, parallel(), batches="hybrid")
+    whole.get_train_dataloader()  # which knows how many examples run at the same time
     assert whole.train_dataset.batch_size == 4
     assert whole.record().languages == ("de", "en") and whole.record().recipe["cross_lingual_share"] == 0.5
     whole.train()
