@@ -220,8 +220,8 @@ def with_fresh_head(
     if absent:
         raise StiltsError(
             f"{source} ({trained_as}) does not hold {_modules(tuple(absent))[0]}, which {type(model).__name__} reads "
-            "through and which would start at random. Nothing was handed over. Use it for token-classification or "
-            "retrieval, which read the encoder alone, or start from a checkpoint that holds the whole body."
+            "through and which would start at random. Nothing was handed over. Use it for tagging or retrieval, which "
+            "read the encoder alone, or start from a checkpoint that holds the whole body."
         )
     prefix = f"{model.base_model_prefix}."
     above = {} if headed else _pretrained_above(source, revision, config, model)

@@ -90,6 +90,7 @@ def run_phase(
     folder = f"runs/{phase}-{task.name}{suffix}"
     args = arguments(figures, ["--output_dir", folder, *flags])
     claim(args.output_dir, resume=resume, overwrite=overwrite)
+    trainer: StiltsTrainer
     if trained.declaration.in_batch_negatives:
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
     elif "batches" in trainer_arguments:
