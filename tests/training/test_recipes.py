@@ -7,8 +7,9 @@ import pytest
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import load_task
+from hf_stilts.training.flags import names
 from hf_stilts.training.recipes import recipe
-from hf_stilts.training.run import _names, arguments, evaluate_within
+from hf_stilts.training.run import arguments, evaluate_within
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_value_behind_an_equals_sign_is_the_same_flag():
     fixed = SimpleNamespace(args=args, phase="target", train_dataset=range(320), eval_dataset=None)
     fixed.main_metrics = ("accuracy",)
     fixed.add_callback = lambda callback: None
-    evaluate_within(fixed, figures, _names(flags))
+    evaluate_within(fixed, figures, names(flags))
     assert (args.eval_steps, args.save_steps) == (7, 30)  # 320 rows, 32 a batch, 3 epochs
 
 
@@ -84,7 +85,7 @@ def test_the_best_is_kept_where_it_is_saved(flags, selects, warned, caplog):
     fixed.main_metrics = ("accuracy",)
     fixed.add_callback = stops.append
     with caplog.at_level(logging.WARNING, "hf_stilts"):
-        evaluate_within(fixed, figures, _names(flags))
+        evaluate_within(fixed, figures, names(flags))
     assert (args.load_best_model_at_end, len(stops)) == (selects, int(selects))
     assert ("The last checkpoint will be kept" in caplog.text) == warned
 
