@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from hf_stilts.errors import StiltsError, did_you_mean
 
@@ -112,10 +112,18 @@ def declared(kind: str) -> type[Declaration]:
     ['text', 'label']
 
     Raises:
-        StiltsError: there is no such kind; the nearest names are in the message.
+        StiltsError: there is no such kind (the message has the nearest names), or its columns hold nothing known.
     """
     path = _source(kind)
-    return (_read(path) if path else None) or type(import_kind(kind))
+    found = (_read(path) if path else None) or type(import_kind(kind))
+    columns = getattr(found, "columns", {})
+    wrong = [f"{column}: {holds!r}" for column, holds in columns.items() if holds not in get_args(ColumnType)]
+    if wrong or not columns:
+        raise StiltsError(
+            f"The class of the kind {kind!r} has {wrong[0] if wrong else 'nothing'} in its columns; expected name of a "
+            f"column: one of {', '.join(get_args(ColumnType))}. Correct columns = in its body."
+        )
+    return found
 
 
 def import_kind(kind: str) -> Declaration:

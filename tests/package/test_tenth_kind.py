@@ -102,7 +102,18 @@ def test_a_declaration_that_is_computed_is_imported(tmp_path, monkeypatch):
     assert declared("counted").columns == {"counted_text": "text"}
 
 
-@pytest.mark.parametrize("points_at", ["starred_reviews:TASK", "regression_kind:np", "regression_kind"])
+@pytest.mark.parametrize(("columns", "said"), [({"text": "txt"}, "text: 'txt'"), ({}, "nothing")])
+def test_columns_that_hold_nothing_known_are_refused(columns, said, tmp_path, monkeypatch):
+    (tmp_path / "wrong_kind.py").write_text(
+        "from hf_stilts.kinds import Kind\nclass Wrong(Kind):\n    name = 'wrong'\n"
+        f"    columns = {columns}\nKIND = Wrong()\n"
+    )
+    monkeypatch.syspath_prepend(install(tmp_path, "wrong", "wrong_kind"))
+    with pytest.raises(StiltsError, match=f"{said} in its columns; expected.*text, texts"):
+        Task(kind="wrong", dataset="x/y")
+
+
+@pytest.mark.parametrize("points_at", ["stock_run:IMPATIENT", "regression_kind:np", "regression_kind"])
 def test_what_bears_the_name_of_a_kind_and_is_none_is_refused(points_at, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(install(tmp_path, "something-else", points_at))
     with pytest.raises(StiltsError, match="was to hold the kind 'something-else'"):
