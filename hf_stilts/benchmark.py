@@ -60,7 +60,7 @@ class Benchmark:
         ('em_and_f1', 'accuracy')
         """
         task = self._own(task)
-        return "em_and_f1" if task.kind == "question-answering" else task.metric
+        return task.declaration.benchmark_metric or task.metric
 
     def totals(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Means over tasks: of each group, and of `all`; each only where every one of its tasks has a score.

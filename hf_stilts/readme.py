@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
 from hf_stilts.dataset_scripts import list_converters, load_converter
+from hf_stilts.declarations import import_kind, list_kinds
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import load_kind
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, list_tasks, load_task
+from hf_stilts.task import list_tasks, load_task
 from hf_stilts.training.recipes import PROFILES
 
 ROOT = Path(__file__).parent.parent
@@ -72,11 +72,10 @@ def recipes_table() -> str:
 def kinds_table() -> str:
     """One line per kind, with the columns that its rows have."""
     lines = ["| kind | columns of a row | what it does |", "|---|---|---|"]
-    for name, columns in KINDS.items():
-        named = ", ".join(
-            f"`{column}`" + (" (optional)" if (name, column) in OPTIONAL_COLUMNS else "") for column in columns
-        )
-        module = sys.modules[type(load_kind(name)).__module__]
+    for name in list_kinds():
+        kind = import_kind(name)
+        named = ", ".join(f"`{column}`" + (" (optional)" if column in kind.optional else "") for column in kind.columns)
+        module = sys.modules[type(kind).__module__]
         lines.append(f"| {name} | {named} | {(module.__doc__ or '').strip().splitlines()[0]} |")
     return "\n".join(lines)
 

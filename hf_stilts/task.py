@@ -12,31 +12,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from hf_stilts.declarations import Declaration, declared, list_kinds
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
 
-# What a row must offer once columns are renamed. A kind (hf_stilts/kinds/<name>.py) reads these and nothing else.
-KINDS: dict[str, tuple[str, ...]] = {
-    "text-classification": ("text", "text_pair", "label"),
-    "multiple-choice": ("context", "question", "choices", "label"),
-    "token-classification": ("tokens", "tags"),
-    "question-answering": ("id", "question", "context", "answers"),
-    "fill-mask": ("text",),
-    "bitext-retrieval": ("source", "target"),
-    "bitext-mining": ("source_ids", "source", "target_ids", "target", "gold"),
-    "sentence-similarity": ("query", "candidate"),
-    "answer-retrieval": ("query_ids", "queries", "candidate_ids", "candidates", "gold"),
-}
-# No training data, no head: the encoder is used as it is.
-HEADLESS = {"bitext-retrieval", "bitext-mining", "answer-retrieval"}
-ANSWERED = {"text-classification", "multiple-choice", "question-answering"}  # in words, by an encoder-decoder
-LABELLED = {"text-classification", "token-classification"}  # class names are the task's, not the row's
-OPTIONAL_COLUMNS = {
-    ("text-classification", "text_pair"),
-    ("multiple-choice", "question"),
-    ("answer-retrieval", "candidate_ids"),  # of a task whose languages share their candidates
-    ("answer-retrieval", "candidates"),
-}
 ENTRY_POINTS = "hf_stilts.tasks"
 # ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
 LOCAL_USE = re.compile("q[a-t][a-z]")
@@ -47,7 +26,7 @@ class Task:
     """What to train and evaluate on.
 
     Args:
-        kind: one of `KINDS`; decides features, head, decoding and score.
+        kind: one of `hf_stilts.declarations.list_kinds()`; decides columns, features, head, decoding and score.
         dataset: id of the data set's repository on the Hub. One without an owner (`ccg`) is on no Hub, but built by a
             converter.
         parts: instead of `dataset`, names of the tasks whose rows it has, one task's after the other's, labels by name.
@@ -106,14 +85,12 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse a task that no kind could ever read."""
-        if self.kind not in KINDS:
+        columns = self.declaration.columns
+        if self.text_to_text and self.declaration.text_answers is None:
+            others = [kind for kind in list_kinds() if declared(kind).text_answers is not None]
             raise StiltsError(
-                f"A task has kind {self.kind!r}. {did_you_mean(self.kind, KINDS, 3)} Set kind= in its file."
-            )
-        if self.text_to_text and self.kind not in ANSWERED:
-            raise StiltsError(
-                f"{self.name} is a {self.kind} task, which has no text for an answer; {', '.join(sorted(ANSWERED))} "
-                "have. Leave out --text-to-text: the encoder of mT5 takes the same heads as any other encoder."
+                f"{self.name} is a {self.kind} task, which has no text for an answer; {', '.join(others)} have. "
+                "Leave out --text-to-text: the encoder of mT5 takes the same heads as any other encoder."
             )
         if bool(self.dataset) == bool(self.parts):
             raise StiltsError(
@@ -132,11 +109,11 @@ class Task:
                 f'number in a row is the place of a label, from 0. Write "{numbers[0]}" in labels= and aliases=; where '
                 "rows hold numbers that are names, turn them into text in prepare=."
             )
-        unknown = [column for column in self.columns if column not in KINDS[self.kind]]
+        unknown = [column for column in self.columns if column not in columns]
         if unknown:
             raise StiltsError(
                 f"Task {self.name or self.dataset} maps column {unknown[0]!r}; a {self.kind} task reads "
-                f"{', '.join(KINDS[self.kind])}. Put the canonical name on the left of columns=."
+                f"{', '.join(columns)}. Put the canonical name on the left of columns=."
             )
         strangers = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
         if strangers:
@@ -149,9 +126,14 @@ class Task:
             )
 
     @property
+    def declaration(self) -> type[Declaration]:
+        """What its kind says of itself: columns, head, files, names."""
+        return declared(self.kind)
+
+    @property
     def has_head(self) -> bool:
         """Whether a head is trained for it; retrieval uses the encoder as it is."""
-        return self.kind not in HEADLESS
+        return self.declaration.has_head
 
     def config_for(self, language: str) -> str | None:
         """Name of the configuration that holds `language`.

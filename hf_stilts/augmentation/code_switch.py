@@ -11,9 +11,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from hf_stilts.data.derived import Variety, row_keys, text_columns, variety, write_made
+from hf_stilts.data.derived import Variety, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
+from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
@@ -82,9 +83,10 @@ class CodeSwitcher:
         if not self.lexicons:
             raise StiltsError("No lexicon was given; expected one at least. Type for example: --to de,sw")
         entries: dict[str, tuple[tuple[str, ...], ...]] = {}
+        one_word = declared(self.kind).per_word
         for lexicon in self.lexicons.values():
             for word, translations in lexicon.items():
-                if self.kind == "token-classification":
+                if one_word:
                     translations = tuple(each for each in translations if len(each.split()) == 1)
                 if translations:
                     entries[word] = (*entries.get(word, ()), translations)
@@ -97,7 +99,8 @@ class CodeSwitcher:
 
     def counted(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
         """The row, code-switched, and how many words it has, how many of them are known, how many were switched."""
-        key = row.get("id") or json.dumps([row.get(column) for column in text_columns(self.kind)], ensure_ascii=False)
+        texts = [row.get(column) for column in declared(self.kind).text_columns()]
+        key = row.get("id") or json.dumps(texts, ensure_ascii=False)
         words = known = switched = 0
 
         def editor(text: str, cuts: Sequence[int], where: str) -> Iterator[Edit]:

@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from hf_stilts.augmentation.answer_spans import Segments, Span, marked, search, unmarked
 from hf_stilts.augmentation.translation_cache import TranslationCache, Translator
-from hf_stilts.data.derived import Variety, row_keys, text_columns, variety, write_made
+from hf_stilts.data.derived import Variety, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
@@ -128,7 +128,7 @@ def check_translation(task: Task | str, to: Sequence[str], language: str = "en")
     """
     task = load_task(task)
     refuse_unless_trained_on(task, "translating")
-    if task.kind == "token-classification":
+    if task.declaration.per_word:
         raise StiltsError(
             f"{task.name} has a tag for each token, and a translation has other tokens in another order. Switch words "
             f"in place: hf-stilts data code-switch {task.name} --to {','.join(to)} --lexicons DIR --out DIR"
@@ -150,7 +150,7 @@ class _Run:
     ) -> None:
         self.task, self.rows, self.target = task, rows, target
         self.cache, self.translator, self.source = cache, translator, source
-        self.columns = [column for column in text_columns(task.kind) if column in rows.column_names]
+        self.columns = [column for column in task.declaration.text_columns() if column in rows.column_names]
         self.answers: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.known: dict[str, str | None] = {}

@@ -15,37 +15,23 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
 from datasets.table import CastError
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
-from hf_stilts.task import KINDS, LABELLED, OPTIONAL_COLUMNS, Task
+from hf_stilts.task import Task
 
 Row: TypeAlias = dict[str, Any]
 Mapping: TypeAlias = dict[str, str | tuple[str, ...]]
 
 _STRING, _STRINGS = Value("string"), List(Value("string"))
-# The type of each canonical column in one row. `label` and `tags` are typed by the task's labels.
-COLUMNS: dict[str, Any] = {
+# The type in one row of what a column may hold. Labels are typed by the task.
+_TYPES: dict[ColumnType, Any] = {
     "id": _STRING,
+    "ids": _STRINGS,
     "text": _STRING,
-    "text_pair": _STRING,
-    "context": _STRING,
-    "question": _STRING,
-    "choices": _STRINGS,
-    "tokens": _STRINGS,
+    "texts": _STRINGS,
     "answers": {"text": _STRINGS, "answer_start": List(Value("int32"))},
-    "source": _STRING,
-    "target": _STRING,
-    "source_ids": _STRING,
-    "target_ids": _STRING,
-    "gold": _STRINGS,
-    "query": _STRING,
-    "candidate": _STRING,
-    "query_ids": _STRING,
-    "queries": _STRING,
-    "candidate_ids": _STRING,
-    "candidates": _STRING,
+    "number": Value("float64"),
 }
-_CORPORA = ("bitext-mining", "answer-retrieval")  # one row is a whole corpus, so each column holds a list
-_LABELS = ("label", "tags")
 _UNLABELLED = -1
 
 
@@ -56,11 +42,16 @@ def types(task: Task) -> dict[str, Any]:
     List(List(Value('string')))
     """
     label = ClassLabel(names=list(task.labels)) if task.labels else Value("int64")
-    known = {**COLUMNS, "label": label, "tags": List(label)}
-    columns = dict.fromkeys(["id", *KINDS[task.kind]])
-    if task.kind in _CORPORA:
-        return {column: List(known[column]) for column in columns if column != "id"}
-    return {column: known[column] for column in columns}
+    known = {**_TYPES, "label": label, "labels": List(label)}
+    declared = {column: known[holds] for column, holds in task.declaration.columns.items()}
+    if task.declaration.corpus:
+        return {column: List(held) for column, held in declared.items()}
+    return {"id": _STRING, **declared}
+
+
+def _labels(task: Task) -> list[str]:
+    """Columns that hold the number of a class or of a choice, or one for each word."""
+    return [column for column, holds in task.declaration.columns.items() if holds in ("label", "labels")]
 
 
 def named(task: Task, features: Features | None) -> Task:
@@ -70,9 +61,9 @@ def named(task: Task, features: Features | None) -> Task:
     >>> named(Task(kind="token-classification", dataset="x/y", columns={"tags": "supertags"}), tags).labels
     ('n', 'np/n')
     """
-    if task.labels or task.kind not in LABELLED or features is None:
+    if task.labels or not task.declaration.labelled or features is None:
         return task
-    columns = (task.columns.get(column, column) for column in _LABELS)
+    columns = (task.columns.get(column, column) for column in _labels(task))
     names = next((names for column in columns if (names := _class_names(features, column))), ())
     return replace(task, labels=tuple(names))
 
@@ -107,7 +98,8 @@ def canonical(
     """
     stored = dict(rows.features or dict.fromkeys(next(iter(rows), {})))  # a stream of JSON lines has no types yet
     mapping = _mapping(task, list(stored))
-    names = {column: _class_names(stored, mapping[column]) for column in _LABELS if task.labels and column in mapping}
+    label_columns = [column for column in _labels(task) if task.labels and column in mapping]
+    names = {column: _class_names(stored, mapping[column]) for column in label_columns}
     if isinstance(rows, Dataset) and limit is None and _only_renames(rows, task, mapping, names):
         with _typed(task, stored, TypeError):
             return _numbered(_rename(rows, mapping, types(task)), task, number)
@@ -168,8 +160,7 @@ def _mapping(task: Task, present: list[str]) -> Mapping:
 
 
 def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> None:
-    needed = (column for column in KINDS[task.kind] if (task.kind, column) not in OPTIONAL_COLUMNS)
-    missing = [column for column in needed if column not in set(found)]
+    missing = [column for column in task.declaration.required() if column not in set(found)]
     if missing:
         raise StiltsError(
             f"{_whose(task)} has no column {missing[0]!r}, which {task.kind} reads. "
@@ -184,7 +175,7 @@ def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[
 
 
 def _only_renames(rows: Dataset, task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
-    for column in _LABELS:
+    for column in _labels(task):
         label = mapping.get(column)
         # A missing label becomes -1, and a text is read as a label, row by row.
         if isinstance(label, str) and (rows.data.column(label).null_count or rows.features[label] == _STRING):
@@ -207,7 +198,7 @@ def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
 
 
 def _numbered(rows: Dataset, task: Task, number: str) -> Dataset:
-    if "id" in rows.column_names or task.kind in _CORPORA:
+    if "id" in rows.column_names or task.declaration.corpus:
         return rows
     return rows.add_column("id", [number.format(place) for place in range(len(rows))]).select_columns(
         ["id", *rows.column_names]
@@ -219,7 +210,7 @@ def _converter(
 ) -> Callable[[Row, str], Row | None]:
     """One stored row and its number -> one canonical row, or None where `task.prepare` drops it."""
     used = {column for columns in mapping.values() for column in _as_tuple(columns)}
-    known = types(task)
+    known, label_columns = types(task), _labels(task)
 
     def convert(row: Row, number: str) -> Row | None:
         if language and task.language_of and task.language_of(row) != language:
@@ -237,7 +228,7 @@ def _converter(
             if prepared is None:
                 return None
             new = {**{column: new[column] for column in ("id",) if column in new}, **prepared}
-        for column in _LABELS:
+        for column in label_columns:
             if column in new:
                 new[column] = _each(new[column], partial(_label_id, task))
         new = {"id": number, **new}

@@ -19,16 +19,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, DatasetInfo, Features, List, SplitDict, SplitInfo, Value
+from datasets import Dataset, DatasetInfo, Features, SplitDict, SplitInfo, Value
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard
 
-from hf_stilts.data.canonical import COLUMNS, types
+from hf_stilts.data.canonical import types
 from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import KINDS, LOCAL_USE, Task
+from hf_stilts.task import LOCAL_USE, Task
 
 OWNER = "varieties"
 """Folder of a mirror below which made rows lie: `varieties/<task>/` looks like a data set repository on the Hub."""
@@ -39,7 +39,6 @@ _TAG = re.compile(
     f"(?P<language>{_CODE})(?:-(?P<script>[A-Z][a-z]{{3}}))?(?:-t-(?P<source>{_CODE}))?"
     f"(?:-x-cs(?P<percent>[0-9]{{1,3}})-(?P<switched>{_CODE}(?:-{_CODE})*))?"
 )
-_NO_TEXT = {"id", "source_ids", "target_ids", "gold"}
 _CHUNK = 10_000
 
 
@@ -102,16 +101,6 @@ def is_tag(tag: object) -> bool:
         return isinstance(tag, str) and variety(tag) is not None
     except StiltsError:
         return False
-
-
-def text_columns(kind: str) -> tuple[str, ...]:
-    """Canonical columns of a kind that hold text: strings and lists of strings that are neither ids nor labels.
-
-    >>> text_columns("multiple-choice")
-    ('context', 'question', 'choices')
-    """
-    texts = (Value("string"), List(Value("string")))
-    return tuple(column for column in KINDS[kind] if column not in _NO_TEXT and COLUMNS.get(column) in texts)
 
 
 def row_keys(rows: Dataset) -> list[str]:

@@ -24,7 +24,7 @@ from hf_stilts.data.source import (
     text_files,
 )
 from hf_stilts.errors import StiltsError
-from hf_stilts.task import LABELLED, Task, load_task
+from hf_stilts.task import Task, load_task
 
 
 def load(
@@ -51,7 +51,7 @@ def load(
         exclude: exclusion list (`hf-stilts data overlap`); the rows that it names are left out before `limit` counts.
 
     Returns:
-        The columns of `hf_stilts.task.KINDS[task.kind]`, and `id`, but for kinds whose rows are whole corpora. Where
+        The columns of `task.declaration.columns`, and `id`, but for kinds whose rows are whole corpora. Where
         the data set has no ids, it is the number of the stored row, from 0 (`r2-17` where several splits are joined,
         `mnli-17` of a task that is made of others). Labels and tags are ids into `task.labels` (`ClassLabel`); -1 says
         that a row has no gold label.
@@ -133,7 +133,7 @@ def labelled(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -
         StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
     task = load_task(task)
-    if task.labels or task.parts or task.kind not in LABELLED:
+    if task.labels or task.parts or not task.declaration.labelled:
         return task
     language = "en" if "en" in task.languages else task.languages[0]
     with reaching(task):
@@ -155,10 +155,16 @@ def load_candidates(task: Task | str, *, data_dir: str | os.PathLike[str] | None
         StiltsError, FileNotFoundError, ConnectionError: as `load`.
     """
     task = load_task(task)
+    kind = task.declaration.candidates_kind
     if task.candidates is None:
         return None
-    # Plain texts, as masked language modelling reads them; the configuration belongs to no one language.
-    texts = replace(task, kind="fill-mask", config=task.candidates, columns={}, train=(), languages=("en",))
+    if kind is None:
+        raise StiltsError(
+            f"Task {task.name} has candidates={task.candidates!r}; languages of a {task.kind} task share none. Leave "
+            "candidates= out of its file."
+        )
+    # The configuration belongs to no one language.
+    texts = replace(task, kind=kind, config=task.candidates, columns={}, train=(), languages=("en",))
     return load(texts, "test", "en", data_dir=data_dir)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from hf_stilts.data.derived import row_keys, text_columns
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.exclusion import Excluded, Exclusion
 from hf_stilts.data.load import data_revision, load, served, splits
 from hf_stilts.data.sentences import RULE, normalised, sentences
@@ -119,7 +119,7 @@ def overlap(
     for language in languages:
         rows = load(task, split, language, data_dir=data_dir)
         revisions[language] = data_revision(task, language, data_dir)
-        shared += _shared(rows, text_columns(task.kind), language, known, minimum)
+        shared += _shared(rows, task.declaration.text_columns(), language, known, minimum)
     return OverlapReport(task.name, split, tuple(shared), revisions)
 
 
@@ -133,7 +133,7 @@ def _held_out(
         for split in present:
             if split != "train":
                 rows = load(task, split, language, data_dir=data_dir)
-                for _, text in _texts(rows, text_columns(task.kind)):
+                for _, text in _texts(rows, task.declaration.text_columns()):
                     yield from hashes(text, minimum)
 
 

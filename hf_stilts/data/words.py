@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import regex
 
-from hf_stilts.data.derived import text_columns
+from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError
-from hf_stilts.task import HEADLESS, Task
+from hf_stilts.task import Task
 
 # Scripts that put no blanks between words, and the lengthener that kana share.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
@@ -79,7 +79,7 @@ def edited(kind: str, row: Mapping[str, Any], editor: Editor) -> dict[str, Any]:
         editor: gives the edits of one text.
     """
     new = dict(row)
-    for column in text_columns(kind):
+    for column in declared(kind).text_columns():
         value = row.get(column)
         if isinstance(value, str):
             if column != "context" or "answers" not in row:
@@ -99,7 +99,7 @@ def refuse_unless_trained_on(task: Task, what: str) -> None:
     Raises:
         StiltsError: the task's kind has no head.
     """
-    if task.kind in HEADLESS:
+    if not task.has_head:
         raise StiltsError(
             f"{task.name} is a {task.kind} task: it has no training rows, and {what} what it is evaluated on would "
             "change the question. Name a task that is trained on: hf-stilts tasks"

@@ -1,17 +1,17 @@
 """Files of an XTREME submission, one per task and language: read and written as google-research/xtreme lays them out.
 
 A folder holds `<task>/test-<language>.<extension>`; predictions and gold labels look alike. What a file holds follows
-from the task's kind:
+from the form that the task's kind declares as its `submission`:
 
-| kind | extension | content |
-|---|---|---|
-| text classification | tsv | a label per line, in the order of the test set |
-| token classification | tsv | a tag per line, an empty line between sentences |
-| bitext mining | tsv | source id, tab, English id; any number of pairs |
-| bitext retrieval | tsv | line i: row of the source sentence that translates the i-th English sentence, these sorted |
-| question answering | json | question id -> answer; gold: SQuAD's JSON |
-| answer retrieval | json | query id -> up to 20 ids, best first; gold: query id -> right ids |
-| multiple choice | jsonl | a JSON object with `label` per line |
+| form | kind | extension | content |
+|---|---|---|---|
+| lines | text classification | tsv | a label per line, in the order of the test set |
+| tags | token classification | tsv | a tag per line, an empty line between sentences |
+| pairs | bitext mining | tsv | source id, tab, English id; any number of pairs |
+| rows | bitext retrieval | tsv | line i: row of the source sentence that translates the i-th English, sorted |
+| answers | question answering | json | question id -> answer; gold: SQuAD's JSON |
+| rankings | answer retrieval | json | query id -> up to 20 ids, best first; gold: query id -> right ids |
+| choices | multiple choice | jsonl | a JSON object with `label` per line |
 """
 
 from __future__ import annotations
@@ -21,21 +21,48 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hf_stilts.declarations import declared, list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task
 
 
 class Format(NamedTuple):
-    """How one kind's files are read and written; `write` takes (id, prediction) pairs in the order of the test set."""
+    """How files of one form are read and written.
+
+    Attributes:
+        extension: of the file's name.
+        read: a file to what it holds.
+        write: (id, prediction) pairs in the order of the test set to a file's text.
+        unit: what a file has one of for each example, in the order of the test set ("lines"); None where examples go by
+            ids.
+    """
 
     extension: str
     read: Callable[[Path], Any]
     write: Callable[[Sequence[tuple[Any, Any]]], str]
+    unit: str | None = None
 
 
 def file_of(folder: Path, task: Task, language: str) -> Path:
     """Where the predictions or the labels for one task in one language lie."""
-    return folder / task.name / f"test-{language}.{FORMATS[task.kind].extension}"
+    return folder / task.name / f"test-{language}.{form_of(task).extension}"
+
+
+def form_of(task: Task) -> Format:
+    """How the task's files are read and written.
+
+    Raises:
+        StiltsError: no submission has files of such tasks.
+    """
+    form = FORMATS.get(task.declaration.submission or "")
+    if form is None:
+        others = [kind for kind in list_kinds() if declared(kind).submission in FORMATS]
+        raise StiltsError(
+            f"{task.name} is a {task.kind} task, whose predictions have no form in a submission; {', '.join(others)} "
+            "have. Leave it out of the benchmark, or evaluate it by itself: hf-stilts evaluate "
+            f"{task.name} --model NAME"
+        )
+    return form
 
 
 def read(folder: Path, task: Task, language: str) -> Any:
@@ -45,7 +72,7 @@ def read(folder: Path, task: Task, language: str) -> Any:
         FileNotFoundError: there is no such file.
         StiltsError: it is not UTF-8, or not JSON where it should be; file and line are named.
     """
-    return FORMATS[task.kind].read(file_of(folder, task, language))
+    return form_of(task).read(file_of(folder, task, language))
 
 
 def lines_of(path: Path) -> list[str]:
@@ -111,11 +138,11 @@ def _write_choices(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 
 FORMATS: dict[str, Format] = {
-    "text-classification": Format("tsv", lines_of, _write_lines),
-    "token-classification": Format("tsv", _tags, _write_tags),
-    "bitext-mining": Format("tsv", lines_of, _write_pairs),
-    "bitext-retrieval": Format("tsv", lines_of, _write_lines),
-    "question-answering": Format("json", _json, _write_json),
-    "answer-retrieval": Format("json", _json, _write_json),
-    "multiple-choice": Format("jsonl", _choices, _write_choices),
+    "lines": Format("tsv", lines_of, _write_lines, unit="lines"),
+    "tags": Format("tsv", _tags, _write_tags, unit="sentences"),
+    "pairs": Format("tsv", lines_of, _write_pairs),
+    "rows": Format("tsv", lines_of, _write_lines, unit="lines"),
+    "answers": Format("json", _json, _write_json),
+    "rankings": Format("json", _json, _write_json),
+    "choices": Format("jsonl", _choices, _write_choices, unit="lines"),
 }

@@ -46,7 +46,6 @@ def predict(
         progress: text of a progress bar; none when the output is not a terminal.
     """
     kind = kind_for(task)
-    run = getattr(kind, "run", _call)
     features = kind.features(task, rows, tokenizer, max_length=max_length, train=False)
     collate = kind.collator(tokenizer)
     outputs: list[Any] = [None] * len(features)
@@ -63,7 +62,7 @@ def predict(
             columns = features[batch]
             inputs = collate([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
             labels = {name: inputs.pop(name) for name in TARGETS if name in inputs}.get("labels")
-            found = run(model, {name: value.to(model.device) for name, value in inputs.items()})
+            found = kind.run(model, {name: value.to(model.device) for name, value in inputs.items()})
             if label_order is not None:
                 found = found.logits[..., list(label_order)]
             reduced = kind.reduce(found, None if labels is None else labels.to(model.device))
@@ -74,7 +73,7 @@ def predict(
         mine = [(position, outputs[position]) for batch in own for position in batch]
         for position, output in gather_object(mine):
             outputs[position] = output
-    return kind.decode(task, rows, features, outputs)
+    return list(kind.decode(task, rows, features, outputs))
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -91,10 +90,6 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(position)
     if batch:
         yield batch
-
-
-def _call(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> Any:
-    return model(**inputs)
 
 
 def _length(ids: Sequence[Any]) -> int:

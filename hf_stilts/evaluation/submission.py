@@ -28,7 +28,6 @@ from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation import layout
 from hf_stilts.evaluation.results import PREDICTIONS, SETTINGS
-from hf_stilts.evaluation.xtreme import LINED
 from hf_stilts.files import read_lines, write
 from hf_stilts.task import Task, load_task
 
@@ -90,7 +89,7 @@ def write_submission(
         there = {code: path for code, path in there.items() if path.is_file()}
         for code, path in there.items():
             pairs = _pairs(task, code, path, data_dir)
-            texts[layout.file_of(Path(folder), task, code)] = layout.FORMATS[task.kind].write(pairs)
+            texts[layout.file_of(Path(folder), task, code)] = layout.form_of(task).write(pairs)
         if there:
             written[task.name] = tuple(there)
     if not texts:
@@ -177,7 +176,7 @@ def _pairs(task: Task, language: str, path: Path, data_dir: str | os.PathLike[st
         wrong = _wrong(task, row["prediction"])
         if wrong:
             raise StiltsError(f"{path}, line {number}: {wrong}. Evaluate the language again.")
-    return _by_sorted_english(task, language, path, pairs, data_dir) if task.kind == "bitext-retrieval" else pairs
+    return _by_sorted_english(task, language, path, pairs, data_dir) if _form(task) == "rows" else pairs
 
 
 def _by_sorted_english(
@@ -197,24 +196,29 @@ def _by_sorted_english(
 def _wrong(task: Task, prediction: Any) -> str:
     """What is wrong with one prediction, "" if nothing."""
     expected, right = {
-        "text-classification": (f"one of {', '.join(task.labels)}", prediction in task.labels),
-        "token-classification": (
+        "lines": (f"one of {', '.join(task.labels)}", prediction in task.labels),
+        "tags": (
             f"tags such as {', '.join(task.labels[:3])}",
             isinstance(prediction, list) and set(map(str, prediction)) <= {*task.labels},
         ),
-        "multiple-choice": (
+        "choices": (
             "the number of a choice, 0 or 1",
             prediction in (0, 1) and not isinstance(prediction, bool),
         ),
-        "bitext-retrieval": ("a number of a row, from 0", isinstance(prediction, int) and prediction >= 0),
-        "bitext-mining": ("an id, or null", prediction is None or isinstance(prediction, str)),
-        "question-answering": ("the text of an answer", isinstance(prediction, str)),
-        "answer-retrieval": (
+        "rows": ("a number of a row, from 0", isinstance(prediction, int) and prediction >= 0),
+        "pairs": ("an id, or null", prediction is None or isinstance(prediction, str)),
+        "answers": ("the text of an answer", isinstance(prediction, str)),
+        "rankings": (
             "a list of up to 20 different ids",
             isinstance(prediction, list) and len({*map(str, prediction)}) == len(prediction) <= 20,
         ),
-    }[task.kind]
+    }[_form(task)]
     return "" if right else f"found {prediction!r}, expected {expected}"
+
+
+def _form(task: Task) -> str:
+    """Which of `layout.FORMATS` the task's files have."""
+    return task.declaration.submission or ""
 
 
 def _problems(task: Task, language: str, folder: Path, labels: Path | None) -> list[_Finding]:
@@ -232,8 +236,8 @@ def _problems(task: Task, language: str, folder: Path, labels: Path | None) -> l
     gold = None
     if labels is not None and layout.file_of(labels, task, language).is_file():
         gold = layout.read(labels, task, language)
-    findings = [*_CHECKS[task.kind](task, language, path, found), *_against(task, found, gold)]
-    return [*findings, *_rows_beyond(found, gold)] if task.kind == "bitext-retrieval" else findings
+    findings = [*_CHECKS[_form(task)](task, language, path, found), *_against(task, found, gold)]
+    return [*findings, *_rows_beyond(found, gold)] if _form(task) == "rows" else findings
 
 
 def _check_lines(task: Task, language: str, path: Path, found: list[Any]) -> Iterator[_Finding]:
@@ -296,10 +300,10 @@ def _against(task: Task, found: Any, gold: Any) -> Iterator[_Finding]:
     """Differences to the labels in numbers and ids."""
     if gold is None:
         return
-    if task.kind in LINED and len(found) != len(gold):
-        what = "sentences" if task.kind == "token-classification" else "lines"
-        yield _Finding(None, f"{len(found)} {what}; the labels have {len(gold)}")
-    elif task.kind == "token-classification":
+    unit = layout.form_of(task).unit
+    if unit and len(found) != len(gold):
+        yield _Finding(None, f"{len(found)} {unit}; the labels have {len(gold)}")
+    elif _form(task) == "tags":
         line = 1
         for place, (tags, wanted) in enumerate(zip(found, gold, strict=True)):
             if len(tags) != len(wanted):
@@ -307,7 +311,7 @@ def _against(task: Task, found: Any, gold: Any) -> Iterator[_Finding]:
                     line, f"sentence {place} has {len(tags)} tags from here on; the labels have {len(wanted)}"
                 )
             line += len(tags) + 1
-    elif task.kind in ("question-answering", "answer-retrieval") and isinstance(found, Mapping):
+    elif _form(task) in ("answers", "rankings") and isinstance(found, Mapping):
         ids = _ids(gold)
         missing, strange = sorted(ids - set(found)), sorted(set(found) - ids)
         if missing:
@@ -328,11 +332,11 @@ def _name(path: Path) -> str:
 
 
 _CHECKS: dict[str, Callable[[Task, str, Path, Any], Iterator[_Finding]]] = {
-    "text-classification": _check_lines,
-    "multiple-choice": _check_lines,
-    "bitext-retrieval": _check_rows,
-    "token-classification": _check_tags,
-    "bitext-mining": _check_pairs,
-    "question-answering": _check_object,
-    "answer-retrieval": _check_object,
+    "lines": _check_lines,
+    "choices": _check_lines,
+    "rows": _check_rows,
+    "tags": _check_tags,
+    "pairs": _check_pairs,
+    "answers": _check_object,
+    "rankings": _check_object,
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.errors import StiltsError
@@ -146,15 +146,15 @@ def score_files(task: Task, language: str, predictions: Path, labels: Path) -> t
     file = layout.file_of(predictions, task, language)
     if not isinstance(found, list) and not isinstance(found, Mapping):
         raise StiltsError(f"{file} holds {type(found).__name__}. Expected one JSON object of predictions by id.")
-    if task.kind in LINED and (len(found) != len(gold) or not gold):
-        what = "sentences" if task.kind == "token-classification" else "lines"
+    unit, scorer = layout.form_of(task).unit, _scorer(task)
+    if unit and (len(found) != len(gold) or not gold):
         raise StiltsError(
-            f"{file} has {len(found)} {what}; its labels have {len(gold)}. Expected as many, at least one; are both of "
+            f"{file} has {len(found)} {unit}; its labels have {len(gold)}. Expected as many, at least one; are both of "
             "the same test set?"
         )
     notes: list[str] = []
     try:
-        return _SCORERS[task.kind](task, language, found, gold, notes.append), [f"{file}: {note}" for note in notes]
+        return scorer(task, language, found, gold, notes.append), [f"{file}: {note}" for note in notes]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StiltsError(
             f"{file} or its labels cannot be scored: {error}. "
@@ -250,17 +250,26 @@ def _rankings(task: Task, language: str, found: Any, gold: Any, note: Callable[[
     return {task.metric: 100.0 * float(average_precision(hits).mean())}
 
 
-# Kinds whose files have a line, or a sentence, for each example.
-LINED = ("text-classification", "token-classification", "bitext-retrieval", "multiple-choice")
-_SCORERS: dict[str, Callable[[Task, str, Any, Any, Callable[[str], None]], Scores]] = {
-    "text-classification": _accuracy,
-    "multiple-choice": _accuracy,
-    "bitext-retrieval": _accuracy,
-    "token-classification": _chunks,
-    "bitext-mining": _pairs,
-    "question-answering": _answers,
-    "answer-retrieval": _rankings,
+# Task, language, predictions, gold labels, and what takes a note -> scores.
+_Scorer: TypeAlias = Callable[[Task, str, Any, Any, Callable[[str], None]], Scores]
+# Rules by the name that a kind declares as its `official_scorer`.
+_SCORERS: dict[str, _Scorer] = {
+    "accuracy": _accuracy,
+    "chunks": _chunks,
+    "pairs": _pairs,
+    "answers": _answers,
+    "rankings": _rankings,
 }
+
+
+def _scorer(task: Task) -> _Scorer:
+    scorer = _SCORERS.get(task.declaration.official_scorer or "")
+    if scorer is None:
+        raise StiltsError(
+            f"{task.name} is a {task.kind} task, which the official scorer has no rule for; expected one of "
+            f"{', '.join(_SCORERS)} as official_scorer = in its kind. Leave it out of the benchmark."
+        )
+    return scorer
 
 
 def _prefixed(averages: Scores) -> Scores:

@@ -25,12 +25,12 @@ from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
-from hf_stilts.kinds import Retrieved, kind_for, load_kind
+from hf_stilts.kinds import RetrievalKind, Retrieved, kind_for, load_retrieval_kind
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.rows import naming_language
 from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
 from hf_stilts.publishing.callback import describe_run, parent_of
-from hf_stilts.task import ANSWERED, Task, check_languages
+from hf_stilts.task import Task, check_languages
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.trainer import StiltsTrainer
 
@@ -124,7 +124,7 @@ def each_language(
     if not task.has_head and max_length is not None:
         retrieval["max_length"] = max_length
     checkpoint = resolve(model) if isinstance(model, str) else None
-    if task.kind in ANSWERED and answers_in_words(checkpoint.record if checkpoint else model):
+    if task.declaration.text_answers and answers_in_words(checkpoint.record if checkpoint else model):
         task = replace(task, text_to_text=True)
     scored = _loaded(checkpoint, task) if checkpoint else _given(model, task)
     tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
@@ -135,16 +135,16 @@ def each_language(
     check_length(scored.model, max_length)
     window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
     together: dict[str, Retrieved] = {}
-    if getattr(load_kind(task.kind), "joint", False):
-        pool = {"candidates": load_candidates(task, data_dir=data_dir)}
+    if task.declaration.joint:
+        searching, shared = load_retrieval_kind(task.kind), load_candidates(task, data_dir=data_dir)
         every = {language: _rows(task, split, language, limit, data_dir) for language in asked}
-        together = load_kind(task.kind).evaluate(task, every, scored.model, tokenizer, **pool, **retrieval)
+        together = searching.evaluate_jointly(task, every, scored.model, tokenizer, candidates=shared, **retrieval)
     for language in asked:
-        kind = kind_for(task, language)
         rows = _rows(task, split, language, limit, data_dir)
         if language in together:
             found = together[language]
         elif task.has_head:
+            kind = kind_for(task, language)
             with naming_language(language):
                 predictions = predict(
                     scored.model, task, rows, tokenizer,
@@ -154,9 +154,10 @@ def each_language(
             names = rows["id"] if "id" in rows.column_names else range(len(rows))
             found = Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
         else:
-            tuned = _tuned(task, kind, split, language, limit, data_dir)
+            searching = load_retrieval_kind(task.kind)
+            tuned = _tuned(task, searching, split, language, limit, data_dir)
             with naming_language(language):
-                found = kind.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
+                found = searching.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
         common = {
             "task": task.name,
             "language": language,
@@ -209,16 +210,22 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
 
 def _rows(task: Task, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None) -> Dataset:
     """Rows of a language; of a kind whose one row is a whole corpus, a part of that row."""
-    kind = kind_for(task, language)
     rows = load(task, split, language, limit=limit, data_dir=data_dir)
-    return kind.first(rows, limit) if limit is not None and hasattr(kind, "first") else rows
+    if task.has_head or limit is None:
+        return rows
+    return load_retrieval_kind(task.kind).first(rows, limit)
 
 
 def _tuned(
-    task: Task, kind: Any, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None
+    task: Task,
+    kind: RetrievalKind,
+    split: str,
+    language: str,
+    limit: int | None,
+    data_dir: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
     """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
-    if kind.tuned_on in (None, split) or kind.tuned_on not in splits(task, language, data_dir):
+    if kind.tuned_on is None or kind.tuned_on == split or kind.tuned_on not in splits(task, language, data_dir):
         return {}
     return {"tune_on": _rows(task, kind.tuned_on, language, limit, data_dir), "tune_split": kind.tuned_on}
 

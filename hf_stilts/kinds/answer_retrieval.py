@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import Retrieved
+from hf_stilts.kinds.base import RetrievalKind, Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.dual_encoder import DualEncoding
 from hf_stilts.kinds.rows import check_lists_of_texts, check_texts, naming_language
@@ -36,16 +37,28 @@ class Question:
 
 
 @dataclass(frozen=True)
-class AnswerRetrieval:
+class AnswerRetrieval(RetrievalKind):
     """Exact search by cosine over one pool of candidates, for the questions of all languages together (XTREME-R).
 
     Args:
         depth: how many candidates are ranked, the 20 of mAP@20.
     """
 
-    name: str = "answer-retrieval"
-    tuned_on: str | None = None
-    joint: bool = True
+    name: ClassVar[str] = "answer-retrieval"
+    columns: ClassVar[Mapping[str, ColumnType]] = {
+        "query_ids": "id",
+        "queries": "text",
+        "candidate_ids": "id",
+        "candidates": "text",
+        "gold": "ids",
+    }
+    optional = ("candidate_ids", "candidates")  # of a task whose languages share them
+    corpus = True
+    joint = True
+    candidates_kind = "fill-mask"  # an id and a text each
+    submission = "rankings"
+    official_scorer = "rankings"
+
     depth: int = 20
 
     def first(self, rows: Dataset, limit: int) -> Dataset:
@@ -54,7 +67,7 @@ class AnswerRetrieval:
         kept = {name: row[name][:limit] for name in ("query_ids", "queries", "gold")}
         return Dataset.from_list([{**row, **kept}], features=rows.features)
 
-    def evaluate(
+    def evaluate_jointly(
         self,
         task: Task,
         rows: Mapping[str, Dataset],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import Retrieved
+from hf_stilts.kinds.base import RetrievalKind, Retrieved
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.rows import check_lists_of_texts
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BitextMining:
+class BitextMining(RetrievalKind):
     """Ratio margin over the k nearest neighbours, one-to-one, cut at a threshold (XTREME, jiant, Phang et al. 2020).
 
     Args:
@@ -32,7 +34,18 @@ class BitextMining:
         tuned_on: canonical split whose gold sets the threshold for the others.
     """
 
-    name: str = "bitext-mining"
+    name: ClassVar[str] = "bitext-mining"
+    columns: ClassVar[Mapping[str, ColumnType]] = {
+        "source_ids": "id",
+        "source": "text",
+        "target_ids": "id",
+        "target": "text",
+        "gold": "ids",
+    }
+    corpus = True
+    submission = "pairs"
+    official_scorer = "pairs"
+
     tuned_on: str | None = "validation"
     k: int = 4
     margin: Any = "ratio"

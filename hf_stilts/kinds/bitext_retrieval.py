@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import Retrieved
+from hf_stilts.kinds.base import RetrievalKind, Retrieved
 from hf_stilts.kinds.rows import check_texts
 from hf_stilts.retrieval import encode, match_translations
 
@@ -23,11 +25,13 @@ PUBLISHED_LAYERS = {12: 8, 24: 14}
 
 
 @dataclass(frozen=True)
-class BitextRetrieval:
+class BitextRetrieval(RetrievalKind):
     """Nearest neighbour by cosine, without margin or CSLS (XTREME, jiant, Phang et al. 2020)."""
 
-    name: str = "bitext-retrieval"
-    tuned_on: str | None = None
+    name: ClassVar[str] = "bitext-retrieval"
+    columns: ClassVar[Mapping[str, ColumnType]] = {"source": "text", "target": "text"}
+    submission = "rows"
+    official_scorer = "accuracy"
 
     def evaluate(
         self,

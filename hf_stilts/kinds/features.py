@@ -73,7 +73,8 @@ def map_rows(
 def pad(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
     """A batch as int64 tensors (batch, longest): padded on the right, so that positions in a feature stay true.
 
-    Labels are padded with -100. Columns that no model reads (row numbers, offsets) are left out.
+    Labels are padded with -100; those that are numbers with a fraction stay float32. Columns that no model reads (row
+    numbers, offsets) are left out.
 
     Raises:
         StiltsError: the tokenizer has no padding token.
@@ -87,7 +88,8 @@ def pad(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> d
     batch = {}
     for name in (*tokenizer.model_input_names, *TARGETS):
         if name in features[0]:
-            values = [torch.as_tensor(feature[name], dtype=torch.long) for feature in features]
+            dtype = torch.float32 if isinstance(features[0][name], float) else torch.long
+            values = [torch.as_tensor(feature[name], dtype=dtype) for feature in features]
             one_each = values[0].ndim == 0
             batch[name] = torch.stack(values) if one_each else pad_sequence(values, True, fill.get(name, 0))
     return batch

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, DataCollatorForLanguageModeling
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import IGNORED, Batch, first_output, head_class, map_rows, pad, special_tokens
+from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.kinds.rows import check_texts
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FillMask:
+class FillMask(Kind):
     """The architecture's own MLM head. A prediction is what became of a row's masked tokens.
 
     Args:
@@ -41,7 +44,13 @@ class FillMask:
             asked for the same tokens. In training the masks are drawn anew in every batch.
     """
 
-    name: str = "fill-mask"
+    name: ClassVar[str] = "fill-mask"
+    columns: ClassVar[Mapping[str, ColumnType]] = {"text": "text"}
+    pretraining = True
+    pipeline_tag = "fill-mask"
+    head_class = "ForMaskedLM"
+    recipe = "masked-text"
+
     max_length: int = 512
     probability: float = 0.15
     blocks: bool = False
@@ -97,6 +106,10 @@ class FillMask:
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads, and masks what is not masked yet, with torch's random numbers."""
         return partial(_pad_and_mask, tokenizer=tokenizer, masker=_masker(tokenizer, self.probability))
+
+    def set_up(self, model: PreTrainedModel, max_length: int) -> None:
+        """In training, only the logits of masked tokens are computed."""
+        score_masked_positions_only(model)
 
     def reduce(self, logits: Any, labels: Any = None) -> torch.Tensor:
         """Float32 (batch, 3) from logits (batch, length, vocabulary) and labels (batch, length).

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 from transformers.modeling_outputs import MultipleChoiceModelOutput
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -37,13 +39,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MultipleChoice:
+class MultipleChoice(Kind):
     """One logit for each choice, softmax over the choices (jiant; XTREME-R's XCOPA). A prediction is a choice's number.
 
     `max_length` 128 is that of XTREME-R's XCOPA script.
     """
 
-    name: str = "multiple-choice"
+    name: ClassVar[str] = "multiple-choice"
+    columns: ClassVar[Mapping[str, ColumnType]] = {
+        "context": "text",
+        "question": "text",
+        "choices": "texts",
+        "label": "label",
+    }
+    optional = ("question",)
+    several_texts = True
+    text_answers = "listed"
+    pipeline_tag = "multiple-choice"
+    head_class = "ForMultipleChoice"
+    submission = "choices"
+    official_scorer = "accuracy"
+
     max_length: int = 128
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
@@ -103,6 +119,14 @@ class MultipleChoice:
         empty = next((row for row, choices in enumerate(rows["choices"]) if not choices), None)
         if empty is not None:
             raise wrong_value(task, rows, empty, "choices", [], "at least one choice")
+
+    def gold_numbers(self, task: Task, rows: Dataset) -> list[int]:
+        """Numbers of the choices."""
+        return choice_numbers(task, rows)
+
+    def listed_answers(self, task: Task, batch: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
+        """The numbers of the choices, from 1."""
+        return [tuple(str(number) for number in range(1, len(choices) + 1)) for choices in batch["choices"]]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads all choices of a batch alike: (batch, choices, longest)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import regex
@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import Batch, column, head_class, map_rows, named_labels, pad
 from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
 from hf_stilts.kinds.rows import check_texts, which, wrong_value
@@ -67,7 +69,7 @@ class Answer(str):
 
 
 @dataclass(frozen=True)
-class QuestionAnswering:
+class QuestionAnswering(Kind):
     """Start and end logits over the tokens of question and context. A prediction is a substring of the context, or "".
 
     The defaults are those of jiant and of the SQuAD scripts that XTREME uses. The null answer is the score of the token
@@ -87,7 +89,22 @@ class QuestionAnswering:
         normalisation: how answers are compared, by "squad" or by "mlqa"; `language` of the answers: MLQA's reads it.
     """
 
-    name: str = "question-answering"
+    name: ClassVar[str] = "question-answering"
+    columns: ClassVar[Mapping[str, ColumnType]] = {
+        "id": "id",
+        "question": "text",
+        "context": "text",
+        "answers": "answers",
+    }
+    smoothed = False
+    text_answers = "span"
+    pipeline_tag = "question-answering"
+    head_class = "ForQuestionAnswering"
+    recipe = "answer-spans"
+    benchmark_metric = "em_and_f1"
+    submission = "answers"
+    official_scorer = "answers"
+
     max_length: int = 384
     doc_stride: int = 128
     max_query: int = 64

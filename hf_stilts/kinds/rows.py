@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import column
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +29,7 @@ def check_texts(task: Task, rows: Dataset, *columns: str) -> None:
         if not _has_column(task, rows, name):
             continue
         start = 0
-        optional = (task.kind, name) in OPTIONAL_COLUMNS
+        optional = name in task.declaration.optional
         for values in _arrays(rows, name):
             place = _first_without_text(values, optional)
             if place is not None:
@@ -113,12 +112,12 @@ def which(rows: Dataset, row: int) -> str:
 
 def _has_column(task: Task, rows: Dataset, name: str) -> bool:
     """Whether there is something to check; an optional column may be absent."""
-    if name in rows.column_names or (task.kind, name) in OPTIONAL_COLUMNS:
+    if name in rows.column_names or name in task.declaration.optional:
         return name in rows.column_names
-    needed = [each for each in KINDS[task.kind] if (task.kind, each) not in OPTIONAL_COLUMNS]
+    needed = ", ".join(task.declaration.required())
     raise StiltsError(
         f"Task {task.name}: the rows have columns {', '.join(rows.column_names)}; a {task.kind} task reads "
-        f"{', '.join(needed)}. Rename the column that holds {name}: rows.rename_column(..., {name!r})."
+        f"{needed}. Rename the column that holds {name}: rows.rename_column(..., {name!r})."
     )
 
 

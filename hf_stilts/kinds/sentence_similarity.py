@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from hf_stilts.declarations import ColumnType
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.dual_encoder import DualEncoder, DualEncoding
 from hf_stilts.kinds.features import Batch, map_rows
 from hf_stilts.kinds.rows import check_texts
@@ -28,7 +30,7 @@ SIDES = ("query", "candidate")
 
 
 @dataclass(frozen=True)
-class SentenceSimilarity:
+class SentenceSimilarity(Kind):
     """Pairs for a dual encoder, scored by how well each query finds its candidate among all that are there.
 
     Args:
@@ -37,7 +39,14 @@ class SentenceSimilarity:
         depth: how many candidates are ranked for a query when it is scored.
     """
 
-    name: str = "sentence-similarity"
+    name: ClassVar[str] = "sentence-similarity"
+    columns: ClassVar[Mapping[str, ColumnType]] = {"query": "text", "candidate": "text"}
+    in_batch_negatives = True
+    smoothed = False
+    several_texts = True
+    pipeline_tag = "sentence-similarity"
+    recipe = "text-pairs"
+
     max_length: int = DualEncoding.candidate_length
     query_length: int = DualEncoding.query_length
     depth: int = 20
@@ -53,6 +62,11 @@ class SentenceSimilarity:
     def lengths(self, max_length: int) -> tuple[int, int]:
         """Tokens of a query and of a candidate in a window of `max_length`."""
         return min(self.query_length, max_length), max_length
+
+    def set_up(self, model: PreTrainedModel, max_length: int) -> None:
+        """The configuration says how long queries and candidates were."""
+        query_length, candidate_length = self.lengths(max_length)
+        model.configure(query_length=query_length, candidate_length=candidate_length)
 
     def features(
         self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool

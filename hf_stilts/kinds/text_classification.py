@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
+from hf_stilts.declarations import ColumnType
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -33,13 +35,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TextClassification:
+class TextClassification(Kind):
     """Head on the pooled output. A prediction is a label's name.
 
     `max_length` 128 is that of XTREME's and jiant's scripts for XNLI and PAWS-X.
     """
 
-    name: str = "text-classification"
+    name: ClassVar[str] = "text-classification"
+    columns: ClassVar[Mapping[str, ColumnType]] = {"text": "text", "text_pair": "text", "label": "label"}
+    optional = ("text_pair",)
+    labelled = True
+    text_answers = "listed"
+    pipeline_tag = "text-classification"
+    head_class = "ForSequenceClassification"
+    submission = "lines"
+    official_scorer = "accuracy"
+
     max_length: int = 128
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
@@ -74,6 +85,10 @@ class TextClassification:
     def check(self, task: Task, rows: Dataset) -> None:
         """Refuse rows without text."""
         check_texts(task, rows, "text", "text_pair")
+
+    def gold_numbers(self, task: Task, rows: Dataset) -> list[int]:
+        """Numbers of the labels."""
+        return label_ids(task, rows)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads to the longest of a batch."""

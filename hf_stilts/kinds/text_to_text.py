@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 from transformers.modeling_outputs import BaseModelOutput
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import IGNORED, Batch, column, head_class, map_rows, pad
-from hf_stilts.kinds.multiple_choice import choice_numbers
 from hf_stilts.kinds.offsets import Covered, cluster_edges, cover
-from hf_stilts.kinds.rows import label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
     from hf_stilts.task import Task
 
-SPAN = "question-answering"  # whose answers are pieces of the context; those of the other kinds can be listed
-
 
 @dataclass(frozen=True)
-class TextToText:
+class TextToText(Kind):
     """The rows, predictions and scores of another kind, with texts as input and answer (Raffel et al. 2020).
 
     The input begins with the name of the task that trains it and names its parts, as T5 and mT5 (Xue et al. 2021) have
@@ -47,22 +45,30 @@ class TextToText:
         max_answer: tokens of the longest answer to a question.
     """
 
-    of: Any
+    name: ClassVar[str] = "text2text-generation"
+    columns: ClassVar[Mapping[str, ColumnType]] = {}  # the other kind's
+
+    of: Kind
     max_answer: int = 30
 
     @property
-    def name(self) -> str:
-        """What the Hub calls it."""
-        return "text2text-generation"
+    def spans(self) -> bool:
+        """Whether answers are pieces of the context; else they are listed."""
+        return self.of.text_answers == "span"
+
+    @property
+    def generates(self) -> bool:
+        """Answers are decoded or compared in several calls of the model."""
+        return True
 
     @property
     def max_length(self) -> int:
         """Tokens of an input; a context is not cut into windows, and has mT5's 1,024."""
-        return 1024 if self.of.name == SPAN else int(self.of.max_length)
+        return 1024 if self.spans else self.of.max_length
 
     def in_language(self, task: Task, language: str) -> TextToText:
         """The same with the other kind set up for a language."""
-        return replace(self, of=self.of.in_language(task, language)) if hasattr(self.of, "in_language") else self
+        return replace(self, of=self.of.in_language(task, language))
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
         """`AutoModelForSeq2SeqLM`'s class."""
@@ -90,16 +96,16 @@ class TextToText:
                 tokens, where answers are pieces of text.
         """
         self.of.check(task, rows)
-        if self.of.name == SPAN:
+        if self.spans:
             return self._span_features(task, rows, tokenizer, max_length, train)
-        golds = choice_numbers(task, rows) if self.of.name == "multiple-choice" else label_ids(task, rows)
+        golds = self.of.gold_numbers(task, rows)
         keep = [row for row, gold in enumerate(golds) if gold >= 0 or not train]
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             encoded = tokenizer(_inputs(task, batch), truncation=True, max_length=max_length)
-            listed = [tuple(map(str, range(1, len(row) + 1))) for row in batch.get("choices", ())] or [task.labels]
+            listed = self.of.listed_answers(task, batch)
             tokens = {words: tokenizer(list(words))["input_ids"] for words in set(listed)}
-            answers = [tokens[words] for words in listed] * (1 if "choices" in batch else len(numbers))
+            answers = [tokens[words] for words in listed]
             labels = [
                 answer[golds[row]] if golds[row] >= 0 else [IGNORED]
                 for row, answer in zip(numbers, answers, strict=True)
@@ -159,7 +165,7 @@ class TextToText:
             int64 (batch,), the number of the likeliest answer; or (batch, max_answer + 1), tokens padded with -100.
         """
         read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        if self.of.name == SPAN:
+        if self.spans:
             return self._decoded(model, read, inputs["context"])
         return likelihoods(model, read, inputs["answers"]).argmax(dim=1)
 
@@ -195,11 +201,10 @@ class TextToText:
         reduced: torch.Tensor = logits
         return reduced
 
-    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> list[Any]:
+    def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> Sequence[Any]:
         """The other kind's predictions; of several places in the context where an answer stands, the first."""
-        if self.of.name != SPAN:
-            decoded: list[Any] = self.of.decode(task, rows, features, outputs)
-            return decoded
+        if not self.spans:
+            return self.of.decode(task, rows, features, outputs)
         found = []
         covered = features.select_columns(["context", "starts", "ends"])
         for text, feature, output in zip(rows["context"][:], covered, outputs, strict=True):
@@ -212,13 +217,11 @@ class TextToText:
 
     def score(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> dict[str, float]:
         """The other kind's."""
-        scores: dict[str, float] = self.of.score(task, predictions, rows)
-        return scores
+        return self.of.score(task, predictions, rows)
 
-    def shares(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> NDArray[Any] | None:
+    def shares(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> NDArray[np.float64] | None:
         """The other kind's."""
-        shares: NDArray[Any] | None = self.of.shares(task, predictions, rows)
-        return shares
+        return self.of.shares(task, predictions, rows)
 
 
 def likelihoods(model: PreTrainedModel, read: dict[str, torch.Tensor], answers: torch.Tensor) -> torch.Tensor:
@@ -250,9 +253,8 @@ def _inputs(task: Task, batch: Batch) -> list[str]:
     >>> _inputs(load_task("xnli"), {"text": ["It rains."], "text_pair": ["It is wet."]})
     ['xnli: text: It rains. text_pair: It is wet.']
     """
-    parts: list[tuple[str, Sequence[str]]] = [
-        (part, batch[part]) for part in ("text", "text_pair", "question") if part in batch
-    ]
+    texts = [column for column, holds in task.declaration.columns.items() if holds == "text" and column in batch]
+    parts: list[tuple[str, Sequence[str]]] = [(column, batch[column]) for column in texts if column != "context"]
     if "choices" in batch:
         columns = zip_longest(*batch["choices"], fillvalue="")
         parts += [(f"choice{number}", choices) for number, choices in enumerate(columns, 1)]

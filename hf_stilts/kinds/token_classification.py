@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
+from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds.base import Kind
 from hf_stilts.kinds.features import (
     IGNORED,
     Batch,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TokenClassification:
+class TokenClassification(Kind):
     """Linear head on a word's first sub-token (XTREME, jiant). A prediction is a row's list of tag names, one per word.
 
     `max_length` 128 is that of XTREME's tagging scripts. A sentence that is longer is cut between words into windows,
@@ -47,7 +49,16 @@ class TokenClassification:
     as there.
     """
 
-    name: str = "token-classification"
+    name: ClassVar[str] = "token-classification"
+    columns: ClassVar[Mapping[str, ColumnType]] = {"tokens": "texts", "tags": "labels"}
+    labelled = True
+    per_word = True
+    pipeline_tag = "token-classification"
+    head_class = "ForTokenClassification"
+    recipe = "word-tagging"
+    submission = "tags"
+    official_scorer = "chunks"
+
     max_length: int = 128
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:

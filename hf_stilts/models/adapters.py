@@ -29,6 +29,8 @@ from hf_stilts.errors import StiltsError, needs_extra
 if TYPE_CHECKING:
     from peft import LoraConfig
 
+    from hf_stilts.task import Task
+
 logger = logging.getLogger(__name__)
 
 RANK = 16
@@ -174,10 +176,12 @@ class AdapterTrainer(Trainer):
     """A Trainer that can train LoRA in the body and the head in full, and saves these alone.
 
     Attributes:
+        task: what is trained; the head is called after it.
         adapter: `"lora"`, `"lora=32"`, a `peft.LoraConfig`, or None to train the model as it is.
         start: name or folder of the checkpoint that the model's body came from, and its commit.
     """
 
+    task: Task
     adapter: str | LoraConfig | None = None
     start: tuple[str, str | None] | None = None
 
@@ -262,7 +266,7 @@ class AdapterTrainer(Trainer):
 
     @property
     def _head(self) -> str:
-        return str(self.task.name)
+        return self.task.name
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self.adapter is None:

@@ -28,6 +28,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import HEAD_FILE, HEADS
+from hf_stilts.kinds import Kind
 from hf_stilts.models.adapters import find_adapter
 from hf_stilts.models.transfer import load_body
 
@@ -81,7 +82,7 @@ def has_head(source: str, head: str, revision: str | None = None) -> bool:
     return _file(source, head, HEAD_FILE, revision) is not None
 
 
-def load_head(source: str, head: str, revision: str | None = None, *, kind: Any = None) -> PreTrainedModel:
+def load_head(source: str, head: str, revision: str | None = None, *, kind: Kind | None = None) -> PreTrainedModel:
     """Stock model of a head under which the body of the same checkpoint stands, in float32 and evaluation mode.
 
     With `kind`, its class of that name, where it has one: mT5's classifier then reads choices.

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -28,7 +27,7 @@ from transformers.utils import ADAPTER_CONFIG_NAME
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.hub.record import ParentModel
-from hf_stilts.kinds import kind_for
+from hf_stilts.kinds import Kind, kind_for
 from hf_stilts.models.adapters import find_adapter
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.task import Task, load_task
@@ -197,10 +196,10 @@ def with_fresh_head(
     config = copy.deepcopy(body.config)
     trained_as = (config.architectures or [""])[0]
     config.update(kind.head_config(task))
-    if task.kind == "fill-mask" and (of_mixture := _head_of_mixture(source, task, revision)):
+    if task.declaration.pretraining and (of_mixture := _head_of_mixture(source, task, revision)):
         return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
     headed = any(head in trained_as for head in _HEADED) or find_adapter(source, revision) is not None
-    if task.kind == "fill-mask" and not headed:
+    if task.declaration.pretraining and not headed:
         return _continue_pretrained(source, revision, config, kind)
     model = kind.model_class(config)(config)
     body_state = {
@@ -221,8 +220,8 @@ def with_fresh_head(
     if absent:
         raise StiltsError(
             f"{source} ({trained_as}) does not hold {_modules(tuple(absent))[0]}, which {type(model).__name__} reads "
-            "through and which would start at random. Nothing was handed over. Use it for token-classification or "
-            "retrieval, which read the encoder alone, or start from a checkpoint that holds the whole body."
+            "through and which would start at random. Nothing was handed over. Use it for tagging or retrieval, which "
+            "read the encoder alone, or start from a checkpoint that holds the whole body."
         )
     prefix = f"{model.base_model_prefix}."
     above = {} if headed else _pretrained_above(source, revision, config, model)
@@ -328,7 +327,7 @@ def _pretrained_above(
     return {name: stock.state_dict()[name] for name in shared if name not in info["missing_keys"]}
 
 
-def _whole(source: str, revision: str | None, kind: Any) -> tuple[PreTrainedModel, HandOver]:
+def _whole(source: str, revision: str | None, kind: Kind) -> tuple[PreTrainedModel, HandOver]:
     """An encoder-decoder with all its weights, none of which is new."""
     check_name(source)
     if find_adapter(source, revision):
@@ -348,7 +347,7 @@ def _whole(source: str, revision: str | None, kind: Any) -> tuple[PreTrainedMode
 
 
 def _continue_pretrained(
-    source: str, revision: str | None, config: PretrainedConfig, kind: Any
+    source: str, revision: str | None, config: PretrainedConfig, kind: Kind
 ) -> tuple[PreTrainedModel, HandOver]:
     with _quiet():
         model, info = kind.model_class(config).from_pretrained(

@@ -23,6 +23,7 @@ import torch
 from huggingface_hub import constants, get_token
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_stilts.declarations import Declaration, declared, list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import check_repo_id, repo_id
 from hf_stilts.hub.record import ParentModel, Record, Scalar, TaskSource, at_step
@@ -40,13 +41,6 @@ _RECIPE = (
     *("eval_strategy", "eval_steps", "per_device_eval_batch_size"),  # an evaluation draws random numbers, too
 )
 _PACKAGES = ("hf_stilts", "transformers", "torch", "datasets", "peft")
-_PIPELINE_TAGS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-    "ForMultipleChoice": "multiple-choice",
-    "ForMaskedLM": "fill-mask",
-}
 _REPOSITORY = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 _UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
 _ROWS = re.compile(r"hf://datasets/(?P<dataset>[^@]+)@(?P<commit>[0-9a-f]{40})/")
@@ -214,7 +208,7 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
     config = getattr(model, "config", None)
     trained = model.get_base_model() if hasattr(model, "get_base_model") else model  # what peft wraps
     architecture = type(trained).__name__
-    tags = [tag for ending, tag in _PIPELINE_TAGS.items() if architecture.endswith(ending)]
+    tags = [kind.pipeline_tag for kind in _kinds() if kind.head_class and architecture.endswith(kind.head_class)]
     return replace(
         record,
         parent=_with_commit(record.parent, parent_of(config)),
@@ -229,9 +223,13 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
     )
 
 
+def _kinds() -> list[type[Declaration]]:
+    return [declared(kind) for kind in list_kinds()]
+
+
 def labels_of(config: Any, pipeline_tag: str | None) -> tuple[str, ...]:
     """Names of a classifier's or tagger's classes; none where they have the names that transformers makes up."""
-    if pipeline_tag not in ("text-classification", "token-classification"):
+    if not any(kind.labelled for kind in _kinds() if kind.pipeline_tag == pipeline_tag):
         return ()
     names = tuple(str(name) for _, name in sorted((getattr(config, "id2label", None) or {}).items()))
     return () if all(_UNNAMED.fullmatch(name) for name in names) else names

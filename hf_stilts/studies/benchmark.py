@@ -22,8 +22,7 @@ from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.files import cut_weights, read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
-from hf_stilts.kinds import load_kind
-from hf_stilts.task import ANSWERED, Task, load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.run import run_phase
 from hf_stilts.training.trainer import DEFAULT_MODEL
@@ -144,7 +143,8 @@ def run_benchmark(
             if trains:
                 trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
                                    model=None if init else model, limit=train_limit, data_dir=data_dir,
-                                   adapter=adapter, text_to_text=text_to_text and task.kind in ANSWERED)  # fmt: skip
+                                   adapter=adapter,
+                                   text_to_text=text_to_text and task.declaration.text_answers is not None)  # fmt: skip
             source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
             source |= {"dev_score": trained["dev_score"]}
             metric = benchmark.metric(task)
@@ -192,7 +192,7 @@ def _plan(
             failed[task.name] = error
             logger.warning("%s is left out: %s", task.name, error)
             continue
-        if getattr(load_kind(task.kind), "joint", False):  # languages share a pool: those that are there change with it
+        if task.declaration.joint:  # languages share a pool: those that are there change with it
             there |= {code for code in benchmark.languages_of(task) if (task.name, code) in done}
         todo.append((task, [code for code in benchmark.languages_of(task) if code in there]))
     return todo, failed

@@ -82,7 +82,7 @@ def reproduce(
         raise StiltsError(f"{name} is not on the Hub with a stilts.json. Name one that is: hf-stilts checkpoints")
     rows = sum(source.rows or 0 for source in record.tasks)
     task = _task(checkpoint, record, rows, data_dir)
-    trainer_class = DualEncoderTrainer if task.kind == "sentence-similarity" else TRAINERS[record.phase]
+    trainer_class = DualEncoderTrainer if task.declaration.in_batch_negatives else TRAINERS[record.phase]
     folder = Path(output_dir or f"runs/reproduce-{checkpoint.repo_id.rpartition('/')[2]}")
     parent = record.parent
     if parent is None or not parent.published or parent.commit is None:

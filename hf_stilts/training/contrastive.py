@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from hf_stilts.data.derived import row_keys
 from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds import Kind
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
 from hf_stilts.task import Task
 
@@ -59,7 +60,7 @@ class ContrastiveLoss:
 
     def features(
         self,
-        kind: Any,
+        kind: Kind,
         task: Task,
         features: Dataset,
         rows: Dataset | None,
@@ -76,7 +77,7 @@ class ContrastiveLoss:
             StiltsError: no example has a translation, features came without rows, or the kind's features have several
                 texts each.
         """
-        if rows is None or "row" not in features.column_names or kind.name == "multiple-choice":
+        if rows is None or "row" not in features.column_names or kind.several_texts:
             raise StiltsError(
                 f"A contrastive loss compares one text with its translation; {kind.name} features "
                 f"{'came without their rows' if rows is None else 'hold several texts or none'}. Take a task "

@@ -16,7 +16,6 @@ from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds.dual_encoder import DualEncoder, VectorPooling
-from hf_stilts.kinds.sentence_similarity import KIND
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.batches import SHARES, LanguageBatches, Mode
 from hf_stilts.training.trainer import TargetTrainer
@@ -74,10 +73,10 @@ class DualEncoderTrainer(TargetTrainer):
             )
         self._share = share
         trained = self.training_task(load_task(task))
-        if trained.kind != KIND.name:
+        if not trained.declaration.in_batch_negatives:
             raise StiltsError(
-                f"{trained.name} is a {trained.kind} task; a dual encoder trains on {KIND.name}, columns query and "
-                "candidate. Use TargetTrainer or IntermediateTrainer."
+                f"{trained.name} is a {trained.kind} task; a dual encoder trains on pairs that are each other's "
+                "negatives. Use TargetTrainer or IntermediateTrainer."
             )
         unsuited = [name for name in ("compact_vocabulary", "contrastive", "micro_tokens", "adapter") if rest.get(name)]
         if unsuited:
@@ -99,8 +98,8 @@ class DualEncoderTrainer(TargetTrainer):
             self.own_data, self.exclude, self.limit = False, own.get("exclude"), own.get("limit")
 
     def _set_up(self, model: Any) -> None:
-        query_length, candidate_length = KIND.lengths(self.max_length)
-        model.configure(query_length=query_length, candidate_length=candidate_length, **self._encoding)
+        super()._set_up(model)
+        model.configure(**self._encoding)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """As the stock method; a batch by language has as many pairs as now run at the same time."""

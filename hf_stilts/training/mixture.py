@@ -37,7 +37,6 @@ from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
-from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.transfer import load_tokenizer, match_padding
 from hf_stilts.task import Task, load_task
@@ -101,7 +100,8 @@ class MixtureTrainer(StiltsTrainer):
         exclude: list of training rows to leave out (`hf-stilts data overlap`).
         limit: at most so many training rows of each task.
         max_length: tokens per window. Default: each task's recipe, capped by what the model can read.
-        text: for a task of kind fill-mask: its text per language (see `text.texts_of`). Default: the task's data set.
+        text: for a task of masked language modelling: its text per language (see `text.texts_of`). Default: the
+            task's data set.
         text_examples: how many windows of text are drawn from all languages. Default: as many as there are, at most
             two million.
         alpha: exponent of the languages' shares of the text (Conneau & Lample 2019): 0.3 as for XLM-R.
@@ -160,7 +160,7 @@ class MixtureTrainer(StiltsTrainer):
             languages=languages,
             batch_sizes=batch_sizes,
         )
-        if text is not None and all(task.kind != "fill-mask" for task in self.tasks.values()):
+        if text is not None and not any(task.declaration.pretraining for task in self.tasks.values()):
             raise StiltsError(
                 "text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out."
             )
@@ -207,7 +207,7 @@ class MixtureTrainer(StiltsTrainer):
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
             dev, chosen = (eval_dataset or {}).get(task), (languages or {}).get(task)
             self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
-        self.name = name or self.name + language_suffix(self._languages(but="fill-mask"))
+        self.name = name or self.name + language_suffix(self._languages(of_text=False))
         examples = {task: len(member.features) for task, member in self.members.items()}
         self.sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
         probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
@@ -232,16 +232,15 @@ class MixtureTrainer(StiltsTrainer):
 
     def _set_up(self, model: Any) -> None:
         for task, head in model.heads.items():
-            if self.tasks[task].kind == "fill-mask":
-                score_masked_positions_only(head)
+            self.members[task].kind.set_up(head, self.members[task].max_length)
 
     def _unsmoothed(self) -> list[str]:
-        return [task for task, member in self.members.items() if hasattr(member.kind, "loss")]
+        return [task for task, member in self.members.items() if not member.kind.smoothed]
 
     def _member(self, task: str, batch_size: int, dev: Dataset | None, chosen: Languages | None, seed: int) -> Member:
         about, own = self.tasks[task], self.given.get(task)
         judged = self.recipes[task].eval_limit
-        if about.kind == "fill-mask" and own is None:
+        if about.declaration.pretraining and own is None:
             texts, held_out = self.text(about, held_out=judged or 500)
             languages = {language: len(rows) for language, rows in texts.items()}
             features = mix(
@@ -380,14 +379,14 @@ class MixtureTrainer(StiltsTrainer):
             },
         )
 
-    def _languages(self, but: str = "") -> dict[str, int]:
-        """Training rows of each language, over all tasks that are not of the kind `but`."""
-        members = (member for member in self.members.values() if member.task.kind != but)
+    def _languages(self, of_text: bool = True) -> dict[str, int]:
+        """Training rows of each language over all tasks, or over those that are more than text to read on."""
+        members = (member for member in self.members.values() if of_text or not member.kind.pretraining)
         return dict(sum((Counter(member.languages) for member in members), Counter()))
 
     def _sources(self, task: str) -> tuple[TaskSource, ...]:
         languages, about = self.members[task].languages, self.tasks[task]
-        if task in self.given or (about.kind == "fill-mask" and self.text.keywords["text"] is not None):
+        if task in self.given or (about.declaration.pretraining and self.text.keywords["text"] is not None):
             return tuple(TaskSource(name=task, rows=rows, language=code) for code, rows in languages.items())
         found = partial(sources, about, limit=self.limit, data_dir=self.data_dir)
         return tuple(each for code, rows in languages.items() for each in found(rows, language=code))

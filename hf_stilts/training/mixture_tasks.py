@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel
 from transformers.trainer_utils import set_seed
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds import Kind
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.transfer import HandOver, load_body, with_fresh_head
 from hf_stilts.task import Task
 from hf_stilts.training.recipes import Recipe
 
 EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (remembered)
-ALONE = ("sentence-similarity",)  # other examples of a batch are its negatives: cut in pieces it is another task
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Member:
     """
 
     task: Task
-    kind: Any
+    kind: Kind
     batch_size: int
     max_length: int
     features: Dataset
@@ -54,7 +53,7 @@ def checked(tasks: Sequence[Task]) -> dict[str, Task]:
                 f"A mixture was given the task {task.name!r} {'twice' if task.name else 'of no name'}; different names "
                 "are expected. Pass Task(name=...), or leave it out."
             )
-        if not task.has_head or task.kind in ALONE:
+        if not task.has_head or task.declaration.in_batch_negatives:
             why = "its batch is its task" if task.has_head else "it has no training data and no head"
             raise StiltsError(f"{task.name} is a {task.kind} task: {why}. Leave it out of the mixture.")
         found[task.name] = task
@@ -108,8 +107,8 @@ def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | No
     Raises:
         StiltsError: a task that is not in the mixture, or no weight above 0.
     """
-    judged = {task: 1.0 for task, about in tasks.items() if about.kind != "fill-mask"} or dict.fromkeys(tasks, 1.0)
-    weights = dict(given) if given is not None else judged
+    judged = [name for name, task in tasks.items() if not task.declaration.pretraining] or [*tasks]
+    weights = dict(given) if given is not None else dict.fromkeys(judged, 1.0)
     if set(weights) - set(tasks) or min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0:
         raise StiltsError(
             f"aggregate={weights} is no set of weights for {', '.join(tasks)}. Give tasks of the mixture numbers of at "

@@ -86,7 +86,7 @@ _LAREQA = replace(
     _XTREME, batch_size=16, epochs=3, max_length=256, eval_steps=1000, source="google-research/xtreme since August 2021"
 )
 _PAIRS = {
-    "sentence-similarity": _LAREQA,
+    "text-pairs": _LAREQA,
     "mewslix_pairs": replace(_LAREQA, batch_size=256, epochs=2, max_length=64),
 }
 # Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory of
@@ -94,11 +94,12 @@ _PAIRS = {
 _PAPER = replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)")
 _PAPER_TARGET = replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)")
 
+# A row is for a task by its name, or for the kinds that name it as their `recipe`; "" is for all others.
 PROFILES: Mapping[str, Mapping[str, Recipe]] = {
     "jiant": {
         "": _JIANT,
-        "question-answering": replace(_JIANT, batch_size=16, epochs=2, max_length=384),
-        "token-classification": replace(_JIANT, epochs=10),
+        "answer-spans": replace(_JIANT, batch_size=16, epochs=2, max_length=384),
+        "word-tagging": replace(_JIANT, epochs=10),
         "xnli": replace(_JIANT, epochs=2),
         "pawsx": replace(_JIANT, epochs=5),
         **_CHOICES,
@@ -107,19 +108,19 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
     "xtreme-2020": {
         "": _XTREME,
         "panx": replace(_XTREME, epochs=10, eval_steps=1000),
-        "token-classification": replace(_XTREME, epochs=10),
+        "word-tagging": replace(_XTREME, epochs=10),
         "xnli": replace(_XTREME, eval_steps=100),
         "pawsx": replace(_XTREME, eval_steps=200),
-        "question-answering": _XTREME_QA,
+        "answer-spans": _XTREME_QA,
     },
     "xtreme-r-2021": {
         **_PAIRS,
         "": _XTREME_R,
         "panx": replace(_XTREME_R, epochs=10, eval_steps=1000),
-        "token-classification": replace(_XTREME_R, epochs=10),
+        "word-tagging": replace(_XTREME_R, epochs=10),
         "xnli": replace(_XTREME_R, learning_rate=3e-5, eval_steps=100, source=f"{_XTREME_R.source}, XLM-R large"),
         "pawsx": replace(_XTREME_R, eval_steps=200),
-        "question-answering": replace(_XTREME_QA, batch_size=32, epochs=3, source=_XTREME_R.source),
+        "answer-spans": replace(_XTREME_QA, batch_size=32, epochs=3, source=_XTREME_R.source),
     },
     "paper": {
         "": _PAPER,
@@ -129,20 +130,20 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
         "commonsenseqa": replace(_PAPER, batch_size=4, epochs=10),
         "cosmosqa": replace(_PAPER, batch_size=4, epochs=15),
         "hellaswag": replace(_PAPER, epochs=7),
-        "question-answering": replace(_PAPER, batch_size=8, max_length=384),
-        "fill-mask": replace(_PAPER, learning_rate=5e-6, batch_size=8),
+        "answer-spans": replace(_PAPER, batch_size=8, max_length=384),
+        "masked-text": replace(_PAPER, learning_rate=5e-6, batch_size=8),
         "target": _PAPER_TARGET,
         "target:xnli": replace(_PAPER_TARGET, batch_size=4, epochs=2),
         "target:pawsx": replace(_PAPER_TARGET, epochs=5),
-        "target:question-answering": replace(_PAPER_TARGET, batch_size=16, epochs=2, max_length=384),
-        "target:token-classification": replace(_PAPER_TARGET, epochs=10),
+        "target:answer-spans": replace(_PAPER_TARGET, batch_size=16, epochs=2, max_length=384),
+        "target:word-tagging": replace(_PAPER_TARGET, epochs=10),
         **_CHOICES,
     },
 }
 
 
 def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
-    """Hyper-parameters of `profile` for a task: by task name, else by kind, else the profile's own default.
+    """Hyper-parameters of `profile` for a task: by task name, else by the kind's `recipe`, else its own default.
 
     A task that is answered in words has mT5's learning rate (Xue et al. 2021): 0.001, constant.
 
@@ -157,9 +158,10 @@ def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     if profile not in PROFILES:
         raise StiltsError(f"No recipe {profile!r}; there are {', '.join(PROFILES)}. Pass one of them as --recipe.")
     rows = PROFILES[profile]
-    keys = [task.name or task.kind, task.kind, ""]
+    of_kind = task.declaration.recipe
+    keys = [task.name or of_kind, of_kind, ""]
     if phase == "target":
-        keys = [f"target:{task.name}", f"target:{task.kind}", keys[0], "target", *keys[1:]]
+        keys = [f"target:{task.name}", f"target:{of_kind}", keys[0], "target", *keys[1:]]
     found = next(rows[key] for key in keys if key in rows)
     if not task.text_to_text:
         return found
@@ -167,6 +169,6 @@ def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     in_words = replace(
         found, learning_rate=1e-3, warmup=0, weight_decay=0.0, schedule="constant", optimizer="adafactor"
     )
-    whole = task.kind == "question-answering"  # its context is not cut into windows
+    whole = task.declaration.text_answers == "span"  # its context is not cut into windows
     longest = kind_for(task).max_length if whole else found.max_length
     return replace(in_words, max_length=longest, source=f"{found.source}; learning rate and window: Xue et al. 2021")

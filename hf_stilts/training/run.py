@@ -90,7 +90,8 @@ def run_phase(
     folder = f"runs/{phase}-{task.name}{suffix}"
     args = arguments(figures, ["--output_dir", folder, *flags])
     claim(args.output_dir, resume=resume, overwrite=overwrite)
-    if trained.kind == "sentence-similarity":
+    trainer: StiltsTrainer
+    if trained.declaration.in_batch_negatives:
         trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
     elif "batches" in trainer_arguments:
         raise StiltsError(f"--batches is for dual encoders; {trained.name} is a {trained.kind} task. Leave it out.")
@@ -141,7 +142,7 @@ def run_mixture(
     args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}{_spelt(languages)}", *flags])
     claim(args.output_dir, resume=resume, overwrite=overwrite)
     if languages is not None:
-        trainer_arguments["languages"] = {task.name: languages for task in loaded if task.kind != "fill-mask"}
+        trainer_arguments["languages"] = {task.name: languages for task in loaded if not task.declaration.pretraining}
     if "per_device_train_batch_size" not in names(flags):
         trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
     trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)

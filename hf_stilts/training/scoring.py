@@ -13,8 +13,9 @@ from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_pt_utils import EvalLoopContainer, nested_concat
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds import Kind
 from hf_stilts.kinds.features import IGNORED
-from hf_stilts.task import KINDS, OPTIONAL_COLUMNS, Task
+from hf_stilts.task import Task
 from hf_stilts.training.given_data import has_features, rows_as_dataset
 from hf_stilts.training.guards import warn_of_one_answer
 
@@ -35,7 +36,7 @@ class ScoringTrainer(Trainer):
     """
 
     task: Task
-    kind: Any
+    kind: Kind
     scored: dict[str, tuple[Any, Dataset | None]]
     scoring: tuple[Any, Dataset | None]
     tokenizer_for_rows: PreTrainedTokenizerBase | None
@@ -95,7 +96,7 @@ class ScoringTrainer(Trainer):
         elif not self.args.eval_do_concat_batches:
             predicted = reduce(partial(nested_concat, padding_index=IGNORED), predicted)
         predictions = self.kind.decode(self.task, rows, features, predicted)
-        scores: dict[str, float] = self.kind.score(self.task, predictions, rows)
+        scores = self.kind.score(self.task, predictions, rows)
         warn_of_one_answer(predictions, scores.get(self.task.metric), self.weights_step)
         return scores
 
@@ -104,8 +105,7 @@ class ScoringTrainer(Trainer):
         given = rows_as_dataset(given)
         if has_features(given):
             return given, None
-        kind = self.task.kind
-        needed = [column for column in KINDS[kind] if (kind, column) not in OPTIONAL_COLUMNS]
+        needed = self.task.declaration.required()
         missing = [column for column in needed if column not in given.column_names]
         if missing:
             raise StiltsError(

@@ -8,13 +8,14 @@ import torch
 from transformers import Trainer
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.kinds import Kind
 from hf_stilts.task import Task
 
 
 class InWordsTrainer(Trainer):
-    """A Trainer whose kind may have a `run` of its own (`hf_stilts.kinds.Kind`), by which evaluation then answers."""
+    """A Trainer whose kind may generate (`hf_stilts.kinds.Kind.generates`): evaluation then asks its `run`."""
 
-    kind: Any
+    kind: Kind
 
     def prediction_step(
         self,
@@ -24,8 +25,7 @@ class InWordsTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[torch.Tensor | None, Any, Any]:
         """As the stock method, which reads answers off the scores of the gold answer's tokens."""
-        run = getattr(self.kind, "run", None)
-        if run is None:
+        if not self.kind.generates:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         read = {name: inputs[name] for name in ("input_ids", "attention_mask", "labels")}
@@ -33,7 +33,7 @@ class InWordsTrainer(Trainer):
         if prediction_loss_only:
             return loss, None, None
         with torch.inference_mode(), self.compute_loss_context_manager():
-            return loss, run(self.accelerator.unwrap_model(model), inputs), inputs["labels"]
+            return loss, self.kind.run(self.accelerator.unwrap_model(model), inputs), inputs["labels"]
 
 
 def check_in_words(task: Task, **options: Any) -> None:

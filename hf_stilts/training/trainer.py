@@ -29,7 +29,6 @@ from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
-from hf_stilts.kinds.masked_positions import score_masked_positions_only
 from hf_stilts.models.adapters import AdapterTrainer
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, match_padding, with_fresh_head
@@ -256,12 +255,11 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     def _set_up(self, model: Any) -> None:
         """Change a model that is about to be trained where this training needs it."""
-        if self.task.kind == "fill-mask":
-            score_masked_positions_only(model)
+        self.kind.set_up(model, self.max_length)
 
     def _unsmoothed(self) -> list[str]:
         """Tasks whose loss `label_smoothing_factor` does not reach."""
-        return [str(self.task.name)] if self.trains_pairs or hasattr(self.kind, "loss") else []
+        return [] if self.kind.smoothed else [str(self.task.name)]
 
     def _refuse_what_is_trained_otherwise(self) -> None:
         task, phase = self.task.name, self.phase
@@ -270,9 +268,9 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
                 f"{task} is a {self.task.kind} task: it has no training data and no head. "
                 f"Evaluate an encoder on it as it is: hf-stilts evaluate {task} --model NAME"
             )
-        if self.task.kind == "sentence-similarity" and not self.trains_pairs:
+        if self.task.declaration.in_batch_negatives and not self.trains_pairs:
             raise StiltsError(
-                f"{task} is a sentence-similarity task, whose pairs are each other's negatives; {type(self).__name__} "
+                f"{task} is a {self.task.kind} task, whose pairs are each other's negatives; {type(self).__name__} "
                 f'has none. Use DualEncoderTrainer(task="{task}", phase="{phase}"): hf-stilts {phase} {task}'
             )
 
@@ -374,7 +372,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             tasks=trained_on,
             parent=self.handover.parent if self.handover else None,
             languages=codes_of(by_language) or ("en",),
-            pipeline_tag=self.task.kind,
+            pipeline_tag=self.task.declaration.pipeline_tag,
             scored_on=self.scored_on,
             recipe={
                 "profile": self.profile,
@@ -405,8 +403,8 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         """As the stock method; a kind whose stock loss depends on the padding has its own."""
         pairs = take(inputs)
         loss, outputs = super().compute_loss(model, inputs, True, *rest, **stock)
-        if self.compute_loss_func is None and (own := getattr(self.kind, "loss", None)):
-            loss = own(outputs, inputs)
+        own = self.kind.loss(outputs, inputs) if self.compute_loss_func is None else None
+        loss = loss if own is None else own
         if pairs and self.contrastive is not None:
             loss = loss + self.contrastive(self.accelerator.unwrap_model(model), outputs, inputs, pairs)
         return (loss, outputs) if return_outputs else loss

@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.zero_shot import each_language, zero_shot
-from hf_stilts.kinds import answer_retrieval, load_kind
+from hf_stilts.kinds import answer_retrieval, load_retrieval_kind
 from hf_stilts.kinds.dual_encoder import DualEncoder
 from hf_stilts.task import Task
 
@@ -17,7 +17,7 @@ TASK = Task(
     kind="answer-retrieval", dataset="org/answers", config="{language}", languages=("en", "de"), metric="map@20",
     name="answers",
 )  # fmt: skip
-FIND = replace(load_kind("answer-retrieval"), depth=2)
+FIND = replace(load_retrieval_kind("answer-retrieval"), depth=2)
 
 
 def corpus(queries, candidates, gold):
@@ -62,7 +62,7 @@ def test_a_text_that_is_missing_is_named_with_its_language(column, said):
     row = ROWS["de"][0]
     rows = {**ROWS, "de": Dataset.from_list([{**row, column: [None, *row[column][1:]]}])}
     with pytest.raises(StiltsError, match=f"In de: .*row 0 has {said} None; expected text"):
-        FIND.evaluate(TASK, rows, tiny.encoder(), tiny.tokenizer())
+        FIND.evaluate_jointly(TASK, rows, tiny.encoder(), tiny.tokenizer())
 
 
 def test_scores_by_hand(angles):
@@ -71,7 +71,7 @@ def test_scores_by_hand(angles):
     mAP@2: en (1/1 + 2/2) / 2 = 1; de (1/1) / 2. Cross-lingual, without en0: de0 first, 1. Without de1: en1, de0, and
     the answer en0 is neither: 0. Of the two results each, one is in the query's own language.
     """
-    found = FIND.evaluate(TASK, ROWS, tiny.encoder(), tiny.tokenizer(), layer=1)
+    found = FIND.evaluate_jointly(TASK, ROWS, tiny.encoder(), tiny.tokenizer(), layer=1)
     assert found["en"].scores == {
         "map@2": 100.0, "mrr@2": 100.0, "recall@2": 100.0, "map@2_cross": 100.0, "same_language@2": 50.0,
         "recall@2_en": 100.0, "recall@2_de": 100.0,
@@ -88,7 +88,7 @@ def test_scores_by_hand(angles):
 
 def test_a_pool_of_fewer_languages_is_searched_and_named(angles):
     """German alone: de1, de0. Its English answer is not there and does not count: (1/1) / 1."""
-    found = FIND.evaluate(TASK, {"de": ROWS["de"]}, tiny.encoder(), tiny.tokenizer(), layer=1)
+    found = FIND.evaluate_jointly(TASK, {"de": ROWS["de"]}, tiny.encoder(), tiny.tokenizer(), layer=1)
     assert found["de"].scores["map@2"] == 100.0
     assert (found["de"].settings["candidates"], found["de"].settings["pool"]) == (2, "de")
 
@@ -97,19 +97,19 @@ def test_shared_candidates_have_no_language(angles):
     """Entities at 0, 50 and 70; the German mention at 62 means the one at 50, which is second: 1/2."""
     mentions = Dataset.from_list([{"query_ids": ["m"], "queries": ["62"], "gold": [["Q2"]]}])
     entities = Dataset.from_dict({"id": ["Q1", "Q2", "Q3"], "text": ["0", "50", "70"]})
-    found = FIND.evaluate(TASK, {"de": mentions}, tiny.encoder(), tiny.tokenizer(), candidates=entities)
+    found = FIND.evaluate_jointly(TASK, {"de": mentions}, tiny.encoder(), tiny.tokenizer(), candidates=entities)
     assert found["de"].scores == {"map@2": 50.0, "mrr@2": 50.0, "recall@2": 100.0}
     assert found["de"].predictions == [["Q3", "Q2"]]
 
 
 def test_a_dual_encoder_is_used_as_it_was_trained(angles, tmp_path):
     plain = tiny.encoder()
-    assert FIND.evaluate(TASK, ROWS, plain, tiny.tokenizer())["en"].settings["layer"] == 1
+    assert FIND.evaluate_jointly(TASK, ROWS, plain, tiny.tokenizer())["en"].settings["layer"] == 1
     assert [each["max_length"] for each in angles] == [96, 256]
     trained = DualEncoder(plain.config, plain)
     trained.configure(query_length=11, candidate_length=22)
     trained.save_pretrained(tmp_path)
-    settings = FIND.evaluate(TASK, ROWS, trained.encoder, tiny.tokenizer())["en"].settings
+    settings = FIND.evaluate_jointly(TASK, ROWS, trained.encoder, tiny.tokenizer())["en"].settings
     assert (settings["layer"], settings["pooling"]) == (2, "pooler")
     assert [(each["layers"], each["pooling"], each["max_length"]) for each in angles[2:]] == [
         (2, "pooler", 11), (2, "pooler", 22),
@@ -119,15 +119,15 @@ def test_a_dual_encoder_is_used_as_it_was_trained(angles, tmp_path):
 def test_rows_that_cannot_be_meant_are_refused(angles):
     given = (tiny.encoder(), tiny.tokenizer())
     with pytest.raises(StiltsError, match="0 right answers are among 2 candidates"):
-        FIND.evaluate(TASK, {"de": corpus({"q": 1}, {"de0": 0, "de1": 1}, [["fr0"]])}, *given)
+        FIND.evaluate_jointly(TASK, {"de": corpus({"q": 1}, {"de0": 0, "de1": 1}, [["fr0"]])}, *given)
     with pytest.raises(StiltsError, match="2 candidates with 1 ids|3 candidates"):
-        FIND.evaluate(TASK, {"de": ROWS["de"], "en": corpus({"q": 1}, {"de0": 0}, [["de0"]])}, *given)
+        FIND.evaluate_jointly(TASK, {"de": ROWS["de"], "en": corpus({"q": 1}, {"de0": 0}, [["de0"]])}, *given)
     with pytest.raises(StiltsError, match="hold no candidates"):
-        FIND.evaluate(
+        FIND.evaluate_jointly(
             TASK, {"de": Dataset.from_list([{"query_ids": ["m"], "queries": ["1"], "gold": [["x"]]}])}, *given
         )
     with pytest.raises(StiltsError, match="has 2 rows in de"):
-        FIND.evaluate(TASK, {"de": Dataset.from_list([*ROWS["de"], *ROWS["de"]])}, *given)
+        FIND.evaluate_jointly(TASK, {"de": Dataset.from_list([*ROWS["de"], *ROWS["de"]])}, *given)
 
 
 def mirror(folder, parts):

@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import load_retrieval_kind
 from hf_stilts.models.transfer import load_body, load_tokenizer
 from hf_stilts.task import load_task
 from hf_stilts.tasks.squad_sentences import answer_sentence
@@ -51,10 +51,12 @@ def test_training_on_squad_raises_map_on_lareqa(tmp_path, minilm):
         row = load("lareqa", "test", code, data_dir=tmp_path / "mirror")[0]
         row |= {name: row[name][:150] for name in ("query_ids", "queries", "gold", "candidate_ids", "candidates")}
         few[code] = Dataset.from_list([row])
-    kind, task = load_kind("answer-retrieval"), load_task("lareqa")
+    kind, task = load_retrieval_kind("answer-retrieval"), load_task("lareqa")
 
     def scores(model, **how):
-        found = kind.evaluate(task, few, model, load_tokenizer(minilm), query_length=32, candidate_length=64, **how)
+        found = kind.evaluate_jointly(
+            task, few, model, load_tokenizer(minilm), query_length=32, candidate_length=64, **how
+        )
         return {code: each.scores["map@20"] for code, each in found.items()}
 
     before = scores(load_body(minilm)[0], pooling="pooler", layer=6)

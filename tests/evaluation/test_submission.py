@@ -84,8 +84,8 @@ def test_tatoeba_follows_the_sorted_english_sentences(tmp_path, monkeypatch):
 def test_sentences_survive_being_written_and_read(tmp_path):
     sentences = [["X"], [], ["X", "X"], []]
     path = tmp_path / "file"
-    path.write_text(FORMATS["token-classification"].write(list(enumerate(sentences))), encoding="utf-8")
-    assert FORMATS["token-classification"].read(path) == sentences
+    path.write_text(FORMATS["tags"].write(list(enumerate(sentences))), encoding="utf-8")
+    assert FORMATS["tags"].read(path) == sentences
 
 
 def test_what_is_written_is_well_formed_and_scores_in_full_against_itself(tmp_path):

@@ -6,11 +6,11 @@ import tiny
 from datasets import Dataset
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import bitext_mining, bitext_retrieval, load_kind
+from hf_stilts.kinds import bitext_mining, bitext_retrieval, load_retrieval_kind
 from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.task import Task
 
-FIND, MINE = load_kind("bitext-retrieval"), load_kind("bitext-mining")
+FIND, MINE = load_retrieval_kind("bitext-retrieval"), load_retrieval_kind("bitext-mining")
 TATOEBA = Task(kind="bitext-retrieval", dataset="x/y", name="tatoeba")
 BUCC = Task(kind="bitext-mining", dataset="x/y", name="bucc", metric="f1")
 

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
-from hf_stilts.kinds import kind_for, load_kind
+from hf_stilts.kinds import kind_for, load_kind, load_retrieval_kind
 from hf_stilts.kinds.rows import check_texts
 from hf_stilts.models.transfer import label_order
 from hf_stilts.task import Task
@@ -183,7 +183,7 @@ def test_retrieval_of_sentences_that_are_missing(kind, good, column, value, said
     task = Task(kind=kind, dataset="nobody/nothing", name=kind, metric="f1")
     rows = Dataset.from_list([*([good] if kind == "bitext-retrieval" else []), {**good, column: value}])
     with pytest.raises(StiltsError, match=said):
-        load_kind(kind).evaluate(task, rows, tiny.encoder(), tiny.tokenizer())
+        load_retrieval_kind(kind).evaluate(task, rows, tiny.encoder(), tiny.tokenizer())
 
 
 def test_pairs_and_single_texts_are_read_alike_in_every_part_of_a_data_set():

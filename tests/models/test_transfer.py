@@ -72,7 +72,7 @@ def test_a_tagger_without_its_decoder_is_no_classifiers_body(arch, tmp_path):
     tagger, _ = with_fresh_head(tiny.save(tmp_path / "public", arch), TASKS["token-classification"])
     tagger.save_pretrained(tmp_path / "tagger")
     for after in ("text-classification", "question-answering", "multiple-choice"):
-        with pytest.raises(StiltsError, match=r"does not hold decoder.*random.*token-classification or retrieval"):
+        with pytest.raises(StiltsError, match=r"does not hold decoder.*random.*tagging or retrieval"):
             with_fresh_head(str(tmp_path / "tagger"), TASKS[after])
     with_fresh_head(str(tmp_path / "tagger"), TASKS["token-classification"])
 

@@ -17,10 +17,11 @@ import hf_stilts.tasks
 from hf_stilts.data.canonical import canonical
 from hf_stilts.data.load import served
 from hf_stilts.dataset_scripts import list_converters
+from hf_stilts.declarations import list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES
 from hf_stilts.readme import render
-from hf_stilts.task import KINDS, Task, list_tasks, load_task
+from hf_stilts.task import Task, list_tasks, load_task
 
 OWN = sorted(module.name for module in pkgutil.iter_modules(hf_stilts.tasks.__path__))
 STRING, STRINGS, ANSWERS = (
@@ -147,7 +148,7 @@ def test_rows_as_the_hub_stores_them_become_canonical(name):
 def test_a_task_says_what_a_reader_needs(name):
     task = load_task(name)
     assert task.name == name
-    assert task.kind in KINDS
+    assert task.kind in list_kinds()
     assert task.description and task.license and task.paper
     converted = {load_task(converter).dataset for converter in list_converters()}
     assert all("/" in source.dataset or source.dataset in converted for source in task.sources)
