@@ -94,6 +94,9 @@ def publish(
     retry: Annotated[bool, typer.Option("--retry", help="Send what waits or failed.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Show only; the default.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and send what a running training adds.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove files of another model from the repository.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what waits in a run's outbox, or send it."""
@@ -102,8 +105,9 @@ def publish(
 
     if status and (retry or watch):
         raise StiltsError("--status shows and --retry and --watch send: both were given. Type one of them.")
-
-    report = outbox.retry(folder, watch=watch) if retry or watch else outbox.outbox_status(folder)
+    if overwrite and not (retry or watch):
+        raise StiltsError("--overwrite says how to send, and nothing is sent. Add --retry, or leave it out.")
+    report = outbox.retry(folder, watch=watch, overwrite=overwrite) if retry or watch else outbox.outbox_status(folder)
     show(report.rows(), as_json=as_json, optional=("repository", "bytes", "tries"))
     say(str(report), as_json=as_json)
     if not report.ok:

@@ -1,4 +1,4 @@
-"""The model card of a published checkpoint: a pure function of its `stilts.json`, so that it can say nothing else."""
+"""The model card of a published checkpoint: a pure function of its `stilts.json`, and what people wrote around it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+import yaml
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Template
 
+from hf_stilts.hub.existing_card import BEGIN, END, Existing, merge, read_card
 from hf_stilts.hub.naming import search_tags
 from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.languages import LANGUAGES
 
 TEMPLATE = Path(__file__).with_name("card.md")
+CARD_FILE = "README.md"
+_NOTE = re.compile(r"^> \*\*Note:\*\* (.*)\.$", re.MULTILINE)
 
 # What a licence asks of whoever passes the weights on, from little to much; the first pattern that matches counts.
 # Ours, not the Hub's, which orders nothing: read it as help to be careful, not as legal advice.
@@ -66,23 +72,56 @@ def licence_of(record: Record) -> Licence:
     return strictest([*((task.dataset or task.name, task.license) for task in record.tasks), *parents])
 
 
-def render(record: Record, repo_id: str, tag: str, notes: Sequence[str] = ()) -> str:
+def render(
+    record: Record,
+    repo_id: str,
+    tag: str,
+    notes: Sequence[str] = (),
+    *,
+    there: str | None = None,
+    before: Record | None = None,
+    another_model: bool = False,
+) -> str:
     """Write the README.md of a checkpoint: front matter by the Hub's rules, then what a reader needs to trust it.
 
-    `repo_id` and `tag` say where it is published; `notes` are remarks to the reader, one sentence each.
+    Args:
+        record: what the checkpoint went through.
+        repo_id: where it is published.
+        tag: under which tag.
+        notes: remarks to the reader, one sentence each.
+        there: README.md that the repository has now; what people wrote in it stays.
+        before: the `stilts.json` beside that one; None where there is none.
+        another_model: that one speaks of another model, which is replaced.
+
+    Raises:
+        StiltsError: `there` cannot be read.
     """
-    card = ModelCard.from_template(
-        card_data(record, repo_id),
-        template_path=str(TEMPLATE),
+    generated = _front_matter(record, repo_id)
+    existing = Existing({}) if there is None else read_card(there, generated=before is not None)
+    generated_before = _front_matter(before, repo_id) if before else {}
+    metadata = merge(generated, existing.metadata, generated_before, another_model=another_model)
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).render(
         record=record,
         repo_id=repo_id,
         tag=tag,
         notes=notes,
         licence=licence_of(record),
+        stated_licence=metadata["license"],
         language_names={code: LANGUAGES[code].name for code in record.languages if code in LANGUAGES},
         metric_columns=sorted({name for scores in record.metrics_by_language.values() for name in scores}),
     )
-    return str(card).rstrip("\n") + "\n"
+    front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    ours = f"{BEGIN}\n\n{text.strip()}\n\n{END}"
+    return f"---\n{front}---\n{existing.above}{ours}{existing.below}".rstrip("\n") + "\n"
+
+
+def _front_matter(record: Record, repo_id: str) -> dict[str, Any]:
+    return dict(card_data(record, repo_id).to_dict())  # type: ignore[no-untyped-call]
+
+
+def notes_of(card: str) -> list[str]:
+    """The remarks to the reader on a card that `render` wrote."""
+    return _NOTE.findall(card)
 
 
 def card_data(record: Record, repo_id: str) -> ModelCardData:

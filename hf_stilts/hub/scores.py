@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,9 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.card import render
+from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import RECORD_FILE, Record
-
-CARD = "README.md"
 
 
 def refuse_unless_scorable(name: str, api: HfApi | None = None) -> tuple[Checkpoint, Record]:
@@ -52,9 +49,9 @@ def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: H
         before,
         metrics_by_language={code: {**old.get(code, {}), **by_language.get(code, {})} for code in languages},
     )
-    card = Path(api.hf_hub_download(found.repo_id, CARD, revision=found.commit)).read_text(encoding="utf-8")
-    notes = re.findall(r"^> \*\*Note:\*\* (.*)\.$", card, flags=re.MULTILINE)
-    texts = {CARD: render(record, found.repo_id, f"step-{record.step}", notes), RECORD_FILE: record.to_json()}
+    card = Path(api.hf_hub_download(found.repo_id, CARD_FILE, revision=found.commit)).read_bytes().decode()
+    described = render(record, found.repo_id, f"step-{record.step}", notes_of(card), there=card, before=before)
+    texts = {CARD_FILE: described, RECORD_FILE: record.to_json()}
     commit = api.create_commit(
         found.repo_id,
         [CommitOperationAdd(path, text.encode()) for path, text in texts.items()],

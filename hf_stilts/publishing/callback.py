@@ -65,6 +65,8 @@ class PublishCheckpoints(TrainerCallback):
             function that returns it when the training begins. What it leaves open is filled in from the run.
         task: name of what is trained on, or a task of hf_stilts, for a Trainer that does not know it. Default: what the
             training rows tell (`datasets.load_dataset` notes where they are from).
+        overwrite: remove files of another model that the repository holds; without it, nothing is published there. The
+            card is not overwritten: what people wrote in it stays.
         wait: at the end, wait until all are sent. False lets the other process go on alone, for trainings of several
             processes that go on together: rank 0 would keep the others waiting.
         pace: how long to wait between tries, and for the Hub after the end.
@@ -80,6 +82,7 @@ class PublishCheckpoints(TrainerCallback):
         resume: bool = False,
         record: Record | Callable[[], Record] | None = None,
         task: str | Task | None = None,
+        overwrite: bool = False,
         wait: bool = True,
         pace: Pace | None = None,
         token: str | None = None,
@@ -90,6 +93,7 @@ class PublishCheckpoints(TrainerCallback):
         self.resume = resume
         self.record = record
         self.task = load_task(task) if task in list_tasks() else task
+        self.overwrite = overwrite
         self.wait = wait
         self.pace = pace
         self.report: OutboxStatus | None = None
@@ -125,6 +129,7 @@ class PublishCheckpoints(TrainerCallback):
             record=self._run,
             pace=self.pace,
             token=self._token,
+            overwrite=self.overwrite,
             resumed=state.global_step > 0,
         )
 

@@ -227,6 +227,7 @@ class Outbox:
         record: what all checkpoints of the run have in common.
         pace: how long to wait between tries, and for the Hub after the end.
         token: access token; default: the one that `hf auth login` stored.
+        overwrite: files of another model that the repository holds are removed, not a reason to refuse.
         resumed: the training goes on from a checkpoint. What an earlier one chose for `main` then stays until this one
             chooses, and its checkpoints belong to the same run.
     """
@@ -240,11 +241,12 @@ class Outbox:
         record: Record,
         pace: Pace | None = None,
         token: str | None = None,
+        overwrite: bool = False,
         resumed: bool = False,
     ) -> None:
         self.folder = Path(output_dir) / FOLDER
         self.pace = pace or Pace()
-        self.token = token
+        self.token, self.overwrite = token, overwrite
         self.packed: set[int] = set()
         self.courier: subprocess.Popen[bytes] | None = None
         self.run = Run(repo_id, private, record, since=time.time(), id=None if resumed else uuid.uuid4().hex)
@@ -336,7 +338,7 @@ class Outbox:
         """Tell the worker of a new checkpoint; start one where none runs: a killed one's work is on disk."""
         try:
             if self.courier is None or self.courier.poll() is not None:
-                self.courier = start_courier(self.folder, self.pace, self.token)
+                self.courier = start_courier(self.folder, self.pace, self.token, self.overwrite)
             _tell(self.courier, b"parcel\n")
         except OSError as error:
             logger.warning("The upload worker cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
@@ -367,13 +369,16 @@ def unpacked(folder: Path) -> set[int]:
     return {step for step in saved if (saved[step] / STATE_FILE).stat().st_mtime >= run.since} - packed
 
 
-def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None) -> OutboxStatus:
+def retry(
+    output_dir: str | Path, watch: bool = False, pace: Pace | None = None, *, overwrite: bool = False
+) -> OutboxStatus:
     """Send what waits or failed in the outbox of `output_dir` and report; raise FileNotFoundError if it has none.
 
-    With `watch`, stay and deliver what a training running elsewhere puts in, until interrupted (Ctrl-C).
+    With `watch`, stay and deliver what a training running elsewhere puts in, until interrupted (Ctrl-C). With
+    `overwrite`, files of another model are removed from the repository.
     """
     folder, pace = _outbox_of(output_dir), pace or Pace()
-    courier = start_courier(folder, pace)
+    courier = start_courier(folder, pace, overwrite=overwrite)
     try:
         if watch:
             courier.wait()
@@ -384,7 +389,9 @@ def retry(output_dir: str | Path, watch: bool = False, pace: Pace | None = None)
     return outbox_status(output_dir)
 
 
-def start_courier(folder: Path, pace: Pace, token: str | None = None) -> subprocess.Popen[bytes]:
+def start_courier(
+    folder: Path, pace: Pace, token: str | None = None, overwrite: bool = False
+) -> subprocess.Popen[bytes]:
     """Start the process that delivers; it lives until it is dismissed, or we are dead, and nothing is left to do."""
     root = str(Path(__file__).parents[2])
     environment = {
@@ -395,9 +402,10 @@ def start_courier(folder: Path, pace: Pace, token: str | None = None) -> subproc
     }
     if token := token or get_token():
         environment["HF_TOKEN"] = token  # by environment: arguments can be read by every user of the machine
+    worker = [sys.executable, "-m", "hf_stilts.publishing.worker", str(folder.absolute()), json.dumps(vars(pace))]
     with (folder / "courier.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "hf_stilts.publishing.worker", str(folder.absolute()), json.dumps(vars(pace))],
+            [*worker, *(["overwrite"] if overwrite else [])],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -41,6 +41,13 @@ PUBLISHED = (
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
     *(f"{HEADS}/*/{HEAD_FILE}", f"{HEADS}/*/config.json"),
 )
+# What other models are made of, here or elsewhere: beside our weights it would be taken for the same model.
+_MODELS = (
+    *PUBLISHED,
+    *("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf"),
+    *("*.tflite", "modules.json", "config_sentence_transformers.json", "sentence_*_config.json", "model_index.json"),
+    *("pytorch_model.bin.index.json", "*/config.json", "*/*.safetensors", "*/*.bin", "*/*.onnx", "*/*.onnx_data"),
+)
 STATE_FILE = "trainer_state.json"
 STATE = "parcel.json"
 # What reading a file of the outbox can raise: it is gone, empty, cut, or of another shape.
@@ -319,6 +326,11 @@ def _without_paths(value: Any, key: str, parent: ParentModel | None) -> Any:
 def is_published(name: str) -> bool:
     """Say whether a file of this path in a repository belongs to a published checkpoint."""
     return _matches(name, PUBLISHED)
+
+
+def is_of_a_model(name: str) -> bool:
+    """Say whether a file of this path in a repository belongs to a model, by whatever library it was written."""
+    return _matches(name, _MODELS)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -30,6 +30,7 @@ from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel
 from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
+    Refused,
     Unconfirmed,
     differences,
     full_name,
@@ -49,11 +50,17 @@ def deliver_resume(folder: Path, parcel: Parcel, api: HfApi) -> str:
     Nothing is done where another machine has put a later step there since this one was packed.
     """
     main = open_repository(api, parcel.repo_id, private=parcel.private)
-    refuse_another_run(folder, parcel, look(api, parcel.repo_id, main))
+    on_main = look(api, parcel.repo_id, main)
+    refuse_another_run(folder, parcel, on_main)
     api.create_branch(parcel.repo_id, branch=RESUME_BRANCH, exist_ok=True)
     files = {**packed_files(folder, parcel), **write_record(folder, parcel)}
     head = api.model_info(parcel.repo_id, revision=RESUME_BRANCH)
     there = _remote_record(parcel.repo_id, api)
+    if there is None and all(head.sha != commit.commit_id for commit in on_main.commits):
+        raise Refused(
+            f"{parcel.repo_id} has a branch {RESUME_BRANCH} that hf_stilts did not make, and what is there would be "
+            "lost. Nothing is committed there. Choose another repo_id, or rename that branch"
+        )
     if there and there.step > parcel.step:
         newest = api.list_repo_commits(parcel.repo_id, revision=RESUME_BRANCH)[0]
         if newest.created_at.timestamp() >= int(parcel.packed_at):  # commits are dated to the second

@@ -3,10 +3,12 @@
 Every step first looks at what the Hub already has, so that an upload may be cut anywhere and simply be done again:
 files already there are not sent again, a commit whose answer was lost is found by the pending checkpoint's id in its
 message, and a tag that exists is compared and never overwritten. `main` only ever goes forward; see `main_step`.
+What people wrote in the card stays, and files of another model are not touched without the user's word.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +25,10 @@ from huggingface_hub.utils.sha import git_hash
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
-from hf_stilts.hub.card import render
+from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.naming import step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import Parcel, is_published, read_parcels, update
+from hf_stilts.publishing.pending import Parcel, is_of_a_model, is_published, read_parcels, update
 from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Published, main_step
 
 _CONFLICTS_IN_A_ROW = 10
@@ -57,13 +59,27 @@ class Delivered:
     on_main: bool
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a commit holds beside a model: `README.md`, and `stilts.json` where hf_stilts published it; else None.
+
+    `foreign` are the files of a model that this `stilts.json` does not name: somebody else put them there.
+    """
+
+    card: str | None
+    record: Record | None
+    foreign: tuple[str, ...]
+
+
 def prepare(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
     """Count the try, complete the destination, and pin the sha256 of every file; Refused where a file has changed."""
     parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
     return _with_checksums(folder, parcel)
 
 
-def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None) -> Delivered:
+def deliver(
+    folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None, *, overwrite: bool = False
+) -> Delivered:
     """Bring a prepared checkpoint to the Hub, or find that it is there, every file confirmed.
 
     `main` gets it only if `main` must then be this checkpoint (see `main_step`). Any other goes to a branch of its own
@@ -74,11 +90,11 @@ def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None)
         parcel: its content, as `prepare` returned it.
         api: client of the Hub.
         chosen: step that was chosen for `main`; None for the newest.
+        overwrite: remove files of another model that the repository holds; without it they are a reason to refuse.
 
     Raises Refused where only the user can help; any other error means that nothing is lost and a later try may succeed.
     """
     branch = f"upload-{parcel.folder_name}"
-    files: dict[str, LocalFile] = {}
     additions: list[CommitOperationAdd] = []
     for conflicts in range(_CONFLICTS_IN_A_ROW):
         there = look(api, parcel.repo_id, open_repository(api, parcel.repo_id, private=parcel.private))
@@ -92,19 +108,23 @@ def deliver(folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None)
         to_main = False
         if commit is None:
             to_main = main_step({*there.tags, parcel.step}, chosen, there.in_flight) == parcel.step
-            if not files:
+            held = read_held(api, parcel.repo_id, there.head)
+            refuse_another_model(parcel.repo_id, held, overwrite)
+            if not additions:
                 _check_bytes(folder, parcel)
                 parcel = _with_parents_licence(api, folder, parcel)
-                files = _write_card(folder, parcel)
                 # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its
                 # own from the bytes that it sends, so that comparing the Hub's with ours compares two readings.
-                additions = [CommitOperationAdd(name, file.path) for name, file in files.items()]
+                additions = [CommitOperationAdd(name, file.path) for name, file in packed_files(folder, parcel).items()]
+            described = _write_card(folder, parcel, held)
+            added = [*additions, *(CommitOperationAdd(name, file.path) for name, file in described.items())]
             try:
-                commit = _commit(api, parcel, additions, there.head, None if to_main else branch)
+                commit = _commit(api, parcel, added, there.head, None if to_main else branch)
             except HfHubHTTPError as error:
                 if error.response.status_code != _PARENT_MOVED:
                     raise
                 continue  # somebody else committed: what `main` must be may be another checkpoint now
+            files = {**packed_files(folder, parcel), **described}
             if wrong := differences(api, parcel.repo_id, commit, files):
                 raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
         _tag(api, folder, parcel, commit)
@@ -135,7 +155,46 @@ def look(api: HfApi, repo_id: str, head: ModelInfo) -> Published:
     return Published(head, commits, tags, frozenset(branch.name for branch in refs.branches))
 
 
-def settle(api: HfApi, repo_id: str, chosen: int | None, why: str) -> tuple[int, str] | None:
+def read_held(api: HfApi, repo_id: str, at: ModelInfo) -> Held:
+    """Read card and record of a commit, which `at` describes.
+
+    Raises:
+        Refused: the card is no text.
+    """
+    names = [file.rfilename for file in at.siblings or []]
+    texts = {}
+    with tempfile.TemporaryDirectory() as folder:  # the cache is for models
+        for name in (CARD_FILE, RECORD_FILE):
+            if name in names:
+                texts[name] = Path(api.hf_hub_download(repo_id, name, revision=at.sha, local_dir=folder)).read_bytes()
+    record = None
+    if RECORD_FILE in texts:
+        try:
+            record = Record.from_json(texts[RECORD_FILE])
+        except StiltsError:  # of another version, or no record at all: then nothing there is known to be ours
+            record = None
+    try:
+        card = texts[CARD_FILE].decode("utf-8") if CARD_FILE in texts else None
+    except UnicodeDecodeError as error:
+        raise Refused(f"{CARD_FILE} of {repo_id} is not UTF-8, so what it says cannot be kept. Correct it") from error
+    known = record.files if record else {}
+    return Held(card, record, tuple(name for name in names if is_of_a_model(name) and name not in known))
+
+
+def refuse_another_model(repo_id: str, held: Held, overwrite: bool) -> None:
+    """Refuse a repository that holds files of another model: beside ours they would be taken for the same one."""
+    if held.foreign and not overwrite:
+        more = f" and {len(held.foreign) - 8} more" if len(held.foreign) > 8 else ""
+        raise Refused(
+            f"{repo_id} holds files of another model ({', '.join(held.foreign[:8])}{more}), and one revision is one "
+            "model. Nothing is committed there. Choose another repo_id; or, to have them removed (the repository's "
+            "history keeps them), add --overwrite to hf-stilts publish --retry, or PublishCheckpoints(overwrite=True)"
+        )
+
+
+def settle(
+    api: HfApi, repo_id: str, chosen: int | None, why: str, *, overwrite: bool = False
+) -> tuple[int, str] | None:
     """Make `main` hold what it must: the chosen checkpoint where the Hub has it, else the newest.
 
     Nothing is uploaded, the Hub copies. Where `main` holds it already, scores added to its card included, no commit is
@@ -146,9 +205,13 @@ def settle(api: HfApi, repo_id: str, chosen: int | None, why: str) -> tuple[int,
         repo_id: full name of the repository.
         chosen: step that was chosen; None for the newest.
         why: it was chosen, for the commit message.
+        overwrite: as for `deliver`.
 
     Returns:
         The step and the commit of `main`; None where no checkpoint is published.
+
+    Raises:
+        Refused: somebody put files of another model on `main`.
     """
     for _ in range(_CONFLICTS_IN_A_ROW):
         there = look(api, repo_id, api.model_info(repo_id))
@@ -161,14 +224,12 @@ def settle(api: HfApi, repo_id: str, chosen: int | None, why: str) -> tuple[int,
         wanted = api.model_info(repo_id, revision=there.tags[step], files_metadata=True)
         if _holds(api, repo_id, head, wanted, step):
             return step, str(head.sha)
-        here, blobs = _blobs(head), _blobs(wanted)
-        changed = [name for name in blobs if here.get(name) != blobs[name]]
-        stale = [name for name in here if name not in blobs and is_published(name)]
+        held = read_held(api, repo_id, head)
+        refuse_another_model(repo_id, held, overwrite)
         try:
             commit = api.create_commit(
                 repo_id,
-                [CommitOperationCopy(name, name, src_revision=wanted.sha) for name in changed]
-                + [CommitOperationDelete(name) for name in stale],
+                _to_make_it(head, wanted) + _card_of(api, repo_id, wanted, step, held),
                 commit_message=f"{MAIN_TITLE}{step_tag(step)}: {why if step == chosen else NEWEST}",
                 parent_commit=head.sha,
                 num_threads=1,
@@ -179,6 +240,32 @@ def settle(api: HfApi, repo_id: str, chosen: int | None, why: str) -> tuple[int,
         else:
             return step, str(commit)
     raise Unconfirmed(f"{repo_id}: others kept moving main")
+
+
+def _to_make_it(head: ModelInfo, wanted: ModelInfo) -> list[CommitOperationCopy | CommitOperationDelete]:
+    """What makes the model at `head` the one at `wanted`, record included; files of other kinds stay as they are."""
+    here, blobs = _blobs(head), _blobs(wanted)
+    model = [name for name in blobs if name == RECORD_FILE or is_of_a_model(name)]
+    changed = [name for name in model if here.get(name) != blobs[name]]
+    stale = [name for name in here if name not in blobs and is_of_a_model(name)]
+    copies = [CommitOperationCopy(name, name, src_revision=wanted.sha) for name in changed]
+    return [*copies, *(CommitOperationDelete(name) for name in stale)]
+
+
+def _card_of(
+    api: HfApi, repo_id: str, wanted: ModelInfo, step: int, held: Held
+) -> list[CommitOperationCopy | CommitOperationAdd]:
+    """The card of the checkpoint at `wanted`, with what people wrote in the one that is on `main`."""
+    there = read_held(api, repo_id, wanted)
+    if there.card is None:
+        return []
+    if there.record is None:
+        return [CommitOperationCopy(CARD_FILE, CARD_FILE, src_revision=wanted.sha)]
+    card = render(
+        there.record, repo_id, step_tag(step), notes_of(there.card),
+        there=held.card, before=held.record, another_model=bool(held.foreign),
+    )  # fmt: skip
+    return [CommitOperationAdd(CARD_FILE, card.encode())]
 
 
 def _holds(api: HfApi, repo_id: str, head: ModelInfo, wanted: ModelInfo, step: int) -> bool:
@@ -295,10 +382,13 @@ def _complete(folder: Path, parcel: Parcel) -> Record:
     return replace(parcel.read_record(), files=files)
 
 
-def _write_card(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
-    """Write card and `stilts.json` beside the weights; return everything that is to be published."""
-    card = render(_complete(folder, parcel), parcel.repo_id, parcel.tag, parcel.notes)
-    return {**packed_files(folder, parcel), **write_record(folder, parcel), **_write(folder, {"README.md": card})}
+def _write_card(folder: Path, parcel: Parcel, held: Held) -> dict[str, LocalFile]:
+    """Write `stilts.json` and the card, with what people wrote in the card that is there, beside the weights."""
+    card = render(
+        _complete(folder, parcel), parcel.repo_id, parcel.tag, parcel.notes,
+        there=held.card, before=held.record, another_model=bool(held.foreign),
+    )  # fmt: skip
+    return {**write_record(folder, parcel), **_write(folder, {CARD_FILE: card})}
 
 
 def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
@@ -379,7 +469,7 @@ def _commit(
     run = f"\n{RUN_LINE}{parcel.run}" if parcel.run else ""
     return api.create_commit(
         parcel.repo_id,
-        additions + [CommitOperationDelete(name) for name in there if name not in added and is_published(name)],
+        additions + [CommitOperationDelete(name) for name in there if name not in added and is_of_a_model(name)],
         commit_message=f"{parcel.tag}: {parcel.read_record().title}",
         commit_description=f"{PENDING_LINE}{parcel.id}{run}",
         revision=branch or "main",

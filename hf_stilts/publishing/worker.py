@@ -105,10 +105,11 @@ class Courier:
         api: client of the Hub.
         pace: how long to wait between tries, for an answer, and for the Hub after the end.
         bell: rung for each new parcel, closed when no more will come.
+        overwrite: remove files of another model from a repository instead of refusing to publish there.
     """
 
-    def __init__(self, outbox: Path, api: HfApi, pace: Pace, bell: Bell) -> None:
-        self.outbox, self.api, self.pace, self.bell = outbox, api, pace, bell
+    def __init__(self, outbox: Path, api: HfApi, pace: Pace, bell: Bell, *, overwrite: bool = False) -> None:
+        self.outbox, self.api, self.pace, self.bell, self.overwrite = outbox, api, pace, bell, overwrite
         self.failures = 0
         # Repositories of which it is not known that `main` is what it must be.
         self.unsettled: set[str] = set()
@@ -243,7 +244,7 @@ class Courier:
 
     def _send(self, folder: Path, parcel: Parcel) -> None:
         choice = self._choice_of(parcel.repo_id)
-        delivered = deliver(folder, parcel, self.api, choice.step if choice else None)
+        delivered = deliver(folder, parcel, self.api, choice.step if choice else None, overwrite=self.overwrite)
         self.unsettled.add(parcel.repo_id)  # until it is written below what main is
         update(folder, parcel, state="sent", reason=None, commit=delivered.commit, sent_at=time.time())
         if delivered.on_main:
@@ -264,7 +265,8 @@ class Courier:
         try:
             repo_id = self._full_name(name)
             choice = self._choice_of(repo_id)
-            main = settle(self.api, repo_id, choice.step if choice else None, choice.why if choice else NEWEST)
+            step, why = (choice.step, choice.why) if choice else (None, NEWEST)
+            main = settle(self.api, repo_id, step, why, overwrite=self.overwrite)
             if main is not None:
                 self._note_main(repo_id, *main)
             elif choice:
@@ -413,8 +415,8 @@ def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")[:300]
 
 
-def main(outbox: str, pace: str) -> None:
-    """Run as a process: `python -m hf_stilts.publishing.worker OUTBOX PACE_AS_JSON`."""
+def main(outbox: str, pace: str, overwrite: str = "") -> None:
+    """Run as a process: `python -m hf_stilts.publishing.worker OUTBOX PACE_AS_JSON [overwrite]`."""
     from huggingface_hub.utils._http import default_client_factory
 
     logging.basicConfig(format="%(asctime)s %(message)s")
@@ -440,7 +442,8 @@ def main(outbox: str, pace: str) -> None:
         bell.close()
 
     threading.Thread(target=listen, daemon=True).start()
-    Courier(Path(outbox), HfApi(token=os.environ.get("HF_TOKEN")), chosen, bell).run()
+    api = HfApi(token=os.environ.get("HF_TOKEN"))
+    Courier(Path(outbox), api, chosen, bell, overwrite=bool(overwrite)).run()
 
 
 if __name__ == "__main__":
