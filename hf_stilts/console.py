@@ -30,6 +30,8 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 _WHOLE, _WRAPPED, _WORD = 24, 16, 48
 _COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
 
+# What decides the score of a retrieval task besides the model, and stands beside it.
+_OF_VECTORS = ("layer", "layer_from", "pooling", "source_prefix", "target_prefix")
 # What a narrow terminal may do without among the gains, the first to go first.
 _OF_GAINS = (
     "baseline_spread", "seeds", "spread", "gain of the higher", "gain of the lower", "languages", "down", "up",
@@ -150,8 +152,10 @@ def show_scores(table: pd.DataFrame) -> None:
         first = table[table["task"] == task].iloc[0]
         metric = table[(table["task"] == task) & table["main"]].iloc[0]["metric"]
         scores = row.drop("mean").dropna()
-        noted = {name: first[name] for name in ("layer", "pooling") if name in first and pd.notna(first[name])}
-        how = "".join(f", {name} {int(value) if name == 'layer' else value}" for name, value in noted.items())
+        noted = {name: first[name] for name in _OF_VECTORS if name in first and pd.notna(first[name])}
+        said = {name: int(value) if isinstance(value, float) else value for name, value in noted.items()}
+        said |= {name: repr(value) for name, value in said.items() if name.endswith("prefix")}
+        how = escape(printable("".join(f", {name.replace('_', ' ')} {value}" for name, value in said.items())))
         out.print(
             f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
         )

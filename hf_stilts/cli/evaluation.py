@@ -26,6 +26,7 @@ from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.task import check_languages, list_tasks, load_task
 
 app = typer.Typer()
+RETRIEVAL = ("layer", "pooling", "prefix")  # options of retrieval tasks alone
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -44,7 +45,21 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
     limit: Limit = None,
     train_limit: Annotated[int | None, typer.Option(min=1, help="Benchmark: train on at most so many rows.")] = None,
-    layer: Annotated[int | None, typer.Option(help="Hidden state for retrieval tasks, 0 = embeddings.")] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            help="Retrieval: hidden state, 0 = embeddings; default: a sentence encoder's last, else the papers'."
+        ),
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="Retrieval: mean, cls, ...; default: as the model's folder says.")
+    ] = None,
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Retrieval: put before every text, as 'query: '; twice: before queries, and what answers them."
+        ),
+    ] = None,
     recipe: Recipe = "jiant",
     text_to_text: TextToText = False,
     adapter: Adapter = None,
@@ -73,7 +88,7 @@ def evaluate(
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
-    common |= {"available": available} | ({} if layer is None else {"layer": layer})
+    common |= {"available": available, **_retrieval_options(layer, pooling, prefix)}
     if len(names) == 1 and names[0] in list_benchmarks():
         of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
         if of_tasks:
@@ -122,6 +137,22 @@ def gains(
     )
 
 
+def _retrieval_options(layer: int | None, pooling: str | None, prefix: list[str] | None) -> dict[str, Any]:
+    """Those of the options of retrieval tasks that were given.
+
+    Raises:
+        StiltsError: more than two prefixes.
+    """
+    if prefix and len(prefix) > 2:
+        raise StiltsError(
+            f"--prefix was given {len(prefix)} times; expected once for all texts, or twice: for queries (or source "
+            "sentences), then for what answers them (or target sentences). "
+            "Type: --prefix 'query: ' --prefix 'passage: '"
+        )
+    given = {"layer": layer, "pooling": pooling, "prefix": prefix[0] if prefix and len(prefix) == 1 else prefix}
+    return {name: value for name, value in given.items() if value not in (None, [])}
+
+
 def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:
     from contextlib import redirect_stdout
 
@@ -164,8 +195,9 @@ def _evaluate_tasks(
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
     tables, searched = [], [name for name in names if not load_task(name).has_head]
     for name in names:
-        own = {key: value for key, value in options.items() if key != "layer" or name in searched or not searched}
-        tables.append(zero_shot(model, name, **own))  # where tasks are mixed, the layer is of those that search
+        # Where tasks are mixed, the layer and the like are of those that search.
+        own = {key: value for key, value in options.items() if key not in RETRIEVAL or name in searched or not searched}
+        tables.append(zero_shot(model, name, **own))
         if output and processes().is_main_process:  # at once: the next task may fail
             append_jsonl(tables[-1], output)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks

@@ -188,7 +188,7 @@ def _in_the_cache(
         name = _cached_task(cache, name, base, namespace, seed)
     try:
         # Without a pattern the client wants the whole repository, of which a load needs a part.
-        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=_TELLING, local_files_only=True))
+        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*_TELLING], local_files_only=True))
     except LocalEntryNotFoundError as error:
         commits = sorted(each.name for each in (cache / f"models--{name.replace('/', '--')}/snapshots").glob("*"))
         there = f"It has {', '.join(f'{name}@{commit}' for commit in commits)}, which you can name. " if commits else ""

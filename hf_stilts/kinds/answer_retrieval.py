@@ -12,9 +12,9 @@ from datasets import Dataset
 from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.base import RetrievalKind, Retrieved
-from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.dual_encoder import DualEncoding
 from hf_stilts.kinds.rows import check_lists_of_texts, check_texts, naming_language
+from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits, recall, reciprocal_rank
 from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.corpus import encode_shards, search_shards
@@ -77,6 +77,8 @@ class AnswerRetrieval(RetrievalKind):
         candidates: Dataset | None = None,
         layer: int | None = None,
         pooling: Any = None,
+        prefix: Prefix = None,
+        max_length: int | None = None,
         query_length: int | None = None,
         candidate_length: int | None = None,
         cache: str | None = None,
@@ -91,10 +93,17 @@ class AnswerRetrieval(RetrievalKind):
             model: any encoder; one that `DualEncoderTrainer` trained says itself how it is to be used.
             tokenizer: the model's.
             candidates: instead of the rows' candidates, one row each with `id` and `text`.
-            layer: k means `hidden_states[k]`. None: the last of a dual encoder, else `default_layer`.
-            pooling: as in `hf_stilts.encode`. None: as the dual encoder was trained, else "mean".
-            query_length: tokens of a query, special ones included. None: as it was trained, else LAReQA's 96.
-            candidate_length: tokens of a candidate. None: as it was trained, else LAReQA's 256.
+            layer: k means `hidden_states[k]`. None: the last of a dual encoder or of a sentence-transformers model,
+                else the papers', see `hf_stilts.kinds.vectors.default_layer`.
+            pooling: as in `hf_stilts.encode`. None: as the dual encoder was trained, else as the model's folder says,
+                else "mean".
+            prefix: put before every text, one for both sides or two, for queries and candidates. None: as the dual
+                encoder was trained, else the prompts `query` and `document` of a sentence-transformers model, else
+                nothing.
+            max_length: tokens of a query or a candidate, where its own length is not given.
+            query_length: tokens of a query, special ones included. None: as it was trained, else as the model's folder
+                says, else LAReQA's 96.
+            candidate_length: tokens of a candidate. None: as it was trained or its folder says, else LAReQA's 256.
             cache: folder for the candidates' vectors, so that a stopped run goes on where it was.
             encoding: further arguments of `hf_stilts.encode`.
 
@@ -118,28 +127,25 @@ class AnswerRetrieval(RetrievalKind):
                 f"Task {task.name}: {sum(map(len, gold))} right answers are among {len(ids)} candidates with "
                 f"{len(place)} ids. Expected some, and every id once. Correct the rows, or name more --languages."
             )
-        trained = DualEncoding.of(model.config)
-        known = trained or DualEncoding(pooling="mean")
-        settings = {
-            "layer": (model.config.num_hidden_layers if trained else default_layer(model)) if layer is None else layer,
-            "pooling": pooling or known.pooling,
-        }
-        encoding = {**encoding, "layers": settings["layer"], "pooling": settings["pooling"]}
-        asked = encode(
-            model, tokenizer, [each.text for each in questions],
-            max_length=query_length or known.query_length, **encoding,
-        )  # fmt: skip
-        length = candidate_length or known.candidate_length
-        shards = encode_shards(model, tokenizer, texts, folder=cache, max_length=length, **encoding)
+        query_length, candidate_length = query_length or max_length, candidate_length or max_length
+        setting, lengths = _vectors(model, layer, pooling, prefix, query_length, candidate_length)
+        asked, searched = (
+            {**encoding, **setting.arguments(side), **({"max_length": length} if length else {})}
+            for side, length in enumerate(lengths)
+        )
+        vectors = encode(model, tokenizer, [each.text for each in questions], **asked)
+        shards = encode_shards(model, tokenizer, texts, folder=cache, **searched)
         # Answers in the query's own language are taken out of the ranking later on: look that much deeper.
         own = [{row for row in rows if spoken[row] == q.language} for q, rows in zip(questions, gold, strict=True)]
-        ranked = search_shards(asked, shards, self.depth + max(map(len, own), default=0)).indices
-        found = {"candidates": len(ids), "pool": " ".join(rows) if candidates is None else "shared"}
+        ranked = search_shards(vectors, shards, self.depth + max(map(len, own), default=0)).indices
+        found: dict[str, Any] = {"query_length": query_length, "candidate_length": candidate_length}
+        found = {name: length for name, length in found.items() if length}
+        found |= {"candidates": len(ids), "pool": " ".join(rows) if candidates is None else "shared"}
         ranking = Ranking(questions, ranked, gold, own, spoken, self.depth)
         return {
             language: Retrieved(
                 scores,
-                {**settings, **found},
+                {**setting.columns(), **found},
                 ids=[questions[row].name for row in at],
                 predictions=[[ids[place] for place in ranked[row, : self.depth]] for row in at],
                 shares=shares,
@@ -200,6 +206,32 @@ class Ranking:
         ]
         gold = [rows - own for rows, own in zip(self.gold, self.own, strict=True)]
         return average_precision(find_hits(left, gold, self.depth))
+
+
+def _vectors(
+    model: PreTrainedModel,
+    layer: int | None,
+    pooling: str | None,
+    prefix: Prefix,
+    query_length: int | None,
+    candidate_length: int | None,
+) -> tuple[VectorSetting, tuple[int | None, int | None]]:
+    """How queries and candidates become vectors, and the tokens of either; None leaves a length to the model's folder.
+
+    A dual encoder is used as it was trained; lengths that nobody else says are LAReQA's.
+    """
+    trained = DualEncoding.of(model.config)
+    if trained is not None:
+        layer = model.config.num_hidden_layers if layer is None else layer
+        pooling = pooling or trained.pooling
+        if prefix is None:
+            prefix = (trained.query_prefix, trained.candidate_prefix)
+    setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, queries=True)
+    if setting.known is None:
+        usual = trained or DualEncoding()
+        query_length = query_length or usual.query_length
+        candidate_length = candidate_length or usual.candidate_length
+    return setting, (query_length, candidate_length)
 
 
 def _questions(task: Task, language: str, rows: Dataset) -> list[Question]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,8 +12,8 @@ from datasets import Dataset
 from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.base import RetrievalKind, Retrieved
-from hf_stilts.kinds.bitext_retrieval import default_layer
 from hf_stilts.kinds.rows import check_lists_of_texts
+from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
 from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
 
@@ -76,8 +76,10 @@ class BitextMining(RetrievalKind):
         tokenizer: PreTrainedTokenizerBase,
         *,
         layer: int | None = None,
-        pooling: Any = "mean",
+        pooling: Any = None,
         precision: Any = "auto",
+        prefix: Prefix = None,
+        max_length: int | None = None,
         threshold: float | None = None,
         tune_on: Dataset | None = None,
         tune_split: str | None = None,
@@ -90,9 +92,13 @@ class BitextMining(RetrievalKind):
             rows: one row, with both sides' sentences and their ids, and the gold as pairs of ids.
             model: any encoder, with or without a head.
             tokenizer: the model's.
-            layer: k means `hidden_states[k]`. None takes the published one, see `bitext_retrieval.default_layer`.
+            layer: k means `hidden_states[k]`. None: the last of a sentence-transformers model, else the papers', see
+                `hf_stilts.kinds.vectors.default_layer`.
             pooling: as in `hf_stilts.encode`.
             precision: as in `hf_stilts.encode`.
+            prefix: put before every sentence, one text for both sides or two, for `source` and `target`. None: the
+                default prompt of a sentence-transformers model, else nothing.
+            max_length: as in `hf_stilts.encode`.
             threshold: keep pairs that score at least this.
             tune_on: rows of another split, where the threshold with the best F1 is taken from; the protocol of BUCC.
             tune_split: name of that split, for `threshold_from`.
@@ -107,13 +113,13 @@ class BitextMining(RetrievalKind):
         Raises:
             StiltsError: not one row, no gold, or a gold id that no sentence has.
         """
-        layer = default_layer(model) if layer is None else layer
-        settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
-        pairs, gold = self._mine(task, rows, model, tokenizer, settings)
+        setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
+        sides = [{**setting.arguments(side), "precision": precision, **encoding} for side in (0, 1)]
+        pairs, gold = self._mine(task, rows, model, tokenizer, sides)
         origin = "given"
         if threshold is None and tune_on is not None:
             origin = f"tuned on {tune_split}" if tune_split else "tuned elsewhere"
-            threshold = fit_threshold(*self._mine(task, tune_on, model, tokenizer, settings)).value
+            threshold = fit_threshold(*self._mine(task, tune_on, model, tokenizer, sides)).value
         elif threshold is None:
             origin = "tuned here"
             threshold = fit_threshold(pairs, gold).value
@@ -121,7 +127,7 @@ class BitextMining(RetrievalKind):
         cut = cut_at(threshold, pairs.score, right, len(gold))
         return Retrieved(
             {"f1": 100.0 * cut.f1, "precision": 100.0 * cut.precision, "recall": 100.0 * cut.recall},
-            {"layer": layer, "pooling": pooling, "threshold": float(threshold), "threshold_from": origin},
+            {**setting.columns(), "threshold": float(threshold), "threshold_from": origin},
             **_by_source(rows[0], pairs.source[: cut.kept], pairs.target[: cut.kept], right[: cut.kept], gold),
         )
 
@@ -131,9 +137,12 @@ class BitextMining(RetrievalKind):
         rows: Dataset,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        settings: dict[str, Any],
+        sides: Sequence[dict[str, Any]],
     ) -> tuple[BitextPairs, NDArray[np.int64]]:
-        """Scored pairs of rows, best first, and the distinct gold pairs as rows, int64 (g, 2)."""
+        """Scored pairs of rows, best first, and the distinct gold pairs as rows, int64 (g, 2).
+
+        `sides` are the arguments of `encode` for the sources and for the targets.
+        """
         if len(rows) != 1:
             raise StiltsError(
                 f"Task {task.name} has {len(rows)} rows here; expected one that holds all sentences of both sides. "
@@ -142,9 +151,11 @@ class BitextMining(RetrievalKind):
         check_lists_of_texts(task, rows, "source", "target")
         row = rows[0]
         gold = _gold_rows(task, row)
-        sides = row["source"], row["target"]
-        source, target = (encode(model, tokenizer, sentences, **settings) for sentences in sides)
-        return mine_bitext(source, target, k=self.k, margin=self.margin, sentences=sides), gold
+        texts = row["source"], row["target"]
+        source, target = (
+            encode(model, tokenizer, sentences, **how) for sentences, how in zip(texts, sides, strict=True)
+        )
+        return mine_bitext(source, target, k=self.k, margin=self.margin, sentences=texts), gold
 
 
 def _by_source(

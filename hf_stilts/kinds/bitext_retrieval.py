@@ -12,6 +12,7 @@ from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.base import RetrievalKind, Retrieved
 from hf_stilts.kinds.rows import check_texts
+from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.retrieval import encode, match_translations
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_stilts.task import Task
-
-# Layers that published scores use, by depth: mBERT, XLM, XLM-R-base (12) and XLM-R-large (24) in XTREME and jiant.
-PUBLISHED_LAYERS = {12: 8, 24: 14}
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,10 @@ class BitextRetrieval(RetrievalKind):
         tokenizer: PreTrainedTokenizerBase,
         *,
         layer: int | None = None,
-        pooling: Any = "mean",
+        pooling: Any = None,
         precision: Any = "auto",
+        prefix: Prefix = None,
+        max_length: int | None = None,
         **encoding: Any,
     ) -> Retrieved:
         """How often the nearest sentence is the translation, in percent.
@@ -52,9 +52,13 @@ class BitextRetrieval(RetrievalKind):
             rows: columns `source` and `target`; in row i they translate each other.
             model: any encoder, with or without a head.
             tokenizer: the model's.
-            layer: k means `hidden_states[k]`. None takes the published one, see `default_layer`.
+            layer: k means `hidden_states[k]`. None: the last of a sentence-transformers model, else the papers', see
+                `hf_stilts.kinds.vectors.default_layer`.
             pooling: as in `hf_stilts.encode`.
             precision: as in `hf_stilts.encode`.
+            prefix: put before every sentence, one text for both sides or two, for `source` and `target`. None: the
+                default prompt of a sentence-transformers model, else nothing.
+            max_length: as in `hf_stilts.encode`.
             encoding: further arguments of `hf_stilts.encode`.
 
         Returns:
@@ -63,9 +67,11 @@ class BitextRetrieval(RetrievalKind):
             row whose `source` is nearest.
         """
         check_texts(task, rows, "source", "target")
-        layer = default_layer(model) if layer is None else layer
-        settings = {"layers": layer, "pooling": pooling, "precision": precision, **encoding}
-        source, target = (encode(model, tokenizer, rows[side][:], **settings) for side in ("source", "target"))
+        setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
+        source, target = (
+            encode(model, tokenizer, rows[name][:], **setting.arguments(side), precision=precision, **encoding)
+            for side, name in enumerate(("source", "target"))
+        )
         if not len(source):
             raise StiltsError(
                 f"Task {task.name} has no sentence pair here; expected at least one. Check the language and the split: "
@@ -78,20 +84,11 @@ class BitextRetrieval(RetrievalKind):
                 name: 100.0 * float(np.mean(way == gold))
                 for name, way in (("accuracy", found), ("reverse_accuracy", reverse))
             },
-            {"layer": layer, "pooling": pooling},
+            setting.columns(),
             ids=gold.tolist(),
             predictions=found.tolist(),
             shares=np.stack((found == gold, np.ones(len(gold))), axis=1),
         )
-
-
-def default_layer(model: PreTrainedModel) -> int:
-    """Hidden state to take sentence vectors from: the published one for 12 and 24 layers, else two thirds of the depth.
-
-    0 is the embedding output, so the result is also the number of layers that run.
-    """
-    depth = int(model.config.num_hidden_layers)
-    return PUBLISHED_LAYERS.get(depth, round(depth * 2 / 3))
 
 
 KIND = BitextRetrieval()

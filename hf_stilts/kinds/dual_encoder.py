@@ -30,6 +30,7 @@ class DualEncoding:
         logit_scale: what cosines are multiplied by, 1 / temperature; learned, this is where it starts or stood.
         both_directions: also ask which query belongs to a candidate, and take the mean of both losses.
         query_length: tokens of a query, special ones included; candidate_length: of a candidate.
+        query_prefix: put before every query; candidate_prefix: before every candidate.
     """
 
     pooling: VectorPooling | None = None
@@ -37,6 +38,8 @@ class DualEncoding:
     both_directions: bool = False
     query_length: int = 96
     candidate_length: int = 256
+    query_prefix: str = ""
+    candidate_prefix: str = ""
 
     @classmethod
     def of(cls, config: PretrainedConfig) -> DualEncoding | None:

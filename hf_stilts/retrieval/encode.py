@@ -8,24 +8,27 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from tokenizers.normalizers import Lowercase
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.metrics.bucc_mining.mining import check_choice
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
+from hf_stilts.retrieval.sentence_encoder import SentenceEncoder, say_once, sentence_encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Layers: TypeAlias = int | Sequence[int] | Literal["all"] | None
-Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials", "pooler"]
+Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials", "pooler", "lasttoken"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
-# Tokens in one batch. On a processor, what stays in its caches is fastest; a GPU wants to be filled.
+LONGEST = 512  # tokens of a text, where neither the caller nor the model's folder says otherwise
 UNLIMITED = 1 << 30  # positions of a model without a table of them
 # What transformers calls the table: in BERT and its kin, in BART and its kin, in GPT-2.
 _POSITIONS = ("position_embeddings", "embed_positions", "wpe")
+# Tokens in one batch. On a processor, what stays in its caches is fastest; a GPU wants to be filled.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
 
 
@@ -34,10 +37,12 @@ def encode(
     tokenizer: "PreTrainedTokenizerBase",
     sentences: Sequence[str],
     layers: Layers = None,
-    pooling: Pooling = "mean",
+    pooling: Pooling | None = None,
     precision: Precision = "auto",
     *,
-    max_length: int = 512,
+    prefix: str | None = None,
+    normalise: bool | None = None,
+    max_length: int | None = None,
     tokens_per_batch: int | None = None,
     progress: bool | None = None,
     share: bool = False,
@@ -49,6 +54,9 @@ def encode(
     of exactly its length, so there is no padding; layers above the deepest one asked for do not run. The model comes
     back as it was: device, weights, training mode.
 
+    Of a sentence-transformers model (`modules.json` beside its weights) the defaults are those of its folder, and the
+    vectors those of `SentenceTransformer.encode`: pooling, Dense layers, normalisation, default prompt, longest text.
+
     Args:
         model: what `AutoModel` loads, with or without a head; of an encoder-decoder (mT5) the encoder is used.
         tokenizer: its tokenizer.
@@ -56,10 +64,16 @@ def encode(
         layers: k means `hidden_states[k]`: 0 the embedding output, 14 the output of the 14th layer, -1 (and None) the
             last. A list, or "all", adds a first axis to the result.
         pooling: "mean" over all tokens; "cls", the first token; "mean-no-specials", the mean without special tokens;
-            "pooler", the model's own pooled output (in BERT and XLM-R first token, dense, tanh); last layer only.
+            "pooler", the model's own pooled output (in BERT and XLM-R first token, dense, tanh), last layer only;
+            "lasttoken", the last token. None: what the model's folder says, else "mean". A folder's Dense layers are
+            applied to its own pooling of the last layer, and left out, with a warning, where another is asked for.
         precision: "auto" computes as the model was loaded; "fp32" insists on float32; "bf16" computes in bfloat16 where
             autocast does, about twice as fast on hardware that has it, for a cosine of 0.9999 to the exact vector.
-        max_length: longer inputs are cut, special tokens counted; fewer if the model has fewer positions.
+        prefix: put before every sentence, as `"query: "` of the E5 models. None: the default prompt of the model's
+            folder, else nothing.
+        normalise: make unit vectors. None: as the model's folder says, else not. Cosines do not depend on it.
+        max_length: longer inputs are cut, special tokens counted; fewer if the model has fewer positions. None: what
+            the model's folder says, else 512.
         tokens_per_batch: upper limit of a batch; chosen by device if None. It does not change the result.
         progress: show a bar; None shows it on a terminal.
         share: let the processes of `torch.distributed` take a part each. All must call with the same sentences; each
@@ -72,20 +86,73 @@ def encode(
     Raises:
         ValueError: a layer the model does not have, an unknown pooling or precision, "pooler" without a pooler or for
             another layer than the last, "fp32" with other weights, or a sentence that is not a string.
+        StiltsError: the model's folder has modules that are not applied here, and `pooling` is left to it; or its files
+            cannot be read.
     """
-    vectors, _ = encode_all(
+    known = sentence_encoder_of(model)
+    if known is not None and pooling is None:
+        known.check()
+    chosen: Pooling = pooling or (known.pooling if known else "mean")  # type: ignore[assignment]  # one of ours
+    vectors, numbers = encode_all(
         model,
         tokenizer,
         sentences,
         layers,
-        [pooling],
+        [chosen],
         precision,
+        prefix=prefix,
         max_length=max_length,
         tokens_per_batch=tokens_per_batch,
         progress=progress,
         share=share,
     )
-    return vectors[0, 0] if layers is None or isinstance(layers, int) else vectors[0]
+    found = vectors[0, 0] if layers is None or isinstance(layers, int) else vectors[0]
+    if known is None:
+        return unit(found) if normalise else found
+    if known.dense and applies_dense(known, layers, chosen, int(numbers[0]), model):
+        found = projected(known, found)
+    return unit(found) if (known.normalise if normalise is None else normalise) else found
+
+
+def applies_dense(known: SentenceEncoder, layers: Layers, pooling: str, layer: int, model: "PreTrainedModel") -> bool:
+    """Whether the Dense layers of a folder belong to these vectors: its own pooling of the last layer; else it warns.
+
+    Args:
+        known: what the folder says.
+        layers: as the caller of `encode` wrote it.
+        pooling: what is pooled.
+        layer: the first of the layers, counted from 0.
+        model: the model.
+    """
+    last = int(encoder_of(model).config.num_hidden_layers)
+    if pooling == known.pooling and (layers is None or (isinstance(layers, int) and layer == last)):
+        return True
+    say_once(
+        f"{known.source}: the Dense layers of the sentence-transformers model are left out, since they belong to "
+        f"{known.pooling} pooling of the last layer alone."
+    )
+    return False
+
+
+def projected(known: SentenceEncoder, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (n, d) behind the Dense layers of a folder, float32 (n, width of the last one)."""
+    width = known.dense[0].weight.shape[1]
+    if vectors.shape[1] != width:
+        raise ValueError(
+            f"{known.source} has Dense layers for vectors of {width} numbers; its hidden states have "
+            f"{vectors.shape[1]}. Correct the folder, or pass layers=[-1] for the hidden state as it is."
+        )
+    with torch.no_grad():
+        after = torch.from_numpy(vectors)
+        for layer in known.dense:
+            after = layer(after)
+    return after.numpy()
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same directions with length 1; a zero vector stays as it is."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-12, dtype=np.float32)
 
 
 def encode_all(
@@ -96,13 +163,21 @@ def encode_all(
     poolings: Sequence[Pooling],
     precision: Precision = "auto",
     *,
-    max_length: int = 512,
+    prefix: str | None = None,
+    max_length: int | None = None,
     tokens_per_batch: int | None = None,
     progress: bool | None = None,
     share: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The same for several poolings at once: float32 (poolings, layers, n, d), and the layers counted from 0."""
+    """Hidden states under several poolings at once: float32 (poolings, layers, n, d), and the layers counted from 0.
+
+    As `encode`, without what comes after the pooling (Dense layers, normalisation).
+    """
     check_request(model, sentences, poolings, precision)
+    known = sentence_encoder_of(model)
+    sentences = as_read(sentences, known, prefix)
+    if max_length is None:
+        max_length = (known.max_length or tokenizer.model_max_length) if known else LONGEST
     encoder = encoder_of(model)
     device = next(encoder.parameters()).device
     budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cuda"])
@@ -146,6 +221,18 @@ def encode_all(
         row_of = {sentence: row for row, sentence in enumerate(distinct)}
         vectors = vectors[:, :, [row_of[sentence] for sentence in sentences]]
     return vectors, wanted
+
+
+def as_read(sentences: Sequence[str], known: SentenceEncoder | None, prefix: str | None) -> Sequence[str]:
+    """Sentences as the tokenizer reads them: behind the prefix, in lower case where the model's folder says so."""
+    if prefix is None and known is not None:
+        prefix = known.prefix
+    if prefix:
+        sentences = [prefix + sentence for sentence in sentences]
+    if known is not None and known.lower_case:
+        lower = Lowercase()
+        sentences = [lower.normalize_str(sentence) for sentence in sentences]
+    return sentences
 
 
 def check_request(model: Any, sentences: Sequence[str], poolings: Sequence[str], precision: str) -> None:
@@ -241,6 +328,8 @@ def pool(hidden: Tensor, pooling: Pooling, keep: Tensor, pooler: torch.nn.Module
         return hidden[:, 0].float()
     if pooling == "mean":
         return hidden.mean(dim=1, dtype=torch.float32)
+    if pooling == "lasttoken":
+        return hidden[:, -1].float()
     kept = keep.unsqueeze(-1).to(torch.float32)
     return (hidden.float() * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
 

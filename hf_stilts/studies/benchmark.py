@@ -61,6 +61,8 @@ def run_benchmark(
     limit: int | None = None,
     train_limit: int | None = None,
     layer: int | None = None,
+    pooling: str | None = None,
+    prefix: str | Sequence[str] | None = None,
     text_to_text: bool = False,
     adapter: str | None = None,
     available: bool = False,
@@ -94,7 +96,9 @@ def run_benchmark(
         split: canonical split to score.
         limit: at most so many rows of each language are scored.
         train_limit: at most so many rows are trained on.
-        layer: hidden state for retrieval tasks. Default: the published one.
+        layer: hidden state for retrieval tasks. Default: the last of a sentence-transformers model, else the papers'.
+        pooling: for retrieval tasks, as in `hf_stilts.encode`.
+        prefix: for retrieval tasks, put before every text; or two, for sources or queries and for what answers them.
         text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
         adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
         available: score only the languages whose rows are there. By default a task that lacks some is not run.
@@ -124,6 +128,7 @@ def run_benchmark(
         "train_limit": train_limit,
         "split": split,
         "layer": layer,
+        **{name: value for name, value in {"pooling": pooling, "prefix": prefix}.items() if value is not None},
         **({"text_to_text": True} if text_to_text else {}),
         **({"adapter": adapter} if adapter else {}),
     }
@@ -148,7 +153,10 @@ def run_benchmark(
             source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
             source |= {"dev_score": trained["dev_score"]}
             metric = benchmark.metric(task)
-            options: dict[str, Any] = {} if layer is None or trains else {"layer": layer}
+            chosen = {"layer": layer, "pooling": pooling, "prefix": prefix}  # what is trained says it itself
+            options: dict[str, Any] = {}
+            if not trains:
+                options = {name: value for name, value in chosen.items() if value is not None}
             for result in each_language(
                 trained["folder"], task, codes, split=split, limit=limit, data_dir=data_dir, **options
             ):

@@ -145,9 +145,14 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
                 "of intermediate training. Compare those of one at a time."
             )
     per_cell = table.groupby(["task", "language"])
-    for column in ("setting", "data_revision", "rows", "layer", "pooling", "pool", "candidates"):
-        if column in table and (per_cell[column].nunique() > 1).any():
-            cell = per_cell[column].nunique().idxmax()
+    decide = ("setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense", "pool", "candidates")
+    for column in (*decide, "source_prefix", "target_prefix"):
+        if column not in table:
+            continue
+        # A row without a prefix was scored without one.
+        counts = per_cell[column].nunique(dropna=not column.endswith("_prefix"))
+        if (counts > 1).any():
+            cell = counts.idxmax()
             values = table.set_index(["task", "language"]).loc[cell, column].unique()
             raise StiltsError(
                 f"{' '.join(cell)} was scored with {column} {' and '.join(map(str, values))}; scores of different "

@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import bitext_mining, bitext_retrieval, load_retrieval_kind
-from hf_stilts.kinds.bitext_retrieval import default_layer
+from hf_stilts.kinds.vectors import default_layer
 from hf_stilts.task import Task
 
 FIND, MINE = load_retrieval_kind("bitext-retrieval"), load_retrieval_kind("bitext-mining")

@@ -88,7 +88,11 @@ BROKEN = {
     "training/scoring.py": ("max_length=self.max_length, train=train)", "train=train)", "Missing named argument"),
     "training/trainer.py": ("self.kind.collator(processing_class)", "self.kind.collator()", "Missing positional arg"),
     "training/mixture.py": ("member.kind.smoothed", "member.kind.smoothd", 'no attribute "smoothd"'),
-    "training/guards.py": ("self.state, self.control", "self.state, self.tusk", '"GuardedTrainer" has no attribute "tusk"'),
+    "training/guards.py": (
+        "self.state, self.control",
+        "self.state, self.tusk",
+        '"GuardedTrainer" has no attribute "tusk"',
+    ),
 }
 # Packages that mypy does not read here, which makes it a matter of seconds.
 OTHERS = """accelerate datasets evaluate filelock huggingface_hub jinja2 lazy_loader matplotlib numpy pandas peft
