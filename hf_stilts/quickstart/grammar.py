@@ -18,7 +18,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Tongue:
+class SyntheticLanguage:
     """How one made-up language sounds and puts a scene in order.
 
     Attributes:
@@ -50,21 +50,35 @@ class Tongue:
     loans: float = 0.5
 
 
-TONGUES = {
-    tongue.code: tongue
-    for tongue in (
-        Tongue("en", "SVO", "b d f g l m n p r s t w", "a e i o u", "n r t l", article=True, plural="s"),
-        Tongue("qaa", "SVO", "b d f g h k l m r s t v", "a e i o u", "n r s t", article=True, plural="en", loans=0.8),
-        Tongue("qab", "SVO", "c d f l m n p r s t v", "a e i o u", "", adjective_last=True, article=True, plural="s"),
-        Tongue("qac", "SOV", "b ch d g k m n r s t y z", "a e i o u", "k m n r", postposition=True,
-               accusative="yu", past="di"),
-        Tongue("qad", "VSO", "f h k l m n p t w ng", "a e i o u", "", adjective_last=True, time_first=True),
-        Tongue("qae", "SVO", "б в г д ж к л м н п р с т х", "а е и о у", "л н р т", plural="ы", accusative="у",
-               loans=0.3),
-        Tongue("qaf", "SOV", "ბ გ დ ვ თ კ ლ მ ნ რ ს ტ", "ა ე ი ო უ", "ბ ნ რ ს", postposition=True,
-               plural="ები", loans=0.3),
+SYNTHETIC_LANGUAGES = {
+    synthetic.code: synthetic
+    for synthetic in (
+        SyntheticLanguage("en", "SVO", "b d f g l m n p r s t w", "a e i o u", "n r t l", article=True, plural="s"),
+        SyntheticLanguage(
+            "qaa", "SVO", "b d f g h k l m r s t v", "a e i o u", "n r s t", article=True, plural="en", loans=0.8
+        ),
+        SyntheticLanguage(
+            "qab", "SVO", "c d f l m n p r s t v", "a e i o u", "", adjective_last=True, article=True, plural="s"
+        ),
+        SyntheticLanguage(
+            "qac",
+            "SOV",
+            "b ch d g k m n r s t y z",
+            "a e i o u",
+            "k m n r",
+            postposition=True,
+            accusative="yu",
+            past="di",
+        ),
+        SyntheticLanguage("qad", "VSO", "f h k l m n p t w ng", "a e i o u", "", adjective_last=True, time_first=True),
+        SyntheticLanguage(
+            "qae", "SVO", "б в г д ж к л м н п р с т х", "а е и о у", "л н р т", plural="ы", accusative="у", loans=0.3
+        ),
+        SyntheticLanguage(
+            "qaf", "SOV", "ბ გ დ ვ თ კ ლ მ ნ რ ს ტ", "ა ე ი ო უ", "ბ ნ რ ს", postposition=True, plural="ები", loans=0.3
+        ),
     )
-}  # fmt: skip
+}
 
 # Concepts by class: how many there are and which tag they get.
 CLASSES = {
@@ -155,7 +169,7 @@ class World:
         """Language -> concept -> word. No two languages share a word that is not a name or a loan."""
         rng = random.Random(f"{self.seed} words")
         taken: set[str] = set()
-        sound = Tongue("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
+        sound = SyntheticLanguage("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
         names = {concept: _word(rng, sound, 2, taken).capitalize() for name in NAMES for concept in self.concepts[name]}
         loans = {
             concept: _word(rng, sound, 3, taken)
@@ -165,14 +179,14 @@ class World:
         }
         names |= {number: str(digit) for digit, number in enumerate(self.concepts["number"], start=2)}
         lexicons = {}
-        for code, tongue in TONGUES.items():
+        for code, synthetic in SYNTHETIC_LANGUAGES.items():
             lexicon = dict(names)
             for concept in PARTICLES:
-                lexicon[concept] = _word(rng, tongue, 1, taken)
+                lexicon[concept] = _word(rng, synthetic, 1, taken)
             for name in CLASSES:
                 for concept in [concept for concept in self.concepts[name] if concept not in names]:
-                    borrowed = concept in loans and rng.random() < tongue.loans
-                    lexicon[concept] = loans[concept] if borrowed else _word(rng, tongue, 2, taken)
+                    borrowed = concept in loans and rng.random() < synthetic.loans
+                    lexicon[concept] = loans[concept] if borrowed else _word(rng, synthetic, 2, taken)
             lexicons[code] = lexicon
         return lexicons
 
@@ -205,7 +219,7 @@ class World:
 
     def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
         """Words of the sentence that tells `scene`, or that asks for its `agent`, `thing` or `place`."""
-        tongue, lexicon = TONGUES[language], self.lexicons[language]
+        synthetic, lexicon = SYNTHETIC_LANGUAGES[language], self.lexicons[language]
 
         def phrase(
             noun: str, role: str, adjective: str | None = None, number: str | None = None, ending: str = ""
@@ -213,33 +227,33 @@ class World:
             if ask == role:
                 return [Word(lexicon[{"agent": "who", "thing": "what", "place": "where"}[role]], "PART", "question")]
             common = not noun.startswith(NAMES)
-            form = lexicon[noun] + (tongue.plural if number else "") + (ending if common else "")
+            form = lexicon[noun] + (synthetic.plural if number else "") + (ending if common else "")
             core = [Word(form, "NOUN" if common else "PROPN", role)]
             if adjective:
-                core.insert(len(core) if tongue.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))
+                core.insert(len(core) if synthetic.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))
             if number:
                 core.insert(0, Word(lexicon[number], "NUM", role))
-            elif common and tongue.article:
+            elif common and synthetic.article:
                 core.insert(0, Word(lexicon["the"], "PART"))
             return core
 
-        verb = [Word(lexicon[scene.action] + tongue.past, "VERB", "action")]
+        verb = [Word(lexicon[scene.action] + synthetic.past, "VERB", "action")]
         if scene.negated:
             verb.insert(0, Word(lexicon["not"], "PART"))
         parts = {
             "S": phrase(scene.agent, "agent", scene.quality),
             "V": verb,
-            "O": phrase(scene.thing, "thing", scene.colour, scene.number, tongue.accusative),
+            "O": phrase(scene.thing, "thing", scene.colour, scene.number, synthetic.accusative),
         }
         place = phrase(scene.place, "place") if scene.place else []
         if place and ask != "place":
-            place.insert(len(place) if tongue.postposition else 0, Word(lexicon[scene.adposition], "ADP"))
+            place.insert(len(place) if synthetic.postposition else 0, Word(lexicon[scene.adposition], "ADP"))
         time = [Word(lexicon[scene.time], "ADV", "time")] if scene.time else []
-        ordered = [parts[letter] for letter in tongue.order]
-        ordered.insert(1 if tongue.order.endswith("V") else 3, place)
-        ordered.insert(0 if tongue.time_first else len(ordered), time)
+        ordered = [parts[letter] for letter in synthetic.order]
+        ordered.insert(1 if synthetic.order.endswith("V") else 3, place)
+        ordered.insert(0 if synthetic.time_first else len(ordered), time)
         words = [word for part in ordered for word in part]
-        if ask and tongue.fronts_questions:
+        if ask and synthetic.fronts_questions:
             words.sort(key=lambda word: word.role != "question")
         return [*words, Word("?" if ask else ".", "PUNCT")]
 
@@ -266,9 +280,9 @@ def _tendencies(rng: random.Random, concepts: list[str]) -> list[float]:
     return list(accumulate(rng.random() ** SHARPNESS for _ in concepts))
 
 
-def _word(rng: random.Random, tongue: Tongue, syllables: int, taken: set[str]) -> str:
-    """A word of this tongue's sound that no concept has yet, in any language."""
-    onsets, vowels, codas = tongue.onsets.split(), tongue.vowels.split(), ["", *tongue.codas.split()]
+def _word(rng: random.Random, synthetic: SyntheticLanguage, syllables: int, taken: set[str]) -> str:
+    """A word with the sounds of a language that no concept has yet, in any language."""
+    onsets, vowels, codas = synthetic.onsets.split(), synthetic.vowels.split(), ["", *synthetic.codas.split()]
     while True:
         word = "".join(rng.choice(onsets) + rng.choice(vowels) for _ in range(syllables)) + rng.choice(codas)
         if word not in taken:

@@ -10,9 +10,9 @@ import pytest
 
 from hf_stilts.data.load import load
 from hf_stilts.quickstart import corpus
-from hf_stilts.quickstart.grammar import CLASSES, PARTICLES, TAGS, TONGUES, Scene, World, join
+from hf_stilts.quickstart.grammar import CLASSES, PARTICLES, SYNTHETIC_LANGUAGES, TAGS, Scene, World, join
 
-OTHERS = [code for code in TONGUES if code != "en"]
+OTHERS = [code for code in SYNTHETIC_LANGUAGES if code != "en"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -36,8 +36,8 @@ def meaning():
     """Language -> word form -> concept, from the lexicons and the endings; built here, without `World.tell`."""
     readings = {}
     for code, lexicon in World(3).lexicons.items():
-        tongue = TONGUES[code]
-        endings = {"", tongue.plural, tongue.accusative, tongue.plural + tongue.accusative, tongue.past}
+        synthetic = SYNTHETIC_LANGUAGES[code]
+        endings = {"", synthetic.plural, synthetic.accusative, synthetic.plural + synthetic.accusative, synthetic.past}
         readings[code] = {word + ending: concept for concept, word in lexicon.items() for ending in endings}
         readings[code] |= {word: concept for concept, word in lexicon.items()}
     return readings
@@ -72,16 +72,17 @@ def test_the_loader_reads_every_task(data):
 
 
 def test_only_english_has_training_rows_of_a_task():
-    assert set(corpus.tasks()["world_nli"].languages) == set(TONGUES)
+    assert set(corpus.tasks()["world_nli"].languages) == set(SYNTHETIC_LANGUAGES)
     trained = [(config, split) for config, split, _ in corpus._rows(World(3)) if split == "train"]
     assert sorted(trained) == sorted(
-        [(f"text.{code}", "train") for code in TONGUES] + [(f"{name}.en", "train") for name in ("nli", "qa", "pos")]
+        [(f"text.{code}", "train") for code in SYNTHETIC_LANGUAGES]
+        + [(f"{name}.en", "train") for name in ("nli", "qa", "pos")]
     )
 
 
 def test_languages_share_names_and_loans_and_no_other_word():
     lexicons = World(3).lexicons
-    for one, two in combinations(TONGUES, 2):
+    for one, two in combinations(SYNTHETIC_LANGUAGES, 2):
         for concept, word in lexicons[one].items():
             if concept.startswith(("person", "place", "number")):
                 assert lexicons[two][concept] == word
@@ -93,20 +94,20 @@ def test_languages_share_names_and_loans_and_no_other_word():
     assert all(len(set(lexicon.values())) == len(lexicon) for lexicon in lexicons.values())
 
 
-@pytest.mark.parametrize("code", list(TONGUES))
+@pytest.mark.parametrize("code", list(SYNTHETIC_LANGUAGES))
 def test_each_language_keeps_its_order(code):
     scene = Scene("worker1", "action2", "thing3", colour="colour4", place="place5")
     words = World(3).tell(scene, code)
     roles = [word.role for word in words if word.role in ("agent", "action", "thing") and word.tag in ("NOUN", "VERB")]
-    assert roles == [{"S": "agent", "V": "action", "O": "thing"}[letter] for letter in TONGUES[code].order]
+    assert roles == [{"S": "agent", "V": "action", "O": "thing"}[letter] for letter in SYNTHETIC_LANGUAGES[code].order]
     tags = [word.tag for word in words]
     noun, adjective, place, adposition = (
         next(i for i, word in enumerate(words) if (word.tag, word.role) == wanted)
         for wanted in (("NOUN", "thing"), ("ADJ", "thing"), ("PROPN", "place"), ("ADP", ""))
     )
-    assert (adjective > noun) == TONGUES[code].adjective_last
-    assert (adposition > place) == TONGUES[code].postposition
-    assert ("PART" in tags) == TONGUES[code].article
+    assert (adjective > noun) == SYNTHETIC_LANGUAGES[code].adjective_last
+    assert (adposition > place) == SYNTHETIC_LANGUAGES[code].postposition
+    assert ("PART" in tags) == SYNTHETIC_LANGUAGES[code].article
     assert join(words).endswith(".") and tags[-1] == "PUNCT"
 
 
@@ -134,14 +135,14 @@ def test_stories_are_not_parallel(data, meaning):
             for row in rows(data, f"text.{code}", "train")
             for text in [row["text"]]
         }
-        for code in TONGUES
+        for code in SYNTHETIC_LANGUAGES
     }
     for code in OTHERS:
         assert len(told[code] & told["en"]) < 0.01 * len(told["en"])
 
 
 def test_answers_stand_where_they_say(data, meaning):
-    for code in TONGUES:
+    for code in SYNTHETIC_LANGUAGES:
         for row in rows(data, f"qa.{code}", "test"):
             (start,), (text,) = row["answers"]["answer_start"], row["answers"]["text"]
             assert row["context"][start : start + len(text)] == text
@@ -168,7 +169,7 @@ def test_labels_follow_from_the_sentences(data, meaning):
 def test_tags_are_those_of_the_concepts(data, meaning):
     tag_of = {name: tag for name, (_, tag) in CLASSES.items()} | PARTICLES
     seen = set()
-    for code in TONGUES:
+    for code in SYNTHETIC_LANGUAGES:
         for row in rows(data, f"pos.{code}", "test"):
             for token, tag in zip(row["tokens"], row["tags"], strict=True):
                 if tag != "PUNCT":
@@ -185,7 +186,7 @@ def test_tokenizer_survives_saving_and_keeps_offsets(data, tmp_path):
     assert tokenizer.convert_tokens_to_ids(list(corpus.SPECIALS)) == [0, 1, 2, 3, 4]
     tokenizer.save_pretrained(tmp_path)
     again = AutoTokenizer.from_pretrained(tmp_path)
-    for code in TONGUES:
+    for code in SYNTHETIC_LANGUAGES:
         for row in rows(data, f"qa.{code}", "test")[:20]:
             encoded = again(row["question"], row["context"], return_offsets_mapping=True)
             assert encoded["input_ids"] == tokenizer(row["question"], row["context"])["input_ids"]
