@@ -105,10 +105,10 @@ def render(text: str) -> str:
     """
     markers, whole = set(re.findall(r"<!-- ([\w/.]+) -->", text)), {m["name"] for m in _MARKED.finditer(text)}
     opened = {name for name in markers if not name.startswith("/")}
-    strangers = [name for name in sorted(opened - TABLES.keys()) if not (ROOT / name).is_file()]
-    if strangers or markers != whole | {f"/{name}" for name in whole}:
+    unknown = [name for name in sorted(opened - TABLES.keys()) if not (ROOT / name).is_file()]
+    if unknown or markers != whole | {f"/{name}" for name in whole}:
         raise StiltsError(
-            f"Markers {', '.join(strangers or sorted(opened))}: expected <!-- name --> ... <!-- /name --> with a line "
+            f"Markers {', '.join(unknown or sorted(opened))}: expected <!-- name --> ... <!-- /name --> with a line "
             f"between them, of {', '.join(TABLES)} or a file of examples/. Put the markers back."
         )
 

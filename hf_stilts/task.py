@@ -115,10 +115,10 @@ class Task:
                 f"Task {self.name or self.dataset} maps column {unknown[0]!r}; a {self.kind} task reads "
                 f"{', '.join(columns)}. Put the canonical name on the left of columns=."
             )
-        strangers = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
-        if strangers:
-            hint = did_you_mean(strangers[0], LANGUAGES, 3)
-            raise StiltsError(f"Task {self.name or self.dataset} names language {strangers[0]!r}. {hint}")
+        unknown = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
+        if unknown:
+            hint = did_you_mean(unknown[0], LANGUAGES, 3)
+            raise StiltsError(f"Task {self.name or self.dataset} names language {unknown[0]!r}. {hint}")
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
         if stray:
             raise StiltsError(

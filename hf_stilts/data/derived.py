@@ -31,7 +31,7 @@ from hf_stilts.languages import LANGUAGES
 from hf_stilts.task import LOCAL_USE, Task
 
 OWNER = "varieties"
-"""Folder of a mirror below which made rows lie: `varieties/<task>/` looks like a data set repository on the Hub."""
+"""Folder of a mirror below which derived rows lie: `varieties/<task>/` looks like a data set repository on the Hub."""
 
 MADE = "made"  # in a card: tag -> what the rows were made from, and how
 _CODE = f"(?:{LOCAL_USE.pattern}|[a-z]{{2}})"
@@ -124,7 +124,7 @@ def stored_as(task: Task, language: str, data_dir: str | os.PathLike[str] | None
     Args:
         task: what was asked for.
         language: one of its languages, a tag, or a plain code that it was translated into.
-        data_dir: mirror that holds the made rows.
+        data_dir: mirror that holds the derived rows.
 
     Raises:
         StiltsError: the task has no such language, and the mirror no rows made from it; says which command makes them.

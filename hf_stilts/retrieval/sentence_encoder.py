@@ -305,7 +305,7 @@ def _dense_weights(source: str, path: str, commit: str | None) -> dict[str, Tens
                 weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
                 return weights
             return load_file(file)
-        except Exception as error:  # a pickle or a header of strangers fails in many ways
+        except Exception as error:  # files of unknown origin fail in many ways
             raise _unreadable(source, _within(path, name), error) from error
     raise _unreadable(source, path, FileNotFoundError(f"neither {' nor '.join(DENSE_WEIGHTS)} is there"))
 

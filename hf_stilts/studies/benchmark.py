@@ -270,10 +270,10 @@ def _parts(
     benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None, skip: Sequence[str] = ()
 ) -> list[tuple[Task, tuple[str, ...]]]:
     """Tasks with the languages to score."""
-    strangers = [code for code in languages or () if code not in benchmark.languages]
-    if strangers:
+    unknown = [code for code in languages or () if code not in benchmark.languages]
+    if unknown:
         raise StiltsError(
-            f"{benchmark.title} has no language {strangers[0]}; it has {', '.join(benchmark.languages)}. "
+            f"{benchmark.title} has no language {unknown[0]}; it has {', '.join(benchmark.languages)}. "
             "Correct --languages."
         )
     skipped = _skipped(benchmark, skip)
@@ -294,10 +294,10 @@ def _skipped(benchmark: Benchmark, skip: Sequence[str]) -> dict[str, set[str]]:
         name, colon, codes = each.partition(":")
         own = benchmark.languages_of(name)
         chosen = [code.strip() for code in codes.split(",")] if colon else own
-        strangers = [code for code in chosen if code not in own]
-        if strangers:
+        unknown = [code for code in chosen if code not in own]
+        if unknown:
             raise StiltsError(
-                f"--skip {each}: {name} has no language {strangers[0]!r} in {benchmark.title}; it has {', '.join(own)}."
+                f"--skip {each}: {name} has no language {unknown[0]!r} in {benchmark.title}; it has {', '.join(own)}."
             )
         skipped.setdefault(name, set()).update(chosen)
     return skipped

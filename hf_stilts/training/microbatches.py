@@ -30,10 +30,10 @@ CPU_OVERHEAD, GPU_OVERHEAD = 60, 8192
 class MicroBatchTrainer(Trainer):
     """A Trainer that sorts the examples of an optimizer step by length and runs them in micro-batches that fit.
 
-    The examples of a step are those of the stock loop: `per_device_train_batch_size` times the accumulation steps, on
+    The examples of a step are those of the Trainer's loop: `per_device_train_batch_size` times the accumulation steps, on
     every process. Each micro-batch's mean loss is weighted by its share of the items in the whole effective batch over
     all processes: sequences for classification, choices and answers, labelled tokens for tagging and masked words. So
-    the gradient is that of the batch run in one piece, where the stock loop with accumulation averages means of unequal
+    the gradient is that of the batch run in one piece, where the Trainer's loop with accumulation averages means of unequal
     numbers of tokens. Dropout draws other random numbers than in one piece.
 
     A batch is run as it comes where its loss is no mean over items (no `labels` or `start_positions`), with a
@@ -41,7 +41,7 @@ class MicroBatchTrainer(Trainer):
 
     Attributes:
         micro_tokens: most tokens of a micro-batch, padding included. None: 2048 on a CPU; on a GPU as many as the
-            stock loop would run at a time. 0: batches are run as they come.
+            Trainer's loop would run at a time. 0: batches are run as they come.
     """
 
     micro_tokens: int | None = None

@@ -48,7 +48,7 @@ from hf_stilts.training.mixture_tasks import (
     checked,
     effective_batches,
     mixture_recipe,
-    refuse_strangers,
+    refuse_unknown,
     shared_model,
 )
 from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows, with_validation
@@ -153,7 +153,7 @@ class MixtureTrainer(StiltsTrainer):
                 for task in loaded
             ]
         )
-        refuse_strangers(
+        refuse_unknown(
             self.tasks,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,

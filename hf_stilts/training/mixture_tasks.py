@@ -16,7 +16,7 @@ from hf_stilts.models.transfer import HandOver, load_body, with_fresh_head
 from hf_stilts.task import Task
 from hf_stilts.training.recipes import Recipe
 
-EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (remembered)
+EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (unverified)
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ def checked(tasks: Sequence[Task]) -> dict[str, Task]:
     return found
 
 
-def refuse_strangers(tasks: Mapping[str, Task], **by_task: object) -> None:
+def refuse_unknown(tasks: Mapping[str, Task], **by_task: object) -> None:
     """Stop where an argument that is given by task names one that is not in the mixture, and would be ignored.
 
     Raises:
         StiltsError: it does.
     """
     for argument, given in by_task.items():
-        strangers = [task for task in given if task not in tasks] if isinstance(given, Mapping) else []
-        if strangers:
+        unknown = [task for task in given if task not in tasks] if isinstance(given, Mapping) else []
+        if unknown:
             raise StiltsError(
-                f"{argument} names {strangers[0]}; the mixture's tasks are {', '.join(tasks)}. Name one of them."
+                f"{argument} names {unknown[0]}; the mixture's tasks are {', '.join(tasks)}. Name one of them."
             )
 
 

@@ -91,8 +91,8 @@ _PAIRS = {
 }
 # Phang et al. 2020, appendix: intermediate batch and epochs per task, target learning rate 3e-6. Taken from memory of
 # the paper, not from its text: a default to start from, not a reference value.
-_PAPER = replace(_JIANT, batch_size=24, source="Phang et al. 2020 (remembered)")
-_PAPER_TARGET = replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (remembered)")
+_PAPER = replace(_JIANT, batch_size=24, source="Phang et al. 2020 (unverified)")
+_PAPER_TARGET = replace(_JIANT, learning_rate=3e-6, source="Phang et al. 2020 (unverified)")
 
 # A row is for a task by its name, or for the kinds that name it as their `recipe`; "" is for all others.
 PROFILES: Mapping[str, Mapping[str, Recipe]] = {

@@ -66,7 +66,7 @@ class ScoringTrainer(Trainer):
         return best if loaded and best is not None else self.state.global_step
 
     def _scoring(self, data: Any) -> Any:
-        """What the stock loop runs over, noting the rows that its outputs will be scored against."""
+        """What the Trainer's loop runs over, noting the rows that its outputs will be scored against."""
         self._outputs = None
         if data is None or isinstance(data, str):  # the default set, or one of several
             self.scoring = self.scored.get(data or "", (None, None))
@@ -82,7 +82,7 @@ class ScoringTrainer(Trainer):
         return self.scoring[0]
 
     def _score(self, output: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
-        """Scores of an evaluation; under `batch_eval_metrics` the stock loop asks at each batch for all so far."""
+        """Scores of an evaluation; under `batch_eval_metrics` the Trainer's loop asks at each batch for all so far."""
         features, rows = self.scoring
         if rows is None:  # features from elsewhere: there is nothing to score them against
             return {}

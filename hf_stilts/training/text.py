@@ -15,7 +15,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task
 from hf_stilts.training.samplers import language_draws, language_shares
 
-EXAMPLES = 2_000_000  # of continued masked language modelling in Phang et al. 2020 (remembered)
+EXAMPLES = 2_000_000  # of continued masked language modelling in Phang et al. 2020 (unverified)
 Text = Mapping[str, Dataset | str | os.PathLike[str]] | str | os.PathLike[str]
 
 

@@ -1,4 +1,4 @@
-"""Words of strangers are shown and not obeyed, by every command that prints what a Hub holds."""
+"""Texts of unknown people are shown and not obeyed, by every command that prints what a Hub holds."""
 
 import dataclasses
 import re

@@ -100,8 +100,8 @@ def test_translations_are_found_by_id(tmp_path):
         "", f"das {WORDS[1]}", "", f"das {WORDS[3]}",
     ]  # fmt: skip
     with pytest.raises(StiltsError, match="None of 4 training rows has a translation"):
-        strangers = Dataset.from_list([{"id": "x", "text": "das", "label": 0}])
-        trainer(tmp_path, ContrastiveLoss(strangers, layer=1), data=named)
+        unknown = Dataset.from_list([{"id": "x", "text": "das", "label": 0}])
+        trainer(tmp_path, ContrastiveLoss(unknown, layer=1), data=named)
 
 
 def test_what_it_cannot_do_is_said(tmp_path):

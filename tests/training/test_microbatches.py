@@ -111,7 +111,7 @@ def largest(trainer):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_accumulated_batches_of_unequal_numbers_of_items(kind, tmp_path):
-    """The stock loop averages the means of its batches; ours weighs them, and sorts across all of them."""
+    """The Trainer's loop averages the means of its batches; ours weighs them, and sorts across all of them."""
     whole = run(tmp_path / "whole", kind, micro_tokens=0, train_sampling_strategy="sequential")
     pieces = run(
         tmp_path / "pieces", kind, per_device_train_batch_size=2, gradient_accumulation_steps=16,

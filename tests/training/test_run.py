@@ -43,7 +43,7 @@ def test_early_stopping_counts_on_after_a_resume(train, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_further(train, tmp_path):
-    short = ("--max_steps", "4")  # less than an epoch, whose rest the stock loop would begin
+    short = ("--max_steps", "4")  # less than an epoch, whose rest the Trainer's loop would begin
     assert train("run", *short) == train("run", *short, resume=True) == 4
 
 
