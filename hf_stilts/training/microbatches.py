@@ -33,8 +33,8 @@ class MicroBatchTrainer(Trainer):
     The examples of a step are the stock Trainer's: `per_device_train_batch_size` times the accumulation steps, on
     every process. Each micro-batch's mean loss is weighted by its share of the items in the whole effective batch over
     all processes: sequences for classification, choices and answers, labelled tokens for tagging and masked words. So
-    the gradient is that of the batch run in one piece, where the stock Trainer with accumulation averages means of unequal
-    numbers of tokens. Dropout draws other random numbers than in one piece.
+    the gradient is that of the batch run in one piece, where the stock Trainer with accumulation averages means of
+    unequal numbers of tokens. Dropout draws other random numbers than in one piece.
 
     A batch is run as it comes where its loss is no mean over items (no `labels` or `start_positions`), with a
     `compute_loss_func`, and under DataParallel or DeepSpeed, which have their own ideas of a micro-batch.
