@@ -36,7 +36,8 @@ class Intermediate:
         tasks: names of tasks, or paths of task files; several are a mixture.
         languages: of the training rows; default: English. `"all"`: every language that the task has. Masked language
             modelling in a mixture always reads all of its text.
-        sampler: of a mixture: `"proportional"`, `"uniform"`, `"temperature=2"` or weights.
+        sampler: of a mixture: `"proportional"`, `"uniform"`, `"temperature=2"` or weights. With it or `cap` a single
+            task is a mixture of one.
         cap: of a mixture: so many examples of a task count for the sampler; default: 131072.
         limit: at most so many training rows (of a mixture: of each task); with shares of languages their total.
         contrastive: also hold each row's features to those of its translation into this language.
@@ -73,7 +74,7 @@ class Intermediate:
         recipe: str | None = None,
         flags: Mapping[str, Flag] | None = None,
     ) -> None:
-        given = {"tasks": tasks, "languages": languages, "sampler": sampler, "cap": cap, "limit": limit}
+        given: dict[str, Any] = {"tasks": tasks, "languages": languages, "sampler": sampler, "cap": cap, "limit": limit}
         given |= {"contrastive": contrastive, "batches": batches, "recipe": recipe, "flags": dict(flags or {})}
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -91,12 +92,6 @@ class Intermediate:
             raise StiltsError(
                 f"Intermediate{self.tasks} names {headless[0]}, which has no training data and no head; a task that is "
                 "trained is expected. Make it one of the study's targets. To see all: hf-stilts tasks"
-            )
-        of_mixtures = [name for name in ("sampler", "cap") if getattr(self, name) is not None]
-        if len(loaded) == 1 and of_mixtures:
-            raise StiltsError(
-                f"Intermediate('{self.tasks[0]}') has {of_mixtures[0]}=, which is for several tasks. Leave it out, or "
-                "name a second task."
             )
         of_one = [name for name in ("contrastive", "batches") if getattr(self, name) is not None]
         if len(loaded) > 1 and of_one:
@@ -178,6 +173,10 @@ class Study:
         stray = [name for name in self.small if name not in known]
         if stray:
             raise StiltsError(f"small= of this study names {stray[0]!r}. {did_you_mean(stray[0], known)}")
+
+        own = [name for name in ("seed", "output_dir") if name in self.flags]
+        if own:
+            raise self._wrong("flags", f"{own[0]!r}", "other fields of TrainingArguments", "seeds=(0, 1, 2)")
 
     @property
     def baseline(self) -> str | None:
@@ -337,6 +336,28 @@ def scaled(study: Study, scale: str) -> Study:
     if "arms" in changes and not isinstance(changes["arms"], Mapping):
         changes["arms"] = chosen_arms(study, changes["arms"])
     return with_flags(replace(study, **changes), flags)
+
+
+def overridden(study: Study, *, scale: str = "full", **given: Any) -> Study:
+    """The study with what a command says in place of its own fields.
+
+    Args:
+        study: the study.
+        scale: as for `scaled`, which comes first.
+        given: fields of `Study`, of which None leaves the study's own; `arms` names those that stay, `seeds` says how
+            many, from 0, and `max_steps` holds for every training.
+
+    Raises:
+        StiltsError: as `Study` and `scaled`.
+    """
+    study = scaled(study, scale)
+    changes = {name: value for name, value in given.items() if value is not None}
+    max_steps = changes.pop("max_steps", None)
+    if "arms" in changes:
+        changes["arms"] = chosen_arms(study, changes["arms"])
+    if "seeds" in changes:
+        changes["seeds"] = tuple(range(changes["seeds"]))
+    return with_flags(replace(study, **changes), {"max_steps": max_steps} if max_steps else {})
 
 
 def with_flags(study: Study, flags: Mapping[str, Flag]) -> Study:
