@@ -91,7 +91,7 @@ def run_study(
     if blocked and (not available or len(blocked) == len(found.cells)):
         raise StiltsError(
             "\n".join(missing_rows(found)) + "\nNothing was done. Get these rows, or leave out what needs them: "
-            "--available, --arms, --targets, --languages."
+            "--available, --arm, --targets, --languages."
         )
     _mend(store, found, blocked, redo_broken)
     _check_room(store, found, blocked)
@@ -168,7 +168,7 @@ def _check_room(store: CellStore, found: Cells, blocked: Mapping[str, str]) -> N
     if needed > free:
         raise StiltsError(
             f"{there} has {free:.1f} GB free, and the {len(left)} cells to do leave about {needed:.1f} GB. Nothing was "
-            "done. Make room, pass another --output-dir, or run less: --arms, --targets, --seeds."
+            "done. Make room, pass another --output-dir, or run less: --arm, --targets, --seeds."
         )
 
 
@@ -247,7 +247,7 @@ class _Run:
         """Give every worker that has none a cell that is ready; whether one was given."""
         given = False
         for worker in self.workers:
-            if worker.cell is None and (cell := self._next()) is not None:
+            if worker.ready and worker.cell is None and (cell := self._next()) is not None:
                 worker.start(cell, self.name)
                 self.tell("begun", cell.title, "")
                 given = True
@@ -274,6 +274,9 @@ class _Run:
         except queue.Empty:
             return
         cell = worker.cell
+        if answer == {"outcome": "ready"}:
+            worker.ready, worker.silent = True, 0
+            return
         if answer is None:
             ended = worker.ended()
             worker.restart()
@@ -301,7 +304,8 @@ class _Worker:
     def __init__(self, store: CellStore, number: int, count: int, answers: queue.Queue[Any]) -> None:
         self.store, self.number, self.count, self.answers = store, number, count, answers
         self.cell: Cell | None = None
-        self.silent = 0  # how often it ended without having had a cell
+        self.ready = False
+        self.silent = 0  # how often it ended before it was ready
         self._spawn()
 
     def start(self, cell: Cell, run: str) -> None:
@@ -325,12 +329,14 @@ class _Worker:
         """Start the process anew.
 
         Raises:
-            StiltsError: it ended again and again without having been given anything.
+            StiltsError: it ended twice before it was ready.
         """
-        self.silent = self.silent + 1 if self.cell is None else 0
-        if self.silent > 1:
+        self.silent += not self.ready
+        self.ready = False
+        if self.silent >= TRIES:
             raise StiltsError(
-                f"The worker process does not start; what it said is in {self._log}. Expected none there."
+                f"The worker process ended {self.silent} times before it could begin; one that waits for cells is "
+                f"expected. What it said is in {self._log}. Mend that and type the command again."
             )
         self._spawn()
 

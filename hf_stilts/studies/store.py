@@ -111,9 +111,10 @@ class CellStore:
 
     def held(self, name: str) -> dict[str, Any] | None:
         """Who works on a cell now: its attempt's `machine`, `process` and `number`; None where nobody does."""
-        number = self.newest_attempt(name)
-        if not number:
-            return None
+        return self._held(name, self.newest_attempt(name))
+
+    def _held(self, name: str, number: int) -> dict[str, Any] | None:
+        """Who holds an attempt; None where nobody does, or there is no such attempt."""
         path = self._attempt(name, number)
         try:
             age = self._now() - path.stat().st_mtime
@@ -128,10 +129,12 @@ class CellStore:
 
     def claim(self, name: str) -> int | None:
         """Begin an attempt at a cell; its number, or None where another process holds the cell or was quicker."""
-        if self.finished(name) or self.held(name) is not None:
+        # The number is read once: of two that see the same newest attempt let go, only one can create the next.
+        newest = self.newest_attempt(name)
+        if self.finished(name) or self._held(name, newest) is not None:
             return None
         self.folder(name).mkdir(parents=True, exist_ok=True)
-        number = self.newest_attempt(name) + 1
+        number = newest + 1
         about = {"machine": _machine(), "process": os.getpid()}
         try:
             with self._attempt(name, number).open("x", encoding="utf-8") as file:

@@ -32,7 +32,8 @@ def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
     Args:
         store: where the cells lie.
         orders: lines of JSON: `run`, and the `cell` with its fields.
-        answers: lines of JSON: `cell` (its identity), `outcome` ("done", "failed", "taken") and `error`.
+        answers: lines of JSON: first the `outcome` "ready", then for each cell `outcome` ("done", "failed", "taken")
+            and `error`.
     """
     waiting: queue.Queue[dict[str, Any]] = queue.Queue()
     held: list[tuple[str, int]] = []
@@ -45,6 +46,7 @@ def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    _answer(answers, {"outcome": "ready"})
     while True:
         order = waiting.get()
         cell = Cell(**order["cell"])
@@ -54,8 +56,12 @@ def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
             held.append((cell.identity, number))
             outcome = _attempt(store, cell, number, order["run"])
             held.clear()
-        answers.write(json.dumps({"cell": cell.identity, **outcome}) + "\n")
-        answers.flush()
+        _answer(answers, outcome)
+
+
+def _answer(answers: TextIO, said: Mapping[str, Any]) -> None:
+    answers.write(json.dumps(said) + "\n")
+    answers.flush()
 
 
 def do(store: CellStore, cell: Cell, number: int) -> None:
