@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hf_stilts.studies.gains import GainReport
+    from hf_stilts.studies.plan import Plan
+    from hf_stilts.studies.status import Status
 
 # What a terminal obeys instead of showing it: controls, and marks that turn the direction of what stands after them.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -217,6 +219,66 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
             out.print()
     for note in report.notes:
         out.print(note)
+
+
+def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:
+    """Print what a study takes: its cells by stage and state, then what each arm reads."""
+    if as_json:
+        _write_json(plan.as_json())
+        return
+    show(plan.stages(), as_json=False, title=f"Cells of {plan.study}")
+    arms = [
+        {"arm": name, "phase two reads": "not known" if each is None else str(each)} for name, each in plan.arms.items()
+    ]
+    if arms:
+        out.print()
+        show(arms, as_json=False)
+    names = [{"cell": cell.title, "repository": cell.name} for cell in plan.cells if cell.name]
+    if names:
+        out.print()
+        show(names, as_json=False)
+    if cells:
+        out.print()
+        show(
+            [
+                {"cell": each.title, "state": each.state, "hours": each.hours, "identity": each.identity}
+                for each in plan.cells
+            ],
+            as_json=False,
+        )
+    say(f"\nHours: {plan.rate}.")
+    for note in plan.notes:
+        warn(note)
+
+
+def show_status(status: Status, study: str, folder: Any, *, cells: bool, as_json: bool) -> None:
+    """Print where a run of a study stands, what failed, and what to type."""
+    if as_json:
+        _write_json({"study": status.study, "stages": status.stages(), "cells": status.cells})
+        return
+    show(status.stages(), as_json=False, title=f"Cells of {status.study}")
+    running = [cell for cell in status.cells if cell["state"] == "running"]
+    for title, chosen in {"Running": running, "Failed or broken": status.wrong()}.items():
+        if chosen:
+            out.print(f"\n{title}")
+        for cell in chosen:
+            out.print(f"  {cell['title']}: {cell['why'] or cell['log'] or ''}", markup=False)
+            if cell["state"] == "failed":
+                out.print(f"    log: {folder}/cells/{cell['cell']}/log.txt", markup=False)
+    if cells:
+        out.print()
+        show([{name: cell[name] for name in ("title", "state", "cell")} for cell in status.cells], as_json=False)
+    left = any(cell["state"] in ("to do", "failed", "broken") for cell in status.cells)
+    out.print()
+    say_next(["study", "run" if left else "report", study, "--output-dir", str(folder)])
+
+
+def tell_cell(outcome: str, title: str, detail: str) -> None:
+    """Say on standard error what became of a cell of a study."""
+    if outcome == "note":
+        warn(detail)
+    elif outcome != "begun":
+        err.print(f"{outcome}: {title}{'. ' + detail if detail else ''}", markup=False)
 
 
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:

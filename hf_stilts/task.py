@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
@@ -216,7 +217,7 @@ def load_task(name: str | Task) -> Task:
     if isinstance(name, Task):
         return name
     if name.endswith(".py"):
-        return _from_file(Path(name))
+        return _named(module_of_file(Path(name), "task"), Path(name).stem)
     if name in _own_tasks():
         return _named(importlib.import_module(f"hf_stilts.tasks.{name}"), name)
     for point in entry_points(group=ENTRY_POINTS):
@@ -249,25 +250,32 @@ def _own_tasks() -> list[str]:
     return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "tasks")])]
 
 
-def _from_file(path: Path) -> Task:
+def module_of_file(path: Path, what: str) -> ModuleType:
+    """Run a Python file of the user's that defines a task or a study.
+
+    Args:
+        path: the file.
+        what: it is expected to define: `"task"` for `TASK = Task(...)`, `"study"` for `STUDY = Study(...)`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StiltsError: it does not run.
+    """
+    defines = f"{what.upper()} = {what.title()}(...)"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"No task file at {path}. Give the path of a Python file that defines TASK = Task(...)."
-        )
-    spec = importlib.util.spec_from_file_location(f"hf_stilts_task_{path.stem}", path)
+        raise FileNotFoundError(f"No {what} file at {path}. Give the path of a Python file that defines {defines}.")
+    spec = importlib.util.spec_from_file_location(f"hf_stilts_file_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise StiltsError(
-            f"{path} cannot be read as Python. Give the path of a Python file that defines TASK = Task(...)."
-        )
+        raise StiltsError(f"{path} cannot be read as Python. Give the path of a Python file that defines {defines}.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise StiltsError(
-            f"{path} ends in {type(error).__name__}: {error}. Expected Python that defines TASK = Task(...). "
+            f"{path} ends in {type(error).__name__}: {error}. Expected Python that defines {defines}. "
             f"Run it alone to see where: python {path}"
         ) from error
-    return _named(module, path.stem)
+    return module
 
 
 def _named(module: Any, name: str) -> Task:

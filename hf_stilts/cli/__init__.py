@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hf_stilts.cli import checkpoints, data, evaluation, languages, submission, training
+from hf_stilts.cli import checkpoints, data, evaluation, languages, study, submission, training
 from hf_stilts.cli.options import Json
 from hf_stilts.errors import needs_extra
 
@@ -58,6 +58,7 @@ data.app.add_typer(languages.app)
 app.add_typer(data.app, name="data")
 for commands in (training, evaluation, checkpoints):
     app.add_typer(commands.app)
+app.add_typer(study.app, name="study")
 app.add_typer(submission.app, name="submission")
 app.add_typer(hub, name="hub")
 

@@ -1,0 +1,357 @@
+"""What a study takes before any of it is run: cells by state, what each arm reads, hours, storage, published names."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, short, unfold
+from hf_stilts.studies.sizes import SCORED, TRAINING, WEIGHTS
+from hf_stilts.studies.store import CellStore
+from hf_stilts.studies.study import Intermediate, Study
+from hf_stilts.task import load_task
+from hf_stilts.training.recipes import recipe as load_recipe
+
+STATES = ("done", "running", "failed", "broken", "no data", "to do")
+FORWARD = 3  # a training step is a forward pass and a backward one of twice its cost
+EPOCHS = 3  # of a mixture: what `run_mixture` trains unless num_train_epochs is given
+_RESULTS = 300_000  # bytes of the scores and predictions of a thousand rows, about
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What an arm reads in phase two: optimizer steps, and examples, each as often as it is read."""
+
+    steps: int
+    examples: int
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps, {self.examples:,} examples"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a plan.
+
+    Args:
+        identity: of the cell; title: what people call it.
+        stage: intermediate, target or scores.
+        state: of `STATES`.
+        hours: an estimate, of cells that are still to be done; None where no rate is known.
+        gigabytes: what it leaves on the disk.
+        name: repository on the Hub, where a namespace was given.
+        why: what failed, is broken or missing.
+    """
+
+    identity: str
+    title: str
+    stage: str
+    state: str
+    hours: float | None = None
+    gigabytes: float | None = None
+    name: str | None = None
+    why: str | None = None
+
+
+@dataclass
+class Plan:
+    """A study's plan.
+
+    Attributes:
+        study: its name.
+        cells: all of them, in the order in which they are run.
+        arms: arm -> what it reads; None where the size of its data is not known.
+        rate: where the hours come from, in words.
+        notes: what a reader should know.
+    """
+
+    study: str
+    cells: list[PlannedCell]
+    arms: dict[str, Reads | None]
+    rate: str
+    notes: list[str] = field(default_factory=list)
+
+    def stages(self) -> list[dict[str, Any]]:
+        """A row for each stage and one for all: cells, how many in each state that occurs, hours and gigabytes."""
+        rows = []
+        states = [state for state in STATES if any(cell.state == state for cell in self.cells)]
+        for stage in (*STAGES, "all"):
+            cells = [cell for cell in self.cells if stage in (cell.stage, "all")]
+            row: dict[str, Any] = {"stage": stage, "cells": len(cells)}
+            row |= {state: sum(cell.state == state for cell in cells) for state in states}
+            left = [cell for cell in cells if cell.state not in ("done", "no data")]
+            row["hours"] = _total([cell.hours for cell in left])
+            row["GB"] = _total([cell.gigabytes for cell in cells if cell.state != "no data"])
+            rows.append(row)
+        return rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        arms = {name: None if reads is None else asdict(reads) for name, reads in self.arms.items()}
+        return {**vars(self), "cells": [asdict(cell) for cell in self.cells], "arms": arms, "stages": self.stages()}
+
+
+def plan(
+    study: Study,
+    *,
+    output_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    namespace: str | None = None,
+    rate: float | None = None,
+    available: bool = False,
+    revisions: Mapping[str, str] | None = None,
+) -> Plan:
+    """Plan a study: nothing is downloaded, trained or written.
+
+    Args:
+        study: the study.
+        output_dir: where it is, or will be, run; cells that are finished there are done.
+        data_dir: local mirror of the data sets.
+        namespace: whose checkpoints the names are spelt for.
+        rate: examples that a training goes through in a second; default: measured from the cells that are finished.
+        available: score only the languages whose rows are there.
+        revisions: as for `unfold`.
+
+    Raises:
+        StiltsError: the arms of a comparison do not read equally and the study's `controls` ask for it; or as `unfold`.
+    """
+    found = unfold(study, data_dir=data_dir, revisions=revisions, available=available)
+    arms = arm_reads(study)
+    notes = check_controls(study, arms)
+    store = CellStore(output_dir)
+    blocked = found.blocked()
+    timing = _Timing(found, store, rate)
+    cells = []
+    for name, cell in found.cells.items():
+        state, why = state_of(store, name, blocked)
+        hours = None if state in ("done", "no data") else timing.hours(cell)
+        published = _published_name(found, cell, namespace) if namespace else None
+        cells.append(PlannedCell(name, cell.title, cell.stage, state, hours, gigabytes(cell), published, why))
+    notes += missing_rows(found)
+    unknown = sum(cell.hours is None for cell in cells if cell.state not in ("done", "no data"))
+    if unknown and unknown < len(cells):
+        notes.append(f"The hours leave out {unknown} cells, of which no speed or size is known.")
+    return Plan(study.name, cells, arms, timing.said(), notes)
+
+
+def missing_rows(found: Cells) -> list[str]:
+    """What rows are not there, each once, and how many cells cannot be run without them."""
+    blocked = found.blocked()
+    return [
+        f"{sum(each == problem for each in blocked.values())} cells cannot be run. {problem}"
+        for problem in dict.fromkeys(blocked.values())
+    ]
+
+
+def state_of(store: CellStore, name: str, blocked: Mapping[str, str]) -> tuple[str, str | None]:
+    """State of a cell, of `STATES`, and what failed, is broken or missing."""
+    try:
+        if store.record(name) is not None:
+            return "done", None
+    except StiltsError as error:
+        return "broken", str(error)
+    if name in blocked:
+        return "no data", blocked[name]
+    if store.held(name) is not None:
+        return "running", None
+    failures = store.failures(name)
+    return ("failed", failures[-1]) if failures else ("to do", None)
+
+
+def arm_reads(study: Study) -> dict[str, Reads | None]:
+    """What each arm with intermediate training reads, by its flags, its recipe and the known sizes of its data."""
+    return {name: _reads(study, arm) for name, arm in study.arms.items() if arm is not None}
+
+
+def check_controls(study: Study, arms: Mapping[str, Reads | None]) -> list[str]:
+    """Refuse a study whose arms do not read equally where its `controls` ask for it.
+
+    Returns:
+        Notes on arms of which it is not known.
+
+    Raises:
+        StiltsError: they do not; every arm is named with its numbers.
+    """
+    known = {name: reads for name, reads in arms.items() if reads is not None}
+    unequal = [control for control in study.controls if len({getattr(reads, control) for reads in known.values()}) > 1]
+    if unequal:
+        each = "; ".join(f"{name}: {reads}" for name, reads in known.items())
+        raise StiltsError(
+            f"The arms of study {study.name} do not read equally many {' and '.join(unequal)}: {each}. Expected equal "
+            f"numbers, as controls={study.controls} says. Give every arm the same limit= and "
+            'flags={"max_steps": N, "per_device_train_batch_size": M}, or leave the control out.'
+        )
+    unknown = [name for name in arms if name not in known] if study.controls else []
+    return [f"Not compared, since the size of their data is not known: {', '.join(unknown)}."] if unknown else []
+
+
+def _reads(study: Study, arm: Intermediate) -> Reads | None:
+    flags = {**study.flags, **arm.flags}
+    tasks = [load_task(task) for task in arm.tasks]
+    recipes = [load_recipe(arm.recipe or study.recipe, task, "intermediate") for task in tasks]
+    accumulated = int(flags.get("gradient_accumulation_steps", 1))
+    batches = [int(flags.get("per_device_train_batch_size", figures.batch_size)) * accumulated for figures in recipes]
+    limit = arm.limit or study.train_limit
+    sizes = [_rows_of(task.name, limit) for task in tasks]
+    steps = int(flags.get("max_steps", 0))
+    if not is_mixture(arm):
+        rows, batch = sizes[0], batches[0]
+        if steps > 0:
+            return Reads(steps, steps * batch)
+        if rows is None:
+            return None
+        epochs = float(flags.get("num_train_epochs", recipes[0].epochs))
+        return Reads(math.ceil(math.ceil(rows / batch) * epochs), round(rows * epochs))
+    if any(size is None for size in sizes):
+        return None
+    return _reads_of_mixture(
+        arm,
+        {task.name: size or 0 for task, size in zip(tasks, sizes, strict=True)},
+        {task.name: batch for task, batch in zip(tasks, batches, strict=True)},
+        steps,
+        float(flags.get("num_train_epochs", EPOCHS)),
+    )
+
+
+def _reads_of_mixture(
+    arm: Intermediate, sizes: Mapping[str, int], batches: Mapping[str, int], steps: int, epochs: float
+) -> Reads:
+    """Steps of a mixture, and the examples to be expected, since each step is of one task that is drawn."""
+    from hf_stilts.training.samplers import CAP, max_steps, parse_sampler, probabilities  # numpy: for mixtures alone
+
+    cap = arm.cap or CAP
+    steps = steps if steps > 0 else max_steps(sizes, batches, epochs, cap)
+    sampler = parse_sampler(arm.sampler or "proportional", cap)
+    drawn = probabilities(sampler, sizes)
+    return Reads(steps, round(steps * sum(drawn[task] * batches[task] for task in drawn)))
+
+
+def _rows_of(task: str, limit: int | None) -> int | None:
+    """Training rows of a task, as far as they are known; a limit is taken to be met where they are not."""
+    known = TRAINING.get(task)
+    if known is None:
+        return limit
+    return min(known, limit) if limit else known
+
+
+class _Timing:
+    """How long cells take: from a stated rate, or from the cells that are finished in the same folder."""
+
+    def __init__(self, found: Cells, store: CellStore, rate: float | None) -> None:
+        self.stated = rate
+        self.measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}  # seconds before it begins, per example
+        for name, cell in found.cells.items():
+            try:
+                record = store.record(name)
+            except StiltsError:
+                continue
+            if record is not None:
+                self._learn(cell, record)
+
+    def hours(self, cell: Cell) -> float | None:
+        """An estimate for one cell; None where nothing like it is known."""
+        if self.stated:
+            examples = _examples(cell)
+            speed = self.stated * (FORWARD if cell.stage == "scores" else 1)
+            return None if examples is None else examples / speed / 3600
+        for key in _keys(cell):
+            if key in self.measured:
+                before, each = (fmean(values) for values in zip(*self.measured[key], strict=True))
+                examples = _examples(cell)
+                return None if examples is None else (before + each * examples) / 3600
+        return None
+
+    def said(self) -> str:
+        """Where the hours come from."""
+        if self.stated:
+            return f"{self.stated:g} examples a second in training, as stated, and {FORWARD} times as many in scoring"
+        count = max((len(values) for values in self.measured.values()), default=0)
+        if not count:
+            return "unknown: no cell is finished yet; state one with --rate EXAMPLES_PER_SECOND"
+        return f"measured on up to {count} finished cells of each base and stage"
+
+    def _learn(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        result = record["result"]
+        seconds = float(record["seconds"])
+        if cell.stage == "scores":
+            examples, busy = float(result["rows"]), seconds
+        else:
+            if not result.get("batch") or not result.get("train_seconds"):
+                return  # a mixture, or a training that an earlier attempt had finished
+            examples, busy = float(result["steps"] * result["batch"]), float(result["train_seconds"])
+        if examples:
+            for key in _keys(cell):
+                self.measured.setdefault(key, []).append((max(0.0, seconds - busy), busy / examples))
+
+
+def _keys(cell: Cell) -> list[tuple[str, ...]]:
+    """What a cell's speed may be known by: base, stage and tasks; else base and stage."""
+    base = str(cell.call["base"][0])
+    tasks = "+".join(cell.spec.get("tasks") or cell.spec["task"])
+    return [(base, cell.stage, tasks), (base, cell.stage)]
+
+
+def _examples(cell: Cell) -> float | None:
+    """Examples that a cell goes through, about."""
+    if cell.stage == "scores":
+        known: list[int | None] = [SCORED.get(task) for task in cell.spec["task"]]
+        each = [rows for rows in (*known, cell.spec["limit"]) if rows is not None]
+        return float(min(each) * max(1, len(cell.spec["data"]))) if each else None
+    steps = int(cell.spec["flags"].get("max_steps", [0])[0])
+    limit = cell.spec["options"].get("limit")
+    total = 0.0
+    for name, task in cell.spec["tasks"].items():
+        figures = task["recipe"]
+        rows = _rows_of(name, limit)
+        batch = float(cell.spec["flags"].get("per_device_train_batch_size", [figures["batch_size"]])[0])
+        if steps > 0:
+            total += steps * batch / len(cell.spec["tasks"])
+        elif rows is None:
+            return None
+        else:
+            total += rows * figures["epochs"]
+    return total
+
+
+def gigabytes(cell: Cell) -> float | None:
+    """What a cell leaves on the disk: weights of a training, predictions of scores."""
+    if cell.stage == "scores":
+        rows = _examples(cell)
+        return None if rows is None else rows / 1000 * _RESULTS / 1e9
+    name = str(cell.call["base"][0])
+    folder = Path(name)
+    weights = WEIGHTS.get(name)
+    if folder.is_dir():
+        weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if weights is None:
+        return None
+    return weights / 1e9 * (0.02 if cell.spec["options"].get("adapter") else 1.0)
+
+
+def _published_name(found: Cells, cell: Cell, namespace: str) -> str | None:
+    """Repository of an intermediate checkpoint, as `hf-stilts intermediate` names it."""
+    if cell.stage != "intermediate":
+        return None
+    from hf_stilts.hub.naming import mixture_name, repo_id  # the Hub's client takes half a second
+
+    tasks = list(cell.spec["tasks"])
+    options = cell.call["options"]
+    rows: dict[str, int] = {}  # of a million, in each language
+    for each in options.get("languages", "").split(","):
+        code, _, share = each.partition("=")
+        if code and not options.get("mixture"):
+            rows[code] = round(float(share or 1) * 10**6)
+    named = [mixture_name(tasks)] if options.get("mixture") else tasks
+    return repo_id(namespace, short(str(cell.call["base"][0])), named, cell.call["seed"], rows)
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    """Sum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return round(math.fsum(known), 2) if known or not values else None

@@ -1,0 +1,424 @@
+"""A study is data: arms, targets, training languages, noise and seeds, every combination a cell of one table."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from hf_stilts.benchmark import list_benchmarks, load_benchmark
+from hf_stilts.errors import StiltsError, did_you_mean
+from hf_stilts.languages import LANGUAGES
+from hf_stilts.task import LOCAL_USE, list_tasks, load_task, module_of_file
+
+Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
+"""Of training rows: "de", ("en", "sw"), {"en": 0.5, "de-t-en": 0.5}, or "all" that the task has."""
+Flag: TypeAlias = str | int | float | bool
+
+ENTRY_POINTS = "hf_stilts.studies"
+CONTROLS = ("examples", "steps")
+TABLES = ("gains", "groups", "languages", "gaps", "best")
+_ADAPTER = re.compile("lora(=[1-9][0-9]*)?(:[A-Za-z0-9_.,]+)?")
+_NOISE = re.compile("[a-z]+=[^=]+")
+
+
+@dataclass(frozen=True, init=False)
+class Intermediate:
+    """Phase two of one arm: what the base is trained on before any target.
+
+    Args:
+        tasks: names of tasks, or paths of task files; several are a mixture.
+        languages: of the training rows; default: English. `"all"`: every language that the task has. Masked language
+            modelling in a mixture always reads all of its text.
+        sampler: of a mixture: `"proportional"`, `"uniform"`, `"temperature=2"` or weights. With it or `cap` a single
+            task is a mixture of one.
+        cap: of a mixture: so many examples of a task count for the sampler; default: 131072.
+        limit: at most so many training rows (of a mixture: of each task); with shares of languages their total.
+        contrastive: also hold each row's features to those of its translation into this language.
+        batches: of a dual encoder: `"monolingual"`, `"cross-lingual"` or `"hybrid"`.
+        recipe: profile of hyper-parameters; default: the study's.
+        flags: fields of `transformers.TrainingArguments` for this arm; they win over the study's.
+
+    Raises:
+        StiltsError: no task, an unknown one, or an option that does not go with these tasks.
+
+    >>> Intermediate("mnli", languages={"en": 0.5, "de-t-en": 0.5}).tasks
+    ('mnli',)
+    """
+
+    tasks: tuple[str, ...]
+    languages: Languages | None
+    sampler: str | None
+    cap: int | None
+    limit: int | None
+    contrastive: str | None
+    batches: str | None
+    recipe: str | None
+    flags: Mapping[str, Flag]
+
+    def __init__(
+        self,
+        *tasks: str,
+        languages: Languages | None = None,
+        sampler: str | None = None,
+        cap: int | None = None,
+        limit: int | None = None,
+        contrastive: str | None = None,
+        batches: str | None = None,
+        recipe: str | None = None,
+        flags: Mapping[str, Flag] | None = None,
+    ) -> None:
+        given: dict[str, Any] = {"tasks": tasks, "languages": languages, "sampler": sampler, "cap": cap, "limit": limit}
+        given |= {"contrastive": contrastive, "batches": batches, "recipe": recipe, "flags": dict(flags or {})}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if not self.tasks:
+            raise StiltsError(
+                "An Intermediate names no task; one or more are expected. Write Intermediate('mnli'), or None for an "
+                "arm without intermediate training."
+            )
+        loaded = [load_task(task) for task in self.tasks]
+        headless = [task.name for task in loaded if not task.has_head]
+        if headless:
+            raise StiltsError(
+                f"Intermediate{self.tasks} names {headless[0]}, which has no training data and no head; a task that is "
+                "trained is expected. Make it one of the study's targets. To see all: hf-stilts tasks"
+            )
+        of_one = [name for name in ("contrastive", "batches") if getattr(self, name) is not None]
+        if len(loaded) > 1 and of_one:
+            raise StiltsError(f"Intermediate{self.tasks} has {of_one[0]}=, which is for one task alone. Leave it out.")
+        if self.languages is not None:
+            check_languages(self.languages, f"Intermediate{self.tasks}")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison: every base x arm x target x training languages x noise x adapter x seed is trained and scored.
+
+    Args:
+        base: public models, each by id, `id@commit`, or folder.
+        arms: name -> intermediate training, `None` for the baseline without any.
+        targets: names of benchmarks and tasks.
+        train_on: name -> languages of the target phase's training rows; several make it a factor.
+        noise: what is done to the rows that are scored: `None` (nothing), `"keyboard=0.1"`; several make it a factor.
+        adapter: of the target phase: `None` (all weights), `"lora=16"`.
+        seeds: each trains every arm once.
+        controls: what must be equal over the arms of a comparison: `"examples"`, `"steps"` of the intermediate
+            training; the plan refuses others.
+        report: tables of the report, of `TABLES`.
+        languages: of the rows that are scored; default: all of each target.
+        recipe: profile of hyper-parameters.
+        flags: fields of `transformers.TrainingArguments` for all trainings: `{"max_steps": 500}`.
+        split: canonical split that is scored.
+        limit: at most so many rows of each language are scored.
+        train_limit: at most so many rows are trained on in the target phase, and in an arm that sets no limit.
+        text_to_text: train encoder-decoders to answer in words, where a task has answers in words.
+        small: fields that `--scale small` puts in place of these; `arms` may name those that stay, and `flags` hold for
+            every arm.
+        description: one line; default: the first line of the study's file.
+        name: the file's name; filled in by `load_study`.
+
+    Raises:
+        StiltsError: a field that no plan could be made of: what was found, what was expected, what to write.
+    """
+
+    base: tuple[str, ...]
+    arms: Mapping[str, Intermediate | None]
+    targets: tuple[str, ...]
+    train_on: Mapping[str, Languages] = field(default_factory=lambda: {"English": "en"})
+    noise: tuple[str | None, ...] = (None,)
+    adapter: tuple[str | None, ...] = (None,)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    controls: tuple[str, ...] = ()
+    report: tuple[str, ...] = ("gains", "languages", "gaps")
+    languages: tuple[str, ...] = ()
+    recipe: str = "jiant"
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    split: str = "test"
+    limit: int | None = None
+    train_limit: int | None = None
+    text_to_text: bool = False
+    small: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a study that no plan could be made of."""
+        for each in fields(self):
+            if not each.type.startswith("tuple"):
+                continue
+            value = getattr(self, each.name)
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise self._wrong(each.name, repr(value), "several in parentheses", f"({value!r},)")
+            object.__setattr__(self, each.name, tuple(value))
+        self._check_factors()
+        self._check_arms()
+        self._check_targets()
+        for name, languages in self.train_on.items():
+            check_languages(languages, f"train_on[{name!r}]")
+        if self.languages:
+            check_languages(self.languages, "languages=")
+        self._check_choices("controls", CONTROLS)
+        self._check_choices("report", TABLES)
+        known = {each.name for each in fields(self)} - {"name", "description", "small"}
+        stray = [name for name in self.small if name not in known]
+        if stray:
+            raise StiltsError(f"small= of this study names {stray[0]!r}. {did_you_mean(stray[0], known)}")
+
+        own = [name for name in ("seed", "output_dir") if name in self.flags]
+        if own:
+            raise self._wrong("flags", f"{own[0]!r}", "other fields of TrainingArguments", "seeds=(0, 1, 2)")
+
+    @property
+    def baseline(self) -> str | None:
+        """Name of the arm without intermediate training; None where there is none."""
+        return next((name for name, arm in self.arms.items() if arm is None), None)
+
+    def _check_factors(self) -> None:
+        for name in ("base", "arms", "targets", "train_on", "noise", "adapter", "seeds"):
+            values = list(getattr(self, name))
+            if not values:
+                raise self._wrong(name, "nothing", "one or more", "see hf-stilts study show phang2020")
+            if len(set(values)) != len(values):
+                twice = next(value for value in values if values.count(value) > 1)
+                raise self._wrong(name, f"{twice!r} twice", "each once", "leave one out")
+        strange = [seed for seed in self.seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]
+        if strange:
+            raise self._wrong("seeds", repr(strange[0]), "whole numbers from 0", "(0, 1, 2)")
+        spelt = {"adapter": (_ADAPTER, "(None, 'lora=16')"), "noise": (_NOISE, "(None, 'keyboard=0.1')")}
+        for name, (pattern, example) in spelt.items():
+            for value in getattr(self, name):
+                if value is not None and (not isinstance(value, str) or not pattern.fullmatch(value)):
+                    raise self._wrong(name, repr(value), "None or a name with its value", example)
+        for name in ("limit", "train_limit"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise self._wrong(name, repr(value), "a number of rows from 1, or None for all", "200")
+
+    def _check_arms(self) -> None:
+        for name, arm in self.arms.items():
+            if not isinstance(name, str) or not name.strip():
+                raise self._wrong("arms", f"an arm called {name!r}", "a name", "{'mnli': Intermediate('mnli')}")
+            if arm is not None and not isinstance(arm, Intermediate):
+                raise self._wrong("arms", f"{name!r}: {arm!r}", "an Intermediate or None", "Intermediate('mnli')")
+        without = [name for name, arm in self.arms.items() if arm is None]
+        if len(without) > 1:
+            raise self._wrong("arms", f"None for {' and '.join(without)}", "one baseline", "leave out all but one")
+
+    def _check_targets(self) -> None:
+        known = [*list_benchmarks(), *list_tasks()]
+        for name in self.targets:
+            if not isinstance(name, str) or (name not in known and not name.endswith(".py")):
+                hint = did_you_mean(str(name), known, 3) if isinstance(name, str) else "A name is expected."
+                raise StiltsError(
+                    f"{self._who} has target {name!r}, which is no task or benchmark. {hint} Run: hf-stilts tasks"
+                )
+        named = [task for name in self.targets for task in _tasks_of(name)]
+        twice = [task for task in named if named.count(task) > 1]
+        if twice:
+            raise self._wrong("targets", f"{twice[0]} twice, perhaps within a benchmark", "each once", "leave one out")
+
+    def _check_choices(self, name: str, known: Sequence[str]) -> None:
+        stray = [value for value in getattr(self, name) if value not in known]
+        if stray:
+            raise StiltsError(
+                f"{self._who} has {name}={stray[0]!r}. {did_you_mean(str(stray[0]), known)} "
+                f"Write {name}=({', '.join(map(repr, known))})."
+            )
+
+    @property
+    def _who(self) -> str:
+        return f"Study {self.name}" if self.name else "The study"
+
+    def _wrong(self, name: str, found: str, expected: str, example: str) -> StiltsError:
+        return StiltsError(f"{self._who} has {name}={found}; expected {expected}. Write for example: {example}")
+
+
+def check_languages(languages: Languages, where: str) -> None:
+    """Refuse languages of training rows that nobody could have; which of them have rows, the plan finds out.
+
+    Raises:
+        StiltsError: an unknown code, one twice, or shares that do not sum to 1.
+    """
+    if languages == "all":
+        return
+    shares = languages if isinstance(languages, Mapping) else {}
+    codes = languages.split(",") if isinstance(languages, str) else list(languages)
+    if not codes or len(set(codes)) != len(codes):
+        raise StiltsError(f"{where} has languages {languages!r}; expected every language once. Write for example: 'en'")
+    for code in codes:
+        language = str(code).partition("-")[0]  # de-t-en: German translated from English
+        if language not in LANGUAGES and not LOCAL_USE.fullmatch(language):
+            raise StiltsError(f"{where} names language {code!r}. {did_you_mean(language, LANGUAGES, 3)}")
+    total = sum(shares.values())
+    if shares and (min(shares.values()) < 0 or abs(total - 1) > 0.001):
+        raise StiltsError(
+            f"{where} has shares of languages that sum to {total:g}; expected 1. Write for example: "
+            "{'en': 0.5, 'sw': 0.5}"
+        )
+
+
+def target_tasks(study: Study) -> dict[str, tuple[str, ...]]:
+    """Tasks that are scored, in the study's order, each with its languages: a benchmark's own, else all the task has.
+
+    Raises:
+        StiltsError: none of the study's languages is one of a task's.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name in study.targets:
+        for task in _tasks_of(name):
+            own = load_benchmark(name).languages_of(task) if name in list_benchmarks() else load_task(task).languages
+            chosen = tuple(code for code in own if not study.languages or code in study.languages)
+            if chosen:
+                found[task] = chosen
+    if not found:
+        raise StiltsError(
+            f"Study {study.name} scores {', '.join(study.languages)}, and no target has any of them. Add a target that "
+            "has, or leave out languages=."
+        )
+    return found
+
+
+def list_studies() -> list[str]:
+    """Names of all studies, sorted: one per file in `hf_stilts/studies/library`, one per entry point.
+
+    >>> "phang2020" in list_studies()
+    True
+    """
+    return sorted({*_own_studies(), *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def load_study(name: str | Study) -> Study:
+    """Study by file name, entry point of group `hf_stilts.studies`, or path of a Python file that defines `STUDY`.
+
+    Args:
+        name: `"phang2020"`, `"my_study"` from an installed package, or `"path/to/my_study.py"`. A `Study` is handed
+            back.
+
+    Raises:
+        StiltsError: no such study; the nearest names and the command that lists all are in the message.
+        FileNotFoundError: no such file.
+    """
+    if isinstance(name, Study):
+        return name
+    if name.endswith(".py"):
+        return _named(module_of_file(Path(name), "study"), Path(name).stem)
+    if name in _own_studies():
+        return _named(importlib.import_module(f"hf_stilts.studies.library.{name}"), name)
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            loaded = point.load()
+            return replace(loaded, name=name) if isinstance(loaded, Study) else _named(loaded, name)
+    raise StiltsError(f"No study {name!r}. {did_you_mean(name, list_studies(), 3)} Run: hf-stilts study list")
+
+
+def scaled(study: Study, scale: str) -> Study:
+    """The study as it is (`"full"`), or with what its `small` puts in place (`"small"`).
+
+    Raises:
+        StiltsError: no such scale, or `small` names an arm that the study lacks.
+    """
+    if scale == "full":
+        return study
+    if scale != "small":
+        raise StiltsError(f"No scale {scale!r}; there are full and small. Pass --scale small.")
+    changes = dict(study.small)
+    flags = changes.pop("flags", {})
+    if "arms" in changes and not isinstance(changes["arms"], Mapping):
+        changes["arms"] = chosen_arms(study, changes["arms"])
+    return with_flags(replace(study, **changes), flags)
+
+
+def overridden(study: Study, *, scale: str = "full", **given: Any) -> Study:
+    """The study with what a command says in place of its own fields.
+
+    Args:
+        study: the study.
+        scale: as for `scaled`, which comes first.
+        given: fields of `Study`, of which None leaves the study's own; `arms` names those that stay, `seeds` says how
+            many, from 0, and `max_steps` holds for every training.
+
+    Raises:
+        StiltsError: as `Study` and `scaled`.
+    """
+    study = scaled(study, scale)
+    changes = {name: value for name, value in given.items() if value is not None}
+    max_steps = changes.pop("max_steps", None)
+    if "arms" in changes:
+        changes["arms"] = chosen_arms(study, changes["arms"])
+    if "seeds" in changes:
+        changes["seeds"] = tuple(range(changes["seeds"]))
+    return with_flags(replace(study, **changes), {"max_steps": max_steps} if max_steps else {})
+
+
+def with_flags(study: Study, flags: Mapping[str, Flag]) -> Study:
+    """The study with fields of `TrainingArguments` for all of its trainings; they win over those of the arms, too."""
+    if not flags:
+        return study
+    arms = {name: arm and _with_flags(arm, flags) for name, arm in study.arms.items()}
+    return replace(study, arms=arms, flags={**study.flags, **flags})
+
+
+def _with_flags(arm: Intermediate, flags: Mapping[str, Flag]) -> Intermediate:
+    own = {each.name: getattr(arm, each.name) for each in fields(arm) if each.name not in ("tasks", "flags")}
+    return Intermediate(*arm.tasks, flags={**arm.flags, **flags}, **own)
+
+
+def chosen_arms(study: Study, names: Iterable[str]) -> dict[str, Intermediate | None]:
+    """Some of a study's arms, in the study's order.
+
+    Raises:
+        StiltsError: one that the study does not have.
+    """
+    names = list(names)
+    for name in names:
+        if name not in study.arms:
+            raise StiltsError(f"Study {study.name} has no arm {name!r}. {did_you_mean(name, study.arms, 3)}")
+    return {name: arm for name, arm in study.arms.items() if name in names}
+
+
+def describe_study(study: Study) -> dict[str, Any]:
+    """What people and tables are told of a study, field by field; plain values that JSON can hold."""
+    said = {each.name: getattr(study, each.name) for each in fields(study)}
+    said["arms"] = {name: describe_arm(arm) for name, arm in study.arms.items()}
+    said["small"] = {key: _plain(value) for key, value in study.small.items()}
+    order = ("name", "description")
+    return {name: said[name] for name in (*order, *(name for name in said if name not in order))}
+
+
+def describe_arm(arm: Intermediate | None) -> dict[str, Any] | None:
+    """Fields of an arm that are set; None for the baseline."""
+    if arm is None:
+        return None
+    return {each.name: value for each in fields(arm) if (value := getattr(arm, each.name)) not in (None, {})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: describe_arm(each) if isinstance(each, Intermediate) else each for key, each in value.items()}
+    return value
+
+
+def _tasks_of(target: str) -> tuple[str, ...]:
+    return load_benchmark(target).tasks if target in list_benchmarks() else (target,)
+
+
+def _own_studies() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "library")])]
+
+
+def _named(module: ModuleType, name: str) -> Study:
+    study = vars(module).get("STUDY")
+    if not isinstance(study, Study):
+        raise StiltsError(f"{module.__file__} has no STUDY = Study(...). Define it; its file name is the study's name.")
+    summary = (module.__doc__ or "").strip().split("\n")[0]
+    return replace(study, name=name, description=study.description or summary)

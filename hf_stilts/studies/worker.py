@@ -1,0 +1,237 @@
+"""The process that trains and scores the cells of a study, one after another, as it is told on standard input.
+
+    python -m hf_stilts.studies.worker DIR --lease SECONDS
+
+Each line in is a cell, each line out what became of it. What the cell prints goes into its own `log.txt`. When standard
+input ends, the process that gave the orders has ended: the cell is let go and this process ends at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from hf_stilts.studies.cells import Cell
+from hf_stilts.studies.store import MODEL, CellStore, LostCell
+
+
+def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
+    """Do one cell after another until the orders end.
+
+    Args:
+        store: where the cells lie.
+        orders: lines of JSON: `run`, and the `cell` with its fields.
+        answers: lines of JSON: first the `outcome` "ready", then for each cell `outcome` ("done", "failed", "taken")
+            and `error`.
+    """
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+    held: list[tuple[str, int]] = []
+
+    def listen() -> None:
+        for line in orders:
+            waiting.put(json.loads(line))
+        for name, number in held:
+            store.let_go(name, number)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    _answer(answers, {"outcome": "ready"})
+    while True:
+        order = waiting.get()
+        cell = Cell(**order["cell"])
+        number = store.claim(cell.identity)
+        outcome: dict[str, Any] = {"outcome": "taken"}
+        if number is not None:
+            held.append((cell.identity, number))
+            outcome = _attempt(store, cell, number, order["run"])
+            held.clear()
+        _answer(answers, outcome)
+
+
+def _answer(answers: TextIO, said: Mapping[str, Any]) -> None:
+    answers.write(json.dumps(said) + "\n")
+    answers.flush()
+
+
+def do(store: CellStore, cell: Cell, number: int) -> None:
+    """Train or score a cell, and write its record.
+
+    Raises:
+        LostCell: another process took it over meanwhile.
+    """
+    began = time.monotonic()
+    folder = store.folder(cell.identity)
+    result = _STAGES[cell.stage](store, folder, cell.call)
+    store.write_record(cell, number, result, seconds=time.monotonic() - began, versions=_versions())
+
+
+def _attempt(store: CellStore, cell: Cell, number: int, run: str) -> dict[str, Any]:
+    log = (store.folder(cell.identity) / "log.txt").open("a", encoding="utf-8")
+    kept = [os.dup(descriptor) for descriptor in (1, 2)]
+    for descriptor in (1, 2):
+        os.dup2(log.fileno(), descriptor)
+    try:
+        with store.holding(cell.identity, number):
+            do(store, cell, number)
+        return {"outcome": "done"}
+    except LostCell:
+        return {"outcome": "taken"}
+    except Exception as error:  # a failed cell does not stop the others, whatever failed it
+        traceback.print_exc()
+        said = f"{type(error).__name__}: {error}"
+        store.write_failure(cell.identity, number, run, said)
+        return {"outcome": "failed", "error": said}
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, descriptor)
+            os.close(before)
+        log.close()
+        _free_memory()
+
+
+def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
+    from hf_stilts.training.run import run_mixture, run_phase
+
+    options = dict(call["options"])
+    mixture = options.pop("mixture", False)
+    name, revision = call["base"]
+    options["model"] = name
+    if _at(name, revision):
+        options["revision"] = revision
+    flags = _flags(call, folder)
+    given = {"recipe": call["recipe"], "resume": True, "data_dir": call["data_dir"], **options}
+    if mixture:
+        result = run_mixture(call["tasks"], flags, **given)
+    else:
+        result = run_phase("intermediate", call["tasks"][0], flags, **given)
+    return _trained(folder, result)
+
+
+def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
+    from hf_stilts.task import load_task
+    from hf_stilts.training.run import run_phase
+
+    options = dict(call["options"])
+    name, revision = call["base"]
+    if call["start"]:
+        options["init"] = str(store.folder(call["start"]) / MODEL)
+    elif commit := _at(name, revision):
+        options["init"] = name + commit  # a target training takes a commit in the name alone
+    else:
+        options["model"] = name
+    result = run_phase(
+        "target",
+        call["task"],
+        _flags(call, folder),
+        recipe=call["recipe"],
+        resume=True,
+        data_dir=call["data_dir"],
+        **options,
+    )
+    task = load_task(call["task"])
+    metric = load_task(task.train[-1]).metric if task.train else task.metric
+    return _trained(folder, result) | {"dev_score": result.get(metric), "dev_metric": metric}
+
+
+def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of every language; those that an earlier attempt had finished are kept."""
+    from hf_stilts.evaluation.results import RESULTS, predictions_file
+    from hf_stilts.evaluation.zero_shot import each_language
+    from hf_stilts.files import read_lines, write_lines
+    from hf_stilts.kinds import load_kind
+    from hf_stilts.task import load_task
+
+    task, done = load_task(call["task"]), folder / RESULTS
+    rows = read_lines(done) if done.is_file() else []
+    if getattr(load_kind(task.kind), "joint", False):  # languages share a pool of candidates: they belong together
+        rows = []
+    there = {row["language"] for row in rows}
+    left = [code for code in call["languages"] if code not in there]
+    name, revision = call["base"]
+    model = str(store.folder(call["model"]) / MODEL) if call["model"] else name + _at(name, revision)
+    options: dict[str, Any] = {"split": call["split"], "limit": call["limit"], "data_dir": call["data_dir"]}
+    if call["noise"]:
+        options["noise"] = call["noise"]
+    for result in each_language(model, task, left, **options) if left else ():
+        rows += result.rows
+        write_lines(predictions_file(folder, task.name, result.language), result.predictions)
+        write_lines(done, rows)
+    main = [row["score"] for row in rows if row["main"]]
+    return {
+        "languages": len(main),
+        "rows": sum(row["rows"] for row in rows if row["main"]),
+        "mean": sum(main) / len(main),
+    }
+
+
+def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training came to. Its checkpoints are deleted: a finished cell needs its final model alone."""
+    from hf_stilts.errors import StiltsError
+    from hf_stilts.training.budget import budget_of
+
+    model = folder / MODEL
+    try:
+        batch: int | None = budget_of(model).batch
+    except StiltsError:  # a mixture, whose tasks have batches of their own
+        batch = None
+    for checkpoint in sorted(model.rglob("checkpoint-*")):
+        if checkpoint.is_dir():
+            shutil.rmtree(checkpoint)
+    kept = {name: value for name, value in result.items() if isinstance(value, int | float) or value is None}
+    return {**kept, "batch": batch, "body": result.get("body"), "train_seconds": result["seconds"]}
+
+
+def _at(name: str, revision: str) -> str:
+    """`@commit` of a base on the Hub; nothing for a folder, and for one whose newest commit is taken."""
+    from hf_stilts.studies.cells import NEWEST
+
+    return "" if Path(name).is_dir() or revision == NEWEST else f"@{revision}"
+
+
+def _flags(call: Mapping[str, Any], folder: Path) -> list[str]:
+    quiet = ["--disable_tqdm", "true", "--report_to", "none", "--save_total_limit", "2"]
+    return [*quiet, *call["flags"], "--seed", str(call["seed"]), "--output_dir", str(folder / MODEL)]
+
+
+def _versions() -> dict[str, str]:
+    from hf_stilts.publishing.callback import versions
+
+    return dict(versions())
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+_STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
+
+
+def main() -> None:
+    """Listen on standard input and answer on standard output, which the cells cannot write to."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--lease", type=float, required=True)
+    given = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(CellStore(given.folder, given.lease), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

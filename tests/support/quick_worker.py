@@ -1,0 +1,37 @@
+"""A worker of studies whose cells take no time, for tests of the process that gives it orders.
+
+What a cell does is said in the file `does.json` of the output folder: part of its title -> "fail" (every time), "fail
+once", "die" (as if the memory was used up), "hang". What was done is noted in `did.txt`, a line a cell that was begun.
+"""
+
+import json
+import os
+import signal
+import time
+
+from hf_stilts.studies import worker
+
+
+def stage(store, folder, call):
+    about = json.loads((store.root / "does.json").read_text())
+    with (store.root / "did.txt").open("a") as did:
+        did.write(f"{folder.name}\n")
+    tried = len(list(folder.glob("attempt-*")))
+    for title, what in about.items():
+        if title != folder.name:
+            continue
+        print("What the cell prints.", flush=True)
+        if what == "fail" or (what == "fail once" and tried == 1):
+            raise ValueError("it went wrong")
+        if what == "die" and tried == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "hang":
+            time.sleep(600)
+    return {"steps": 1, "rows": 1}
+
+
+worker._STAGES = dict.fromkeys(worker._STAGES, stage)
+worker._versions = dict
+
+if __name__ == "__main__":
+    worker.main()
