@@ -21,7 +21,7 @@ from hf_stilts import __version__
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.studies.study import Flag, Intermediate, Languages, Study, target_tasks
-from hf_stilts.task import ANSWERED, KINDS, Task, load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.recipes import recipe as load_recipe
 
@@ -252,7 +252,7 @@ class _Unfolding:
         if how is None:
             return None
         tasks = [self.load(task) for task in how.tasks]
-        text_to_text = self.study.text_to_text and all(task.kind in ANSWERED for task in tasks)
+        text_to_text = self.study.text_to_text and all(task.declaration.text_answers for task in tasks)
         names = [task.name for task in tasks]
         mixture = is_mixture(how)
         codes = _codes(how.languages, tasks[0])
@@ -297,7 +297,7 @@ class _Unfolding:
         """Cell of the training for a target; targets with the same training rows share it."""
         task = self.load(target)
         trained = {name: self.load(name) for name in task.train or (target,)}
-        text_to_text = self.study.text_to_text and all(each.kind in ANSWERED for each in trained.values())
+        text_to_text = self.study.text_to_text and all(each.declaration.text_answers for each in trained.values())
         first = next(iter(trained.values()))
         problem, data = self._data(list(trained.values()), _codes(languages, first), "train")
         options = {"languages": _spelt(languages, first), "limit": self.study.train_limit, "adapter": adapter}
@@ -425,7 +425,7 @@ def is_mixture(arm: Intermediate) -> bool:
 
 def _reads_text(task: Task) -> bool:
     """Whether rows of a task are plain text and nothing else, as those of masked language modelling are."""
-    return KINDS[task.kind] == ("text",)
+    return task.declaration.pretraining
 
 
 def _codes(languages: Languages | None, task: Task) -> list[str]:
