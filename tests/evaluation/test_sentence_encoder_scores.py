@@ -14,6 +14,7 @@ from hf_stilts.dataset_scripts import build
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.zero_shot import zero_shot
 from hf_stilts.kinds import load_kind
+from hf_stilts.retrieval import sentence_encoder
 from hf_stilts.retrieval.sentence_encoder import say_once
 from hf_stilts.task import Task
 
@@ -178,3 +179,40 @@ def test_a_body_that_was_trained_here_is_no_stranger(tmp_path, pairs, caplog):
     model = AutoModel.from_pretrained(tmp_path)
     FIND.evaluate(Task(kind="bitext-retrieval", dataset="x/y"), pairs, model, tiny.tokenizer())
     assert not own(caplog)
+
+
+SCORE = """
+from datasets import Dataset
+from hf_stilts.kinds import load_kind
+from hf_stilts.models.transfer import load_body, load_tokenizer
+from hf_stilts.hub.checkpoints import resolve
+from hf_stilts.task import Task
+found = resolve("me/sentences")
+model, tokenizer = load_body(found.repo_id, found.commit)[0], load_tokenizer(found.repo_id, found.commit)
+rows = Dataset.from_dict({"source": ["a cat", "the dog"], "target": ["the dog", "a cat"]})
+print(load_kind("bitext-retrieval").evaluate(Task(kind="bitext-retrieval", dataset="x/y"), rows, model, tokenizer))
+"""
+UPLOAD = """
+from huggingface_hub import HfApi
+HfApi().create_repo("me/sentences"); HfApi().upload_folder(repo_id="me/sentences", folder_path={folder!r})
+"""
+
+
+def test_a_name_on_the_hub_is_read_online_and_then_offline(tmp_path, client):
+    dense = "torch.nn.modules.activation.Tanh"
+    client.python(UPLOAD.format(folder=sentence_encoders.save(tmp_path / "model", dense=dense, settings=PROMPTS)))
+    online = client.python(SCORE)
+    for part in ("'layer': 2", "'layer_from': 'sentence-transformers'", "'pooling': 'cls'", "'dense': 1"):
+        assert part in online
+    assert client.python(SCORE, HF_HUB_OFFLINE="1") == online
+
+
+def test_offline_files_that_were_never_fetched_are_missed_aloud(pairs, caplog, monkeypatch):
+    """A stock client that loaded the weights alone leaves nothing that says how its vectors are made."""
+    model = tiny.encoder()
+    model.config._name_or_path, model.config._commit_hash = "me/sentences", "5" * 40
+    for name in ("cached_file", "try_to_load_from_cache"):
+        monkeypatch.setattr(sentence_encoder, name, lambda *_, **__: None)
+    found = FIND.evaluate(Task(kind="bitext-retrieval", dataset="x/y"), pairs, model, tiny.tokenizer())
+    assert "Whether me/sentences is a sentence-transformers model is not known" in caplog.text
+    assert found.settings["layer_from"] == "papers"
