@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -139,3 +139,50 @@ def load_benchmark(name: str | Benchmark) -> Benchmark:
     if name in _ALL:
         return _ALL[name]
     raise StiltsError(f"No benchmark {name!r}. {did_you_mean(name, _ALL)} There are {', '.join(_ALL)}.")
+
+
+def chosen_parts(
+    benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None, skip: Sequence[str] = ()
+) -> list[tuple[Task, tuple[str, ...]]]:
+    """Tasks of a benchmark with the languages to score.
+
+    Args:
+        benchmark: what is run.
+        tasks: some of its tasks; None: all.
+        languages: some of its languages; a task without any of them is left out.
+        skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
+
+    Raises:
+        StiltsError: no such task or language.
+    """
+    unknown = [code for code in languages or () if code not in benchmark.languages]
+    if unknown:
+        raise StiltsError(
+            f"{benchmark.title} has no language {unknown[0]}; it has {', '.join(benchmark.languages)}. "
+            "Correct --languages."
+        )
+    skipped = _skipped(benchmark, skip)
+    parts = []
+    for name in tasks or benchmark.tasks:
+        left_out = skipped.get(name, ())
+        asked = [code for code in benchmark.languages_of(name) if languages is None or code in languages]
+        chosen = tuple(code for code in asked if code not in left_out)
+        if chosen:
+            parts.append((load_task(name), chosen))
+    return parts
+
+
+def _skipped(benchmark: Benchmark, skip: Sequence[str]) -> dict[str, set[str]]:
+    """Task -> its languages that are left out, of `udpos` (all) and `udpos:kk,yo`."""
+    skipped: dict[str, set[str]] = {}
+    for each in skip:
+        name, colon, codes = each.partition(":")
+        own = benchmark.languages_of(name)
+        chosen = [code.strip() for code in codes.split(",")] if colon else own
+        unknown = [code for code in chosen if code not in own]
+        if unknown:
+            raise StiltsError(
+                f"--skip {each}: {name} has no language {unknown[0]!r} in {benchmark.title}; it has {', '.join(own)}."
+            )
+        skipped.setdefault(name, set()).update(chosen)
+    return skipped

@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from hf_stilts.cli import checkpoints, data, evaluation, languages, study, submission, training
-from hf_stilts.cli.options import Json
+from hf_stilts.cli.options import App, Json
 from hf_stilts.errors import needs_extra
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-hub = typer.Typer(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
+hub = App(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
 
 
 def _version(asked: bool) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import DataDir, Json
+from hf_stilts.cli.options import App, Json, training_options
 from hf_stilts.errors import StiltsError
+from hf_stilts.training.options import OPTIONS
 
-app = typer.Typer()
-published = typer.Typer(help="What is published, and where it comes from.", invoke_without_command=True)
+app = App()
+published = App(help="What is published, and where it comes from.", invoke_without_command=True)
 app.add_typer(published, name="checkpoints")
 
 
@@ -115,12 +116,13 @@ def publish(
 
 
 @app.command()
+@training_options(*(option for option in OPTIONS if option not in ("data_dir", "micro_tokens")))
 def reproduce(
     name: Annotated[str, typer.Argument(help="A published checkpoint: mnli, mnli@step-2000, org/model@step-2000.")],
-    output_dir: Annotated[Path | None, typer.Option("--output_dir", "--output-dir", help="Where to train.")] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Where to train.")] = None,
     tolerance: Annotated[float, typer.Option(min=0, help="Points by which a score may be off.")] = 0.5,
-    data_dir: DataDir = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Run a published checkpoint's training again, at the same revisions, and compare scores and weights."""
     from contextlib import redirect_stdout
@@ -129,7 +131,7 @@ def reproduce(
     from hf_stilts.studies.reproduce import reproduce as again
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        found = again(name, output_dir, data_dir=data_dir)
+        found = again(name, output_dir, **options)
     from hf_stilts.evaluation.processes import processes
 
     if processes().is_main_process:  # under torchrun every process has the result; one speaks

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import DataDir, Json, split_list
+from hf_stilts.cli.options import App, DataDir, Json, split_list
 from hf_stilts.errors import StiltsError
 
-app = typer.Typer(help="Build, check and fetch data sets.", no_args_is_help=True)
+app = App(help="Build, check and fetch data sets.", no_args_is_help=True)
 
 
 @app.command("build")

@@ -8,43 +8,39 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.benchmark import list_benchmarks
+from hf_stilts.benchmark import Benchmark, chosen_parts, list_benchmarks, load_benchmark
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
-    Adapter,
+    App,
     DataDir,
     Json,
     Limit,
-    LoraModules,
     Namespace,
-    Recipe,
-    TextToText,
-    adapter_of,
+    chosen,
     split_list,
+    training_options,
 )
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.task import check_languages, list_tasks, load_task
+from hf_stilts.training.checks import check_typed_paths
+from hf_stilts.training.flags import as_flags, check_stock_flags
+from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions, flag_of
+from hf_stilts.training.recipes import recipe
 
-app = typer.Typer()
+app = App()
+BENCHMARK = "Benchmark"
 RETRIEVAL = ("layer", "pooling", "prefix")  # options of retrieval tasks alone
 
 
 @app.command(context_settings=STOCK_FLAGS)
+@training_options("limit", "languages", "data_dir", "pooling", *MIXTURE_OPTIONS)
 def evaluate(
     name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
     model: Annotated[str, typer.Option(help="Trained checkpoint; of a benchmark: the public model to start from.")],
-    init: Annotated[
-        str | None, typer.Option("--from", help="Benchmark: intermediate checkpoint by name; without it, the baseline.")
-    ] = None,
-    tasks: Annotated[str | None, typer.Option(help="Benchmark: comma-separated; default: all.")] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
     available: Annotated[bool, typer.Option("--available", help="Only the languages whose rows are there.")] = False,
-    skip: Annotated[
-        list[str] | None, typer.Option(help="Benchmark: leave out a task, or languages of one: --skip udpos:kk,yo.")
-    ] = None,
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
     limit: Limit = None,
-    train_limit: Annotated[int | None, typer.Option(min=1, help="Benchmark: train on at most so many rows.")] = None,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -60,31 +56,39 @@ def evaluate(
             help="Retrieval: put before every text, as 'query: '; twice: before queries, and what answers them."
         ),
     ] = None,
-    recipe: Recipe = "jiant",
-    text_to_text: TextToText = False,
-    adapter: Adapter = None,
-    lora_target_modules: LoraModules = None,
-    label: Annotated[str | None, typer.Option(help="Benchmark: what tables call the start; seeds share one.")] = None,
-    namespace: Namespace = None,
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
     ] = False,
-    output_dir: Annotated[
-        Path | None, typer.Option("--output_dir", "--output-dir", help="Benchmark: folder of the run.")
-    ] = None,
     as_json: Json = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Intermediate checkpoint by name; without it, the baseline.", rich_help_panel=BENCHMARK
+        ),
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: all.", rich_help_panel=BENCHMARK)] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out a task, or languages of one: --skip udpos:kk,yo.", rich_help_panel=BENCHMARK),
+    ] = None,
+    train_limit: Annotated[
+        int | None, typer.Option(min=1, help="Train on at most so many rows.", rich_help_panel=BENCHMARK)
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="What tables call the start; seeds share one.", rich_help_panel=BENCHMARK)
+    ] = None,
+    namespace: Namespace = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Folder of the run.", rich_help_panel=BENCHMARK)] = None,
+    **options: Any,
 ) -> None:
     """Score one model in every language of some tasks, or train and score every task of a benchmark.
 
     hf-stilts evaluate xtreme --model FacebookAI/xlm-roberta-base --from mnli trains each target in English once, scores
-    every language, and goes on where it was if it is run again. Any field of transformers.TrainingArguments is an
-    option of these trainings: --max_steps 500 --seed 7.
+    every language, and goes on where it was if it is run again. Options of these trainings: those below, and any field
+    of transformers.TrainingArguments: --max_steps 500 --seed 7.
     """
-    from hf_stilts.hub.reachable import check_reachable
-
-    adapter = adapter_of(adapter, lora_target_modules)
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
@@ -96,20 +100,36 @@ def evaluate(
                 f"{of_tasks[0]} is for tasks: {names[0]} trains a model for each of its own and keeps all rows in "
                 "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
             )
+        training = chosen(options)
+        _check_trainings(load_benchmark(names[0]), flags, StiltsOptions(**training, data_dir=data_dir))
+        chosen_parts(load_benchmark(names[0]), split_list(tasks), split_list(languages), skip or [])
+        from hf_stilts.hub.reachable import check_reachable
+
         check_reachable(init or model)
-        training = {"init": init, "label": label, "namespace": namespace, "recipe": recipe, "flags": flags}
-        chosen = {
-            "tasks": split_list(tasks),
-            "skip": skip or [],
-            "out": output_dir,
-            "train_limit": train_limit,
-            "text_to_text": text_to_text,
-            "adapter": adapter,
-        }
-        _evaluate_benchmark(names[0], model, as_json, **common, **training, **chosen)
+        # Those that the settings of a run have always named, by name; the others as flags.
+        named = {each: training.pop(each) for each in ("recipe", "text_to_text") if each in training}
+        adapter = StiltsOptions(**training).whole_adapter
+        training = {each: value for each, value in training.items() if each not in ("adapter", "lora_target_modules")}
+        _evaluate_benchmark(
+            names[0],
+            model,
+            as_json,
+            **common,
+            **named,
+            init=init,
+            label=label,
+            namespace=namespace,
+            flags=[*as_flags(training), *flags],
+            tasks=split_list(tasks),
+            skip=skip or [],
+            out=output_dir,
+            train_limit=train_limit,
+            adapter=adapter,
+        )
         return
     of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
-    of_benchmarks |= {"--skip": skip, "--output-dir": output_dir, "--text-to-text": text_to_text, "--adapter": adapter}
+    of_benchmarks |= {"--skip": skip, "--output-dir": output_dir}
+    of_benchmarks |= {flag_of(each): value for each, value in chosen(options).items()}
     stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:
         raise StiltsError(
@@ -151,6 +171,18 @@ def _retrieval_options(layer: int | None, pooling: str | None, prefix: list[str]
         )
     given = {"layer": layer, "pooling": pooling, "prefix": prefix[0] if prefix and len(prefix) == 1 else prefix}
     return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def _check_trainings(benchmark: Benchmark, flags: list[str], options: StiltsOptions) -> None:
+    """Find what is wrong with the options of a benchmark's trainings, before torch is imported.
+
+    Raises:
+        StiltsError: an unknown flag or recipe, or a wrong value.
+        FileNotFoundError: a file or folder that is not there.
+    """
+    recipe(options.recipe, load_task(benchmark.tasks[0]), "target")
+    check_typed_paths(options)
+    check_stock_flags(flags)
 
 
 def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:

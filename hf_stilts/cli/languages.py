@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_stilts.cli.options import DataDir, Exclude, Json, Limit, split_list
+from hf_stilts.cli.options import App, DataDir, Exclude, Json, Limit, split_list
 
-app = typer.Typer()
+app = App()
 Out = Annotated[Path, typer.Option(help="The mirror to write into; --data-dir of the training.")]
 Splits = Annotated[str, typer.Option(help="Comma-separated canonical splits.")]
 From = Annotated[str, typer.Option("--from", help="Language of the rows.")]

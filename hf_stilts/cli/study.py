@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hf_stilts.cli.options import DataDir, Json, Namespace, split_list
+from hf_stilts.cli.options import App, DataDir, Json, Namespace, split_list
 
-app = typer.Typer(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
+app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
 Scale = Annotated[Literal["full", "small"], typer.Option(help="small: what one laptop can do.")]
 OutputDir = Annotated[
-    Path | None, typer.Option("--output-dir", "--output_dir", help="Folder of the run; default: runs/study-NAME.")
+    Path | None, typer.Option(help="Folder of the run; default: runs/study-NAME.")
 ]
 Available = Annotated[bool, typer.Option("--available", help="Leave out the languages and cells without rows here.")]
 Base = Annotated[list[str] | None, typer.Option(help="Public model or folder instead of the study's; may be repeated.")]
@@ -21,7 +21,7 @@ Arm = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm of t
 Targets = Annotated[str | None, typer.Option(help="Comma-separated, instead of the study's.")]
 Languages = Annotated[str | None, typer.Option(help="Score only these, comma-separated.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="So many, from 0.")]
-MaxSteps = Annotated[int | None, typer.Option("--max-steps", "--max_steps", min=1, help="Of every training.")]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Of every training.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score at most so many rows of each language.")]
 TrainLimit = Annotated[int | None, typer.Option(min=1, help="Train on at most so many rows.")]
 _OVERRIDES = ("scale", "base", "arms", "targets", "languages", "seeds", "max_steps", "limit", "train_limit")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hf_stilts.cli.options import DataDir, Json
+from hf_stilts.cli.options import App, DataDir, Json
 
 BenchmarkName = Annotated[str, typer.Option(help="xtreme or xtreme-r.")]
 
@@ -23,7 +23,7 @@ class WriteByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = App(
     cls=WriteByDefault,
     help="Files of XTREME and XTREME-R: hf-stilts submission DIR --predictions RUN writes, check and score read them.",
     no_args_is_help=True,

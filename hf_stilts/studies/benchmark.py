@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from accelerate import PartialState
 
-from hf_stilts.benchmark import Benchmark, load_benchmark
+from hf_stilts.benchmark import Benchmark, chosen_parts, load_benchmark
 from hf_stilts.data.load import present
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
@@ -114,7 +114,7 @@ def run_benchmark(
             `table` has the others; the same call again does those that failed.
     """
     benchmark = load_benchmark(benchmark)
-    wanted = _parts(benchmark, tasks, languages, skip)
+    wanted = chosen_parts(benchmark, tasks, languages, skip)
     check_name(model.partition("@")[0])
     start = resolve(init, base=model, namespace=namespace) if init else None
     encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
@@ -264,43 +264,6 @@ def benchmark_scores(table: pd.DataFrame, benchmark: str | Benchmark) -> dict[st
         )
     groups = benchmark.totals({name: task["score"] for name, task in tasks.items()})
     return {"tasks": tasks, "groups": groups, "complete": complete, "notes": notes}
-
-
-def _parts(
-    benchmark: Benchmark, tasks: Sequence[str] | None, languages: Sequence[str] | None, skip: Sequence[str] = ()
-) -> list[tuple[Task, tuple[str, ...]]]:
-    """Tasks with the languages to score."""
-    unknown = [code for code in languages or () if code not in benchmark.languages]
-    if unknown:
-        raise StiltsError(
-            f"{benchmark.title} has no language {unknown[0]}; it has {', '.join(benchmark.languages)}. "
-            "Correct --languages."
-        )
-    skipped = _skipped(benchmark, skip)
-    parts = []
-    for name in tasks or benchmark.tasks:
-        left_out = skipped.get(name, ())
-        asked = [code for code in benchmark.languages_of(name) if languages is None or code in languages]
-        chosen = tuple(code for code in asked if code not in left_out)
-        if chosen:
-            parts.append((load_task(name), chosen))
-    return parts
-
-
-def _skipped(benchmark: Benchmark, skip: Sequence[str]) -> dict[str, set[str]]:
-    """Task -> its languages that are left out, of `udpos` (all) and `udpos:kk,yo`."""
-    skipped: dict[str, set[str]] = {}
-    for each in skip:
-        name, colon, codes = each.partition(":")
-        own = benchmark.languages_of(name)
-        chosen = [code.strip() for code in codes.split(",")] if colon else own
-        unknown = [code for code in chosen if code not in own]
-        if unknown:
-            raise StiltsError(
-                f"--skip {each}: {name} has no language {unknown[0]!r} in {benchmark.title}; it has {', '.join(own)}."
-            )
-        skipped.setdefault(name, set()).update(chosen)
-    return skipped
 
 
 def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[str], **training: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hf_stilts.hub.record import Record
 from hf_stilts.publishing.callback import versions
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
+from hf_stilts.training.arguments import StiltsArguments
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.provenance import sources
 from hf_stilts.training.run import TRAINERS
@@ -64,7 +65,11 @@ class Reproduction(Tabular):
 
 
 def reproduce(
-    name: str, output_dir: str | os.PathLike[str] | None = None, *, data_dir: str | os.PathLike[str] | None = None
+    name: str,
+    output_dir: str | os.PathLike[str] | None = None,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    micro_tokens: int | None = None,
 ) -> Reproduction:
     """Train a published checkpoint anew, from the same parent commit, on the same rows, with the same recipe and seed.
 
@@ -72,6 +77,7 @@ def reproduce(
         name: what `resolve` takes: a task, `task@step-N`, a repository id with or without a revision.
         output_dir: where to train; `runs/reproduce-<repository>` if None.
         data_dir: local mirror of the data sets. It must hold the very rows: their digest is compared first.
+        micro_tokens: most tokens that go through the model at a time, where this machine has less memory.
 
     Raises:
         StiltsError: the record does not tell enough to do it again, or the rows here are not the rows of then.
@@ -94,21 +100,19 @@ def reproduce(
     if trainer_class is IntermediateTrainer:
         start = {"model": parent.id, "revision": parent.commit}
     if trainer_class is DualEncoderTrainer:
-        start |= {name: record.recipe[name] for name in ("pooling", "both_directions") if name in record.recipe}
         start["phase"] = record.phase
-    trainer = trainer_class(
-        args=_arguments(record, folder, name),
-        task=task,
-        limit=rows,
-        max_length=int(str(record.recipe["max_length"])),
-        recipe=str(record.recipe["profile"]),
-        compact_vocabulary="word_embeddings_trained" in record.recipe,
-        data_dir=data_dir,
-        adapter=record.recipe.get("adapter"),
-        text_to_text=bool(record.recipe.get("text_to_text")),
-        callbacks=[_StopAt(record.step)],
-        **start,
-    )
+    known = ("max_length", "adapter", "text_to_text", "pooling", "both_directions")
+    options: dict[str, Any] = {option: record.recipe[option] for option in known if option in record.recipe}
+    options |= {
+        "recipe": str(record.recipe["profile"]),
+        "limit": rows,
+        "compact_vocabulary": "word_embeddings_trained" in record.recipe,
+        "data_dir": data_dir,
+    }
+    if micro_tokens is not None:
+        options["micro_tokens"] = micro_tokens
+    args = _arguments(record, folder, name, **options)
+    trainer = trainer_class(args=args, task=task, callbacks=[_StopAt(record.step)], **start)
     trainer.train()
     trainer.save_model(str(folder))
     found = {key.removeprefix("eval_"): float(value) for key, value in trainer.evaluate().items()}
@@ -162,13 +166,13 @@ def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.
     return task
 
 
-def _arguments(record: Record, folder: Path, name: str) -> TrainingArguments:
+def _arguments(record: Record, folder: Path, name: str, **options: Any) -> StiltsArguments:
     known = {field.name for field in fields(TrainingArguments) if field.init}
-    recipe = {name: value for name, value in record.recipe.items() if name in known}
+    recipe: dict[str, Any] = {name: value for name, value in record.recipe.items() if name in known}
     seed = 42 if record.seed is None else record.seed
     # Under torchrun the stock arguments do not find out themselves that there is no accelerator.
     recipe.setdefault("use_cpu", default_device().type == "cpu")
-    made = TrainingArguments(str(folder), seed=seed, save_strategy="no", report_to="none", **recipe)
+    made = StiltsArguments(str(folder), seed=seed, save_strategy="no", report_to="none", **recipe, **options)
     processes = int(str(record.recipe.get("processes", 1)))
     if processes != made.world_size:
         raise StiltsError(

@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_stilts.data.derived import row_keys
-from hf_stilts.data.language_mix import Languages, shares
+from hf_stilts.data.language_shares import Languages, shares
 from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
-from hf_stilts.kinds.dual_encoder import DualEncoder, VectorPooling
+from hf_stilts.kinds.dual_encoder import DualEncoder
 from hf_stilts.task import Task, load_task
-from hf_stilts.training.batches import SHARES, LanguageBatches, Mode
+from hf_stilts.training.batches import SHARES, LanguageBatches
+from hf_stilts.training.options import OPTIONS, taken
 from hf_stilts.training.trainer import TargetTrainer
 
 
@@ -57,14 +58,12 @@ class DualEncoderTrainer(TargetTrainer):
         *,
         task: str | Task,
         phase: str = "target",
-        pooling: VectorPooling | None = None,
-        logit_scale: float | None = None,
-        both_directions: bool = False,
-        languages: Languages | None = None,
-        batches: Mode | float | None = None,
         **rest: Any,
     ) -> None:
         self.phase = phase
+        options = taken(args, {name: rest[name] for name in OPTIONS if name in rest})
+        batches: Any = options.batches
+        languages = options.languages
         share = SHARES[batches] if batches in SHARES else batches
         if not (share is None or (isinstance(share, int | float) and 0 <= share <= 1)):
             raise StiltsError(
@@ -78,24 +77,20 @@ class DualEncoderTrainer(TargetTrainer):
                 f"{trained.name} is a {trained.kind} task; a dual encoder trains on pairs that are each other's "
                 "negatives. Use TargetTrainer or IntermediateTrainer."
             )
-        unsuited = [name for name in ("compact_vocabulary", "contrastive", "micro_tokens", "adapter") if rest.get(name)]
-        if unsuited:
-            raise StiltsError(f"A dual encoder is not trained with {unsuited[0]}=. Leave it out.")
         if isinstance(model, PreTrainedModel) and not isinstance(model, DualEncoder):
             raise StiltsError(
                 f"model= is a {type(model).__name__}. Pass a checkpoint's name, or DualEncoder(model.config, model)."
             )
         if by_task := share is not None and languages is not None:
-            own = {key: rest[key] for key in ("limit", "data_dir", "exclude") if key in rest}
-            rest |= {"train_dataset": _all_rows(trained, languages, **own), "exclude": None, "limit": None}
-            languages = None
-        self._encoding: dict[str, Any] = {"both_directions": both_directions}
-        given = {"pooling": pooling, "logit_scale": logit_scale}
+            own: dict[str, Any] = {key: getattr(options, key) for key in ("limit", "data_dir", "exclude")}
+            rest |= {"train_dataset": _all_rows(trained, languages, **own)}
+            rest |= {"exclude": None, "limit": None, "languages": None}
+        self._encoding: dict[str, Any] = {"both_directions": options.both_directions}
+        given = {"pooling": options.pooling, "logit_scale": options.logit_scale}
         self._encoding |= {name: value for name, value in given.items() if value is not None}
-        # Micro-batches of other examples would have other negatives.
-        super().__init__(model, args, task=task, languages=languages, **{**rest, "micro_tokens": 0})
+        super().__init__(model, args, task=task, **rest)
         if by_task:
-            self.own_data, self.exclude, self.limit = False, own.get("exclude"), own.get("limit")
+            self.own_data, self.exclude, self.limit = False, own["exclude"], own["limit"]
 
     def _set_up(self, model: Any) -> None:
         super()._set_up(model)

@@ -1,15 +1,28 @@
-"""Words of a command line as flags of `TrainingArguments`: how they are spelled, and which decide a result."""
+"""Words of a command line as flags: how they are spelled, which there are, and which decide a result.
+
+The stock flags are read from the source of transformers: importing them would import torch, and a mistake is answered
+before that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import ast
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.training.options import OPTIONS, flag_of
 
 # Flags that change what is printed, kept, or how fast rows are read, and no weight and no score.
 _PRESENTATION = (
     *("output_dir", "disable_tqdm", "report_to", "run_name", "project", "trackio_space_id", "debug"),
     *("log_level", "log_level_replica", "log_on_each_node", "skip_memory_metrics", "include_num_input_tokens_seen"),
     *("save_total_limit", "save_on_each_node", "ddp_timeout", "eval_accumulation_steps", "torch_empty_cache_steps"),
-    *("use_cpu", "push_to_hub", "enable_jit_checkpoint"),
+    *("use_cpu", "push_to_hub", "enable_jit_checkpoint", "data_dir", "micro_tokens"),
 )
 _PRESENTATION_PREFIXES = ("logging_", "dataloader_num", "dataloader_p", "dataloader_multi", "hub_")
 
@@ -54,3 +67,110 @@ def _value(word: str) -> str | float:
         return float(word)
     except ValueError:
         return word.lower() if word.lower() in ("true", "false") else word
+
+
+class FlagParser(argparse.ArgumentParser):
+    """A parser that says a wrong value in one line, without the usage of two hundred flags."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found.
+
+        Raises:
+            StiltsError: always.
+        """
+        raise StiltsError(f"{message}. What a flag takes: the fields of transformers.TrainingArguments.")
+
+
+@lru_cache(maxsize=1)
+def stock_fields() -> dict[str, str]:
+    """Fields of the installed `transformers.TrainingArguments`, by name, with their types as its source spells them.
+
+    Empty where that source is not to be found; then a mistake is found later, by transformers itself.
+    """
+    spec = importlib.util.find_spec("transformers")
+    places = spec.submodule_search_locations if spec else None
+    source = Path(next(iter(places or ["."]))) / "training_args.py"
+    if not source.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for definition in ast.parse(source.read_text(encoding="utf-8")).body:
+        if not isinstance(definition, ast.ClassDef) or definition.name != "TrainingArguments":
+            continue
+        for line in definition.body:
+            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and not _made_inside(line.value):
+                found[line.target.id] = ast.unparse(line.annotation)
+    return found
+
+
+def check_stock_flags(flags: Sequence[str]) -> str | None:
+    """Refuse flags that `TrainingArguments` does not have or numbers that are none, before torch is imported.
+
+    Args:
+        flags: stock flags with their values; flags of ours were taken out.
+
+    Returns:
+        Where the run will write, if a flag says so.
+
+    Raises:
+        StiltsError: such a flag, with the nearest ones; or such a value.
+    """
+    if not stock_fields():
+        return None
+    parser = FlagParser(allow_abbrev=False, add_help=False)
+    for name, annotation in stock_fields().items():
+        parser.add_argument(f"--{name}", **_values_of(annotation))
+        if annotation == "bool":
+            parser.add_argument(f"--no_{name}", action="store_true")
+    parsed, unknown = parser.parse_known_args(words(flags))
+    refuse_unknown(unknown, [*stock_fields(), *OPTIONS])
+    return str(parsed.output_dir) if parsed.output_dir else None
+
+
+def refuse_unknown(unknown: Sequence[str], known: Iterable[str]) -> None:
+    """Stop at a word that no parser took.
+
+    Args:
+        unknown: what is left of the words.
+        known: names of all flags.
+
+    Raises:
+        StiltsError: there is one; the message names the flags that it may have meant.
+    """
+    if not unknown:
+        return
+    flags = [f"--{name}" for name in known]
+    short = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
+    spelt = [flag for flag in flags if "".join(word[:1] for word in flag.strip("-").split("_")) == short]
+    within = [flag for flag in flags if len(short) > 3 and short in flag]  # epochs, batch_size
+    near = (spelt + nearest(unknown[0], flags, 2) + within)[:2]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise StiltsError(
+        f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
+    )
+
+
+def as_flags(options: Mapping[str, Any]) -> list[str]:
+    """Options of ours as words of a command line.
+
+    >>> as_flags({"micro_tokens": 512, "compact_vocabulary": True})
+    ['--micro-tokens', '512', '--compact-vocabulary', 'True']
+    """
+    return [word for name, value in options.items() for word in (flag_of(name), str(value))]
+
+
+def _made_inside(value: ast.expr | None) -> bool:
+    """Whether a field is none that a caller gives: `field(init=False)`."""
+    keywords = value.keywords if isinstance(value, ast.Call) else []
+    return any(
+        each.arg == "init" and isinstance(each.value, ast.Constant) and not each.value.value for each in keywords
+    )
+
+
+def _values_of(annotation: str) -> dict[str, Any]:
+    """How argparse shall read the values of a field: never more strictly than `HfArgumentParser` does."""
+    types = [part for part in annotation.split(" | ") if part != "None"]
+    if annotation.startswith("list[") or "list[DebugOption]" in types:
+        return {"nargs": "+"}
+    if types in (["int"], ["float"]):
+        return {"type": int if types == ["int"] else float}
+    return {"nargs": "?"}

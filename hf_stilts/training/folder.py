@@ -1,30 +1,46 @@
-"""The output folder of a run: who may train in it, so that no run is lost to a command that was typed twice."""
+"""The output folder of a run: its name, and who may train in it, so that no run is lost to a command typed twice."""
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from accelerate import PartialState
-
+from hf_stilts.data.language_shares import Languages, shares
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.naming import HEADS
-from hf_stilts.hub.record import RECORD_FILE
+from hf_stilts.files import cut_weights
+from hf_stilts.hub.naming import ADAPTER_SUFFIX, HEADS, TEXT_SUFFIX, language_suffix, mixture_name
+from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.outbox import FOLDER, outbox_status
-from hf_stilts.training.same_run import finished_run
+from hf_stilts.task import Task
+from hf_stilts.training.options import StiltsOptions
+
+logger = logging.getLogger(__name__)
 
 # What a run leaves beside its checkpoints and is not sure to be written again by the next one.
 _LEFT = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json")
 
 
-def claim(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """Take a folder for a run before anything is loaded.
+def run_folder(phase: str, task: Task, options: StiltsOptions) -> str:
+    """Where the run of one task writes, if no flag says so; the name tells what its repository's name tells."""
+    suffix = _spelt(options.languages) + ADAPTER_SUFFIX * bool(options.whole_adapter)
+    in_words = options.text_to_text or task.text_to_text
+    return f"runs/{phase}-{task.name}{suffix}{TEXT_SUFFIX * in_words}"
+
+
+def mixture_folder(tasks: Iterable[str], options: StiltsOptions) -> str:
+    """Where the run of a mixture writes, if no flag says so."""
+    return f"runs/intermediate-{options.name or mixture_name([*tasks])}{_spelt(options.languages)}"
+
+
+def check_free(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, before anything is loaded.
 
     Args:
         output_dir: where the run will write.
         resume: it goes on with what is there.
-        overwrite: it deletes what is there: checkpoints, the final model and its record, and the outbox once all of
-            it is on the Hub. Other files, and the folders of other runs inside, stay.
+        overwrite: it deletes what is there.
 
     Raises:
         StiltsError: the folder holds a run and neither is asked for, or both; or checkpoints in its outbox were not
@@ -33,9 +49,7 @@ def claim(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
     folder = Path(output_dir)
     if resume and overwrite:
         raise StiltsError("--resume goes on with a run and --overwrite deletes it; both were given. Leave out one.")
-    state = PartialState()
     held = _held(folder)
-    state.wait_for_everyone()  # nobody writes before everybody has looked
     if resume or held is None:
         return
     if not overwrite:
@@ -44,9 +58,42 @@ def claim(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
             "To train anew and lose it: --overwrite. To keep both: another --output_dir"
         )
     _check_sent(folder)
-    if state.is_main_process:
-        _clear(folder)
+
+
+def claim(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Take a folder for a run before a model is loaded.
+
+    Args:
+        output_dir: where the run will write.
+        resume: it goes on with what is there.
+        overwrite: it deletes what is there: checkpoints, the final model and its record, and the outbox once all of
+            it is on the Hub. Other files, and the folders of other runs inside, stay.
+
+    Raises:
+        StiltsError: as `check_free`.
+    """
+    from accelerate import PartialState  # which imports torch
+
+    state = PartialState()
+    check_free(output_dir, resume=resume, overwrite=overwrite)
+    state.wait_for_everyone()  # nobody writes before everybody has looked
+    if overwrite and state.is_main_process and _held(Path(output_dir)) is not None:
+        _clear(Path(output_dir))
     state.wait_for_everyone()
+
+
+def finished_run(folder: str | Path) -> Record | None:
+    """Record of the finished training whose final model lies in a folder: it is written last.
+
+    None where there is none, or where the final model is cut short, which is said.
+    """
+    path = Path(folder) / RECORD_FILE
+    if not path.is_file():
+        return None
+    if wrong := cut_weights(Path(folder)):
+        logger.warning("The final model in %s is not whole: %s. It is written again.", folder, wrong)
+        return None
+    return Record.from_json(path.read_bytes())
 
 
 def _held(folder: Path) -> str | None:
@@ -80,3 +127,9 @@ def _clear(folder: Path) -> None:
     for pattern in _LEFT:
         for file in folder.glob(pattern):
             file.unlink()
+
+
+def _spelt(languages: Languages | None) -> str:
+    """Languages as the run's repository spells them, so that an English run is not taken up by a German one."""
+    of = shares(languages) if languages is not None else {}
+    return language_suffix({code: round(10**6 * of[code]) for code in sorted(of)})

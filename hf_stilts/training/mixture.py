@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,12 +24,12 @@ from typing import Any
 
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.trainer_utils import seed_worker, speed_metrics
 from transformers.utils.generic import find_labels
 
 from hf_stilts.data.canonical import named
-from hf_stilts.data.language_mix import Languages
+from hf_stilts.data.language_shares import Languages
 from hf_stilts.data.load import labelled, load
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import language_suffix, mixture_name
@@ -39,22 +38,22 @@ from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.transfer import load_tokenizer, match_padding
-from hf_stilts.task import Task, load_task
+from hf_stilts.task import Task
+from hf_stilts.training.checks import check_mixture, mixture_tasks
 from hf_stilts.training.given_data import as_dataset
 from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
 from hf_stilts.training.mixture_tasks import (
     Member,
     aggregate_weights,
-    checked,
     effective_batches,
     mixture_recipe,
     refuse_unknown,
     shared_model,
 )
+from hf_stilts.training.options import taken
 from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows, with_validation
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.samplers import (
-    CAP,
     Plan,
     Sampler,
     describe_sampler,
@@ -63,7 +62,7 @@ from hf_stilts.training.samplers import (
     probabilities,
 )
 from hf_stilts.training.scoring import LOWER_IS_BETTER
-from hf_stilts.training.text import Text, mix, texts_of
+from hf_stilts.training.text import mix, texts_of
 from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
 
 logger = logging.getLogger(__name__)
@@ -81,7 +80,8 @@ class MixtureTrainer(StiltsTrainer):
 
     Args:
         model: name or folder of the checkpoint to start from. Default: `FacebookAI/xlm-roberta-base`.
-        args: stock `TrainingArguments`. `max_steps`, where not given, is the sum over tasks of
+        args: stock `TrainingArguments`, or `StiltsArguments`, which also hold the options below. `max_steps`, where it
+            is not given, is the sum over tasks of
             epochs * ceil(min(n, cap) / batch).
         tasks: names, paths of task files, or `Task`s.
         name: what the mixture is called on the Hub, after its base. Default: its tasks joined, where they are few.
@@ -96,7 +96,8 @@ class MixtureTrainer(StiltsTrainer):
         train_dataset: task -> features or rows, where they are not the task's own English train split.
         eval_dataset: the same for evaluation. Default: the English validation split, capped as the recipe says.
         processing_class: tokenizer. Default: the one beside the checkpoint.
-        languages: task -> languages of its training rows, as for `StiltsTrainer`; English where it is not named.
+        languages: task -> languages of its training rows, as for `StiltsTrainer`; English where it is not named. As
+            one string (`"en,sw"`): of all tasks but masked language modelling.
         exclude: list of training rows to leave out (`hf-stilts data overlap`).
         limit: at most so many training rows of each task.
         max_length: tokens per window. Default: each task's recipe, capped by what the model can read.
@@ -120,39 +121,25 @@ class MixtureTrainer(StiltsTrainer):
         args: TrainingArguments | None = None,
         *,
         tasks: Sequence[str | Task],
-        name: str | None = None,
-        sampler: str | Sampler = "proportional",
-        cap: int | None = CAP,
         batch_sizes: int | Mapping[str, int] | None = None,
         aggregate: Mapping[str, float] | None = None,
-        recipe: str = "jiant",
         train_dataset: Mapping[str, Dataset] | None = None,
         eval_dataset: Mapping[str, Dataset] | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
-        languages: Mapping[str, Languages] | None = None,
-        exclude: str | os.PathLike[str] | None = None,
-        limit: int | None = None,
-        max_length: int | None = None,
-        text: Text | None = None,
-        text_examples: int | None = None,
-        alpha: float = 0.3,
-        data_dir: str | os.PathLike[str] | None = None,
-        micro_tokens: int | None = None,
-        compact_vocabulary: bool = False,
         revision: str | None = None,
-        callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
+        self.options = options = taken(args, stock)
+        recipe, name, cap, max_length = options.recipe, options.name, options.cap, options.max_length
+        data_dir, limit = options.data_dir, options.limit
         if own := {"compute_metrics", "data_collator"} & {*stock}:
             raise StiltsError(f"{own.pop()}= is each task's own in a mixture. Leave it out, or train one task alone.")
         self.given = {task: as_dataset(rows) for task, rows in (train_dataset or {}).items()}
-        loaded = [load_task(task) for task in tasks]
-        self.tasks = checked(
-            [
-                named(task, self.given[task.name].features) if task.name in self.given else labelled(task, data_dir)
-                for task in loaded
-            ]
-        )
+        self.tasks = {
+            task: named(about, self.given[task].features) if task in self.given else labelled(about, data_dir)
+            for task, about in mixture_tasks(tasks).items()
+        }
+        languages = self._languages_by_task(options.languages)
         refuse_unknown(
             self.tasks,
             train_dataset=train_dataset,
@@ -160,10 +147,7 @@ class MixtureTrainer(StiltsTrainer):
             languages=languages,
             batch_sizes=batch_sizes,
         )
-        if text is not None and not any(task.declaration.pretraining for task in self.tasks.values()):
-            raise StiltsError(
-                "text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out."
-            )
+        check_mixture(options, self.tasks)
         self.recipes = {task: load_recipe(recipe, about, self.phase) for task, about in self.tasks.items()}
         self.profile = recipe
         self.name = name or mixture_name([*self.tasks])
@@ -174,10 +158,10 @@ class MixtureTrainer(StiltsTrainer):
         if args.ddp_find_unused_parameters is None:
             args.ddp_find_unused_parameters = True  # a step trains one head; under checkpointing stock assumes all
         args.remove_unused_columns = False  # batches are put together by each task's own collator
-        self.data_dir, self.limit, self.exclude, self.handover = data_dir, limit, exclude, None
-        self.micro_tokens, self.compact_vocabulary = micro_tokens, compact_vocabulary
+        self.data_dir, self.limit, self.exclude, self.handover = data_dir, limit, options.exclude, None
+        self.micro_tokens, self.compact_vocabulary = options.micro_tokens, options.compact_vocabulary
         self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
-        self.cap, self.alpha = cap, alpha
+        self.cap, self.alpha = cap, options.alpha
         if stock.get("model_init") is not None:
             model = self._first_model(model, stock["model_init"])
             if not isinstance(model, SharedBody):
@@ -197,19 +181,20 @@ class MixtureTrainer(StiltsTrainer):
         readable = readable_length(model.body, processing_class)
         parts = args.gradient_accumulation_steps * args.world_size
         sizes = effective_batches(self.tasks, batch_sizes, args.train_batch_size * parts, parts)
-        self.text = partial(texts_of, text=text, limit=limit, data_dir=data_dir)
-        self.text_examples = text_examples
-        self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=exclude)
+        self.text = partial(texts_of, text=options.text, limit=limit, data_dir=data_dir)
+        self.text_examples = options.text_examples
+        self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=options.exclude)
         self.members: dict[str, Member] = {}
         check_length(model.body, max_length)
         for task in self.tasks:
             self.task, self.kind = self.tasks[task], kind_for(self.tasks[task])
             self.max_length = max_length or min(self.recipes[task].max_length, readable)
-            dev, chosen = (eval_dataset or {}).get(task), (languages or {}).get(task)
+            dev, chosen = (eval_dataset or {}).get(task), languages.get(task)
             self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
         self.name = name or self.name + language_suffix(self._languages(of_text=False))
         examples = {task: len(member.features) for task, member in self.members.items()}
-        self.sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
+        sampler: Any = options.sampler
+        self.sampler: Sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
         probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
         self.plan = Plan(examples, sizes, self.sampler, args.seed)
         if args.max_steps <= 0:
@@ -226,9 +211,14 @@ class MixtureTrainer(StiltsTrainer):
             processing_class,
             compute_metrics=self._score,
             preprocess_logits_for_metrics=lambda logits, labels: self.kind.reduce(logits, labels),
-            callbacks=list(callbacks or []),
             **stock,
         )
+
+    def _languages_by_task(self, given: Any) -> Mapping[str, Languages]:
+        """Languages of each task's training rows; those that were given without a task are of all but masked words."""
+        if given is None or isinstance(given, Mapping):
+            return given or {}
+        return {task: given for task, about in self.tasks.items() if not about.declaration.pretraining}
 
     def _set_up(self, model: Any) -> None:
         for task, head in model.heads.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from datasets import Dataset
@@ -38,28 +38,6 @@ class Member:
     features: Dataset
     languages: Mapping[str, int]
     dev: tuple[Dataset, Dataset | None]
-
-
-def checked(tasks: Sequence[Task]) -> dict[str, Task]:
-    """Tasks by name.
-
-    Raises:
-        StiltsError: none, one twice, one without a name, or one that trains no head.
-    """
-    found: dict[str, Task] = {}
-    for task in tasks:
-        if not task.name or task.name in found:
-            raise StiltsError(
-                f"A mixture was given the task {task.name!r} {'twice' if task.name else 'of no name'}; different names "
-                "are expected. Pass Task(name=...), or leave it out."
-            )
-        if not task.has_head or task.declaration.in_batch_negatives:
-            why = "its batch is its task" if task.has_head else "it has no training data and no head"
-            raise StiltsError(f"{task.name} is a {task.kind} task: {why}. Leave it out of the mixture.")
-        found[task.name] = task
-    if not found:
-        raise StiltsError("A mixture of no tasks was asked for; one or more are expected. See: hf-stilts tasks")
-    return found
 
 
 def refuse_unknown(tasks: Mapping[str, Task], **by_task: object) -> None:

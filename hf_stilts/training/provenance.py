@@ -13,7 +13,8 @@ from typing import Any
 from datasets import Dataset
 
 from hf_stilts.data.derived import is_tag, row_keys, stored_as, variety
-from hf_stilts.data.language_mix import Languages, mix_languages
+from hf_stilts.data.language_mix import mix_languages
+from hf_stilts.data.language_shares import Languages
 from hf_stilts.data.load import data_revision, load, load_parts, splits
 from hf_stilts.data.source import mirror_root
 from hf_stilts.errors import StiltsError

@@ -5,34 +5,35 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from accelerate import PartialState
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from hf_stilts.data.language_mix import Languages, shares
 from hf_stilts.devices import warn_of_slow_bf16
-from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, language_suffix, mixture_name, step_tag
+from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.models.transfer import HandOver
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.publishing.saved import newest_saved, saved_steps
 from hf_stilts.task import Task, load_task
+from hf_stilts.training.arguments import arguments, typed_options
+from hf_stilts.training.checks import check_mixture, check_options, mixture_tasks
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
-from hf_stilts.training.flags import deciding, names, words
-from hf_stilts.training.folder import claim
+from hf_stilts.training.flags import deciding, names
+from hf_stilts.training.folder import claim, finished_run, mixture_folder, run_folder
 from hf_stilts.training.given_data import size
 from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.mixture_tasks import mixture_recipe
+from hf_stilts.training.options import OPTIONS
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.same_run import STEPS, differences, finished_run, said, settings_of
+from hf_stilts.training.same_run import STEPS, differences, said, settings_of
 from hf_stilts.training.scoring import LOWER_IS_BETTER
 from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer
 
@@ -46,25 +47,24 @@ def run_phase(
     task: str | Task,
     flags: Sequence[str] = (),
     *,
-    recipe: str = "jiant",
     publish: PublishCheckpoints | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    **trainer_arguments: Any,
+    **given: Any,
 ) -> dict[str, Any]:
     """Train one phase from the command line's words.
 
     Args:
         phase: `"intermediate"` or `"target"`.
         task: what to train on.
-        flags: any stock `TrainingArguments` flags, e.g. `["--learning_rate", "3e-5"]`; they win over the recipe.
-        recipe: hyper-parameter profile.
+        flags: any flags of `StiltsArguments`, e.g. `["--learning_rate", "3e-5"]`; they win over the recipe.
         publish: sends the checkpoints that are saved.
         resume: go on from the newest whole checkpoint, in the output folder or (with `publish`) on the Hub; from the
             start where there is none. A run that is finished is not trained again, nor are its stages.
         overwrite: train anew where the output folder holds a run, which is deleted. Without it and without `resume`
             such a folder is refused.
-        trainer_arguments: passed to the phase's Trainer.
+        given: options of `StiltsOptions` (recipe, limit, adapter, ...), which win over flags; the rest is passed to the
+            phase's Trainer.
 
     A target that trains on several tasks one after another (XCOPA: SIQA, then COPA) does so here, body and head going
     on; each stage but the last has a folder of its name in the output folder, and only the last is published.
@@ -75,48 +75,37 @@ def run_phase(
     """
     trainer_class = TRAINERS[phase]
     task = load_task(task)
+    own = {name: given.pop(name) for name in OPTIONS if name in given}
+    options = typed_options(flags, own)
     if phase == TargetTrainer.phase and len(task.train) > 1:
-        folder = arguments(load_recipe(recipe, task, phase), ["--output_dir", f"runs/{phase}-{task.name}", *flags])
-        given: dict[str, Any] = {"recipe": recipe, "resume": resume, "overwrite": overwrite}
-        claim(folder.output_dir, resume=resume, overwrite=overwrite)
-        before, start = _before(task, flags, folder.output_dir, trainer_arguments, **given)
-        last = [*flags, "--output_dir", folder.output_dir]
-        result = run_phase(phase, task.train[-1], last, publish=publish, **given, **start)
+        figures = load_recipe(options.recipe, task, phase)
+        folder = arguments(figures, ["--output_dir", f"runs/{phase}-{task.name}", *flags]).output_dir
+        how: dict[str, Any] = {**own, "resume": resume, "overwrite": overwrite}
+        claim(folder, resume=resume, overwrite=overwrite)
+        before, start = _before(task, flags, folder, how, given)
+        result = run_phase(phase, task.train[-1], [*flags, "--output_dir", folder], publish=publish, **how, **start)
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
-    trained = trainer_class.training_task(task, bool(trainer_arguments.get("text_to_text")))
-    figures = load_recipe(recipe, trained, phase)
-    suffix = _spelt(trainer_arguments.get("languages")) + ADAPTER_SUFFIX * bool(trainer_arguments.get("adapter"))
-    suffix += TEXT_SUFFIX * trained.text_to_text
-    folder = f"runs/{phase}-{task.name}{suffix}"
-    args = arguments(figures, ["--output_dir", folder, *flags])
+    trained = trainer_class.training_task(task, options.text_to_text)
+    check_options(options, trained)
+    figures = load_recipe(options.recipe, trained, phase)
+    args = arguments(figures, ["--output_dir", run_folder(phase, task, options), *flags], own)
     claim(args.output_dir, resume=resume, overwrite=overwrite)
     trainer: StiltsTrainer
     if trained.declaration.in_batch_negatives:
-        trainer = DualEncoderTrainer(args=args, task=task, recipe=recipe, phase=phase, **trainer_arguments)
-    elif "batches" in trainer_arguments:
-        raise StiltsError(f"--batches is for dual encoders; {trained.name} is a {trained.kind} task. Leave it out.")
+        trainer = DualEncoderTrainer(args=args, task=task, phase=phase, **given)
     else:
-        trainer = trainer_class(args=args, task=task, recipe=recipe, **trainer_arguments)
+        trainer = trainer_class(args=args, task=task, **given)
     return _carry_out(trainer, task.name, figures, flags, publish, resume)
-
-
-def _spelt(languages: Languages | None) -> str:
-    """Languages as the run's repository spells them, so that an English run is not taken up by a German one."""
-    of = shares(languages) if languages is not None else {}
-    return language_suffix({code: round(10**6 * of[code]) for code in sorted(of)})
 
 
 def run_mixture(
     tasks: Sequence[str | Task],
     flags: Sequence[str] = (),
     *,
-    name: str | None = None,
-    recipe: str = "jiant",
-    languages: Languages | None = None,
     publish: PublishCheckpoints | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    **trainer_arguments: Any,
+    **given: Any,
 ) -> dict[str, Any]:
     """Train phase two on several tasks at once, from the command line's words.
 
@@ -124,28 +113,25 @@ def run_mixture(
         tasks: what to train on, in any order.
         flags: as for `run_phase`. With `--per_device_train_batch_size` all tasks have that batch, else each its
             recipe's.
-        name: what the mixture is called on the Hub; default: its tasks.
-        recipe: hyper-parameter profile, which gives each task's batch and window.
-        languages: of the training rows of every task but masked language modelling, as for `StiltsTrainer`.
         publish: as for `run_phase`.
         resume: as for `run_phase`.
         overwrite: as for `run_phase`.
-        trainer_arguments: passed to `MixtureTrainer`.
+        given: options of `StiltsOptions` (name, sampler, languages, ...); the rest is passed to `MixtureTrainer`.
 
     Returns:
         As `run_phase`, with the main score of each task.
     """
-    loaded = [load_task(task) for task in tasks]
-    folder = name or mixture_name([task.name for task in loaded])
-    figures = {task.name: load_recipe(recipe, task, MixtureTrainer.phase) for task in loaded}
+    loaded = mixture_tasks(tasks)
+    own = {option: given.pop(option) for option in OPTIONS if option in given}
+    options = typed_options(flags, own)
+    check_mixture(options, loaded)
+    figures = {name: load_recipe(options.recipe, task, MixtureTrainer.phase) for name, task in loaded.items()}
     whole = mixture_recipe(figures)
-    args = arguments(whole, ["--output_dir", f"runs/intermediate-{folder}{_spelt(languages)}", *flags])
+    args = arguments(whole, ["--output_dir", mixture_folder(loaded, options), *flags], own)
     claim(args.output_dir, resume=resume, overwrite=overwrite)
-    if languages is not None:
-        trainer_arguments["languages"] = {task.name: languages for task in loaded if not task.declaration.pretraining}
     if "per_device_train_batch_size" not in names(flags):
-        trainer_arguments.setdefault("batch_sizes", {task: each.batch_size for task, each in figures.items()})
-    trainer = MixtureTrainer(args=args, tasks=loaded, name=name, recipe=recipe, **trainer_arguments)
+        given.setdefault("batch_sizes", {name: each.batch_size for name, each in figures.items()})
+    trainer = MixtureTrainer(args=args, tasks=[*loaded.values()], **given)
     return _carry_out(trainer, trainer.name, whole, flags, publish, resume)
 
 
@@ -282,20 +268,20 @@ def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, trainer: S
 
 
 def _before(
-    task: Task, flags: Sequence[str], folder: str, trainer_arguments: dict[str, Any], *, resume: bool, **given: Any
+    task: Task, flags: Sequence[str], folder: str, how: dict[str, Any], given: dict[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
     """Train all stages of a target but the last; the folder of the last of them, and how the next one starts.
 
     A stage is finished when its record lies in its folder, which `save_model` writes last.
     """
-    start = dict(trainer_arguments)
+    start = dict(given)
     for name in task.train[:-1]:
         stage = Path(folder) / name
-        if resume and finished_run(stage) is not None:
+        if how["resume"] and finished_run(stage) is not None:
             _check_flags(stage, flags)
             _check_start(stage, **start)
         else:
-            run_phase("target", name, [*flags, "--output_dir", str(stage)], resume=resume, **given, **start)
+            run_phase("target", name, [*flags, "--output_dir", str(stage)], **how, **start)
         PartialState().wait_for_everyone()  # the first process writes what all of them read next
         start = {key: value for key, value in start.items() if key not in ("model", "init", "namespace", "after")}
         start["after"] = str(stage)
@@ -351,40 +337,6 @@ def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | 
         publish.record = publish.record or trainer.record
         found = newest_checkpoint(trainer.args.output_dir, publish.destination(trainer.args, trainer.model))
     return str(found) if found else None
-
-
-def arguments(figures: Recipe, flags: Sequence[str]) -> TrainingArguments:
-    """Stock training arguments: the recipe's, overridden by stock flags.
-
-    >>> figures = load_recipe("jiant", load_task("mnli"))
-    >>> arguments(figures, ["--output_dir", "runs/x", "--max-steps", "5"]).max_steps
-    5
-
-    Raises:
-        StiltsError: a flag that `TrainingArguments` does not have (the nearest is named), or a value it cannot take.
-    """
-    defaults = [word for key, value in figures.arguments().items() for word in (f"--{key}", str(value))]
-    parsed, unknown = _Flags(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(
-        [*defaults, *words(flags)], return_remaining_strings=True
-    )
-    if unknown:
-        known = [f"--{field.name}" for field in fields(TrainingArguments)]
-        short = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
-        spelt = [flag for flag in known if "".join(word[:1] for word in flag.strip("-").split("_")) == short]
-        within = [flag for flag in known if len(short) > 3 and short in flag]  # epochs, batch_size
-        near = (spelt + nearest(unknown[0], known, 2) + within)[:2]
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise StiltsError(
-            f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
-        )
-    return parsed
-
-
-class _Flags(HfArgumentParser):
-    """Stock flags; a wrong value is said in one line, without the usage of two hundred flags."""
-
-    def error(self, message: str) -> NoReturn:
-        raise StiltsError(f"{message}. What a flag takes: the fields of transformers.TrainingArguments.")
 
 
 def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str]) -> EarlyStoppingCallback | None:

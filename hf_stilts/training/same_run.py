@@ -13,8 +13,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import cut_weights
-from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.hub.record import Record
 
 logger = logging.getLogger(__name__)
 
@@ -101,17 +100,3 @@ def check_checkpoint(checkpoint: Path, now: Settings) -> None:
             "%s was trained with other settings, and the training goes on with those of this call: %s.",
             *(checkpoint, said(found)),
         )
-
-
-def finished_run(folder: str | Path) -> Record | None:
-    """Record of the finished training whose final model lies in a folder: it is written last.
-
-    None where there is none, or where the final model is cut short, which is said.
-    """
-    path = Path(folder) / RECORD_FILE
-    if not path.is_file():
-        return None
-    if wrong := cut_weights(Path(folder)):
-        logger.warning("The final model in %s is not whole: %s. It is written again.", folder, wrong)
-        return None
-    return Record.from_json(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Trains what an encoder-decoder answers in words: scores decoded answers, refuses options that are for heads."""
+"""Trains what an encoder-decoder answers in words: scores decoded answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Kind
-from hf_stilts.task import Task
 
 
 class InWordsTrainer(Trainer):
@@ -34,17 +32,3 @@ class InWordsTrainer(Trainer):
             return loss, None, None
         with torch.inference_mode(), self.compute_loss_context_manager():
             return loss, self.kind.run(self.accelerator.unwrap_model(model), inputs), inputs["labels"]
-
-
-def check_in_words(task: Task, **options: Any) -> None:
-    """Refuse options that read or save a head or a body, where the task is answered by a whole encoder-decoder.
-
-    Raises:
-        StiltsError: such an option was given.
-    """
-    given = [name for name, value in options.items() if value]
-    if task.text_to_text and given:
-        raise StiltsError(
-            f"{given[0]}={options[given[0]]!r} was given for {task.name} in words; it is for an encoder and its head, "
-            f"and here a whole encoder-decoder is trained. Leave out --{given[0].replace('_', '-')} or --text-to-text."
-        )

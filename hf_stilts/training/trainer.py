@@ -21,7 +21,7 @@ from transformers import (
 from transformers.trainer_utils import set_seed
 
 from hf_stilts.data.canonical import named
-from hf_stilts.data.language_mix import Languages
+from hf_stilts.data.language_shares import Languages
 from hf_stilts.data.load import labelled
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
@@ -36,11 +36,13 @@ from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
+from hf_stilts.training.checks import check_options, check_trained
 from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
 from hf_stilts.training.given_data import first_of, rows_as_dataset, size
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
 from hf_stilts.training.microbatches import MicroBatchTrainer
+from hf_stilts.training.options import taken
 from hf_stilts.training.provenance import (
     codes_of,
     exclusion,
@@ -53,7 +55,7 @@ from hf_stilts.training.provenance import (
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import RunSettings, Settings, check_checkpoint, settings_of
 from hf_stilts.training.scoring import ScoringTrainer
-from hf_stilts.training.text_to_text import InWordsTrainer, check_in_words
+from hf_stilts.training.text_to_text import InWordsTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
     Args:
         model: name or folder of the checkpoint to start from (its body is handed over, the head is fresh), or a model
             that already has the right head. Default: `FacebookAI/xlm-roberta-base`.
-        args: stock `TrainingArguments`. Default: those of `recipe`, written to `runs/<phase>-<task>`.
+        args: stock `TrainingArguments`, or `StiltsArguments`, which also hold the options below. Default: those of
+            `recipe`, written to `runs/<phase>-<task>`.
         task: name, path of a task file, or `Task`.
         recipe: profile of `hf_stilts.training.recipes` that gives the window length, and `args` where they are `None`.
         train_dataset: features, or rows with the kind's canonical columns, in whatever the stock Trainer takes: a
@@ -111,37 +114,31 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         *,
         task: str | Task,
         model_init: Callable[..., Any] | None = None,
-        recipe: str = "jiant",
-        languages: Languages | None = None,
-        exclude: str | os.PathLike[str] | None = None,
-        limit: int | None = None,
-        max_length: int | None = None,
-        data_dir: str | os.PathLike[str] | None = None,
-        micro_tokens: int | None = None,
-        compact_vocabulary: bool = False,
-        contrastive: ContrastiveLoss | str | None = None,
-        adapter: Any = None,
-        text_to_text: bool = False,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
-        trained = self.training_task(load_task(task), text_to_text)
+        self.options = options = taken(args, stock)
+        recipe, languages, max_length = options.recipe, options.languages, options.max_length
+        data_dir, limit = options.data_dir, options.limit
+        trained = self.training_task(load_task(task), options.text_to_text)
+        check_trained(trained)
+        check_options(options, trained)
         if train_dataset is None:
             self.task = labelled(trained, data_dir)
         else:
             train_dataset = rows_as_dataset(train_dataset)
             self.task = named(trained, train_dataset.features if isinstance(train_dataset, Dataset) else None)
         self._refuse_what_is_trained_otherwise()
-        check_in_words(self.task, adapter=adapter, compact_vocabulary=compact_vocabulary, contrastive=contrastive)
         self.kind = kind_for(self.task)
         self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
-        self.data_dir, self.limit, self.exclude = data_dir, limit, exclude
-        self.contrastive = contrastive = contrastive_loss(contrastive)
+        self.data_dir, self.limit, self.exclude = data_dir, limit, options.exclude
+        self.contrastive = contrastive = contrastive_loss(options.contrastive)
         classic = contrastive is None and not self.task.text_to_text  # the loss is a mean over labels
-        self.micro_tokens = micro_tokens if classic else 0
-        self.compact_vocabulary, self.adapter = compact_vocabulary, adapter
+        # Micro-batches of other examples would have other negatives.
+        self.micro_tokens = options.micro_tokens if classic and not self.trains_pairs else 0
+        self.compact_vocabulary, self.adapter = options.compact_vocabulary, options.whole_adapter
         self.handover: HandOver | None = None
         args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
         if data_collator is None:
@@ -263,11 +260,6 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     def _refuse_what_is_trained_otherwise(self) -> None:
         task, phase = self.task.name, self.phase
-        if not self.task.has_head:
-            raise StiltsError(
-                f"{task} is a {self.task.kind} task: it has no training data and no head. "
-                f"Evaluate an encoder on it as it is: hf-stilts evaluate {task} --model NAME"
-            )
         if self.task.declaration.in_batch_negatives and not self.trains_pairs:
             raise StiltsError(
                 f"{task} is a {self.task.kind} task, whose pairs are each other's negatives; {type(self).__name__} "
@@ -411,8 +403,6 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     def _with_translations(self, contrastive: ContrastiveLoss, features: Dataset) -> Dataset:
         """Training features with those that the contrastive loss compares them with."""
-        if self.compact_vocabulary:
-            raise StiltsError("contrastive= reads words beyond the training rows. Leave out compact_vocabulary=.")
         return contrastive.features(
             self.kind, self.task, features, self.train_rows, self.tokenizer_for_rows,
             max_length=self.max_length, data_dir=self.data_dir,
@@ -459,7 +449,8 @@ class TargetTrainer(StiltsTrainer):
             if model is not None or init is not None:
                 raise StiltsError("after= was given beside model= or init=. Pass after= alone: it says where to start.")
             self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
-            trained = self.training_task(load_task(rest["task"]), rest.get("text_to_text", False))
+            words = rest.get("text_to_text", getattr(args, "text_to_text", False))
+            trained = self.training_task(load_task(rest["task"]), words)
             model, _ = load_trained(str(after), trained)
             self.start = str(after), None
             rest["processing_class"] = rest.get("processing_class") or load_tokenizer(str(after))

@@ -7,9 +7,10 @@ import pytest
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import load_task
+from hf_stilts.training.arguments import arguments
 from hf_stilts.training.flags import names
 from hf_stilts.training.recipes import recipe
-from hf_stilts.training.run import arguments, evaluate_within
+from hf_stilts.training.run import evaluate_within
 
 
 @pytest.mark.parametrize(

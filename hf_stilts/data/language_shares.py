@@ -1,0 +1,50 @@
+"""Languages of training rows, and their shares, as a user writes them. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TypeAlias
+
+from hf_stilts.errors import StiltsError
+
+Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
+
+
+def shares(languages: Languages) -> dict[str, Fraction]:
+    """Exact share of each language.
+
+    Args:
+        languages: `"de"`; `"en,sw"` or `["en", "sw"]`, in equal parts; `"en=0.75,sw=0.25"` or a mapping. Decimal
+            numbers are taken as they are written, so 0.1 is a tenth.
+
+    >>> shares("en=0.75, sw=0.25")
+    {'en': Fraction(3, 4), 'sw': Fraction(1, 4)}
+    >>> shares(["de", "ru", "sw"])["ru"]
+    Fraction(1, 3)
+
+    Raises:
+        StiltsError: a share is no number or negative, a language is there twice, or the shares do not sum to 1.
+    """
+    named = languages.split(",") if isinstance(languages, str) else languages
+    if isinstance(named, Mapping):
+        pairs = [(language, str(share)) for language, share in named.items()]
+    else:
+        pairs = [(language.strip(), share.strip()) for language, _, share in (each.partition("=") for each in named)]
+    if not pairs or len({language for language, _ in pairs}) != len(pairs) or not all(name for name, _ in pairs):
+        raise _not_understood(languages, "every language once")
+    if not any(share for _, share in pairs):
+        return {language: Fraction(1, len(pairs)) for language, _ in pairs}
+    try:
+        found = {language: Fraction(share) for language, share in pairs}
+    except (ValueError, ZeroDivisionError) as error:
+        raise _not_understood(languages, "a share for each or for none") from error
+    # Three thirds, written as decimals, are as good as 1.
+    total = sum(found.values(), Fraction(0))
+    if min(found.values()) < 0 or abs(total - 1) > Fraction(1, 1000):
+        raise _not_understood(languages, f"shares of 0 or more that sum to 1, not to {float(total):g}")
+    return {language: share / total for language, share in found.items()}
+
+
+def _not_understood(languages: Languages, expected: str) -> StiltsError:
+    return StiltsError(f"languages={languages!r}: expected {expected}. Type for example: --languages en=0.5,sw=0.5")

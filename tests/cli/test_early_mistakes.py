@@ -1,0 +1,123 @@
+"""Mistakes in what was typed are answered before torch or datasets is imported; help fits a terminal; `_` is `-`."""
+
+import subprocess
+import sys
+
+import pytest
+from command import run
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from hf_stilts.cli import app
+from hf_stilts.training import run as runs
+
+MISTAKES = {
+    "intermediate mnlii": "Did you mean mnli",
+    "intermediate mnli --lerning_rate 3": "Did you mean --learning_rate",
+    "intermediate mnli --max_steps many": "--max_steps",
+    "intermediate mnli --languages sw": "mnli has no language 'sw'",
+    "intermediate mnli --recipe jant": "No recipe 'jant'",
+    "intermediate mnli --batches hybrid": "--batches is for dual encoders",
+    "intermediate mnli --limit 0": "--limit",
+    "intermediate mnli qqp --adapter lora": "--adapter was given",
+    "intermediate mnli mnli": "twice",
+    "intermediate mnli --public --no-publish": "--public says",
+    "intermediate mnli --resume auto --overwrite": "both were given",
+    "intermediate mnli --output-dir {run}": "holds a run",
+    "target xnli --model ./gone": "./gone is neither a folder",
+    "target xnli --data_dir ./gone": "no folder gone",
+    "target xnli --exclude ./gone": "no file gone",
+    "target tatoeba": "has no training data|no training data and no head",
+    "target mewslix --compact_vocabulary": "A dual encoder is not trained with",
+    "target xquad --adapter lora --text-to-text": "in words",
+    "target xquad --sampler uniform": "--sampler is neither",
+    "evaluate xtreme --model x/y --lerning_rate 3": "Did you mean --learning_rate",
+    "evaluate xtreme --model x/y --tasks xnlii": "xnlii",
+    "evaluate xtreme --model x/y --languages xx": "no language xx",
+    "evaluate xnli --model x/y --languages xx": "xnli has no xx",
+    "evaluate xnli --model ./gone": "./gone is neither a folder",
+    "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
+    "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
+}
+PROGRAM = """
+import sys
+from hf_stilts.cli import main
+for words in sys.stdin.read().split("\\n"):
+    sys.argv = ["hf-stilts", *words.split()]
+    try:
+        main()
+    except SystemExit as end:
+        loaded = [name for name in ("torch", "datasets", "accelerate") if name in sys.modules]
+        print(f"== {end.code} {loaded}", file=sys.stderr, flush=True)
+"""
+
+
+def test_mistakes_are_found_before_torch_is_imported(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("HF_STILTS_DATA", raising=False)
+    (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
+    words = "\n".join(MISTAKES).format(run=tmp_path / "run")
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=words, capture_output=True, text=True, timeout=120)
+    answers = done.stderr.split("== ")
+    assert len(answers) == len(MISTAKES) + 1, done.stderr
+    for (typed, subject), answer, end in zip(MISTAKES.items(), answers, answers[1:], strict=False):
+        said = answer.partition("\n")[2] if answer is not answers[0] else answer
+        assert any(each in said for each in subject.split("|")), (typed, said)
+        assert end.partition("\n")[0] in ("1 []", "2 []"), (typed, end)
+
+
+def _commands(command, path=()):
+    """Every command with its words."""
+    yield path, command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from _commands(each, (*path, name))
+
+
+COMMANDS = list(_commands(get_command(app)))
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) or "all" for words, _ in COMMANDS])
+def test_help_fits_80_columns_and_cuts_no_name(words, command):
+    done = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "80", "TERMINAL_WIDTH": "80"}).invoke(app, [*words, "--help"])
+    assert done.exit_code == 0 and max(map(len, done.stdout.splitlines())) <= 80
+    said = done.stdout.replace("│", " ").split()
+    names = [name for each in command.params if not getattr(each, "hidden", False) for name in each.opts]
+    assert not [name for name in names if name.startswith("--") and name not in said]
+
+
+def test_training_options_stand_under_their_headings():
+    done = CliRunner(env={"NO_COLOR": "1", "COLUMNS": "80"}).invoke(app, ["target", "--help"])
+    for panel in ("Run", "Training", "Data", "Memory", "Dual encoder"):
+        assert f"─ {panel} ─" in done.stdout
+    assert "─ Mixture ─" not in done.stdout
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Keywords that a training would be called with."""
+    from hf_stilts.hub import reachable
+
+    seen = []
+
+    def note(phase, task, flags, **options):
+        seen.append((flags, options))
+        return {"phase": phase, "folder": "x"}
+
+    monkeypatch.setattr(reachable, "check_reachable", lambda *_: None)
+    monkeypatch.setattr(runs, "run_phase", note)
+    return seen
+
+
+def test_underscore_and_hyphen_and_no_are_the_same_everywhere(given, tmp_path):
+    words = ["--micro_tokens=64", "--compact_vocabulary", "--max-length", "32", "--data_dir", str(tmp_path)]
+    assert run("target", "xnli", *words, "--learning-rate", "1e-5")[0] == 0
+    flags, options = given[-1]
+    assert flags == ["--learning-rate", "1e-5"]
+    assert (options["micro_tokens"], options["compact_vocabulary"], options["max_length"]) == (64, True, 32)
+    assert options["data_dir"] == tmp_path and "recipe" not in options
+    run("target", "xnli", "--compact-vocabulary", "--no_compact_vocabulary")
+    assert "compact_vocabulary" not in given[-1][1]
+    run("target", "xnli", "--no-compact-vocabulary", "--compact-vocabulary")
+    assert given[-1][1]["compact_vocabulary"] is True
+    assert run("tasks", "mnli", "--json")[0] == 0
