@@ -115,8 +115,8 @@ def resolve(call: Call) -> Response:
     commit = repository.at(call.params["revision"])
     entry = repository.entry(commit, check_path(call.params["path"]))
     if entry is None or entry.folder:
-        name = call.params["path"]
-        raise HubError(404, f"no file {name!r:.300} in {repository.id} at {commit.id}", "EntryNotFound")
+        message = f"no file {call.params['path']!r:.300} in {repository.id} at {commit.id}"
+        raise HubError(404, message, "EntryNotFound", commit=str(commit.id))
     span = _range(call.request.headers.get("range"), entry.size)
     start, stop = span or (0, entry.size)
     headers = {

@@ -213,6 +213,8 @@ def refuse(request: Request, error: Exception) -> Response:
         headers["Connection"] = "close"
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
+    if refusal.commit:
+        headers["X-Repo-Commit"] = refusal.commit
     body = None if request.method == "HEAD" else json.dumps({"error": refusal.message, **refusal.fields})
     return Response(body, refusal.status, headers, media_type="application/json")
 

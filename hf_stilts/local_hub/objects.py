@@ -30,12 +30,15 @@ class HubError(Exception):
         status: HTTP status, always 4xx (or 507 for a full disk).
         message: what was found, what was expected, what to do next; sent as ``X-Error-Message``.
         code: ``X-Error-Code``, from which `huggingface_hub` picks its exception; empty where it knows none.
+        commit: ``X-Repo-Commit``: the commit in which a file is absent, so that a client notes that and asks once.
         fields: further members of the JSON answer.
     """
 
-    def __init__(self, status: int, message: str, code: str = "", **fields: object) -> None:
+    def __init__(
+        self, status: int, message: str, code: str = "", *, commit: str | None = None, **fields: object
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code, self.fields = status, message, code, fields
+        self.status, self.message, self.code, self.commit, self.fields = status, message, code, commit, fields
 
 
 def write_pointer(oid: str, size: int) -> bytes:

@@ -235,6 +235,15 @@ def test_commits_branches_tags_and_history(api: HfApi):
         list(api.list_repo_tree("org/repo", "no/folder"))
 
 
+def test_an_absent_file_is_asked_for_once(api: HfApi, tmp_path):
+    """The client notes in its cache that a commit lacks a file, if the answer says which commit that is."""
+    api.create_repo("org/repo")
+    commit = api.upload_file(repo_id="org/repo", path_in_repo="a.txt", path_or_fileobj=b"a").oid
+    with pytest.raises(EntryNotFoundError):
+        api.hf_hub_download("org/repo", "nothing.txt", cache_dir=tmp_path)
+    assert (tmp_path / "models--org--repo/.no_exist" / commit / "nothing.txt").is_file()
+
+
 def test_what_lies_on_disk_is_git(api: HfApi, tmp_path):
     api.create_repo("org/git")
     operations = [
