@@ -116,7 +116,7 @@ def run(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """Train on one task, or on the mixture, or not at all; what came of it."""
     from transformers import set_seed
 
-    from hf_stilts.models.transfer import load_body, load_tokenizer
+    from hf_stilts.models.body import load_body, load_tokenizer
 
     if name == "before":
         return {"tatoeba": tatoeba(options, load_body(options.encoder)[0], load_tokenizer(options.encoder))}

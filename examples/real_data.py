@@ -88,7 +88,7 @@ def evaluate(options):
     import pandas as pd
 
     from hf_stilts import TargetTrainer, load_intermediate, load_task, zero_shot
-    from hf_stilts.models.transfer import load_body, load_tokenizer
+    from hf_stilts.models.body import load_body, load_tokenizer
 
     tables = []
     limit = max(4, int(100 * options.scale))

@@ -45,12 +45,14 @@ class Checkpoint:
         revision: the tag, branch or commit that was asked for; None for `main` or a folder.
         commit: what that was when it was looked up; None for a folder.
         record: its `stilts.json`; None where it has none.
+        files: what it holds at that commit, by path; None for a folder, whose files are on the disk.
     """
 
     repo_id: str
     revision: str | None = None
     commit: str | None = None
     record: Record | None = field(default=None, repr=False)
+    files: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
     def row(self) -> dict[str, str | int | list[str] | None]:
         """Return what a table of checkpoints shows."""
@@ -128,15 +130,44 @@ def resolve(
     check_name(wanted)
     try:
         if "/" not in wanted and wanted not in list_tasks() and api.repo_exists(wanted):  # bert-base-multilingual-cased
-            return _on_the_hub(api, wanted, revision or None, to_load)
+            return _with_record(api, _on_the_hub(api, wanted, revision or None, to_load))
         if "/" not in wanted:
             wanted = _by_task(api, wanted, base, namespace or default_namespace(api), seed)
-        return _on_the_hub(api, wanted, revision or None, to_load)
+        return _with_record(api, _on_the_hub(api, wanted, revision or None, to_load))
     except HfHubHTTPError:
         raise
     except (HTTPError, OfflineModeIsEnabled) as error:
         logger.info("The Hub cannot be reached (%s); looking for %s in the cache.", error, name)
-        return _in_the_cache(wanted, revision or None, base, namespace, seed)
+        if _is_task(wanted):
+            wanted = _cached_task(Path(constants.HF_HUB_CACHE), wanted, base, namespace, seed)
+        found, folder = _in_the_cache(wanted, revision or None)
+        return replace(found, record=_local(folder).record)
+
+
+def locate(name: str, revision: str | None = None, api: HfApi | None = None) -> Checkpoint:
+    """A repository by its id, or a folder, as it is now; unlike `resolve` it knows no tasks and reads no record.
+
+    Args:
+        name: repository id or folder.
+        revision: commit, tag or branch; None for `main`.
+        api: client of the Hub.
+
+    Raises:
+        StiltsError: there is no such repository or revision; or there is no network, and it is not in the cache.
+    """
+    if Path(name).is_dir():
+        return Checkpoint(name)
+    api = api or HfApi()
+    try:
+        return _on_the_hub(api, name, revision, to_load=True)
+    except HfHubHTTPError as error:
+        if error.response.status_code < 500:
+            raise
+        reason: Exception = error
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        reason = error
+    logger.info("The Hub cannot be reached (%s); looking for %s in the cache.", reason, name)
+    return _in_the_cache(name, revision)[0]
 
 
 def check_name(name: str) -> None:
@@ -166,7 +197,11 @@ def _on_the_hub(api: HfApi, name: str, revision: str | None, to_load: bool) -> C
         raise StiltsError(_unknown_revision(api, name, str(revision))) from error
     except RepositoryNotFoundError as error:
         raise StiltsError(_unknown_repository(api, name)) from error
-    return Checkpoint(name, revision, info.sha, read_record(api, name, info))
+    return Checkpoint(name, revision, info.sha, files=frozenset(file.rfilename for file in info.siblings or ()))
+
+
+def _with_record(api: HfApi, found: Checkpoint) -> Checkpoint:
+    return replace(found, record=_fetched_record(api, found.repo_id, found.commit, found.files))
 
 
 def _noted_commit(api: HfApi, name: str, info: ModelInfo, revision: str | None) -> str | None:
@@ -180,12 +215,15 @@ def _noted_commit(api: HfApi, name: str, info: ModelInfo, revision: str | None) 
     return Path(api.hf_hub_download(name, file, revision=revision)).parent.name if file else None
 
 
-def _in_the_cache(
-    name: str, revision: str | None, base: str | None, namespace: str | None, seed: int | None
-) -> Checkpoint:
+def _is_task(name: str) -> bool:
+    """Whether a name is a task's and not a repository's, as far as the cache tells."""
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{name}"
+    return "/" not in name and (name in list_tasks() or not cached.is_dir())
+
+
+def _in_the_cache(name: str, revision: str | None) -> tuple[Checkpoint, Path]:
+    """A repository as the cache has it, and the folder where it lies there."""
     cache = Path(constants.HF_HUB_CACHE)
-    if "/" not in name and (name in list_tasks() or not (cache / f"models--{name}").is_dir()):
-        name = _cached_task(cache, name, base, namespace, seed)
     try:
         # Without a pattern the client wants the whole repository, of which a load needs a part.
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*_TELLING], local_files_only=True))
@@ -196,7 +234,8 @@ def _in_the_cache(
             f"There is no folder {name} here, no network, and {name}@{revision or 'main'} is not in the cache. "
             f"{there}Correct the folder, or load it once with a network."
         ) from error
-    return replace(_local(snapshot), repo_id=name, revision=revision, commit=snapshot.name)
+    files = frozenset(path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file())
+    return Checkpoint(name, revision, snapshot.name, files=files), snapshot
 
 
 def _cached_task(cache: Path, task: str, base: str | None, namespace: str | None, seed: int | None) -> str:
@@ -323,10 +362,15 @@ def verify(name: str, api: HfApi | None = None) -> Verification:
 
 def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
     """Read the `stilts.json` of a repository at the commit of `info`; None if it has none."""
-    if info.siblings is not None and all(file.rfilename != RECORD_FILE for file in info.siblings):
+    files = None if info.siblings is None else frozenset(file.rfilename for file in info.siblings)
+    return _fetched_record(api, name, info.sha, files)
+
+
+def _fetched_record(api: HfApi, name: str, commit: str | None, files: frozenset[str] | None) -> Record | None:
+    if files is not None and RECORD_FILE not in files:
         return None
     try:
-        path = api.hf_hub_download(name, RECORD_FILE, revision=info.sha)
+        path = api.hf_hub_download(name, RECORD_FILE, revision=commit)
     except EntryNotFoundError:
         return None
     return Record.from_json(Path(path).read_bytes())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoTokenizer
-
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint
-from hf_stilts.models.adapters import find_adapter
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 
 _SHAPE = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers")
 
 
-def check_start(found: Checkpoint, base: str | None) -> None:
+def check_start(found: Checkpoint | OpenedCheckpoint, base: str | None) -> None:
     """Refuse a checkpoint that does not descend from a public model: by its record, or else by comparing the two.
 
     Raises:
@@ -19,40 +17,34 @@ def check_start(found: Checkpoint, base: str | None) -> None:
     """
     if base is None:
         return
-    adapter = find_adapter(found.repo_id, found.commit)
-    if adapter is not None and adapter.base != base:
-        raise StiltsError(
-            f"{found.repo_id} is an adapter of {adapter.base}; {base} was asked for, whose weights it does not fit. "
-            f"Leave out model=, or pass model={adapter.base!r}."
-        )
-    parent = found.record.parent if found.record else None
-    if adapter is None and (parent is None or _name(parent.id) != _name(base)):
-        check_descent(found.repo_id, found.commit, base)
+    opened = open_checkpoint(found)
+    if opened.adapter is not None:
+        if opened.adapter.base != base:
+            raise StiltsError(
+                f"{opened.name} is an adapter of {opened.adapter.base}; {base} was asked for, whose weights it does "
+                f"not fit. Leave out model=, or pass model={opened.adapter.base!r}."
+            )
+        return
+    parent = opened.record.parent if opened.record else None
+    if parent is None or _name(parent.id) != _name(base):
+        check_descent(opened, open_checkpoint(base))
 
 
-def check_descent(source: str, revision: str | None, base: str) -> None:
+def check_descent(found: OpenedCheckpoint, base: OpenedCheckpoint) -> None:
     """Compare a checkpoint with the model that it should descend from, by configuration and tokenizer.
-
-    Args:
-        source: repository id or folder of the checkpoint.
-        revision: its commit.
-        base: public model, or folder, that was asked for.
 
     Raises:
         StiltsError: architecture, vocabulary size, width or depth differ, or the tokens do.
     """
-    found, asked = AutoConfig.from_pretrained(source, revision=revision), AutoConfig.from_pretrained(base)
     for name in _SHAPE:
-        here, there = getattr(found, name, None), getattr(asked, name, None)
+        here, there = getattr(found.config, name, None), getattr(base.config, name, None)
         if here != there:
-            raise _refused(source, base, f"its {name} is {here}, not {there}")
-    here = AutoTokenizer.from_pretrained(source, revision=revision).get_vocab()
-    there = AutoTokenizer.from_pretrained(base).get_vocab()
+            raise _refused(found.name, base.name, f"its {name} is {here}, not {there}")
+    here, there = found.tokenizer.get_vocab(), base.tokenizer.get_vocab()
     if here != there:
         different = next(token for token in {**there, **here} if here.get(token) != there.get(token))
-        raise _refused(
-            source, base, f"its tokenizer has {different!r} as {here.get(different)}, not {there.get(different)}"
-        )
+        reason = f"its tokenizer has {different!r} as {here.get(different)}, not {there.get(different)}"
+        raise _refused(found.name, base.name, reason)
 
 
 def _name(model: str) -> str:

@@ -22,15 +22,15 @@ import safetensors.torch
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import HEAD_FILE, HEADS
 from hf_stilts.kinds import Kind
-from hf_stilts.models.adapters import find_adapter
-from hf_stilts.models.transfer import load_body
+from hf_stilts.models.body import load_body, share
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 
 
 def load_checkpoint(
@@ -61,42 +61,42 @@ def load_checkpoint(
         `load_checkpoint("me/xlm-roberta-base-stilts-mnli.squad_v2", head="mnli")` is an
         `XLMRobertaForSequenceClassification`.
     """
-    found = resolve(name, base=base, namespace=namespace, seed=seed)
-    if head is None and found.record and find_adapter(found.repo_id, found.commit):
-        head = found.record.task_names[-1]
+    opened = open_checkpoint(resolve(name, base=base, namespace=namespace, seed=seed))
+    record = opened.record
+    if head is None and record and opened.adapter:
+        head = record.task_names[-1]
     if head is None:
-        config = AutoConfig.from_pretrained(found.repo_id, revision=found.commit)
-        stock = stock_class(config, default=AutoModel)
-        return stock.from_pretrained(found.repo_id, revision=found.commit, dtype="float32").eval()
-    if not has_head(found.repo_id, head, found.commit):
-        trained = ", ".join(found.record.task_names) if found.record else "tasks that it does not name"
+        model: PreTrainedModel = opened.load(stock_class(opened.config, default=AutoModel))[0]
+        return model
+    if not opened.has_head(head):
+        trained = ", ".join(record.task_names) if record else "tasks that it does not name"
         raise StiltsError(
             f"{name} has no head {head!r} in {HEADS}/; it was trained on {trained}. Pass one of these as head= if it "
             "is a mixture, and no head= if it was trained on one task."
         )
-    return load_head(found.repo_id, head, found.commit)
+    return load_head(opened, head)
 
 
-def has_head(source: str, head: str, revision: str | None = None) -> bool:
-    """Whether a checkpoint (repository id or folder) holds a head of that name."""
-    return _file(source, head, HEAD_FILE, revision) is not None
-
-
-def load_head(source: str, head: str, revision: str | None = None, *, kind: Kind | None = None) -> PreTrainedModel:
+def load_head(
+    opened: OpenedCheckpoint, head: str, *, kind: Kind | None = None, body: PreTrainedModel | None = None
+) -> PreTrainedModel:
     """Stock model of a head under which the body of the same checkpoint stands, in float32 and evaluation mode.
 
-    With `kind`, its class of that name, where it has one: mT5's classifier then reads choices.
+    Args:
+        opened: a checkpoint that holds the head.
+        head: name of the head's task.
+        kind: its class of that name is taken, where it has one: mT5's classifier then reads choices.
+        body: the checkpoint's body, which the model then shares; None loads it.
     """
-    config = AutoConfig.from_pretrained(source, subfolder=f"{HEADS}/{head}", revision=revision)
-    config._name_or_path = source
+    config = opened.head_config(head)
     stock = stock_class(config)
     if kind is not None and (wanted := kind.model_class(config)).__name__ == stock.__name__:
         stock = wanted
-    model = stock(config)
-    body = load_body(source, revision)[0]
+    model: PreTrainedModel = stock(config)
+    body = load_body(opened)[0] if body is None else body
     share(model, body)
-    weights = safetensors.torch.load_file(str(_file(source, head, HEAD_FILE, revision)))
-    _load(model, weights, own_weights(model, body), f"{source}, head {head}")
+    weights = safetensors.torch.load_file(opened.path(f"{HEADS}/{head}/{HEAD_FILE}"))
+    _load(model, weights, own_weights(model, body), f"{opened.name}, head {head}")
     return model.eval()
 
 
@@ -214,17 +214,6 @@ def restore_head(
     _load(model, weights, expected, f"{checkpoint}, head {task}")
 
 
-def share(model: PreTrainedModel, body: PreTrainedModel) -> None:
-    """Put the modules of `body`, its pooler apart, in the place of those of `model`; what is tied is tied to them."""
-    own = model.base_model
-    for name, module in body.named_children():
-        if name != "pooler" and name in own._modules:
-            setattr(own, name, module)
-    for name, parameter in body.named_parameters(recurse=False):
-        setattr(own, name, parameter)
-    model.tie_weights()
-
-
 def own_weights(model: PreTrainedModel, body: PreTrainedModel) -> list[str]:
     """Names of a model's tensors that `body` does not share with it, one name each where several are tied."""
     seen, names = _shared_ids(body), []
@@ -255,15 +244,3 @@ def _load(model: PreTrainedModel, weights: dict[str, torch.Tensor], expected: It
             f"{where} lacks {', '.join(missing) or 'nothing'} and has {', '.join(unexpected) or 'nothing'} too much "
             f"for {type(model).__name__}. Use a checkpoint of the same tasks and base model."
         )
-
-
-def _file(source: str, head: str, file: str, revision: str | None) -> str | None:
-    found: str | None = cached_file(
-        source,
-        file,
-        subfolder=f"{HEADS}/{head}",
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,  # without a network, what is not in the cache is not there
-    )
-    return found

@@ -5,31 +5,22 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import transformers
-from huggingface_hub import try_to_load_from_cache
-from transformers import (
-    MODEL_FOR_MASKED_LM_MAPPING,
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import ADAPTER_CONFIG_NAME
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, PretrainedConfig, PreTrainedModel
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.checkpoints import check_name, resolve
+from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import ParentModel
 from hf_stilts.kinds import Kind, kind_for
-from hf_stilts.models.adapters import find_adapter
+from hf_stilts.models.body import LoadedBody, load_body, load_body_with_masked_lm
 from hf_stilts.models.compatibility import check_start
+from hf_stilts.models.heads import load_head
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.task import Task, load_task
 
 logger = logging.getLogger(__name__)
@@ -95,76 +86,21 @@ def load_intermediate(
         StiltsError: nothing of that name (the message lists what there is and the nearest); or a checkpoint of another
             architecture, size or tokenizer than `base`.
     """
-    found = resolve(name, base=base, namespace=namespace, seed=seed)
-    check_start(found, base)
+    opened = open_checkpoint(resolve(name, base=base, namespace=namespace, seed=seed))
+    check_start(opened, base)
     if task is None:
-        return load_body(found.repo_id, found.commit)[0]
-    model, handover = with_fresh_head(found.repo_id, load_task(task), revision=found.commit)
+        return load_body(opened)[0]
+    model, handover = with_fresh_head(opened, load_task(task))
     logger.info("%s", handover)
     return model
 
 
-def load_body(source: str, revision: str | None = None) -> tuple[PreTrainedModel, set[str]]:
-    """Body of any checkpoint, and the names of its parameters that the checkpoint did not hold.
-
-    An adapter is merged into the body that it was trained on.
-
-    Args:
-        source: repository id or folder.
-        revision: commit, tag or branch.
-    """
-    check_name(source)
-    with _quiet():  # stock loading warns of the dropped head, which is the point here
-        if adapter := find_adapter(source, revision):
-            model, missing = load_body(adapter.base, adapter.config.revision)
-            model = adapter.merged_into(model)
-            model.config._name_or_path = source
-            return _at_commit(model, source, revision).eval(), missing
-        model, info = AutoModel.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
-    return _at_commit(model, source, revision).eval(), set(info["missing_keys"])
-
-
-def match_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make a model pad with what its tokenizer pads with, and say so; changed in place.
-
-    Some published configurations name another token (intfloat/multilingual-e5-small: 0, which is `<s>`): torch then
-    freezes that token's embedding, the one under every classification head, and the padding's is trained.
-    """
-    config, padding = model.config, tokenizer.pad_token_id
-    if padding is None or config.pad_token_id == padding:
-        return
-    if config.pad_token_id is not None:
-        logger.warning(
-            "The configuration pads with token %s, the tokenizer with %s (%s): the tokenizer's is taken.",
-            *(config.pad_token_id, padding, tokenizer.pad_token),
-        )
-    config.pad_token_id = padding
-    words = model.get_input_embeddings()
-    if isinstance(words, torch.nn.Embedding) and words.padding_idx is not None:
-        words.padding_idx = padding
-
-
-def load_tokenizer(source: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Tokenizer that lies beside a checkpoint.
-
-    Raises:
-        StiltsError: the checkpoint came without its tokenizer.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(source, revision=revision)
-    except (OSError, ValueError) as error:
-        raise StiltsError(
-            f"{source} holds no tokenizer that transformers can read ({error}). Save one beside the model "
-            "(tokenizer.save_pretrained), or pass processing_class=."
-        ) from error
-
-
 def with_fresh_head(
-    source: str,
+    source: str | OpenedCheckpoint,
     task: Task,
     *,
     revision: str | None = None,
-    loaded: tuple[PreTrainedModel, set[str]] | None = None,
+    loaded: LoadedBody | None = None,
 ) -> tuple[PreTrainedModel, HandOver]:
     """Stock model for `task` whose body comes from `source` and whose head is new.
 
@@ -174,10 +110,10 @@ def with_fresh_head(
     because that continues the same objective (Phang et al. 2020, section 2, "continuing MLM").
 
     Args:
-        source: repository id or folder of a checkpoint with any head or none.
+        source: repository id or folder of a checkpoint with any head or none, or the opened checkpoint.
         task: what the head is for; its labels name the classes in the model's configuration.
         revision: commit of `source`.
-        loaded: what `load_body` gives for them, where it was called already.
+        loaded: what `load_body_for` gives for this task among others, where several heads share one body.
 
     Returns:
         The model in float32 and what came along. The head is drawn from torch's generator: seed it before.
@@ -186,55 +122,40 @@ def with_fresh_head(
         StiltsError: another architecture, or a part of the body that `source` does not hold: a tagger of mT5 has no
             decoder, through which stock mT5 classifies and answers.
     """
-    kind = kind_for(task)
+    opened, kind = open_checkpoint(source, revision), kind_for(task)
     if task.text_to_text:
-        model, handover = _whole(source, revision, kind)
+        model, handover = _whole(opened, kind)
         smallest = min(dict(model.named_parameters()).items(), key=lambda named: named[1].numel())[0]
         model.untrained_head = (smallest,), _digest(model, (smallest,))  # a training moves every weight, this one too
         return model, handover
-    body, missing = loaded or load_body(source, revision)
-    config = copy.deepcopy(body.config)
-    trained_as = (config.architectures or [""])[0]
+    if task.declaration.pretraining and (continued := _continued(opened, task, loaded)):
+        return continued
+    loaded = loaded or load_body_for(opened, [task])
+    config = copy.deepcopy(loaded.model.config)
     config.update(kind.head_config(task))
-    if task.declaration.pretraining and (of_mixture := _head_of_mixture(source, task, revision)):
-        return of_mixture, HandOver(source, _commit(source, revision), len(of_mixture.state_dict()), ())
-    headed = any(head in trained_as for head in _HEADED) or find_adapter(source, revision) is not None
-    if task.declaration.pretraining and not headed:
-        return _continue_pretrained(source, revision, config, kind)
     model = kind.model_class(config)(config)
-    body_state = {
-        name: tensor
-        for name, tensor in body.state_dict().items()
-        if name not in missing and not (headed and "pooler" in name.split("."))
-    }
-    target = model.base_model
-    result = target.load_state_dict(body_state, strict=False)
-    misfits = [name for name in result.unexpected_keys if "pooler" not in name.split(".") and "decoder" not in name]
-    if misfits:
-        raise StiltsError(
-            f"{source} is a {type(body).__name__} whose {misfits[0]} has no place in {type(model).__name__}. "
-            "Nothing was handed over. Use a checkpoint of the same architecture."
-        )
-    carried = {name for name in target.state_dict() if name in body_state}
-    absent = sorted(name for name in missing if name in target.state_dict() and "pooler" not in name.split("."))
-    if absent:
-        raise StiltsError(
-            f"{source} ({trained_as}) does not hold {_modules(tuple(absent))[0]}, which {type(model).__name__} reads "
-            "through and which would start at random. Nothing was handed over. Use it for tagging or retrieval, which "
-            "read the encoder alone, or start from a checkpoint that holds the whole body."
-        )
-    prefix = f"{model.base_model_prefix}."
-    above = {} if headed else _pretrained_above(source, revision, config, model)
+    carried = _carry_body(opened, loaded, model)
+    above = {} if _is_headed(opened) else _pretrained_above(loaded, model)
     model.load_state_dict(above, strict=False)
+    prefix = f"{model.base_model_prefix}."
     fresh = tuple(
         name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried and name not in above
     )
     model.untrained_head = fresh, _digest(model, fresh)
-    return model.eval(), HandOver(source, _commit(source, revision), len(carried) + len(above), fresh)
+    return model.eval(), HandOver(opened.name, opened.commit, len(carried) + len(above), fresh)
+
+
+def load_body_for(opened: OpenedCheckpoint, tasks: Iterable[Task]) -> LoadedBody:
+    """Body for the heads of some tasks, with the masked LM that it came with where one of them wants its weights."""
+    for task in tasks:
+        masked_lm_class = _wanted_masked_lm(opened, task)
+        if masked_lm_class is not None:
+            return load_body_with_masked_lm(opened, masked_lm_class)
+    return LoadedBody(*load_body(opened))
 
 
 def load_trained(
-    source: str | PreTrainedModel, task: Task, *, revision: str | None = None
+    source: str | PreTrainedModel | OpenedCheckpoint, task: Task, *, revision: str | None = None
 ) -> tuple[PreTrainedModel, list[int] | None]:
     """Model with the head that it was trained with, and how its classes map onto the task's.
 
@@ -257,27 +178,25 @@ def load_trained(
                 f"would be chance. Train it first: TargetTrainer(model, args, task={task.name!r}).train()"
             )
         return source, label_order(source.config, task)
-    check_name(source)
-    if find_adapter(source, revision):
-        trained = _head_of_adapter(source, task, revision)
+    opened = open_checkpoint(source, revision)
+    if opened.adapter:
+        trained = _head_of_adapter(opened, task)
         return trained, label_order(trained.config, task)
     if task.text_to_text:
-        return _whole(source, revision, kind)[0], None
-    config = transformers.AutoConfig.from_pretrained(source, revision=revision)
-    wanted = kind.model_class(config)
-    with _quiet():
-        model, info = wanted.from_pretrained(source, revision=revision, dtype="float32", output_loading_info=True)
-    untrained = sorted(
-        name for name in info["missing_keys"] if "pooler" not in name or "MultipleChoice" in wanted.__name__
-    )
-    if untrained and (of_mixture := _head_of_mixture(source, task, revision)):
-        return of_mixture, label_order(of_mixture.config, task)
+        return _whole(opened, kind)[0], None
+    wanted = kind.model_class(opened.config)
+    head = _head_of_mixture(opened, task) if opened.architecture != wanted.__name__ else None
+    if head is not None:
+        trained = load_head(opened, head, kind=kind)
+        return trained, label_order(trained.config, task)
+    model, missing = opened.load(wanted)
+    untrained = sorted(name for name in missing if "pooler" not in name or "MultipleChoice" in wanted.__name__)
     if untrained:
         raise StiltsError(
-            f"{source} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be random); "
-            f"expected a {wanted.__name__}. Train one first: hf-stilts target {task.name} --from {source}"
+            f"{opened.name} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be "
+            f"random); expected a {wanted.__name__}. Train one first: hf-stilts target {task.name} --from {opened.name}"
         )
-    return model.eval(), label_order(model.config, task)
+    return model, label_order(model.config, task)
 
 
 def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
@@ -309,91 +228,127 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
     return [named.index(label) for label in task.labels]
 
 
-def _pretrained_above(
-    source: str, revision: str | None, config: PretrainedConfig, model: PreTrainedModel
-) -> dict[str, torch.Tensor]:
-    """Weights above the body that stock loading of a masked LM under this head would find: by the same name in both."""
-    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-        return {}
+def _is_headed(opened: OpenedCheckpoint) -> bool:
+    """Whether a task was trained upon the body, so that nothing above its last layer travels."""
+    return opened.adapter is not None or any(head in opened.architecture for head in _HEADED)
+
+
+def _wanted_masked_lm(opened: OpenedCheckpoint, task: Task) -> Any:
+    """Stock class of the masked LM whose head the model for `task` takes weights from; None where it takes none."""
+    if _is_headed(opened) or type(opened.config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        return None
+    if task.declaration.pretraining:
+        return None if _head_of_mixture(opened, task) else kind_for(task).model_class(opened.config)
+    masked_lm = MODEL_FOR_MASKED_LM_MAPPING[type(opened.config)]
     with torch.device("meta"):
-        names = set(MODEL_FOR_MASKED_LM_MAPPING[type(config)](copy.deepcopy(config)).state_dict())
-    shared = [name for name in model.state_dict() if name in names and not name.startswith(model.base_model_prefix)]
-    if not shared:
-        return {}
-    with _quiet():
-        stock, info = AutoModelForMaskedLM.from_pretrained(
-            source, revision=revision, dtype="float32", output_loading_info=True
+        head, pretrained = (
+            each(copy.deepcopy(opened.config)) for each in (kind_for(task).model_class(opened.config), masked_lm)
         )
-    return {name: stock.state_dict()[name] for name in shared if name not in info["missing_keys"]}
+    return masked_lm if _above(head) & _above(pretrained) else None
 
 
-def _whole(source: str, revision: str | None, kind: Kind) -> tuple[PreTrainedModel, HandOver]:
-    """An encoder-decoder with all its weights, none of which is new."""
-    check_name(source)
-    if find_adapter(source, revision):
+def _above(model: PreTrainedModel) -> set[str]:
+    """Names of a model's weights that are none of its body's."""
+    return {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+
+
+def _pretrained_above(loaded: LoadedBody, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Weights above the body that stock loading of a masked LM under this head would find: by the same name in both."""
+    if loaded.masked_lm is None:
+        return {}
+    shared = _above(model) & _above(loaded.masked_lm) - loaded.masked_lm_missing
+    state = loaded.masked_lm.state_dict()
+    return {name: state[name] for name in model.state_dict() if name in shared}
+
+
+def _carry_body(opened: OpenedCheckpoint, loaded: LoadedBody, model: PreTrainedModel) -> set[str]:
+    """Copy a body's weights into that of a model with a new head; the names of those that came along.
+
+    Raises:
+        StiltsError: a weight of the body has no place in the model, or the model reads through one that is missing.
+    """
+    headed = _is_headed(opened)
+    body, target = loaded.model, model.base_model
+    state = {
+        name: tensor
+        for name, tensor in body.state_dict().items()
+        if name not in loaded.missing and not (headed and "pooler" in name.split("."))
+    }
+    result = target.load_state_dict(state, strict=False)
+    misfits = [name for name in result.unexpected_keys if "pooler" not in name.split(".") and "decoder" not in name]
+    if misfits:
         raise StiltsError(
-            f"{source} is an adapter of an encoder; answers in words need a whole encoder-decoder. Start from the "
+            f"{opened.name} is a {type(body).__name__} whose {misfits[0]} has no place in {type(model).__name__}. "
+            "Nothing was handed over. Use a checkpoint of the same architecture."
+        )
+    names = set(target.state_dict())
+    absent = sorted(name for name in loaded.missing if name in names and "pooler" not in name.split("."))
+    if absent:
+        raise StiltsError(
+            f"{opened.name} ({opened.architecture}) does not hold {_modules(tuple(absent))[0]}, which "
+            f"{type(model).__name__} reads through and which would start at random. Nothing was handed over. Use it "
+            "for tagging or retrieval, which read the encoder alone, or start from a checkpoint that holds the whole "
+            "body."
+        )
+    return names & set(state)
+
+
+def _whole(opened: OpenedCheckpoint, kind: Kind) -> tuple[PreTrainedModel, HandOver]:
+    """An encoder-decoder with all its weights, none of which is new."""
+    if opened.adapter:
+        raise StiltsError(
+            f"{opened.name} is an adapter of an encoder; answers in words need a whole encoder-decoder. Start from the "
             "model below it, or from a checkpoint that was trained with --text-to-text."
         )
-    config = transformers.AutoConfig.from_pretrained(source, revision=revision)
-    model, handover = _continue_pretrained(source, revision, config, kind)
+    model, handover = _continue_pretrained(opened, *opened.load(kind.model_class(opened.config)))
     if handover.fresh:
         raise StiltsError(
-            f"{source} ({(config.architectures or [''])[0]}) does not hold {_modules(handover.fresh)[0]}, which "
+            f"{opened.name} ({opened.architecture}) does not hold {_modules(handover.fresh)[0]}, which "
             "answers in words are written with. Nothing was handed over. Start from the public model, or from a "
             "checkpoint that was trained with --text-to-text."
         )
     return model, handover
 
 
+def _continued(
+    opened: OpenedCheckpoint, task: Task, loaded: LoadedBody | None
+) -> tuple[PreTrainedModel, HandOver] | None:
+    """The masked LM that a checkpoint holds, whose head goes on too; None where another task was trained upon it."""
+    head = _head_of_mixture(opened, task)
+    if head is not None:
+        model = load_head(opened, head, kind=kind_for(task), body=loaded.model if loaded else None)
+        return _continue_pretrained(opened, model, set())
+    if _is_headed(opened):
+        return None
+    if loaded is not None and loaded.masked_lm is not None:
+        return _continue_pretrained(opened, loaded.masked_lm, loaded.masked_lm_missing)
+    return _continue_pretrained(opened, *opened.load(kind_for(task).model_class(opened.config)))
+
+
 def _continue_pretrained(
-    source: str, revision: str | None, config: PretrainedConfig, kind: Kind
+    opened: OpenedCheckpoint, model: PreTrainedModel, missing: Iterable[str]
 ) -> tuple[PreTrainedModel, HandOver]:
-    with _quiet():
-        model, info = kind.model_class(config).from_pretrained(
-            source, revision=revision, dtype="float32", output_loading_info=True
-        )
-    fresh = tuple(sorted(info["missing_keys"]))
-    carried = len(model.state_dict()) - len(fresh)
-    return model.eval(), HandOver(source, _commit(source, revision), carried, fresh)
+    fresh = tuple(sorted(missing))
+    return model, HandOver(opened.name, opened.commit, len(model.state_dict()) - len(fresh), fresh)
 
 
-def _head_of_mixture(source: str, task: Task, revision: str | None) -> PreTrainedModel | None:
-    """Model of the task's head in a mixture, or of the task that trains it; None where there is no such head."""
-    from hf_stilts.models.heads import has_head, load_head  # which builds on this module
-
-    found = (name for name in (task.name, *task.train[-1:]) if name and has_head(source, name, revision))
-    return load_head(source, name, revision, kind=kind_for(task)) if (name := next(found, None)) else None
+def _head_of_mixture(opened: OpenedCheckpoint, task: Task) -> str | None:
+    """Name of the task's head in a mixture, or of the task that trains it; None where there is no such head."""
+    return next((name for name in (task.name, *task.train[-1:]) if name and opened.has_head(name)), None)
 
 
-def _head_of_adapter(source: str, task: Task, revision: str | None) -> PreTrainedModel:
+def _head_of_adapter(opened: OpenedCheckpoint, task: Task) -> PreTrainedModel:
     """Model of the one head that an adapter was trained with, whatever its task was called."""
-    from hf_stilts.models.heads import has_head, load_head  # which builds on this module
-
-    record = resolve(f"{source}@{revision}" if revision else source, to_load=False).record
-    names = (*(record.task_names[-1:] if record else ()), task.name, *task.train[-1:])
-    name = next((name for name in names if has_head(source, name, revision)), None)
+    names = (*(opened.record.task_names[-1:] if opened.record else ()), task.name, *task.train[-1:])
+    name = next((name for name in names if name and opened.has_head(name)), None)
     kind = kind_for(task)
-    model = load_head(source, name, revision, kind=kind) if name else None
+    model = load_head(opened, name, kind=kind) if name else None
     if model is None or not isinstance(model, kind.model_class(model.config)):
         raise StiltsError(
-            f"{source} is an adapter with {f'a {type(model).__name__}' if model else 'no head'} beside it; {task.name} "
-            f"expects a {task.kind} head. Train one first: hf-stilts target {task.name} --from {source}"
+            f"{opened.name} is an adapter with {f'a {type(model).__name__}' if model else 'no head'} beside it; "
+            f"{task.name} expects a {task.kind} head. Train one first: hf-stilts target {task.name} --from "
+            f"{opened.name}"
         )
-    return model
-
-
-def _commit(source: str, revision: str | None) -> str | None:
-    """Commit that stock loading has just taken from the Hub, read off its cache; `None` for a folder."""
-    if Path(source).is_dir():
-        return None
-    files = (try_to_load_from_cache(source, name, revision=revision) for name in ("config.json", ADAPTER_CONFIG_NAME))
-    return next((Path(file).parent.name for file in files if isinstance(file, str)), revision)
-
-
-def _at_commit(model: PreTrainedModel, source: str, revision: str | None) -> PreTrainedModel:
-    """The same model, its configuration noting the commit, which transformers 5 no longer does; it is never saved."""
-    model.config._commit_hash = _commit(source, revision)
     return model
 
 
@@ -410,13 +365,3 @@ def _digest(model: PreTrainedModel, names: tuple[str, ...]) -> str:
 def _modules(parameters: tuple[str, ...]) -> list[str]:
     """Modules of these parameters, each once: `classifier.dense.weight` and `.bias` are `classifier.dense`."""
     return list(dict.fromkeys(name.rsplit(".", 1)[0] for name in parameters)) or ["nothing"]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(before)

@@ -36,8 +36,9 @@ from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
+from hf_stilts.models.body import match_padding
 from hf_stilts.models.heads import SharedBody
-from hf_stilts.models.transfer import load_tokenizer, match_padding
+from hf_stilts.models.opened import open_checkpoint
 from hf_stilts.task import Task
 from hf_stilts.training.checks import check_mixture, mixture_tasks
 from hf_stilts.training.given_data import as_dataset
@@ -170,10 +171,10 @@ class MixtureTrainer(StiltsTrainer):
                     "hf_stilts.models.heads.SharedBody(body, heads)"
                 )
         if not isinstance(model, SharedBody):
-            source = model or DEFAULT_MODEL
-            model, self.handover = shared_model(source, self.tasks, revision, args.seed)
+            opened = open_checkpoint(model or DEFAULT_MODEL, revision)
+            model, self.handover = shared_model(opened, self.tasks, None, args.seed)
             logger.info("%s", self.handover)
-            processing_class = processing_class or load_tokenizer(source, revision)
+            processing_class = processing_class or opened.tokenizer
         if processing_class is None:
             raise StiltsError("A model object came without its tokenizer. Pass processing_class=.")
         self.tokenizer_for_rows = processing_class

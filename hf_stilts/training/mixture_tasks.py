@@ -12,7 +12,8 @@ from transformers.trainer_utils import set_seed
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import Kind
 from hf_stilts.models.heads import SharedBody
-from hf_stilts.models.transfer import HandOver, load_body, with_fresh_head
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
+from hf_stilts.models.transfer import HandOver, load_body_for, with_fresh_head
 from hf_stilts.task import Task
 from hf_stilts.training.recipes import Recipe
 
@@ -96,16 +97,17 @@ def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | No
 
 
 def shared_model(
-    source: str, tasks: Mapping[str, Task], revision: str | None, seed: int
+    source: str | OpenedCheckpoint, tasks: Mapping[str, Task], revision: str | None, seed: int
 ) -> tuple[SharedBody, HandOver]:
     """One body from `source` under fresh heads; each head drawn from the seed, whatever the others are."""
-    loaded = load_body(source, revision)
+    opened = open_checkpoint(source, revision)
+    loaded = load_body_for(opened, tasks.values())
     heads: dict[str, PreTrainedModel] = {}
     fresh: list[str] = []
     for name, task in tasks.items():
         set_seed(seed)
-        heads[name], handover = with_fresh_head(source, task, revision=revision, loaded=loaded)
+        heads[name], handover = with_fresh_head(opened, task, loaded=loaded)
         fresh += [f"heads.{name}.{parameter}" for parameter in handover.fresh]
-    model = SharedBody(loaded[0], heads)
-    carried = len(loaded[0].state_dict()) - len(loaded[1])
+    model = SharedBody(loaded.model, heads)
+    carried = len(loaded.model.state_dict()) - len(loaded.missing)
     return model, replace(handover, carried=carried, fresh=tuple(fresh))

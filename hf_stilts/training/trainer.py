@@ -29,9 +29,10 @@ from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import RECORD_FILE, Record, at_step
 from hf_stilts.kinds import kind_for
 from hf_stilts.kinds.features import check_length, readable_length
-from hf_stilts.models.adapters import AdapterTrainer
+from hf_stilts.models.body import match_padding
 from hf_stilts.models.compatibility import check_start
-from hf_stilts.models.transfer import HandOver, load_tokenizer, load_trained, match_padding, with_fresh_head
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
+from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.task import Task, load_task
@@ -41,6 +42,7 @@ from hf_stilts.training.compact import CompactTrainer
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
 from hf_stilts.training.given_data import first_of, rows_as_dataset, size
 from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
+from hf_stilts.training.lora import AdapterTrainer
 from hf_stilts.training.microbatches import MicroBatchTrainer
 from hf_stilts.training.options import taken
 from hf_stilts.training.provenance import (
@@ -105,7 +107,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     def __init__(
         self,
-        model: str | PreTrainedModel | None = None,
+        model: str | OpenedCheckpoint | PreTrainedModel | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable[..., Any] | None = None,
         train_dataset: Any = None,
@@ -146,12 +148,11 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
         if model_init is not None:
             model = self._first_model(model, model_init)
-        source = (model or DEFAULT_MODEL) if isinstance(model, str | None) else None
-        if source is not None:
-            model, self.handover = with_fresh_head(source, self.task, revision=revision)
-            self.start = source, self.handover.revision
+        if model is None or isinstance(model, str | OpenedCheckpoint):
+            self.start = open_checkpoint(model or DEFAULT_MODEL, revision)
+            model, self.handover = with_fresh_head(self.start, self.task)
             logger.info("%s", self.handover)
-            processing_class = processing_class or load_tokenizer(source, revision)
+            processing_class = processing_class or self.start.tokenizer
         if processing_class is None and (data_collator is None or train_dataset is None or eval_dataset is None):
             raise StiltsError(
                 "A model object came without its tokenizer. Pass processing_class=, or the model by name; or "
@@ -443,7 +444,7 @@ class TargetTrainer(StiltsTrainer):
         after: str | os.PathLike[str] | None = None,
         **rest: Any,
     ) -> None:
-        revision = None
+        start: str | OpenedCheckpoint | PreTrainedModel | None = model
         self.before: Record | None = None
         if after is not None:
             if model is not None or init is not None:
@@ -451,16 +452,15 @@ class TargetTrainer(StiltsTrainer):
             self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
             words = rest.get("text_to_text", getattr(args, "text_to_text", False))
             trained = self.training_task(load_task(rest["task"]), words)
-            model, _ = load_trained(str(after), trained)
-            self.start = str(after), None
-            rest["processing_class"] = rest.get("processing_class") or load_tokenizer(str(after))
+            self.start = open_checkpoint(str(after))
+            start, _ = load_trained(self.start, trained)
+            rest["processing_class"] = rest.get("processing_class") or self.start.tokenizer
         if init is not None:
             if isinstance(model, PreTrainedModel):
                 raise StiltsError("Both a model object and init= were given. Pass init= alone, or the model alone.")
-            found = resolve(init, base=model, namespace=namespace)
-            check_start(found, model)
-            model, revision = found.repo_id, found.commit
-        super().__init__(model, args, revision=revision, **rest)
+            start = open_checkpoint(resolve(init, base=model, namespace=namespace))
+            check_start(start, model)
+        super().__init__(start, args, **rest)
 
     def record(self) -> Record:
         """As for every run; after another training, that one's tasks go first and its parent is the parent."""

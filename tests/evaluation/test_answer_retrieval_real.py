@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build
 from hf_stilts.kinds import load_retrieval_kind
-from hf_stilts.models.transfer import load_body, load_tokenizer
+from hf_stilts.models.body import load_body, load_tokenizer
 from hf_stilts.task import load_task
 from hf_stilts.tasks.squad_sentences import answer_sentence
 from hf_stilts.training.dual_encoder import DualEncoderTrainer

@@ -13,10 +13,12 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, Trainin
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.models.adapters import Adapter, find_adapter, lora_config, split_off, stacked
+from hf_stilts.models.adapters import Adapter, lora_config, split_off, stacked
+from hf_stilts.models.body import load_body
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.heads import load_checkpoint
-from hf_stilts.models.transfer import load_body, load_intermediate, load_trained, with_fresh_head
+from hf_stilts.models.opened import open_checkpoint
+from hf_stilts.models.transfer import load_intermediate, load_trained, with_fresh_head
 from hf_stilts.retrieval import encode
 from hf_stilts.task import Task
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
@@ -199,7 +201,7 @@ def test_one_after_another_goes_on_with_body_and_head(tmp_path, trained):
     batch = second.data_collator([second.train_dataset[0]])
     torch.testing.assert_close(outputs(second.model, batch), outputs(trained.model, batch), rtol=1e-5, atol=1e-5)
     second.train()
-    assert find_adapter(str(tmp_path / "second/checkpoint-4")).config.r == 6
+    assert open_checkpoint(str(tmp_path / "second/checkpoint-4")).adapter.config.r == 6
 
 
 def test_the_sum_of_two_products_is_the_product_side_by_side():
@@ -271,9 +273,9 @@ def test_a_masked_lm_goes_on_with_its_head(tmp_path):
 def test_a_folder_holds_one_or_the_other(tmp_path, public, trained):
     run = trainer(tmp_path / "adapter", public, adapter=None)
     run.save_model()
-    assert find_adapter(str(tmp_path / "adapter")) is None
+    assert open_checkpoint(str(tmp_path / "adapter")).adapter is None
     trained.save_model()
-    assert find_adapter(str(tmp_path / "adapter")) is not None
+    assert open_checkpoint(str(tmp_path / "adapter")).adapter is not None
     assert not (tmp_path / "adapter/model.safetensors").exists()
 
 

@@ -17,7 +17,8 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.kinds import load_kind
 from hf_stilts.kinds.features import readable_length
-from hf_stilts.models.transfer import load_tokenizer, load_trained, with_fresh_head
+from hf_stilts.models.body import load_tokenizer
+from hf_stilts.models.transfer import load_trained, with_fresh_head
 from hf_stilts.retrieval import encode, match_translations
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 

@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds.features import check_length, readable_length
-from hf_stilts.models.adapters import _choose_modules, lora_config
-from hf_stilts.models.transfer import match_padding
+from hf_stilts.models.adapters import choose_modules, lora_config
+from hf_stilts.models.body import match_padding
 from hf_stilts.retrieval.encode import UNLIMITED, position_limit
 from hf_stilts.training.trainer import IntermediateTrainer
 
@@ -50,7 +50,7 @@ def model_of(arch):
 @pytest.mark.parametrize("arch", ENCODERS)
 def test_lora_finds_modules_in_every_encoder(arch):
     body, config = model_of(arch), lora_config("lora=2")
-    _choose_modules(body, config)
+    choose_modules(body, config)
     from peft import get_peft_model
 
     adapted = get_peft_model(body, config)
@@ -79,7 +79,7 @@ def test_the_tokenizers_own_limit_counts_too():
 def test_modules_can_be_named_and_are_checked(tmp_path):
     assert lora_config("lora=4:query,value").target_modules == {"query", "value"}
     with pytest.raises(StiltsError, match="no linear layer qkv; there are: dense, key, query, value"):
-        _choose_modules(tiny.encoder("bert"), lora_config("lora:qkv"))
+        choose_modules(tiny.encoder("bert"), lora_config("lora:qkv"))
     with pytest.raises(StiltsError, match="expected modules after the colon"):
         lora_config("lora:")
 

@@ -11,7 +11,7 @@ from toy_tasks import PAIRS, WORDS
 from transformers import AutoModel
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.models.transfer import load_body
+from hf_stilts.models.body import load_body
 from hf_stilts.training import run
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.run import run_phase
