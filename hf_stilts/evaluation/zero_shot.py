@@ -23,12 +23,14 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
-from hf_stilts.hub.checkpoints import Checkpoint, resolve
+from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds import RetrievalKind, Retrieved, kind_for, load_retrieval_kind
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.kinds.rows import naming_language
-from hf_stilts.models.transfer import load_body, load_tokenizer, load_trained
+from hf_stilts.models.body import load_body, load_tokenizer
+from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
+from hf_stilts.models.transfer import load_trained
 from hf_stilts.publishing.callback import describe_run, parent_of
 from hf_stilts.task import Task, check_languages
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -123,11 +125,11 @@ def each_language(
     asked = present(task, split, languages, available=available, data_dir=data_dir)
     if not task.has_head and max_length is not None:
         retrieval["max_length"] = max_length
-    checkpoint = resolve(model) if isinstance(model, str) else None
-    if task.declaration.text_answers and answers_in_words(checkpoint.record if checkpoint else model):
+    opened = open_checkpoint(resolve(model)) if isinstance(model, str) else None
+    if task.declaration.text_answers and answers_in_words(opened.record if opened else model):
         task = replace(task, text_to_text=True)
-    scored = _loaded(checkpoint, task) if checkpoint else _given(model, task)
-    tokenizer = tokenizer or scored.tokenizer or load_tokenizer(scored.name, scored.revision)
+    scored = _loaded(opened, task) if opened else _given(model, task)
+    tokenizer = tokenizer or scored.tokenizer or load_tokenizer(opened or scored.name, scored.revision)
     if default_device().type != "cpu":
         scored.model.to(processes().device)
     if processes().num_processes > 1:
@@ -250,13 +252,9 @@ class _Scored(NamedTuple):
     record: Record | None
 
 
-def _loaded(found: Checkpoint, task: Task) -> _Scored:
-    model, order = (
-        load_trained(found.repo_id, task, revision=found.commit)
-        if task.has_head
-        else (load_body(found.repo_id, found.commit)[0], None)
-    )
-    return _Scored(model, order, None, found.repo_id, found.commit, found.record)
+def _loaded(opened: OpenedCheckpoint, task: Task) -> _Scored:
+    model, order = load_trained(opened, task) if task.has_head else (load_body(opened)[0], None)
+    return _Scored(model, order, None, opened.name, opened.commit, opened.record)
 
 
 def _given(model: Any, task: Task) -> _Scored:

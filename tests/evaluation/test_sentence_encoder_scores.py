@@ -184,7 +184,7 @@ def test_a_body_that_was_trained_here_is_no_stranger(tmp_path, pairs, caplog):
 SCORE = """
 from datasets import Dataset
 from hf_stilts.kinds import load_kind
-from hf_stilts.models.transfer import load_body, load_tokenizer
+from hf_stilts.models.body import load_body, load_tokenizer
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.task import Task
 found = resolve("me/sentences")
