@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.plan import Plan
     from hf_stilts.studies.status import Status
+    from hf_stilts.studies.tables import StudyReport
 
 # What a terminal obeys instead of showing it: controls, and marks that turn the direction of what stands after them.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -271,6 +272,23 @@ def show_status(status: Status, study: str, folder: Any, *, cells: bool, as_json
     left = any(cell["state"] in ("to do", "failed", "broken") for cell in status.cells)
     out.print()
     say_next(["study", "run" if left else "report", study, "--output-dir", str(folder)])
+
+
+def show_study_report(report: StudyReport, files: Sequence[Any], *, as_json: bool) -> None:
+    """Print the tables of a study that are read at once, and say where all of them were written."""
+    if as_json:
+        _write_json({**vars(report), "tables": {table.name: table.rows for table in report.tables}})
+        return
+    for table in report.tables:
+        if table.name in ("scores", "gains", "groups", "best", "arms"):
+            show(table.lines(), as_json=False, title=table.title, optional=_OF_GAINS)
+            out.print()
+    for note in report.notes:
+        warn(note)
+    if report.missing:
+        warn(f"{len(report.missing)} cells are not finished; the files name them.")
+    if files:
+        say(f"Written: {files[0].parent}: {', '.join(file.name for file in files)}")
 
 
 def tell_cell(outcome: str, title: str, detail: str) -> None:

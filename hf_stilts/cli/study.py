@@ -161,6 +161,27 @@ def study_status(
     show_status(status(name, folder), study, folder, cells=cells, as_json=as_json)
 
 
+@app.command("report")
+def study_report(
+    study: Name,
+    output_dir: OutputDir = None,
+    formats: Annotated[str, typer.Option("--format", help="Of the files: md, csv, latex, comma-separated.")] = "md,csv",
+    out: Annotated[Path | None, typer.Option(help="Folder of the files; default: report/ in --output-dir.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make the tables of a study from whatever is finished: scores, gains, gaps; what is missing is named."""
+    from hf_stilts.console import show_study_report
+    from hf_stilts.studies.tables import study_report as make
+
+    name = _name(study)
+    folder = output_dir or _default_folder(name)
+    report = make(name, folder, bootstrap=bootstrap, seed=seed)
+    files = report.write(out or folder / "report", split_list(formats) or [])
+    show_study_report(report, files, as_json=as_json)
+
+
 def _chosen(given: dict[str, Any]) -> Any:
     """The study that was named, with what the command says in place of its own fields."""
     from hf_stilts.studies.study import load_study, overridden

@@ -1,0 +1,150 @@
+"""The tables of a study: right numbers, from whatever is finished, in the formats that papers and tables want."""
+
+import csv
+import json
+from dataclasses import asdict
+
+import pytest
+from command import run
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.files import write_json, write_lines
+from hf_stilts.studies.cells import unfold
+from hf_stilts.studies.store import CellStore
+from hf_stilts.studies.study import Intermediate, Study, describe_study
+from hf_stilts.studies.tables import study_report
+
+BASE = "org/base@0123456789012345678901234567890123456789"
+# Arm -> per seed the score of each language; accuracy over ten examples, so every score is a multiple of ten.
+LANGUAGES = ("de", "en", "fr", "sw", "ur", "zh")
+SCORES = {
+    arm: [dict(zip(LANGUAGES, seed, strict=True)) for seed in seeds]
+    for arm, seeds in {
+        "none": [(50, 70, 40, 30, 30, 20), (50, 70, 40, 30, 30, 20)],
+        "50 % & more": [(60, 80, 60, 50, 40, 30), (80, 80, 60, 50, 60, 30)],
+    }.items()
+}
+
+
+def study(**other):
+    arms = {"none": None, "50 % & more": Intermediate("mnli")}
+    fields = {"base": (BASE,), "arms": arms, "targets": ("xnli",), "languages": LANGUAGES, "seeds": (0, 1)}
+    return Study(**{**fields, "name": "tried", "description": "Whether it is so.", **other})
+
+
+def finish(folder, made, scores, leave_out=()):
+    """Write what a run of a study leaves: records, results and predictions of its cells, and its note."""
+    found, store = unfold(made), CellStore(folder)
+    for entry in found.entries:
+        cell = found.cells[entry.scores]
+        if (entry.arm, entry.seed) in leave_out:
+            continue
+        place = store.folder(entry.scores)
+        rows = []
+        for code, score in scores[entry.arm][entry.seed].items():
+            about = {"task": entry.task, "language": code, "rows": 10, "split": "test", "setting": "zero-shot"}
+            rows += [{**about, "metric": "accuracy", "score": float(score), "main": True, "data_revision": "r"}]
+            rows += [{**about, "metric": "other", "score": 1.0, "main": False, "data_revision": "r"}]
+            examples = [{"id": n, "gained": float(10 * n < score), "possible": 1.0} for n in range(10)]
+            write_lines(place / "predictions" / entry.task / f"{code}.jsonl", examples)
+        write_lines(place / "results.jsonl", rows)
+        store.write_record(cell, 0, {"rows": 60}, seconds=1.0, versions={})
+        for need in cell.needs:
+            trained = {"steps": 100, "batch": 8, "dev_score": 60.0}
+            store.write_record(found.cells[need], 0, trained, seconds=7200.0, versions={})
+            for start in found.cells[need].needs:
+                store.write_record(found.cells[start], 0, trained, seconds=7200.0, versions={})
+    cells = {
+        name: {"title": cell.title, "stage": cell.stage, "needs": cell.needs, "problem": cell.problem}
+        for name, cell in found.cells.items()
+    }
+    note = {"study": describe_study(made), "cells": cells, "entries": [asdict(entry) for entry in found.entries]}
+    write_json(store.study_file(made.name), note)
+
+
+def table(report, name):
+    return next(each for each in report.tables if each.name == name).rows
+
+
+def test_gains_are_those_of_the_medians_over_seeds_with_their_statistics(tmp_path):
+    finish(tmp_path, study(), SCORES)
+    report = study_report("tried", tmp_path)
+    none, arm = table(report, "scores")
+    assert none == {"arm": "none", "seeds": 2, "xnli": 40.0}
+    assert arm["xnli"] == pytest.approx((320 / 6 + 360 / 6) / 2)
+    (gain,) = table(report, "gains")
+    assert gain["gain"] == pytest.approx(arm["xnli"] - 40) and (gain["up"], gain["down"]) == (6, 0)
+    assert gain["p"] == gain["p_holm"] == 2 / 2**6  # six signs of one kind
+    languages = {row["language"]: row for row in table(report, "languages")}
+    assert languages["de"]["gain"] == 20.0 and languages["fr"]["gain"] == 20.0 and languages["en"]["gain"] == 10.0
+    assert languages["de"]["low"] <= 20.0 <= languages["de"]["high"]
+    assert all(row["p"] <= row["p_holm"] <= 1 for row in languages.values())
+    assert max(row["p_holm"] for row in languages.values()) > min(row["p"] for row in languages.values())
+    english = next(row for row in table(report, "gaps") if row["gap"] == "English less the others")
+    assert english["baseline"] == 70 - 34 and english["gain of the higher"] == 10.0
+    assert english["reduction"] == pytest.approx(36 - (80 - (48 + 56) / 2))
+    assert table(report, "arms") == [
+        {"base": "base", "arm": "50 % & more", "seeds": 2, "steps": 100, "examples": 800, "hours": 2.0}
+    ]
+    assert report.missing == [] and report.notes == []
+
+
+def test_what_is_missing_is_named_and_leaves_the_rest_as_it_is(tmp_path):
+    finish(tmp_path, study(), SCORES, leave_out={("50 % & more", 1)})
+    report = study_report("tried", tmp_path)
+    assert table(report, "scores")[1] == {"arm": "50 % & more", "seeds": 1, "xnli": pytest.approx(320 / 6)}
+    (gain,) = table(report, "gains")
+    assert gain["gain"] == pytest.approx(320 / 6 - 40) and gain["seeds"] == 1
+    arm = "50 % & more, base, seed 1"
+    assert report.missing == [arm, f"xnli after {arm}", f"xnli scores after {arm}"]
+    assert "## Missing: 3 cells that are not finished" in report.markdown()
+
+
+def test_without_a_baseline_there_are_scores_and_a_note(tmp_path):
+    finish(tmp_path, study(), SCORES, leave_out={("none", 0), ("none", 1)})
+    report = study_report("tried", tmp_path)
+    assert {each.name for each in report.tables} == {"scores", "arms"}
+    assert report.notes == ["There are no gains: the baseline has no scores."]
+
+
+def test_every_comparison_has_its_own_baseline(tmp_path):
+    finish(tmp_path, study(noise=(None, "keyboard=0.1")), SCORES)
+    report = study_report("tried", tmp_path, bootstrap=0)
+    assert [(row["noise"], row["arm"]) for row in table(report, "gains")] == [
+        ("none", "50 % & more"), ("keyboard=0.1", "50 % & more"),
+    ]  # fmt: skip
+    assert len(table(report, "scores")) == 4 and "low" not in table(report, "languages")[0]
+
+
+def test_nothing_finished_is_said(tmp_path):
+    finish(tmp_path, study(), SCORES, leave_out={(arm, seed) for arm in SCORES for seed in (0, 1)})
+    with pytest.raises(StiltsError, match="No scores of tried are finished.*hf-stilts study run tried"):
+        study_report("tried", tmp_path)
+
+
+def test_the_files_are_those_of_papers(tmp_path):
+    finish(tmp_path, study(), SCORES)
+    report = study_report("tried", tmp_path)
+    files = report.write(tmp_path / "report", ["md", "csv", "latex"])
+    assert {file.name for file in files} >= {"report.md", "gains.csv", "gains.tex", "languages.csv", "scores.tex"}
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "| arm | xnli |\n|---|---|\n| 50 % & more | +16.7* |" in page and "Whether it is so." in page
+    with (tmp_path / "report" / "gains.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["arm"], row["task"]) == ("50 % & more", "xnli") and float(row["gain"]) == pytest.approx(50 / 3)
+    latex = (tmp_path / "report" / "gains.tex").read_text()
+    assert (
+        "\\begin{tabular}{lr}\n\\toprule\narm & xnli \\\\\n\\midrule\n50 \\% \\& more & +16.7* \\\\\n\\bottomrule"
+        in latex
+    )
+    with pytest.raises(StiltsError, match="No format 'pdf'; there are md, csv, latex"):
+        report.write(tmp_path, ["pdf"])
+
+
+def test_the_command_prints_and_writes(tmp_path, mistake):
+    finish(tmp_path, study(), SCORES)
+    code, text = run("study", "report", "tried", "--output-dir", tmp_path, "--format", "md,latex", "--bootstrap", "10")
+    assert code == 0 and "+16.7*" in text and "report.md" in text and (tmp_path / "report" / "gains.tex").is_file()
+    found = json.loads(run("study", "report", "tried.py", "--output-dir", tmp_path, "--bootstrap", "0", "--json")[1])
+    assert found["tables"]["gains"][0]["task"] == "xnli"
+    assert "holds tried, and not other" in mistake("study", "report", "other", "--output-dir", tmp_path)
