@@ -12,9 +12,7 @@ from hf_stilts.cli.options import App, DataDir, Json, Namespace, split_list
 app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
 Scale = Annotated[Literal["full", "small"], typer.Option(help="small: what one laptop can do.")]
-OutputDir = Annotated[
-    Path | None, typer.Option(help="Folder of the run; default: runs/study-NAME.")
-]
+OutputDir = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/study-NAME.")]
 Available = Annotated[bool, typer.Option("--available", help="Leave out the languages and cells without rows here.")]
 Base = Annotated[list[str] | None, typer.Option(help="Public model or folder instead of the study's; may be repeated.")]
 Arm = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm of the study; may be repeated.")]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-    from typing_extensions import Self
 
     from hf_stilts.task import Task
 
@@ -91,7 +90,7 @@ class Kind(Declaration, ABC):
             StiltsError: something is; which row, which column, and what to do.
         """
 
-    def in_language(self, task: Task, language: str) -> Self:
+    def in_language(self, task: Task, language: str) -> Kind:
         """The kind as it is for one language of the task."""
         return self
 

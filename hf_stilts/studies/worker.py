@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from hf_stilts.devices import default_device
 from hf_stilts.studies.cells import Cell
 from hf_stilts.studies.store import MODEL, CellStore, LostCell
 
@@ -215,7 +216,7 @@ def _versions() -> dict[str, str]:
 def _free_memory() -> None:
     gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is not None and default_device().type == "cuda":
         torch.cuda.empty_cache()
 
 

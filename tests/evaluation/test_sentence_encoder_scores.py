@@ -13,14 +13,14 @@ from hf_stilts.data.load import load
 from hf_stilts.dataset_scripts import build
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.zero_shot import zero_shot
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import load_retrieval_kind
 from hf_stilts.retrieval import sentence_encoder
 from hf_stilts.retrieval.sentence_encoder import say_once
 from hf_stilts.task import Task
 
 real_text = pytest.mark.skipif(not DATA.is_dir(), reason=f"no folder {DATA}; set HF_STILTS_TEST_DATA")
 PROMPTS = {"prompts": {"query": "who ", "document": "the cat ", "topic": "a "}, "default_prompt_name": "topic"}
-FIND, MINE, ANSWER = (load_kind(name) for name in ("bitext-retrieval", "bitext-mining", "answer-retrieval"))
+FIND, MINE, ANSWER = (load_retrieval_kind(name) for name in ("bitext-retrieval", "bitext-mining", "answer-retrieval"))
 
 
 @pytest.fixture(autouse=True)
@@ -183,14 +183,14 @@ def test_a_body_that_was_trained_here_is_no_stranger(tmp_path, pairs, caplog):
 
 SCORE = """
 from datasets import Dataset
-from hf_stilts.kinds import load_kind
+from hf_stilts.kinds import load_retrieval_kind
 from hf_stilts.models.body import load_body, load_tokenizer
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.task import Task
 found = resolve("me/sentences")
 model, tokenizer = load_body(found.repo_id, found.commit)[0], load_tokenizer(found.repo_id, found.commit)
 rows = Dataset.from_dict({"source": ["a cat", "the dog"], "target": ["the dog", "a cat"]})
-print(load_kind("bitext-retrieval").evaluate(Task(kind="bitext-retrieval", dataset="x/y"), rows, model, tokenizer))
+print(load_retrieval_kind("bitext-retrieval").evaluate(Task(kind="bitext-retrieval", dataset="x/y"), rows, model, tokenizer))
 """
 UPLOAD = """
 from huggingface_hub import HfApi

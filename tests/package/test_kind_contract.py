@@ -25,7 +25,7 @@ EXEMPT = {
     "quickstart": "defines tasks of its own, and trains one masked LM from nothing to have a public model",
 }
 # A kind's module that is no kind by itself: what several share may be used by everybody.
-SHARED = {"base", "dual_encoder", "features", "masked_positions", "offsets", "rows", "spans", "text_to_text"}
+SHARED = {"base", "dual_encoder", "features", "masked_positions", "offsets", "rows", "spans", "text_to_text", "vectors"}
 
 
 def code_files():
