@@ -58,7 +58,8 @@ class ModelTranslator:
         device: str | None = None,
     ) -> None:
         commit = _commit(model, revision)
-        known = {} if Path(model).is_dir() else {"revision": commit}
+        known: dict[str, Any] = {} if Path(model).is_dir() else {"revision": commit}
+        known["trust_remote_code"] = False
         self.device = torch.device(device or default_device())
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         with needs_extra("translate", f"The tokenizer of {model}"):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     EntryNotFoundError,
     HfHubHTTPError,
@@ -24,7 +24,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
-from hf_stilts.hub.record import RECORD_FILE, ParentModel, Record
+from hf_stilts.hub.record import MOST_BYTES, RECORD_FILE, ParentModel, Record
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import list_tasks
 
@@ -361,9 +361,31 @@ def verify(name: str, api: HfApi | None = None) -> Verification:
 
 
 def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
-    """Read the `stilts.json` of a repository at the commit of `info`; None if it has none."""
-    files = None if info.siblings is None else frozenset(file.rfilename for file in info.siblings)
-    return _fetched_record(api, name, info.sha, files)
+    """Read the `stilts.json` of a repository at the commit of `info`; None if it has none.
+
+    Raises:
+        StiltsError: it is none that a version of hf_stilts writes.
+    """
+    there = next((file for file in info.siblings or [] if file.rfilename == RECORD_FILE), None)
+    if info.siblings is not None and there is None:
+        return None
+    try:
+        size = there.size if there and there.size is not None else _size_of_record(api, name, str(info.sha))
+    except EntryNotFoundError:
+        return None
+    if size > MOST_BYTES:  # anybody's repository is listed: whoever lists it shall not download it for an hour
+        raise StiltsError(
+            f"{RECORD_FILE} of {name} has {size:,} bytes; at most {MOST_BYTES:,} are expected. Use another checkpoint."
+        )
+    return _fetched_record(api, name, info.sha, None)
+
+
+def _size_of_record(api: HfApi, name: str, commit: str) -> int:
+    """Bytes of `stilts.json`; 0 where it is in the cache, or the Hub does not tell."""
+    if isinstance(try_to_load_from_cache(name, RECORD_FILE, revision=commit), str):
+        return 0
+    url = hf_hub_url(name, RECORD_FILE, revision=commit, endpoint=api.endpoint)
+    return api.get_hf_file_metadata(url=url).size or 0
 
 
 def _fetched_record(api: HfApi, name: str, commit: str | None, files: frozenset[str] | None) -> Record | None:
@@ -396,7 +418,7 @@ def _local(folder: Path) -> Checkpoint:
 
 def _published(api: HfApi, parent: ParentModel) -> Checkpoint | None:
     try:
-        info = api.model_info(parent.id, revision=parent.commit)
+        info = api.model_info(parent.id, revision=parent.commit, files_metadata=True)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
     record = read_record(api, parent.id, info)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -23,8 +24,12 @@ from hf_stilts.languages import LANGUAGES
 
 RECORD_FILE = "stilts.json"
 SCHEMA = 1
+MOST_BYTES = 1 << 22
+"""A thousand tasks in fifty languages need less; whoever publishes more means harm."""
 Scalar = str | int | float | bool | None
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 100
 _COMMIT = re.compile("[0-9a-f]{40}|mirror:[0-9a-f]{12}")  # a mirror is named by its content
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]\w|\\\\\w")
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{20,}")
@@ -135,6 +140,12 @@ class Record:
                 raise StiltsError(
                     f"Revision {commit!r} is no commit: 40 hex digits are expected, since a branch moves."
                 )
+        for name in self.files:
+            if not _is_in_repository(name):
+                raise StiltsError(
+                    f"stilts.json: files names {_short(name)}, which lies outside of the repository. Use another "
+                    "checkpoint."
+                )
         for where, text in _strings(dataclasses.asdict(self), "stilts.json"):
             if _TOKEN.search(text):
                 raise StiltsError(
@@ -169,12 +180,31 @@ class Record:
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
         """Read and check `stilts.json`; raise StiltsError naming the field that is wrong."""
+        if len(text) > MOST_BYTES:
+            raise StiltsError(
+                f"stilts.json has {len(text):,} bytes; at most {MOST_BYTES:,} are expected. Publish the checkpoint "
+                "again, or use another one."
+            )
         try:
             data = json.loads(text)
-        except ValueError as error:
+            record: Record = _read(cls, data, "stilts.json")
+        except StiltsError as error:
+            if len(str(error)) <= 1000:
+                raise
+            raise StiltsError(f"{str(error)[:1000]}...") from error
+        except (ValueError, RecursionError, OverflowError) as error:
             raise StiltsError(f"stilts.json is no JSON ({error}). Publish the checkpoint again.") from error
-        record: Record = _read(cls, data, "stilts.json")
         return record
+
+
+def _is_in_repository(name: str) -> bool:
+    parts = re.split(r"[/\\]", name)
+    return bool(name) and not is_local_path(name) and parts[0] != "" and ".." not in parts
+
+
+def _short(value: Any) -> str:
+    """A value for an error message: one line, whatever a stranger wrote."""
+    return _REPR.repr(value)
 
 
 def _plain(value: Any) -> Any:
@@ -270,7 +300,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 
 def _expect(kind: type, value: Any, where: str) -> Any:
     if type(value) is not kind:
-        raise StiltsError(f"{where} is {value!r}; {kind.__name__} is expected. Publish the checkpoint again.")
+        raise StiltsError(f"{where} is {_short(value)}; {kind.__name__} is expected. Publish the checkpoint again.")
     return value
 
 
@@ -278,7 +308,7 @@ def _read_object(kind: Any, value: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(kind)
     # Fields that only a later schema knows are not an error here: the schema itself is, and says what to do.
     if value.get("schema", SCHEMA) == SCHEMA and (unknown := sorted(set(value) - set(hints))):
-        raise StiltsError(f"{where} has unknown fields {unknown}; known are {sorted(hints)}. Remove them.")
+        raise StiltsError(f"{where} has unknown fields {_short(unknown)}; known are {sorted(hints)}. Remove them.")
     required = {f.name for f in dataclasses.fields(kind) if {f.default, f.default_factory} == {dataclasses.MISSING}}
     if missing := sorted(required - set(value)):
         raise StiltsError(f"{where} lacks {missing}. Publish the checkpoint again.")

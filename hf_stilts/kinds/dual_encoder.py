@@ -170,7 +170,10 @@ class DualEncoder(PreTrainedModel):
         cls, source: str | os.PathLike[str], *, output_loading_info: bool = False, **stock: Any
     ) -> Any:  # the stock signature: with output_loading_info a pair
         """A stock encoder as a dual encoder; one that was never trained as such lacks the scale."""
-        config = stock.pop("config", None) or AutoConfig.from_pretrained(source, revision=stock.get("revision"))
+        stock["trust_remote_code"] = False
+        config = stock.pop("config", None) or AutoConfig.from_pretrained(
+            source, revision=stock.get("revision"), trust_remote_code=False
+        )
         encoder, info = _auto_class(config).from_pretrained(source, config=config, output_loading_info=True, **stock)
         if DualEncoding.of(config) is None:
             info["missing_keys"] = {*info["missing_keys"], SCALE}

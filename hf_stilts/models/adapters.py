@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,17 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import torch
 from transformers import PreTrainedModel
-from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
 
 from hf_stilts.errors import StiltsError, needs_extra
+from hf_stilts.models.untrusted import check_config, readable
 
 if TYPE_CHECKING:
     from peft import LoraConfig
 
 RANK = 16
 PREFIX = "base_model.model."  # what stock peft puts before the names of the body
+_PLAIN_PATTERN = re.compile(r"[\w.^$\\]*")  # of a module's name: nothing that repeats
 # What two adapters may differ in and still be one; any other setting must be as LoRA was published.
 _FREE = (
     *("r", "lora_alpha", "use_rslora", "target_modules", "exclude_modules", "base_model_name_or_path", "revision"),
@@ -91,13 +94,44 @@ def read_adapter(name: str, folder: Path, weights: Path) -> Adapter:
     Raises:
         StiltsError: it is of another type than LoRA, or peft is not installed.
     """
-    found = load_peft().PeftConfig.from_pretrained(str(folder))
+    check_config(folder / ADAPTER_CONFIG_NAME, name)
+    with readable(name):
+        found = load_peft().PeftConfig.from_pretrained(str(folder))
     if found.peft_type != "LORA":
         raise StiltsError(
             f"{name} is an adapter of type {getattr(found.peft_type, 'value', found.peft_type)}; expected LORA. "
             "Merge it with peft (merge_and_unload), save the model, and pass that folder."
         )
-    return Adapter(found, safetensors.torch.load_file(weights))
+    with readable(name):
+        adapter = Adapter(found, safetensors.torch.load_file(weights))
+    _tame(adapter, name)
+    return adapter
+
+
+def _tame(adapter: Adapter, source: str) -> None:
+    """Keep a stranger's adapter to what its weights say: no rank beyond theirs, no regular expression of his own.
+
+    An expression can be written so that matching it never ends; the names of the weights say which modules it meant.
+    """
+    config = adapter.config
+    ranks = [matrix.shape[0] for name, matrix in adapter.weights.items() if ".lora_A" in name and matrix.ndim]
+    wanted = max(config.r, *(config.rank_pattern or {}).values()) if config.rank_pattern else config.r
+    if not isinstance(wanted, int) or not 0 < wanted <= max(ranks, default=0):
+        raise StiltsError(
+            f"{source}: adapter_config.json has rank {wanted}; the weights beside it have {max(ranks, default=0)}. "
+            "Nothing was loaded. Use another checkpoint."
+        )
+    patterns = [*(config.rank_pattern or {}), *(config.alpha_pattern or {})]
+    strange = [pattern for pattern in patterns if not _PLAIN_PATTERN.fullmatch(pattern)]
+    if strange:
+        raise StiltsError(
+            f"{source}: adapter_config.json chooses modules by {strange[0][:100]!r}; their names are expected. Nothing "
+            "was loaded. Merge it with peft (merge_and_unload), save the model, and pass that folder."
+        )
+    free = isinstance(config.target_modules, str) and config.target_modules != "all-linear"
+    if free or isinstance(config.exclude_modules, str) or config.layers_pattern:
+        config.target_modules = sorted({name.partition(".lora_")[0].removeprefix(PREFIX) for name in adapter.weights})
+        config.exclude_modules = config.layers_pattern = config.layers_to_transform = None
 
 
 def lora_config(adapter: str | LoraConfig) -> LoraConfig:

@@ -31,6 +31,7 @@ from hf_stilts.hub.naming import HEAD_FILE, HEADS
 from hf_stilts.kinds import Kind
 from hf_stilts.models.body import load_body, share
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
+from hf_stilts.models.untrusted import readable, sizes_of
 
 
 def load_checkpoint(
@@ -92,8 +93,17 @@ def load_head(
     stock = stock_class(config)
     if kind is not None and (wanted := kind.model_class(config)).__name__ == stock.__name__:
         stock = wanted
-    model: PreTrainedModel = stock(config)
     body = load_body(opened)[0] if body is None else body
+    most = {name: size for name, size, _ in sizes_of(body.config.to_dict())}
+    larger = [(name, size) for name, size, _ in sizes_of(config.to_dict()) if size > most.get(name, size)]
+    if larger:  # it would be drawn at random in that size before anything is compared
+        name, size = larger[0]
+        raise StiltsError(
+            f"{opened.name}: {HEADS}/{head}/config.json has {name} = {size}, more than the body's {most[name]}. "
+            "Nothing was loaded. Use another checkpoint."
+        )
+    with readable(opened.name):
+        model: PreTrainedModel = stock(config)
     share(model, body)
     weights = safetensors.torch.load_file(opened.path(f"{HEADS}/{head}/{HEAD_FILE}"))
     _load(model, weights, own_weights(model, body), f"{opened.name}, head {head}")

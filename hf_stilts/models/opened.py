@@ -5,12 +5,11 @@ Body, heads, adapters, compatibility and transfer build on this object and look 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from transformers.modeling_utils import load_state_dict
 from transformers.utils import (
     ADAPTER_CONFIG_NAME,
     ADAPTER_SAFE_WEIGHTS_NAME,
+    CONFIG_NAME,
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
     WEIGHTS_INDEX_NAME,
@@ -32,6 +32,9 @@ from hf_stilts.hub.checkpoints import Checkpoint, check_name, locate
 from hf_stilts.hub.naming import HEAD_FILE, HEADS
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.models.adapters import Adapter, read_adapter
+from hf_stilts.models.untrusted import check_config, readable, shards_of
+
+_MOST_ADAPTERS = 8  # upon each other; one is what trainings make
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +43,11 @@ class OpenedCheckpoint:
 
     Attributes:
         found: where it is, at which commit, and which files it holds.
+        above: names of the adapters that rest upon it, top first.
     """
 
     found: Checkpoint
+    above: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,6 +61,8 @@ class OpenedCheckpoint:
 
     def has(self, file: str) -> bool:
         """Whether it holds a file, by its path in the repository; the Hub is not asked again."""
+        if ".." in PurePosixPath(file).parts:  # heads have the names that a record gives them
+            return False
         if self.found.files is None:
             return (Path(self.name) / file).is_file()
         return file in self.found.files
@@ -86,15 +93,34 @@ class OpenedCheckpoint:
 
     @cached_property
     def base(self) -> OpenedCheckpoint | None:
-        """Of an adapter: the checkpoint whose body it belongs to."""
-        return open_checkpoint(self.adapter.base, self.adapter.config.revision) if self.adapter else None
+        """Of an adapter: the checkpoint whose body it belongs to.
+
+        Raises:
+            StiltsError: there is none, or the adapter rests upon itself.
+        """
+        if self.adapter is None:
+            return None
+        base = open_checkpoint(self.adapter.base, self.adapter.config.revision)
+        above = (*self.above, self.name)
+        if base.name in above or len(above) >= _MOST_ADAPTERS:
+            raise StiltsError(
+                f"{above[0]} is an adapter that rests upon itself ({' on '.join((*above, base.name))}); a model is "
+                "expected below it. Nothing was loaded. Use another checkpoint."
+            )
+        return replace(base, above=above)
 
     @cached_property
     def config(self) -> PretrainedConfig:
         """Configuration of its model; of an adapter that of its base. Copy it before you change it."""
         if self.base is not None:
             return self.base.config
-        return AutoConfig.from_pretrained(self.name, revision=self.commit)
+        if self.has(CONFIG_NAME):
+            check_config(self.path(CONFIG_NAME), self.name)
+        with readable(self.name):
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                self.name, revision=self.commit, trust_remote_code=False
+            )
+        return config
 
     @property
     def architecture(self) -> str:
@@ -109,7 +135,8 @@ class OpenedCheckpoint:
             StiltsError: it came without its tokenizer.
         """
         try:
-            return AutoTokenizer.from_pretrained(self.name, revision=self.commit)
+            with readable(self.name):
+                return AutoTokenizer.from_pretrained(self.name, revision=self.commit, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise StiltsError(
                 f"{self.name} holds no tokenizer that transformers can read ({error}). Save one beside the model "
@@ -122,7 +149,10 @@ class OpenedCheckpoint:
 
     def head_config(self, task: str) -> PretrainedConfig:
         """Configuration of the stock model of a head."""
-        config = AutoConfig.from_pretrained(self.path(f"{HEADS}/{task}/config.json").parent)
+        file = self.path(f"{HEADS}/{task}/{CONFIG_NAME}")
+        check_config(file, f"{self.name}, head {task}")
+        with readable(self.name):
+            config = AutoConfig.from_pretrained(file.parent, trust_remote_code=False)
         config._name_or_path = self.name
         return config
 
@@ -138,7 +168,10 @@ class OpenedCheckpoint:
             which are random.
         """
         options: dict[str, Any] = {"config": self.config, "dtype": "float32", "output_loading_info": True}
-        with quiet():  # stock loading warns of heads that are dropped or new, which is the point here
+        if self.has(SAFE_WEIGHTS_INDEX_NAME):
+            shards_of(self.path(SAFE_WEIGHTS_INDEX_NAME), self.name)
+        # Stock loading warns of heads that are dropped or new, which is the point here.
+        with quiet(), readable(self.name):
             if state is None:
                 model, info = model_class.from_pretrained(self.name, revision=self.commit, **options)
             else:
@@ -149,8 +182,9 @@ class OpenedCheckpoint:
     def state(self) -> dict[str, torch.Tensor]:
         """All its weights by their names in the files, for where two models are made of them."""
         tensors: dict[str, torch.Tensor] = {}
-        for file in self._weight_files():
-            tensors.update(load_state_dict(self.path(file)))
+        with readable(self.name):
+            for file in self._weight_files():
+                tensors.update(load_state_dict(self.path(file)))
         return tensors
 
     def sign(self, model: PreTrainedModel) -> None:
@@ -163,8 +197,7 @@ class OpenedCheckpoint:
             if self.has(whole):
                 return [whole]
             if self.has(index):
-                shards = json.loads(self.path(index).read_text(encoding="utf-8"))["weight_map"]
-                return sorted(set(shards.values()))
+                return shards_of(self.path(index), self.name)
         raise StiltsError(
             f"{self.name} holds no weights; {SAFE_WEIGHTS_NAME} or {WEIGHTS_NAME} is expected. Name another checkpoint."
         )

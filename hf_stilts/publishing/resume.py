@@ -11,10 +11,10 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
-    EntryNotFoundError,
     HTTPError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
@@ -25,9 +25,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256, write_json
+from hf_stilts.hub.checkpoints import read_record
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, Parcel
+from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, UNREADABLE, Parcel
 from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
     Refused,
@@ -111,24 +112,20 @@ def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = 
 
 def _remote_record(repo_id: str, api: HfApi) -> Record | None:
     try:
-        path = api.hf_hub_download(repo_id, RECORD_FILE, revision=RESUME_BRANCH)
-    except LocalEntryNotFoundError:  # which is an EntryNotFoundError, and says that the Hub could not be asked
-        raise
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
+        info = api.model_info(repo_id, revision=RESUME_BRANCH, files_metadata=True)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
-    return Record.from_json(Path(path).read_bytes())
+    return read_record(api, repo_id, info)
 
 
 def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     fetched = _download(output_dir, repo_id, RESUME_BRANCH, record, api)
-    state = json.loads((fetched / STATE_FILE).read_text(encoding="utf-8"))
-    if state.get("best_model_checkpoint"):
-        best = output_dir / Path(state["best_model_checkpoint"]).name
-        step = state["best_global_step"]
+    state, step = _state_of(fetched, repo_id)
+    if step is not None:
+        best = output_dir / f"checkpoint-{step}"  # by its step alone: a path in there may lead anywhere
         if step != record.step and weights_flaw(best) is not None:  # the Trainer loads it at the end
-            path = api.hf_hub_download(repo_id, RECORD_FILE, revision=step_tag(step))
-            about = Record.from_json(Path(path).read_bytes())
-            whole = _download(output_dir, repo_id, step_tag(step), about, api)
+            about = read_record(api, repo_id, api.model_info(repo_id, revision=step_tag(step), files_metadata=True))
+            whole = _download(output_dir, repo_id, step_tag(step), about or Record(), api)
             shutil.rmtree(best, ignore_errors=True)
             whole.rename(best)
         write_json(fetched / STATE_FILE, {**state, "best_model_checkpoint": str(best)})
@@ -137,6 +134,22 @@ def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     fetched.rename(final)
     logger.info("Fetched %s of %s to go on from.", final.name, repo_id)
     return final
+
+
+def _state_of(fetched: Path, repo_id: str) -> tuple[dict[str, Any], int | None]:
+    """State of a fetched checkpoint, and the step of its best checkpoint; None where it notes none."""
+    try:
+        state = json.loads((fetched / STATE_FILE).read_text(encoding="utf-8"))
+        step = int(state["best_global_step"]) if state.get("best_model_checkpoint") else None
+        if step is not None and step < 0:
+            raise ValueError(f"best_global_step is {step}")
+    except UNREADABLE as error:
+        shutil.rmtree(fetched)
+        raise StiltsError(
+            f"{STATE_FILE} of {repo_id}@{RESUME_BRANCH} cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+            "what a Trainer saved is expected. Type the command without --resume to begin anew."
+        ) from error
+    return state, step
 
 
 def _download(output_dir: Path, repo_id: str, revision: str, record: Record, api: HfApi) -> Path:
@@ -152,10 +165,10 @@ def _download(output_dir: Path, repo_id: str, revision: str, record: Record, api
         token=api.token,
     )
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    wrong = [name for name, pinned in record.files.items() if sha256(folder / name) != pinned]
-    if wrong:
+    there = {name: sha256(folder / name) for name in record.files if (folder / name).is_file()}
+    wrong = [name for name, pinned in record.files.items() if there.get(name) != pinned]
+    if wrong or not there:
         shutil.rmtree(folder)
-        raise StiltsError(
-            f"{repo_id}@{revision} holds other bytes than were published in {', '.join(wrong)}. Run again."
-        )
+        named = ", ".join(wrong) or RECORD_FILE
+        raise StiltsError(f"{repo_id}@{revision} holds other bytes than were published in {named}. Run again.")
     return folder

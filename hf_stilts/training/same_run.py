@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_callback import ExportableState, TrainerState
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
@@ -83,13 +82,19 @@ def check_checkpoint(checkpoint: Path, now: Settings) -> None:
     """Compare a run with the checkpoint that it goes on from: other settings are said, another start is refused.
 
     Raises:
-        StiltsError: the checkpoint is of other tasks, or began at another model.
+        StiltsError: the checkpoint is of other tasks, or began at another model; or its state cannot be read.
     """
-    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    kept = state.get("stateful_callbacks", {}).get(RunSettings.__name__)
-    if not kept:  # of a stock Trainer, or an earlier version
-        return
-    found = differences(kept["attributes"]["settings"], now)
+    try:
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        kept = (state.stateful_callbacks or {}).get(RunSettings.__name__)
+        if not kept:  # of a stock Trainer, or an earlier version
+            return
+        found = differences(dict(kept["attributes"]["settings"]), now)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:  # fetched, it is a stranger's
+        raise StiltsError(
+            f"{checkpoint / TRAINER_STATE_NAME} cannot be gone on from ({type(error).__name__}: {str(error)[:200]}). "
+            "Nothing was trained. Pass an earlier checkpoint, or train from the start."
+        ) from error
     other = {name: values for name, values in found.items() if name in ("start", "tasks")}
     if other:
         raise StiltsError(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -298,7 +299,14 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
         checkpoint = self._whole_checkpoint(given)
         check_checkpoint(checkpoint, self._run_settings.settings)
-        return super().train(str(checkpoint), *args, **kwargs)
+        try:
+            return super().train(str(checkpoint), *args, **kwargs)
+        except UnpicklingError as error:  # it is read with weights_only=True, which runs no code of the file
+            raise StiltsError(
+                f"The optimizer, scheduler or random states in {checkpoint} cannot be read, and no code of theirs was "
+                f"run ({' '.join(str(error).split())[:200]}). States that a Trainer saved are expected. Delete that "
+                "folder; if it was fetched, delete the branch resume of its repository, too."
+            ) from error
 
     def settings(self) -> Settings:
         """What decides the result of this run, by name."""

@@ -16,7 +16,7 @@ from places import ROOT, SUPPORT
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import licence_of, render, strictest
-from hf_stilts.hub.record import ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
+from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
 
 FULL = Record(
     tasks=(
@@ -162,6 +162,31 @@ def test_what_is_wrong_in_a_record_is_named(change, message):
 def test_what_is_no_record_is_said_to_be_none(text):
     with pytest.raises(StiltsError, match=r"stilts\.json is"):
         Record.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"a":' * 100_000,
+        f'{{"step": {"9" * 5000}}}',
+        f'{{"recipe": {{"a": {"[" * 900}{"]" * 900}}}}}',
+        f'{{"metrics": {{"{"x" * 1_000_000}": []}}}}',
+        f'{{"{"x" * 1_000_000}": 1}}',
+        f'{{"languages": ["{"x" * 1_000_000}", 5]}}',
+        " " * (MOST_BYTES + 1),
+    ],
+)
+def test_a_record_made_to_harm_is_refused_in_one_line(text):
+    with pytest.raises(StiltsError, match=r"stilts\.json") as error:
+        Record.from_json(text)
+    assert len(str(error.value)) < 1100 and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "/etc/passwd", "..\\x", "C:\\x\\y", ""])
+def test_a_file_of_a_record_lies_in_its_repository(name):
+    with pytest.raises(StiltsError, match="outside of the repository"):
+        Record(files={name: "a" * 64})
 
 
 def test_only_absolute_paths_are_paths():

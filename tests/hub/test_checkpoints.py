@@ -10,7 +10,7 @@ from parcels import api_of, checkpoint, deliver_all
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
-from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource
 from hf_stilts.hub.scores import add_scores
 from hf_stilts.publishing.pending import new_parcel, pack
 
@@ -143,6 +143,19 @@ def test_one_broken_record_does_not_hide_the_others(publish, api, caplog):
     assert found[good].step == 2 and found[broken] is None and broken in caplog.text
     with pytest.raises(StiltsError, match="no JSON"):
         resolve(broken, api=api)
+
+
+def test_a_huge_record_of_somebody_is_not_downloaded(publish, api, hub, caplog):
+    good, huge = publish("mnli"), publish("squad_v1")
+    api.upload_file(path_or_fileobj=b"[" * (MOST_BYTES + 1), path_in_repo="stilts.json", repo_id=huge)
+    found = {each.repo_id: each.record for each in list_checkpoints(api=api)}
+    assert found[good].step == 2 and found[huge] is None
+    assert f"stilts.json of {huge} has 4,194,305 bytes" in caplog.text
+    there = [path for path in Path(constants.HF_HUB_CACHE).rglob("*") if path.is_file()]
+    assert max((path.stat().st_size for path in there), default=0) <= MOST_BYTES
+    for look in (resolve, verify, lineage):
+        with pytest.raises(StiltsError, match="4,194,305 bytes"):
+            look(huge, api=api)
 
 
 def test_a_collection_groups_a_study(publish, api):

@@ -16,6 +16,7 @@ from hf_stilts.hub.record import Record
 from hf_stilts.publishing.outbox import FOLDER, Outbox
 from hf_stilts.training.budget import budget_of
 from hf_stilts.training.run import run_mixture, run_phase
+from hf_stilts.training.same_run import check_checkpoint
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 DATA = Dataset.from_list([{"text": f"{WORDS[n % 12]} {WORDS[n * 5 % 12]}", "label": n % 2} for n in range(40)])
@@ -250,3 +251,40 @@ def test_what_a_folder_holds_is_said_before_anything_is_loaded(tmp_path, monkeyp
     (tmp_path / "run/checkpoint-2").mkdir(parents=True)
     with pytest.raises(StiltsError, match="holds a run"):
         run_phase("intermediate", "mnli", ["--output_dir", str(tmp_path / "run")], model="org/nowhere")
+
+
+class Evil:
+    """Unpickled without care, it writes a file."""
+
+    def __init__(self, sign):
+        self.sign = sign
+
+    def __reduce__(self):
+        return open, (str(self.sign), "w")
+
+
+def test_states_made_to_harm_run_no_code_and_are_named(train, tmp_path):
+    train("run", "--save_total_limit", "9", "--max_steps", "2")
+    for file in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        checkpoint = shutil.copytree(tmp_path / "run/checkpoint-2", tmp_path / file / "checkpoint-2")
+        torch.save({"state": Evil(tmp_path / "code was run")}, checkpoint / file)
+        with pytest.raises(StiltsError, match="checkpoint-2 cannot be read, and no code") as error:
+            train(file, resume=True)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "code was run").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unknown": 1},
+        {"stateful_callbacks": [1]},
+        {"stateful_callbacks": {"RunSettings": {"attributes": {}}}},
+        {"stateful_callbacks": {"RunSettings": {"attributes": {"settings": 5}}}},
+    ],
+)
+def test_a_state_that_no_trainer_wrote_is_named(change, tmp_path):
+    state = {"global_step": 4, **change}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    with pytest.raises(StiltsError, match=r"trainer_state\.json cannot be gone on from"):
+        check_checkpoint(tmp_path, {"seed": 42})
