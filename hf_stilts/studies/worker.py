@@ -223,12 +223,19 @@ def _free_memory() -> None:
 _STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
 
 
+def _load() -> None:
+    """Import what cells need, which takes seconds that are no cell's own."""
+    import hf_stilts.evaluation.zero_shot
+    import hf_stilts.training.run  # noqa: F401
+
+
 def main() -> None:
     """Listen on standard input and answer on standard output, which the cells cannot write to."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lease", type=float, required=True)
     given = parser.parse_args()
+    _load()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(CellStore(given.folder, given.lease), sys.stdin, answers)

@@ -32,6 +32,7 @@ def stage(store, folder, call):
 
 worker._STAGES = dict.fromkeys(worker._STAGES, stage)
 worker._versions = dict
+worker._load = lambda: None
 
 if __name__ == "__main__":
     worker.main()
