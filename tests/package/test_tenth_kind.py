@@ -22,7 +22,8 @@ from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.studies.benchmark import run_benchmark
 from hf_stilts.studies.gains import gains
 from hf_stilts.task import Task, load_task
-from hf_stilts.training.mixture_tasks import aggregate_weights, checked
+from hf_stilts.training.checks import mixture_tasks
+from hf_stilts.training.mixture_tasks import aggregate_weights
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.run import run_phase
 
@@ -179,4 +180,4 @@ def test_a_benchmark_has_it_gains_count_it_and_no_submission_takes_it(installed,
 def test_recipes_and_mixtures_take_it(installed):
     task = load_task("starred_reviews")
     assert recipe("jiant", task) == recipe("jiant", load_task("mnli"))
-    assert aggregate_weights(checked([task]), None) == {"starred_reviews": 1.0}
+    assert aggregate_weights(mixture_tasks([task]), None) == {"starred_reviews": 1.0}

@@ -312,7 +312,7 @@ def test_others_committing_to_main_meanwhile_cost_nothing(tmp_path, hub, api):
 
     def meddle():
         mine, count = api_of(hub), 0
-        while not stop.is_set():
+        while not stop.is_set() and count < 20:  # a busy machine would never find main where it read it
             count += 1
             mine.upload_file(path_or_fileobj=b"%d" % count, path_in_repo="notes.txt", repo_id="me/tiny")
             time.sleep(0.1)
