@@ -20,6 +20,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hf_stilts.evaluation.xtreme import Report
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.plan import Plan
     from hf_stilts.studies.status import Status
@@ -197,6 +198,16 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
         show([{"group": name, "score": score} for name, score in found["groups"].items()], as_json=False)
     for note in found["notes"]:
         out.print(f"\n{note}")
+
+
+def show_report(report: Report, *, as_json: bool) -> None:
+    """Print official scores: for machines as `evaluate.py` writes them; for people a line per task, group and total."""
+    if as_json:
+        _write_json(report.as_json())
+        return
+    show(report.summary(), as_json=False, title=report.benchmark.title)
+    for note in report.notes:
+        say(note)
 
 
 def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:

@@ -76,6 +76,7 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Official scores, groups and total; what is missing is named."""
-    from hf_stilts.evaluation.xtreme import evaluate, show_report
+    from hf_stilts.console import show_report
+    from hf_stilts.evaluation.xtreme import evaluate
 
     show_report(evaluate(folder, labels, benchmark, lareqa=lareqa), as_json=as_json)

@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeAlias
 
+import pandas as pd
+
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation import layout
@@ -57,6 +59,28 @@ class Report(Tabular):
             for metric, scores in metrics.items()
             for language, score in scores.items()
         ]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One dictionary a task, in the order of the groups, each group, and the total."""
+        rows: list[dict[str, Any]] = []
+        for name in (*self.benchmark.groups, TOTAL):
+            for task in self.benchmark.groups.get(name, ()):
+                means = self.averages(task) if task in self.languages else {}
+                lacking = len(self.missing.get(task, ()))
+                count = len(self.benchmark.languages_of(task)) - lacking
+                rows.append(
+                    {
+                        "": task,
+                        "score": self.tasks.get(task),
+                        "languages": f"{count}, {lacking} missing" if lacking else str(count),
+                        "means over these languages": " ".join(
+                            f"{metric} {mean:.1f}" for metric, mean in means.items() if metric != "metric"
+                        ),
+                    }
+                )
+            total = {"": name.upper(), "score": self.totals.get(name)}
+            rows.append({**total, "languages": "", "means over these languages": ""})
+        return rows
 
     def averages(self, task: str) -> Scores:
         """Mean of each metric over the languages that are there, and `metric`, the task's score."""
@@ -276,32 +300,8 @@ def _prefixed(averages: Scores) -> Scores:
     return {f"avg_{metric}": score for metric, score in averages.items()}
 
 
-def show_report(report: Report, *, as_json: bool) -> None:
-    """Print a report: for machines as `evaluate.py` writes it; for people a line per task, group, total and note."""
-    from hf_stilts.console import say, show
-
-    if as_json:
-        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
-        return
-    rows, scored, totals = [], report.tasks, report.totals
-    for name in (*report.benchmark.groups, TOTAL):
-        for task in report.benchmark.groups.get(name, ()):
-            means = report.averages(task) if task in report.languages else {}
-            lacking = len(report.missing.get(task, ()))
-            count = len(report.benchmark.languages_of(task)) - lacking
-            shown = " ".join(f"{metric} {mean:.1f}" for metric, mean in means.items() if metric != "metric")
-            state = f"{count}, {lacking} missing" if lacking else str(count)
-            rows.append({"": task, "score": scored.get(task), "languages": state, "means over these languages": shown})
-        rows.append({"": name.upper(), "score": totals.get(name), "languages": "", "means over these languages": ""})
-    show(rows, as_json=False, title=report.benchmark.title)
-    for note in report.notes:
-        say(note)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of this module; 1 after a mistake, which is told in one line."""
-    from hf_stilts.console import fail
-
     parser = argparse.ArgumentParser(prog="python -m hf_stilts.evaluation.xtreme", description=__doc__.split("\n")[0])
     parser.add_argument("--predictions", required=True, help="folder with <task>/test-<language>.<extension>")
     parser.add_argument("--labels", required=True, help="folder of the same layout with the gold labels")
@@ -310,10 +310,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print what evaluate.py writes, and what is missing")
     given = parser.parse_args(arguments)
     try:
-        show_report(evaluate(given.predictions, given.labels, given.benchmark, lareqa=given.lareqa), as_json=given.json)
+        report = evaluate(given.predictions, given.labels, given.benchmark, lareqa=given.lareqa)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        sys.stderr.write(f"Error: {error}\n")
         return 1
+    if given.json:
+        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+    else:
+        table = pd.DataFrame(report.summary()).to_string(index=False, na_rep="-", float_format="{:.1f}".format)
+        sys.stdout.write("\n".join([report.benchmark.title, table, *report.notes]) + "\n")
     return 0
 
 

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -33,8 +33,20 @@ from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import load_trained
 from hf_stilts.publishing.callback import describe_run, parent_of
 from hf_stilts.task import Task, check_languages
-from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.trainer import StiltsTrainer
+
+
+@runtime_checkable
+class RecordedTrainer(Protocol):
+    """What is read off a Trainer that is scored before it is saved; the Trainers of `hf_stilts` have it."""
+
+    model: Any
+    args: Any
+    accelerator: Any
+    task: Task
+    tokenizer_for_rows: Any
+
+    def record(self) -> Record:
+        """What the training was."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class LanguageResult:
 
 
 def zero_shot(
-    model: str | PreTrainedModel | StiltsTrainer,
+    model: str | PreTrainedModel | RecordedTrainer,
     task: str | Task,
     languages: Sequence[str] | None = None,
     **options: Any,
@@ -84,7 +96,7 @@ def zero_shot(
 
 
 def each_language(
-    model: str | PreTrainedModel | StiltsTrainer,
+    model: str | PreTrainedModel | RecordedTrainer,
     task: str | Task,
     languages: Sequence[str] | None = None,
     *,
@@ -135,7 +147,7 @@ def each_language(
     if processes().num_processes > 1:
         retrieval = {"share": True, **retrieval}
     check_length(scored.model, max_length)
-    window = max_length or min(load_recipe("xtreme-2020", task).max_length, readable_length(scored.model, tokenizer))
+    readable = readable_length(scored.model, tokenizer)
     together: dict[str, Retrieved] = {}
     if task.declaration.joint:
         searching, shared = load_retrieval_kind(task.kind), load_candidates(task, data_dir=data_dir)
@@ -147,6 +159,7 @@ def each_language(
             found = together[language]
         elif task.has_head:
             kind = kind_for(task, language)
+            window = max_length or min(kind.max_length, readable)
             with naming_language(language):
                 predictions = predict(
                     scored.model, task, rows, tokenizer,
@@ -236,7 +249,7 @@ def answers_in_words(model: Any) -> bool:
     """Whether a model was trained to answer in words: a Trainer says so, a checkpoint's record, a model's class."""
     if isinstance(model, Record):
         return bool(model.recipe.get("text_to_text"))
-    if isinstance(model, StiltsTrainer):
+    if isinstance(model, RecordedTrainer):
         return model.task.text_to_text
     return type(model) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.values()
 
@@ -258,7 +271,7 @@ def _loaded(opened: OpenedCheckpoint, task: Task) -> _Scored:
 
 
 def _given(model: Any, task: Task) -> _Scored:
-    if isinstance(model, StiltsTrainer):
+    if isinstance(model, RecordedTrainer):
         trained = model.accelerator.unwrap_model(model.model)
         return _given(trained, task)._replace(
             record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows

@@ -67,13 +67,14 @@ def shards_of(index: Path, source: str) -> list[str]:
     """
     named = _read(index, source, _MOST_BYTES_OF_AN_INDEX).get("weight_map")
     shards = list(named.values()) if isinstance(named, dict) else [named]
-    strange = [shard for shard in shards if not isinstance(shard, str) or not _SHARD.fullmatch(shard)]
+    names = [shard for shard in shards if isinstance(shard, str) and _SHARD.fullmatch(shard)]
+    strange = [shard for shard in shards if shard not in names]
     if strange or not shards:
         raise StiltsError(
             f"{source}: {index.name} names {_short(strange[0]) if strange else 'nothing'} as a file of weights; the "
             "name of a file beside it is expected. Nothing was loaded. Use another checkpoint."
         )
-    return sorted(set(shards))
+    return sorted(set(names))
 
 
 @contextmanager
