@@ -163,7 +163,15 @@ def _refuse_parts(run: Path) -> None:
 
 
 def _readable(benchmark: Benchmark) -> list[Task]:
-    return [load_task(name) for name in benchmark.tasks if name not in benchmark.unread]
+    """Tasks that the official scorer reads.
+
+    Raises:
+        StiltsError: one is of a kind that has no form in a submission.
+    """
+    tasks = [load_task(name) for name in benchmark.tasks if name not in benchmark.unread]
+    for task in tasks:
+        layout.form_of(task)
+    return tasks
 
 
 def _pairs(task: Task, language: str, path: Path, data_dir: str | os.PathLike[str] | None) -> list[tuple[Any, Any]]:

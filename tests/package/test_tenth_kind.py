@@ -16,6 +16,7 @@ from hf_stilts.benchmark import Benchmark
 from hf_stilts.declarations import Declaration, declared, import_kind, list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation import xtreme
+from hf_stilts.evaluation.results import SETTINGS
 from hf_stilts.evaluation.submission import check_submission, write_submission
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.callback import PublishCheckpoints
@@ -28,7 +29,7 @@ from hf_stilts.training.recipes import recipe
 from hf_stilts.training.run import run_phase
 
 SUPPORT = Path(regression_kind.__file__).parent
-FLAGS = ("--use_cpu", "true", "--report_to", "none", "--per_device_train_batch_size", "4", "--learning_rate", "1e-3")
+FLAGS = ("--use_cpu", "true", "--report_to", "none", "--per_device_train_batch_size", "4", "--learning_rate", "1e-2")
 
 
 def install(folder, kind="text-regression", points_at="regression_kind", task="starred_reviews"):
@@ -51,11 +52,11 @@ def installed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def data(tmp_path):
-    """A mirror in which the number of stars is the number of times that a review says "red"."""
+    """A mirror in which cats get one star and dogs get four; who only knows the mean is right in no row."""
     repository = tmp_path / "data" / "owls" / "reviews"
     for code in ("en", "de"):
         for split in ("train", "validation", "test"):
-            rows = [{"text": f"the cat {'red ' * (number % 4)}", "stars": number % 4 + 0.25} for number in range(12)]
+            rows = [{"text": "the cat reads", "stars": 1.0}, {"text": "the dog reads", "stars": 4.0}] * 6
             (repository / code).mkdir(parents=True, exist_ok=True)
             Dataset.from_list(rows).to_parquet(repository / code / f"{split}-00000-of-00001.parquet")
     lines = ["---", "configs:"]
@@ -134,13 +135,13 @@ def test_it_is_trained_published_loaded_by_name_and_evaluated(installed, data, t
         "intermediate", "starred_reviews", [*FLAGS, "--output_dir", str(tmp_path / "run"), "--max_steps", "60"],
         publish=publish, model=base, data_dir=data,
     )  # fmt: skip
-    assert publish.report.ok and done["score"] > 40, "a model that only knows the mean is right in no row"
-    name = publish.report.repo_id
-    assert name == "me/tiny-stilts-starred_reviews"
+    assert publish.report.ok and done["accuracy"] > 40
+    name = "me/tiny-stilts-starred_reviews"
     card = ModelCard(Path(api.hf_hub_download(name, "README.md", cache_dir=tmp_path / "hub")).read_text())
-    assert card.data.pipeline_tag == "text-classification" and "cc0-1.0" in card.content
+    assert card.data.pipeline_tag == "text-classification" and card.data.datasets == ["owls/reviews"]
+    assert "accuracy" in card.data.metrics and "starred_reviews" in card.content
     record = Record.from_json(Path(api.hf_hub_download(name, RECORD_FILE, cache_dir=tmp_path / "hub")).read_bytes())
-    assert record.task_names == ("starred_reviews",) and record.labels == ("stars",)
+    assert record.tasks[0].license == "cc0-1.0" and record.labels == ("stars",)
 
     code = (
         "import json; from hf_stilts import load_checkpoint, zero_shot\n"
@@ -152,7 +153,7 @@ def test_it_is_trained_published_loaded_by_name_and_evaluated(installed, data, t
     path = f"{installed}:{SUPPORT}"
     architecture, found = json.loads(client.python(code, PYTHONPATH=path).splitlines()[-1])
     assert architecture == "XLMRobertaForSequenceClassification"
-    assert found == [["en", "accuracy", done["score"]], ["de", "accuracy", done["score"]]]
+    assert found == [["en", "accuracy", done["accuracy"]], ["de", "accuracy", done["accuracy"]]]
 
 
 def test_a_benchmark_has_it_gains_count_it_and_no_submission_takes_it(installed, data, tmp_path):
@@ -163,6 +164,8 @@ def test_a_benchmark_has_it_gains_count_it_and_no_submission_takes_it(installed,
             OWLS, str(tiny.save(tmp_path / "tiny")), label=label, out=runs[-1], data_dir=data,
             flags=[*FLAGS, "--max_steps", steps],
         )  # fmt: skip
+    # Shorter training stands for a worse start; runs whose settings say so would be refused.
+    (runs[0] / SETTINGS).write_bytes((runs[1] / SETTINGS).read_bytes())
     report = gains(runs, benchmark=OWLS, bootstrap=20)
     (row,) = report.tasks
     assert row["task"] == "starred_reviews" and row["gain"] > 20 and row["up"] == 2
