@@ -160,7 +160,7 @@ class TextNoise:
     def tokens(self, tokens: Sequence[str], key: str = "") -> list[str]:
         """Tokens, misspelt as the one text that they make up; as many as before."""
         text = "\0".join(tokens)
-        return rewrite(text, self.edits(text, key))[0].split("\0")
+        return rewrite(text, self.edits(text, key))[0].split("\0") if tokens else []
 
     def edits(self, text: str, key: str = "", kept: Sequence[tuple[int, int]] = ()) -> list[Edit]:
         """What is changed in a text, from left to right.

@@ -35,6 +35,16 @@ Overwrite = Annotated[
         "--overwrite", rich_help_panel="Run", help="Train anew where --output_dir holds a run, which is deleted."
     ),
 ]
+NoiseOption = Annotated[
+    str,
+    typer.Option(
+        help="KIND=LEVEL, as keyboard=0.1: a tenth of the words misspelt. Kinds: keyboard, character, natural, "
+        "diacritics, case. With columns: keyboard=0.1:question."
+    ),
+]
+NoiseDictionaries = Annotated[
+    Path | None, typer.Option(help="For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line.")
+]
 Function = TypeVar("Function", bound=Callable[..., Any])
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
