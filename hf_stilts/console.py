@@ -159,6 +159,8 @@ def show_scores(table: pd.DataFrame) -> None:
         said = {name: int(value) if isinstance(value, float) else value for name, value in noted.items()}
         said |= {name: repr(value) for name, value in said.items() if name.endswith("prefix")}
         how = escape(printable("".join(f", {name.replace('_', ' ')} {value}" for name, value in said.items())))
+        if "noise" in first:
+            how += escape(f", noise {first['noise']} seed {int(first['noise_seed'])}")
         out.print(
             f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
         )
