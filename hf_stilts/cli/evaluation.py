@@ -201,6 +201,27 @@ def _check_trainings(benchmark: Benchmark, flags: list[str], options: StiltsOpti
     check_stock_flags(flags)
 
 
+@app.command()
+def robustness(
+    results: Annotated[
+        list[Path], typer.Argument(help="Folders of evaluate xtreme, or files of evaluate TASK --output.")
+    ],
+    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw the curves into this PNG; needs matplotlib.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare noisy scores with clean ones: drops, their rate, flipped predictions, area under the curve."""
+    from hf_stilts.console import say, show_robustness
+    from hf_stilts.studies.robustness import robustness as measure
+
+    report = measure(results)
+    if picture is not None:
+        from hf_stilts.studies.figures import noise_curves
+
+        say(f"The curves are in {noise_curves(report.curves, picture)}.", as_json=as_json)
+    show_robustness(report, languages=languages, as_json=as_json)
+
+
 def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:
     from contextlib import redirect_stdout
 

@@ -19,7 +19,7 @@ from hf_stilts.benchmark import Benchmark, chosen_parts, load_benchmark
 from hf_stilts.data.load import present
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
-from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
+from hf_stilts.evaluation.results import NOISE, RESULTS, SETTINGS, predictions_file
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.files import cut_weights, read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
@@ -30,7 +30,7 @@ from hf_stilts.training.trainer import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
-TRAINED, NOISE = "trained.json", "noise"
+TRAINED = "trained.json"
 
 
 class IncompleteRun(StiltsError):
