@@ -13,9 +13,10 @@ import regex
 from datasets import Dataset
 
 from hf_stilts.augmentation.noise import Noise, TextNoise
-from hf_stilts.data.derived import row_keys, variety, write_made
+from hf_stilts.data.derived import made_tags, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.progress import progress_bars
+from hf_stilts.data.source import mirror_root
 from hf_stilts.data.words import refuse_unless_trained_on, rewrite
 from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError, did_you_mean
@@ -209,6 +210,60 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
     return changed, sum(each.edits for each in noises.values())
 
 
+def stored_tag(task: Task, language: str, data_dir: str | os.PathLike[str] | None = None) -> str:
+    """Language by which the rows are stored: of misspelt rows that no mirror holds, that of the rows before."""
+    rows = variety(language) if language not in task.languages else None
+    if rows is None or not rows.noise or language in made_tags(task, mirror_root(data_dir)):
+        return language
+    return str(replace(rows, noise=""))
+
+
+def load_noisy(
+    task: Task,
+    split: str = "train",
+    language: str = "en",
+    *,
+    limit: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    exclude: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """As `hf_stilts.data.load.load`; misspelt rows that no mirror holds are made here: `en-x-nz10-keyboard-0`.
+
+    Raises:
+        StiltsError, FileNotFoundError, ConnectionError: as `load`; or a tag that names no kind of noise, or `natural`,
+            whose dictionary it does not say.
+    """
+    stored = stored_tag(task, language, data_dir)
+    rows = load(task, split, stored, limit=limit, data_dir=data_dir, exclude=exclude)
+    if stored == language:
+        return rows
+    percent, kind, seed = variety(language).noise.split("-")
+    if kind == "natural":
+        raise StiltsError(
+            f"{language!r} does not say of which dictionary its errors are, and no mirror holds such rows of "
+            f"{task.name}. Make them: hf-stilts data noise {task.name} --noise natural={int(percent) / 100:g} "
+            f"--seed {seed} --languages {stored} --noise-dictionaries DIR --out DIR"
+        )
+    return noisy(rows, task, stored, Noise(kind, int(percent) / 100, seed=int(seed)))[0]
+
+
+def noise_tag(language: str, noise: Noise) -> str:
+    """Tag of misspelt rows of a language.
+
+    >>> noise_tag("de-t-en", Noise("keyboard", 0.1))
+    'de-t-en-x-nz10-keyboard-0'
+
+    Raises:
+        StiltsError: the rows are misspelt already, or the level is no whole per cent.
+    """
+    source, percent = variety(language), round(100 * noise.level)
+    if source.noise:
+        raise StiltsError(f"{language} is misspelt already. Misspell the rows that it was made from: --languages")
+    if abs(percent - 100 * noise.level) > 1e-9:
+        raise StiltsError(f"noise {noise} is no whole per cent, as the name of the rows says it. Round it.")
+    return str(replace(source, noise=f"{percent}-{noise.kind}-{noise.seed}"))
+
+
 def misspell(
     task: Task | str,
     noise: Noise,
@@ -235,15 +290,8 @@ def misspell(
     """
     task = labelled(load_task(task), data_dir)
     refuse_unless_trained_on(task, "misspelling")
-    percent = round(100 * noise.level)
-    if abs(percent - 100 * noise.level) > 1e-9:
-        raise StiltsError(f"noise {noise} is no whole per cent, as the name of the rows says it. Round it.")
     written = []
-    for language in languages:
-        source = variety(language)
-        if source.noise:
-            raise StiltsError(f"{language} is misspelt already. Misspell the rows that it was made from: --languages")
-        tag = str(replace(source, noise=f"{percent}-{noise.kind}-{noise.seed}"))
+    for language, tag in [(language, noise_tag(language, noise)) for language in languages]:
         row_noise = RowNoise(noise, task, language)
         counts = {split: {"changed": 0, "edits": 0} for split in splits}
 
@@ -260,7 +308,7 @@ def misspell(
 
         made = {
             "from": f"{task.name} {language} {data_revision(task, language, data_dir)}",
-            "by": f"noise {noise.described(source.language)} in {', '.join(columns_of(task.kind, noise))}, "
+            "by": f"noise {noise.described(variety(language).language)} in {', '.join(columns_of(task.kind, noise))}, "
             f"seed {noise.seed}",
         }
         sizes = write_made(task, tag, {split: rows(split) for split in splits}, out, made)

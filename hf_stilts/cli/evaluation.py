@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.benchmark import Benchmark, chosen_parts, list_benchmarks, load_benchmark
+from hf_stilts.cli.noise import NoiseDictionaries, NoiseLevels, NoiseSeeds, noises_of
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
     App,
@@ -17,11 +18,7 @@ from hf_stilts.cli.options import (
     Json,
     Limit,
     Namespace,
-    NoiseDictionaries,
-    NoiseLevels,
-    NoiseSeeds,
     chosen,
-    noises_of,
     split_list,
     training_options,
 )

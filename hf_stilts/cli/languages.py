@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from hf_stilts.cli.noise import NoiseDictionaries, NoiseOption
 from hf_stilts.cli.options import (
     App,
     DataDir,
     Exclude,
     Json,
     Limit,
-    NoiseDictionaries,
-    NoiseOption,
     split_list,
 )
 

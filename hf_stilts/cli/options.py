@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from hf_stilts.errors import StiltsError
 from hf_stilts.training.options import HELP, LEAST, OPTIONS, PANELS, StiltsOptions, flag_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
@@ -35,21 +34,6 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite", rich_help_panel="Run", help="Train anew where --output_dir holds a run, which is deleted."
     ),
-]
-NoiseOption = Annotated[
-    str,
-    typer.Option(
-        help="KIND=LEVEL, as keyboard=0.1: a tenth of the words misspelt. Kinds: keyboard, character, natural, "
-        "diacritics, case. With columns: keyboard=0.1:question."
-    ),
-]
-NoiseLevels = Annotated[
-    list[str] | None,
-    typer.Option("--noise", help="Misspell the rows that are scored: keyboard=0.1; again for more levels. 0 is none."),
-]
-NoiseSeeds = Annotated[list[int] | None, typer.Option(help="Chooses words and errors; again for more. Default: 0.")]
-NoiseDictionaries = Annotated[
-    Path | None, typer.Option(help="For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line.")
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -117,30 +101,6 @@ def _parameter(name: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
     )
-
-
-def noises_of(
-    levels: list[str] | None, seeds: list[int] | None, dictionaries: Path | None = None
-) -> list[dict[str, Any]]:
-    """What scoring is told of each noise, of every level with every seed; of none where no level is given.
-
-    Raises:
-        StiltsError: a seed or dictionaries without a level, or a level that is none.
-    """
-    from hf_stilts.augmentation.noise import Noise
-
-    if not levels:
-        stray = "--noise-seed" if seeds else "--noise-dictionaries" if dictionaries else None
-        if stray:
-            raise StiltsError(f"{stray} is for noise, and no --noise was given. Type for example: --noise keyboard=0.1")
-        return [{}]
-    found: list[dict[str, Any]] = []
-    for level in levels:
-        natural = dictionaries if level.lstrip().startswith("natural") else None
-        clean = Noise.parse(level, dictionaries=natural).level == 0
-        for seed in [0] if clean else seeds or [0]:
-            found.append({"noise": level, "noise_seed": seed, "noise_dictionaries": natural})
-    return found
 
 
 def split_list(text: str | None) -> list[str] | None:
