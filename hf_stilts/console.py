@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hf_stilts.evaluation.xtreme import Report
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.plan import Plan
+    from hf_stilts.studies.robustness import RobustnessReport
     from hf_stilts.studies.status import Status
     from hf_stilts.studies.tables import StudyReport
 
@@ -41,6 +42,7 @@ _OF_GAINS = (
     "baseline_spread", "seeds", "spread", "gain of the higher", "gain of the lower", "languages", "down", "up",
     "chosen on",
 )  # fmt: skip
+_OF_ROBUSTNESS = ("seeds", "worst_score", "flip_rate", "robust_accuracy", "sd", "worst")
 
 
 def printable(text: str) -> str:
@@ -160,6 +162,8 @@ def show_scores(table: pd.DataFrame) -> None:
         said = {name: int(value) if isinstance(value, float) else value for name, value in noted.items()}
         said |= {name: repr(value) for name, value in said.items() if name.endswith("prefix")}
         how = escape(printable("".join(f", {name.replace('_', ' ')} {value}" for name, value in said.items())))
+        if "noise" in first:
+            how += escape(f", noise {first['noise']} seed {int(first['noise_seed'])}")
         out.print(
             f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
         )
@@ -308,6 +312,31 @@ def tell_cell(outcome: str, title: str, detail: str) -> None:
         warn(detail)
     elif outcome != "begun":
         err.print(f"{outcome}: {title}{'. ' + detail if detail else ''}", markup=False)
+
+
+def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool) -> None:
+    """Print what noise costs; as JSON all tables in one object."""
+    if as_json:
+        _write_json(vars(report))
+        return
+    curves = [
+        {**row, "levels": " ".join(f"{level:g}" for level in row["levels"]),
+         "scores": " ".join(f"{score:.1f}" for score in row["scores"])}
+        for row in report.curves
+    ]  # fmt: skip
+    tables = {
+        "Tasks, mean over languages (drop_rate: mean over languages of drop / clean, in %)": report.tasks,
+        "Languages": report.languages if languages else [],
+        "Curves (area: mean score over the levels)": curves,
+        "Overall": report.overall,
+    }
+    for title, rows in tables.items():
+        if rows:
+            lines = [row | ({"level": f"{row['level']:g}"} if "level" in row else {}) for row in rows]
+            show(lines, as_json=False, title=title, optional=_OF_ROBUSTNESS)
+            out.print()
+    for note in report.notes:
+        out.print(note)
 
 
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:

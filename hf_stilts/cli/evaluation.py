@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.benchmark import Benchmark, chosen_parts, list_benchmarks, load_benchmark
+from hf_stilts.cli.noise import NoiseDictionaries, NoiseLevels, NoiseSeeds, noises_of
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
     App,
@@ -57,6 +59,9 @@ def evaluate(
         ),
     ] = None,
     data_dir: DataDir = None,
+    noise: NoiseLevels = None,
+    noise_seed: NoiseSeeds = None,
+    noise_dictionaries: NoiseDictionaries = None,
     output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
@@ -93,6 +98,7 @@ def evaluate(
     names = name[: len(name) - len(flags)]
     common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
     common |= {"available": available, **_retrieval_options(layer, pooling, prefix)}
+    noises = noises_of(noise, noise_seed, noise_dictionaries)
     if len(names) == 1 and names[0] in list_benchmarks():
         of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
         if of_tasks:
@@ -103,6 +109,11 @@ def evaluate(
         training = chosen(options)
         _check_trainings(load_benchmark(names[0]), flags, StiltsOptions(**training, data_dir=data_dir))
         chosen_parts(load_benchmark(names[0]), split_list(tasks), split_list(languages), skip or [])
+        if as_json and len(noises) > 1:
+            raise StiltsError(
+                f"--json prints one object a benchmark, and {len(noises)} noises were given. Leave out --json: all "
+                "rows are kept in --output-dir, and hf-stilts robustness DIR --json reads them."
+            )
         from hf_stilts.hub.reachable import check_reachable
 
         check_reachable(init or model)
@@ -110,22 +121,24 @@ def evaluate(
         named = {each: training.pop(each) for each in ("recipe", "text_to_text") if each in training}
         adapter = StiltsOptions(**training).whole_adapter
         training = {each: value for each, value in training.items() if each not in ("adapter", "lora_target_modules")}
-        _evaluate_benchmark(
-            names[0],
-            model,
-            as_json,
-            **common,
-            **named,
-            init=init,
-            label=label,
-            namespace=namespace,
-            flags=[*as_flags(training), *flags],
-            tasks=split_list(tasks),
-            skip=skip or [],
-            out=output_dir,
-            train_limit=train_limit,
-            adapter=adapter,
-        )
+        for each_noise in noises:
+            _evaluate_benchmark(
+                names[0],
+                model,
+                as_json,
+                **common,
+                **named,
+                **each_noise,
+                init=init,
+                label=label,
+                namespace=namespace,
+                flags=[*as_flags(training), *flags],
+                tasks=split_list(tasks),
+                skip=skip or [],
+                out=output_dir,
+                train_limit=train_limit,
+                adapter=adapter,
+            )
         return
     of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
     of_benchmarks |= {"--skip": skip, "--output-dir": output_dir}
@@ -136,7 +149,7 @@ def evaluate(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
             f"it, only a benchmark trains. To train one: hf-stilts target {names[0]} --from NAME"
         )
-    _evaluate_tasks(names, model, as_json, output, publish, **common)
+    _evaluate_tasks(names, model, as_json, output, publish, noises, **common)
 
 
 @app.command()
@@ -185,6 +198,27 @@ def _check_trainings(benchmark: Benchmark, flags: list[str], options: StiltsOpti
     check_stock_flags(flags)
 
 
+@app.command()
+def robustness(
+    results: Annotated[
+        list[Path], typer.Argument(help="Folders of evaluate xtreme, or files of evaluate TASK --output.")
+    ],
+    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw the curves into this PNG; needs matplotlib.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare noisy scores with clean ones: drops, their rate, flipped predictions, area under the curve."""
+    from hf_stilts.console import say, show_robustness
+    from hf_stilts.studies.robustness import robustness as measure
+
+    report = measure(results)
+    if picture is not None:
+        from hf_stilts.studies.figures import noise_curves
+
+        say(f"The curves are in {noise_curves(report.curves, picture)}.", as_json=as_json)
+    show_robustness(report, languages=languages, as_json=as_json)
+
+
 def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:
     from contextlib import redirect_stdout
 
@@ -205,7 +239,13 @@ def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) ->
 
 
 def _evaluate_tasks(
-    names: list[str], model: str, as_json: bool, output: Path | None, publish: bool, **options: Any
+    names: list[str],
+    model: str,
+    as_json: bool,
+    output: Path | None,
+    publish: bool,
+    noises: list[dict[str, Any]],
+    **options: Any,
 ) -> None:
     from hf_stilts.hub.reachable import check_reachable
 
@@ -224,12 +264,14 @@ def _evaluate_tasks(
     if publish:
         if options["limit"] is not None:
             raise StiltsError("--publish is for whole test sets, and --limit scores a part. Leave out one of them.")
+        if noises != [{}]:
+            raise StiltsError("--publish is for test sets as they are, and --noise misspells them. Leave out one.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
     tables, searched = [], [name for name in names if not load_task(name).has_head]
-    for name in names:
+    for name, misspelt in itertools.product(names, noises):
         # Where tasks are mixed, the layer and the like are of those that search.
         own = {key: value for key, value in options.items() if key not in RETRIEVAL or name in searched or not searched}
-        tables.append(zero_shot(model, name, **own))
+        tables.append(zero_shot(model, name, **own, **misspelt))
         if output and processes().is_main_process:  # at once: the next task may fail
             append_jsonl(tables[-1], output)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks
@@ -238,7 +280,8 @@ def _evaluate_tasks(
     if as_json:
         show(table.to_dict("records"), as_json=True)
     else:
-        show_scores(table)
+        for each in tables:
+            show_scores(each)
     if publish:
         commit = add_scores(model, main_scores(table))
         say(f"The card of {model} has these scores since commit {commit[:8]}.", as_json=as_json)

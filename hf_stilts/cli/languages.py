@@ -1,4 +1,4 @@
-"""Commands that make a task's rows into other languages, and that look for evaluation sentences among them."""
+"""Commands that make other rows of a task's rows, and that look for evaluation sentences among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, DataDir, Exclude, Json, Limit, split_list
+from hf_stilts.cli.noise import NoiseDictionaries, NoiseOption
+from hf_stilts.cli.options import (
+    App,
+    DataDir,
+    Exclude,
+    Json,
+    Limit,
+    split_list,
+)
 
 app = App()
 Out = Annotated[Path, typer.Option(help="The mirror to write into; --data-dir of the training.")]
@@ -94,6 +102,33 @@ def data_transliterate(
 
     report = transliterate(
         task, script, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,
+        data_dir=data_dir,
+    )  # fmt: skip
+    show(report.rows(), as_json=as_json)
+
+
+@app.command("noise")
+def data_noise(
+    task: str,
+    noise: NoiseOption,
+    out: Out,
+    languages: Annotated[str, typer.Option(help="Of the rows, comma-separated: en,de, or made ones: de-t-en.")] = "en",
+    splits: Splits = "train",
+    seed: Annotated[int, typer.Option(help="Chooses words and errors.")] = 0,
+    noise_dictionaries: NoiseDictionaries = None,
+    limit: Limit = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Misspell a task's rows, to train on them; what is evaluated on is misspelt by evaluate --noise."""
+    from hf_stilts.augmentation.noise import Noise
+
+    chosen = Noise.parse(noise, seed, noise_dictionaries)
+    from hf_stilts.augmentation.noisy_rows import misspell
+    from hf_stilts.console import show
+
+    report = misspell(
+        task, chosen, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,
         data_dir=data_dir,
     )  # fmt: skip
     show(report.rows(), as_json=as_json)

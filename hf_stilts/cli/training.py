@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_stilts.cli.noise import TrainingNoise, TrainingNoiseSeed, misspelt
 from hf_stilts.cli.options import (
     STOCK_FLAGS,
     App,
@@ -37,6 +38,8 @@ def intermediate(
     context: typer.Context,
     task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
     model: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
+    noise: TrainingNoise = None,
+    noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = True,
     namespace: Namespace = None,
     public: Public = False,
@@ -52,6 +55,7 @@ def intermediate(
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
     tasks = list(takewhile(lambda word: not word.startswith("--"), words))
+    options["languages"] = misspelt(options["languages"], noise, noise_seed)
     run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
     _train("intermediate", tasks, words[len(tasks) :], chosen(options), {"model": model}, run, as_json)
 
@@ -65,6 +69,8 @@ def target(
         str | None, typer.Option("--from", help="Intermediate checkpoint by name; without it, the baseline.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Public model: the start without --from.")] = None,
+    noise: TrainingNoise = None,
+    noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = False,
     namespace: Namespace = None,
     public: Public = False,
@@ -77,6 +83,7 @@ def target(
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
     """
+    options["languages"] = misspelt(options["languages"], noise, noise_seed)
     run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
     _train("target", [task], context.args, chosen(options), {"init": init, "model": model}, run, as_json)
 

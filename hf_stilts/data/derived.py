@@ -1,8 +1,9 @@
-"""Rows made from a task's own (translated, code-switched, transliterated): how they are called, kept and found again.
+"""Rows made from a task's own (translated, transliterated, misspelt ...): how they are called, kept and found again.
 
 They are called by a language tag (BCP 47), so that a table or a repository's name says what they are:
 `de-t-en` is German translated from English, `hi-Latn` Hindi in Latin script, `en-x-cs50-de-sw` English of which every
-second word that a lexicon knows is German or Swahili.
+second word that a lexicon knows is German or Swahili, `de-x-nz10-keyboard-0` German of which every tenth word has a
+typing error, drawn with seed 0.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _CODE = f"(?:{LOCAL_USE.pattern}|[a-z]{{2}})"
 _TAG = re.compile(
     f"(?P<language>{_CODE})(?:-(?P<script>[A-Z][a-z]{{3}}))?(?:-t-(?P<source>{_CODE}))?"
     f"(?:-x-cs(?P<percent>[0-9]{{1,3}})-(?P<switched>{_CODE}(?:-{_CODE})*))?"
+    "(?:(?:-x)?-nz(?P<noise>[0-9]{1,3}-[a-z]+-[0-9]+))?"
 )
 _CHUNK = 10_000
 
@@ -51,6 +53,7 @@ class Variety:
         script: ISO 15924 code of the script that they were transliterated into.
         source: language that they were translated from.
         switched: languages that words were switched into, with `percent` of the words that a lexicon knows.
+        noise: per cent of the words that were misspelt, kind of the noise and its seed: `10-keyboard-0`.
     """
 
     language: str
@@ -58,12 +61,14 @@ class Variety:
     source: str | None = None
     switched: tuple[str, ...] = ()
     percent: int = 0
+    noise: str = ""
 
     def __str__(self) -> str:
         script = f"-{self.script}" if self.script else ""
         source = f"-t-{self.source}" if self.source else ""
         switched = f"-x-cs{self.percent}-{'-'.join(self.switched)}" if self.switched else ""
-        return f"{self.language}{script}{source}{switched}"
+        noise = f"{'' if switched else '-x'}-nz{self.noise}" if self.noise else ""
+        return f"{self.language}{script}{source}{switched}{noise}"
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ def variety(tag: str) -> Variety:
     """Read a tag.
 
     >>> variety("de-t-en")
-    Variety(language='de', script=None, source='en', switched=(), percent=0)
+    Variety(language='de', script=None, source='en', switched=(), percent=0, noise='')
     >>> variety("en-x-cs50-de-sw").languages
     ('en', 'de', 'sw')
 
@@ -86,13 +91,15 @@ def variety(tag: str) -> Variety:
     if match is None:
         raise StiltsError(
             f"{tag!r} is no language: expected a code such as 'de', or a tag such as 'de-t-en' (German translated from "
-            "English), 'hi-Latn' (Hindi in Latin script), 'en-x-cs50-de' (English, half of its words German)."
+            "English), 'hi-Latn' (Hindi in Latin script), 'en-x-cs50-de' (English, half of its words German), "
+            "'de-x-nz10-keyboard-0' (German, every tenth word misspelt)."
         )
     switched = tuple(match["switched"].split("-")) if match["switched"] else ()
     for code in (match["language"], *switched, *([match["source"]] if match["source"] else [])):
         if code not in LANGUAGES and not LOCAL_USE.fullmatch(code):
             raise StiltsError(f"{tag!r} names language {code!r}. Known: {', '.join(LANGUAGES)}.")
-    return Variety(match["language"], match["script"], match["source"], switched, int(match["percent"] or 0))
+    percent, noise = int(match["percent"] or 0), match["noise"] or ""
+    return Variety(match["language"], match["script"], match["source"], switched, percent, noise)
 
 
 def is_tag(tag: object) -> bool:
@@ -267,6 +274,13 @@ def _not_there(task: Task, asked: Variety, there: list[str], found: list[str]) -
     if asked.switched:
         chosen = f"--to {','.join(asked.switched)} --probability {asked.percent / 100:g}"
         make = f"hf-stilts data code-switch {task.name} {chosen} --lexicons DIR --out DIR"
+    if asked.noise:
+        percent, kind, seed = asked.noise.split("-")
+        source = replace(asked, noise="")
+        make = (
+            f"hf-stilts data noise {task.name} --languages {source} --noise {kind}={int(percent) / 100:g} "
+            f"--seed {seed} --out DIR"
+        )
     more = f" The mirror has made ones: {', '.join(there)}." if there else ""
     return (
         f"Task {task.name} has no language {str(asked)!r}. It has: {', '.join(task.languages)}.{more} "

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -46,6 +46,7 @@ def mix_languages(
     split: str = "train",
     data_dir: str | os.PathLike[str] | None = None,
     exclude: str | os.PathLike[str] | None = None,
+    rows_of: Callable[..., Dataset] = load,
 ) -> Dataset:
     """Rows of a task in one or more languages, at exact shares.
 
@@ -64,6 +65,7 @@ def mix_languages(
         split: canonical split.
         data_dir: as for `load`.
         exclude: as for `load`.
+        rows_of: what gives the rows of one language, in place of `load`.
 
     Returns:
         Canonical rows, shuffled, with a column `language` that holds the language as it was asked for.
@@ -72,7 +74,7 @@ def mix_languages(
         StiltsError: a language has too few rows, or as `shares` and `load`.
     """
     task, of = load_task(task), shares(languages)
-    rows = {language: load(task, split, language, data_dir=data_dir, exclude=exclude) for language in of}
+    rows = {language: rows_of(task, split, language, data_dir=data_dir, exclude=exclude) for language in of}
     if total is None:
         total = min(map(len, rows.values()))
     if total < 1:

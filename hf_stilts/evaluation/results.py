@@ -9,6 +9,8 @@ import pandas as pd
 from hf_stilts.files import read_lines
 
 RESULTS, PREDICTIONS, SETTINGS = "results.jsonl", "predictions", "settings.json"
+NOISE = "noise"
+"""Folder of a run that holds its results on misspelt rows, a folder a noise and seed."""
 
 
 def read_results(path: str | Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from datasets import Dataset
 from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts import __version__
+from hf_stilts.augmentation.noise import Noise
+from hf_stilts.augmentation.noisy_rows import columns_of, noisy
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, present, splits
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
@@ -32,7 +35,9 @@ from hf_stilts.models.body import load_body, load_tokenizer
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import load_trained
 from hf_stilts.publishing.callback import describe_run, parent_of
-from hf_stilts.task import Task, check_languages
+from hf_stilts.task import Task, check_languages, load_task
+
+logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -80,7 +85,7 @@ def zero_shot(
         task: name, path of a task file, or `Task`.
         languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
         options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `available`, `data_dir`,
-            and what retrieval kinds take.
+            `noise`, `noise_seed`, `noise_dictionaries`, and what retrieval kinds take.
 
     Returns:
         One row per language and metric: task, language, metric, score (percent), rows, setting, split, model,
@@ -107,6 +112,9 @@ def each_language(
     trained_in: Sequence[str] | None = None,
     available: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
+    noise: str | None = None,
+    noise_seed: int = 0,
+    noise_dictionaries: str | os.PathLike[str] | None = None,
     **retrieval: Any,
 ) -> Iterator[LanguageResult]:
     """As `zero_shot`, one language after another, with the predictions.
@@ -125,16 +133,26 @@ def each_language(
         available: leave out the languages whose rows are not there. By default a missing one is refused before
             anything is loaded.
         data_dir: local mirror of the data sets.
+        noise: how the rows are misspelt before they are scored, as `keyboard=0.1` (a tenth of the words; see
+            `hf_stilts.augmentation.noise`), or with columns `keyboard=0.1:question`. The rows of the table then have
+            `noise` and `noise_seed`. What a threshold is tuned on stays as it is. Level 0 is no noise.
+        noise_seed: chooses words and errors.
+        noise_dictionaries: for `natural` noise, file or folder of errors.
         retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
     """
+    misspelling = Noise.parse(noise, noise_seed, noise_dictionaries) if noise is not None else None
+    if misspelling is not None:
+        columns_of(load_task(task).kind, misspelling)  # a wrong column is said before anything is loaded
+    misspelling = misspelling if misspelling is not None and misspelling.level else None
     task = labelled(task, data_dir)
     check_languages(task, languages)
     if task.has_head and retrieval:
         raise StiltsError(
             f"{next(iter(retrieval))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
-            "tokenizer, split, limit, max_length, trained_in, available and data_dir."
+            "tokenizer, split, limit, max_length, trained_in, available, data_dir and noise."
         )
     asked = present(task, split, languages, available=available, data_dir=data_dir)
+    noted = {language: _noted(misspelling, language) for language in asked}
     if not task.has_head and max_length is not None:
         retrieval["max_length"] = max_length
     opened = open_checkpoint(resolve(model)) if isinstance(model, str) else None
@@ -151,10 +169,10 @@ def each_language(
     together: dict[str, Retrieved] = {}
     if task.declaration.joint:
         searching, shared = load_retrieval_kind(task.kind), load_candidates(task, data_dir=data_dir)
-        every = {language: _rows(task, split, language, limit, data_dir) for language in asked}
+        every = {language: _rows(task, split, language, limit, data_dir, misspelling) for language in asked}
         together = searching.evaluate_jointly(task, every, scored.model, tokenizer, candidates=shared, **retrieval)
     for language in asked:
-        rows = _rows(task, split, language, limit, data_dir)
+        rows = _rows(task, split, language, limit, data_dir, misspelling)
         if language in together:
             found = together[language]
         elif task.has_head:
@@ -184,6 +202,7 @@ def each_language(
             "data_revision": data_revision(task, language, data_dir=data_dir),
             "seed": scored.record.seed if scored.record else None,
             **found.settings,
+            **noted[language],
             "versions": f"hf_stilts {__version__}, transformers {transformers.__version__}, "
             f"torch {torch.__version__}, python {platform.python_version()}",
         }
@@ -223,12 +242,31 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
         lines.write(table.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n") + "\n")
 
 
-def _rows(task: Task, split: str, language: str, limit: int | None, data_dir: str | os.PathLike[str] | None) -> Dataset:
-    """Rows of a language; of a kind whose one row is a whole corpus, a part of that row."""
+def _noted(misspelling: Noise | None, language: str) -> dict[str, Any]:
+    """What the rows of a table say of the noise; nothing where there is none."""
+    if misspelling is None:
+        return {}
+    return {"noise": misspelling.described(language), "noise_seed": misspelling.seed}
+
+
+def _rows(
+    task: Task,
+    split: str,
+    language: str,
+    limit: int | None,
+    data_dir: str | os.PathLike[str] | None,
+    misspelling: Noise | None = None,
+) -> Dataset:
+    """Rows of a language, misspelt where that is asked for; of a kind whose one row is a whole corpus, a part of it."""
     rows = load(task, split, language, limit=limit, data_dir=data_dir)
-    if task.has_head or limit is None:
+    if limit is not None and not task.has_head:
+        rows = load_retrieval_kind(task.kind).first(rows, limit)
+    if misspelling is None:
         return rows
-    return load_retrieval_kind(task.kind).first(rows, limit)
+    rows, edits = noisy(rows, task, language, misspelling)
+    if not edits:
+        logger.warning("%s %s: noise %s changes nothing in these rows.", task.name, language, misspelling)
+    return rows
 
 
 def _tuned(

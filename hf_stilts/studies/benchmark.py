@@ -14,11 +14,12 @@ from typing import Any
 import pandas as pd
 from accelerate import PartialState
 
+from hf_stilts.augmentation.noise import Noise
 from hf_stilts.benchmark import Benchmark, chosen_parts, load_benchmark
 from hf_stilts.data.load import present
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.processes import processes
-from hf_stilts.evaluation.results import RESULTS, SETTINGS, predictions_file
+from hf_stilts.evaluation.results import NOISE, RESULTS, SETTINGS, predictions_file
 from hf_stilts.evaluation.zero_shot import each_language
 from hf_stilts.files import cut_weights, read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
@@ -68,6 +69,9 @@ def run_benchmark(
     available: bool = False,
     skip: Sequence[str] = (),
     data_dir: str | os.PathLike[str] | None = None,
+    noise: str | None = None,
+    noise_seed: int = 0,
+    noise_dictionaries: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
 
@@ -88,7 +92,8 @@ def run_benchmark(
             - `results.jsonl`: a row per task, language and metric;
             - `predictions/<task>/<language>.jsonl`: a row per example, `{"id", "prediction", "gained", "possible"}`;
             - `training/<task>/`: the trained models, by the name of the task that trains them;
-            - `settings.json`: what this run is.
+            - `settings.json`: what this run is;
+            - `noise/<noise>-seed<n>/`: of misspelt rows, such files again. All of them share the trained models.
         tasks: some of the benchmark's; default: all.
         languages: some of the benchmark's; a task without any of them is left out.
         recipe: profile of hyper-parameters.
@@ -104,6 +109,9 @@ def run_benchmark(
         available: score only the languages whose rows are there. By default a task that lacks some is not run.
         skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
         data_dir: local mirror of the data sets.
+        noise: misspell the rows that are scored, as `each_language` does: `keyboard=0.1`. Level 0 is no noise.
+        noise_seed: as for `each_language`.
+        noise_dictionaries: as for `each_language`.
 
     Returns:
         All rows of `results.jsonl` that were asked for; those whose `main` is true make up the averages.
@@ -136,6 +144,11 @@ def run_benchmark(
     if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
         flags = ("--use_cpu", "true", *flags)
     _claim(folder, settings, write_it=group.is_main_process)
+    whole, misspelt = folder, _misspelt(noise, noise_seed, noise_dictionaries)
+    if misspelt:
+        folder = whole / NOISE / f"{misspelt['noise'].replace(':', '-')}-seed{noise_seed}"
+        noted = {name: str(value) if name == "noise_dictionaries" else value for name, value in misspelt.items()}
+        _claim(folder, settings | noted, write_it=group.is_main_process)
     rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
     done = {(row["task"], row["language"]) for row in rows}
     group.wait_for_everyone()  # nobody writes before everybody has read
@@ -146,7 +159,7 @@ def run_benchmark(
             trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
             trains = task.has_head or bool(task.train)
             if trains:
-                trained = _trained(task, folder, group, flags=flags, recipe=recipe, init=encoder if init else None,
+                trained = _trained(task, whole, group, flags=flags, recipe=recipe, init=encoder if init else None,
                                    model=None if init else model, limit=train_limit, data_dir=data_dir,
                                    adapter=adapter,
                                    text_to_text=text_to_text and task.declaration.text_answers is not None)  # fmt: skip
@@ -158,7 +171,7 @@ def run_benchmark(
             if not trains:
                 options = {name: value for name, value in chosen.items() if value is not None}
             for result in each_language(
-                trained["folder"], task, codes, split=split, limit=limit, data_dir=data_dir, **options
+                trained["folder"], task, codes, split=split, limit=limit, data_dir=data_dir, **options, **misspelt
             ):
                 rows = [row for row in rows if (row["task"], row["language"]) not in stale]
                 stale = set()
@@ -176,6 +189,15 @@ def run_benchmark(
     if failed:
         raise _incomplete(benchmark, wanted, failed, table, folder)
     return table
+
+
+def _misspelt(noise: str | None, noise_seed: int, noise_dictionaries: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """What `each_language` is told of noise; nothing where rows are scored as they are."""
+    misspelling = Noise.parse(noise, noise_seed, noise_dictionaries) if noise is not None else None
+    if misspelling is None or not misspelling.level:
+        return {}
+    given = {} if noise_dictionaries is None else {"noise_dictionaries": noise_dictionaries}
+    return {"noise": str(misspelling), "noise_seed": noise_seed, **given}
 
 
 def _plan(

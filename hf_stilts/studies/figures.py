@@ -1,9 +1,10 @@
-"""Pictures of a comparison: who gains where, and which layer finds translations best."""
+"""Pictures of a comparison: who gains where, which layer finds translations best, and what noise costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -65,5 +66,35 @@ def layer_curve(curves: Mapping[str, Sequence[float]], path: Path, *, title: str
     axes.set_ylim(bottom=0)
     axes.set_title(title, fontsize=10)
     axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def noise_curves(curves: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Draw the scores on misspelt rows over the level of noise: a panel a task and noise, a line a start.
+
+    Args:
+        curves: rows of `RobustnessReport.curves`.
+        path: PNG to write.
+    """
+    with needs_extra("quickstart", "A picture"):
+        from matplotlib.figure import Figure
+
+    panels = list(dict.fromkeys((each["task"], each["noise"]) for each in curves))
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in every[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (task, noise) in zip(every, panels, strict=False):
+        for each in curves:
+            if (each["task"], each["noise"]) == (task, noise):
+                levels = [100 * level for level in each["levels"]]
+                axes.plot(levels, each["scores"], marker="o", markersize=4, label=str(each["start"]))
+        axes.set_title(f"{task}, {noise}", fontsize=10)
+        axes.set_xlabel("words misspelt (%)")
+        axes.set_ylabel("score, mean over languages (%)")
+        axes.legend(fontsize=8)
     figure.savefig(path, dpi=130)
     return path

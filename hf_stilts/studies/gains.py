@@ -144,9 +144,11 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
                 f"These results are of {option} {' and '.join(map(str, values))}; their difference would not be that "
                 "of intermediate training. Compare those of one at a time."
             )
+    # Where nothing was misspelt, the rows do not speak of noise.
+    table = table.assign(noise=table["noise"].fillna("none") if "noise" in table else "none")
     per_cell = table.groupby(["task", "language"])
-    decide = ("setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense", "pool", "candidates")
-    for column in (*decide, "source_prefix", "target_prefix"):
+    decide = ("noise", "setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense")
+    for column in (*decide, "pool", "candidates", "source_prefix", "target_prefix"):
         if column not in table:
             continue
         # A row without a prefix was scored without one.

@@ -10,9 +10,9 @@ from datasets import Dataset, concatenate_datasets
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, TrainingArguments
 
+from hf_stilts.augmentation.noisy_rows import load_noisy
 from hf_stilts.data.derived import row_keys
 from hf_stilts.data.language_shares import Languages, shares
-from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds.dual_encoder import DualEncoder
@@ -139,5 +139,5 @@ class DualEncoderTrainer(TargetTrainer):
 
 def _all_rows(task: Task, languages: Languages, **own: Any) -> Dataset:
     """All training rows of each language, one language after another, with a column `language`."""
-    parts = ((language, load(task, "train", language, **own)) for language in shares(languages))
+    parts = ((language, load_noisy(task, "train", language, **own)) for language in shares(languages))
     return concatenate_datasets([rows.add_column("language", [language] * len(rows)) for language, rows in parts])

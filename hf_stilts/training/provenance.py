@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from hf_stilts.augmentation.noisy_rows import load_noisy, stored_tag
 from hf_stilts.data.derived import is_tag, row_keys, stored_as, variety
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.language_shares import Languages
@@ -34,10 +35,13 @@ def training_rows(
     data_dir: str | os.PathLike[str] | None = None,
     exclude: str | os.PathLike[str] | None = None,
 ) -> Dataset:
-    """Training rows of a task: the first English ones, or several languages at shares (`mix_languages`)."""
+    """Training rows of a task: the first English ones, or several languages at shares (`mix_languages`).
+
+    A language may be one of misspelt rows (`en-x-nz10-keyboard-0`), which are made where no mirror holds them.
+    """
     if languages is None:
         return load(task, "train", "en", limit=limit, data_dir=data_dir, exclude=exclude)
-    return mix_languages(task, languages, limit, data_dir=data_dir, exclude=exclude)
+    return mix_languages(task, languages, limit, data_dir=data_dir, exclude=exclude, rows_of=load_noisy)
 
 
 def with_validation(
@@ -128,14 +132,15 @@ def sources(
         limit: with which the rows were loaded.
         data_dir: from where.
     """
-    stored, code = stored_as(task, language, mirror_root(data_dir))
+    made_of = stored_tag(task, language, data_dir)
+    stored, code = stored_as(task, made_of, mirror_root(data_dir))
     if stored is not task:
         return (
             TaskSource(
                 name=task.name,
                 dataset=task.dataset if "/" in task.dataset else None,
                 config=stored.config,
-                revision=data_revision(task, language, data_dir=data_dir),
+                revision=data_revision(task, made_of, data_dir=data_dir),
                 split="train",
                 rows=rows,
                 license=task.license,
@@ -151,8 +156,8 @@ def sources(
         TaskSource(
             name=task.name,
             dataset=source.dataset if "/" in source.dataset else None,
-            config=source.config_for(language),
-            revision=data_revision(source, language, data_dir=data_dir),
+            config=source.config_for(made_of),
+            revision=data_revision(source, made_of, data_dir=data_dir),
             split=source.split_for("train"),
             rows=count,
             license=source.license,

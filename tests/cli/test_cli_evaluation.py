@@ -102,3 +102,26 @@ def test_gains_for_machines(files):  # noqa: F811
     found = json.loads(text)
     assert code == 0 and set(found) == {"languages", "tasks", "groups", "gaps", "best", "notes"}
     assert one(found["languages"], task="xnli", language="sw")["gain"] == 9
+
+
+def test_every_level_of_noise_with_every_seed(tmp_path):
+    model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    words = ["evaluate", "tatoeba", "--model", model, "--data-dir", data, "--layer", 1, "--languages", "de"]
+    levels = ["--noise", "keyboard=0", "--noise", "keyboard=0.2", "--noise-seed", 0, "--noise-seed", 1]
+    code, text = run(*words, *levels, "--output", tmp_path / "rows.jsonl", "--json")
+    rows = [row for row in json.loads(text) if row["main"]]
+    assert code == 0 and [(row["noise"], row["noise_seed"]) for row in rows] == [
+        (None, None), ("keyboard=0.2", 0.0), ("keyboard=0.2", 1.0)
+    ]  # fmt: skip
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(json.loads(text))
+    _, text = run(*words, *levels)
+    assert [line.count("noise keyboard=0.2 seed") for line in text.splitlines() if "mean over" in line] == [0, 1, 1]
+
+
+def test_noise_that_does_not_fit(tmp_path, mistake):  # noqa: F811
+    words = ["evaluate", "tatoeba", "--model", tmp_path]
+    assert "no --noise was given" in mistake(*words, "--noise-seed", 1)
+    assert "--publish is for test sets as they are" in mistake(*words, "--noise", "case=0.1", "--publish")
+    assert "Did you mean keyboard?" in mistake(*words, "--noise", "keybord=0.1")
+    levels = ["--noise", "case=0.1", "--noise", "case=0.2"]
+    assert "hf-stilts robustness DIR --json" in mistake("evaluate", "xtreme", "--model", tmp_path, *levels, "--json")

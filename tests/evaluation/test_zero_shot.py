@@ -244,3 +244,41 @@ def test_options_that_a_task_does_not_have_are_refused():
     model = tiny.with_head(AutoModelForSequenceClassification)
     with pytest.raises(StiltsError, match="laier= is no option of udpos, a token-classification task"):
         zero_shot(model, "udpos", ["de"], tokenizer=tiny.tokenizer(), laier=3)
+
+
+def test_noise_is_applied_and_said(tmp_path, model, caplog):
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    clean = zero_shot(model, SINGLE, data_dir=data)
+    same = zero_shot(model, SINGLE, data_dir=data, noise="keyboard=0")
+    assert same.drop(columns="versions").equals(clean.drop(columns="versions")) and "noise" not in clean
+    table = zero_shot(model, SINGLE, data_dir=data, noise="keyboard=0.50", noise_seed=3)
+    assert set(table["noise"]) == {"keyboard=0.5"} and set(table["noise_seed"]) == {3}
+    assert table["data_revision"].tolist() == clean["data_revision"].tolist()
+    caplog.clear()
+    zero_shot(model, SINGLE, ["de"], data_dir=data, noise="diacritics=1")
+    assert "single de: noise diacritics=1 changes nothing" in caplog.text
+
+
+def test_the_noisy_rows_are_what_is_scored(tmp_path, model, monkeypatch):
+    seen = []
+
+    def spied(model, task, rows, *args, **options):
+        seen.append(rows["text"][:])
+        return predict(model, task, rows, *args, **options)
+
+    monkeypatch.setattr("hf_stilts.evaluation.zero_shot.predict", spied)
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    for seed in (0, 0, 1):
+        zero_shot(model, SINGLE, ["de"], data_dir=data, noise="character=1", noise_seed=seed)
+    assert seen[0] == seen[1] != seen[2] and seen[0] != [text for text, _ in TEXTS]
+    assert [len(text.split()) for text in seen[0]] == [len(text.split()) for text, _ in TEXTS]
+
+
+def test_noise_that_cannot_be_is_said_before_the_model_is_looked_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_stilts.evaluation.zero_shot.resolve", lambda _: pytest.fail("the model was looked up"))
+    data = mirror(tmp_path / "mirror", ("en", "de"), TEXTS)
+    for noise in ("keybord=0.1", "keyboard=0.1:question", "natural=0.1"):
+        with pytest.raises(StiltsError, match="--noise"):
+            zero_shot("nobody/nothing", SINGLE, data_dir=data, noise=noise)
+    with pytest.raises(FileNotFoundError, match=r"en\.tsv"):
+        zero_shot("nobody/nothing", SINGLE, data_dir=data, noise="natural=0.1", noise_dictionaries=tmp_path)

@@ -205,3 +205,16 @@ def test_a_language_is_left_out_of_one_task(world, tmp_path):
     for wrong, said in (("udpos:xx", "udpos has no language 'xx' in XTREME"), ("xcopa", "XTREME has no task xcopa")):
         with pytest.raises(StiltsError, match=said):
             run_benchmark("xtreme", out=tmp_path / "run", skip=[wrong], **world, **chosen)
+
+
+def test_noisy_scores_lie_beside_the_clean_ones_and_share_their_training(world, tmp_path, monkeypatch):
+    few = {**CHOSEN, "tasks": ["udpos", "tatoeba"]}
+    clean = run_benchmark("xtreme", out=tmp_path / "run", **world, **few)
+    monkeypatch.setattr(benchmark_run, "run_phase", lambda *args, **named: pytest.fail("it was trained again"))
+    noisy = run_benchmark("xtreme", out=tmp_path / "run", **world, **few, noise="character=0.5", noise_seed=2)
+    assert parts(noisy) == parts(clean) and set(noisy["noise"]) == {"character=0.5"}
+    place = tmp_path / "run" / "noise" / "character=0.5-seed2"
+    assert read_results(place)["score"].tolist() == noisy["score"].tolist()
+    assert json.loads((place / "settings.json").read_text())["noise_seed"] == 2
+    assert "noise" not in read_results(tmp_path / "run")
+    assert len(read_lines(place / "predictions" / "udpos" / "de.jsonl")) == 10

@@ -23,6 +23,13 @@ def test_scores_of_other_searches_do_not_compare(column, tmp_path):
         gains(runs)
 
 
+def test_noisy_scores_do_not_compare_with_clean_ones(tmp_path):
+    cells = {("xnli", "de"): 30}
+    runs = [write(tmp_path / "none", "none", cells), write(tmp_path / "mnli", "mnli", cells, noise="keyboard=0.1")]
+    with pytest.raises(StiltsError, match=r"xnli de was scored with noise none and keyboard=0\.1"):
+        gains(runs)
+
+
 @pytest.mark.parametrize(
     ("name", "ours", "theirs"),
     [("recipe", "jiant", "xtreme-2020"), ("flags", ["--max_steps", "5"], []), ("train_limit", 5, None)],

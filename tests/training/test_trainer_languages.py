@@ -11,8 +11,11 @@ from language_rows import PAIRS, pair, store
 from transformers import TrainingArguments
 from typer.testing import CliRunner
 
+from hf_stilts.augmentation.noise import Noise
+from hf_stilts.augmentation.noisy_rows import load_noisy, misspell
 from hf_stilts.augmentation.translators import ModelTranslator
 from hf_stilts.cli import app
+from hf_stilts.cli.noise import misspelt
 from hf_stilts.data.derived import write_made
 from hf_stilts.data.load import load
 from hf_stilts.data.overlap import overlap
@@ -164,3 +167,45 @@ def test_commands(tmp_path, mirror):
     )  # fmt: skip
     record = Record.from_json((tmp_path / "both" / "stilts.json").read_text())
     assert record.rows_by_language == {"sw": 16}
+
+
+def test_training_on_misspelt_rows_says_so(tmp_path, mirror):
+    clean = load(PAIRS, "train", "sw", data_dir=mirror)
+    run = trainer(tmp_path, mirror, languages={"sw-x-nz50-character-1": 0.5, "en": 0.5}, limit=8)
+    record = run.record()
+    assert sources(record) == [("pairs", "en", "en", 4), ("pairs", "sw-x-nz50-character-1", "sw", 4)]
+    assert record.languages == ("en", "sw")
+    name = PublishCheckpoints(namespace="org", record=record).destination(run.args, run.model)
+    assert name == "org/public-stilts-pairs-50en.50sw-x-nz50-character-1"
+    by_id = {row["id"]: row for row in clean}
+    rows = [row for row in run.train_rows if row["language"] != "en"]
+    assert len(rows) == 4 and all(row["label"] == by_id[row["id"]]["label"] for row in rows)
+    assert any(row["text"] != by_id[row["id"]]["text"] for row in rows)
+    run.train()
+
+
+def test_misspelt_rows_of_a_mirror_are_the_ones_that_are_made(tmp_path, mirror):
+    made = load_noisy(PAIRS, "train", "de-t-en-x-nz30-keyboard-2", data_dir=mirror)
+    misspell(PAIRS, Noise("keyboard", 0.3, seed=2), mirror, languages=["de-t-en"], data_dir=mirror)
+    assert load(PAIRS, "train", "de-t-en-x-nz30-keyboard-2", data_dir=mirror)["text"] == made["text"]
+    with pytest.raises(StiltsError, match="--noise-dictionaries"):
+        load_noisy(PAIRS, "train", "en-x-nz30-natural-2", data_dir=mirror)
+
+
+@pytest.mark.parametrize(
+    ("languages", "noise", "trained"),
+    [
+        (None, None, None),
+        (None, "keyboard=0", None),
+        (None, "keyboard=0.1", "en-x-nz10-keyboard-3"),
+        ("de-t-en=0.5, sw=0.5", "case=0.05", "de-t-en-x-nz5-case-3=0.5,sw-x-nz5-case-3=0.5"),
+    ],
+)
+def test_noise_of_a_training_as_it_is_typed(languages, noise, trained):
+    assert misspelt(languages, noise, 3) == trained
+
+
+@pytest.mark.parametrize("noise", ["keyboard=0.1:text", "natural=0.1", "keyboard=0.125", "keybord=0.1"])
+def test_noise_that_a_training_cannot_have(noise):
+    with pytest.raises(StiltsError, match="noise"):
+        misspelt(None, noise, 0)

@@ -1,0 +1,449 @@
+"""Typographical noise: misspells a share of the words of a text, in 50 languages, the same way every time."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+import struct
+import unicodedata
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import regex
+
+from hf_stilts.augmentation.letters import Draw, alphabet, keys, lower, script_of, upper
+from hf_stilts.data.words import Edit, rewrite, runs
+from hf_stilts.errors import StiltsError, did_you_mean
+from hf_stilts.files import sha256
+
+KINDS = ("keyboard", "character", "natural", "diacritics", "case")
+Unit = tuple[int, int, bool, bool, float]
+"""A word, or (`unspaced`) a character of a script without blanks: start, end, unspaced, whether it is the first of its
+run, and the root of one over its length."""
+Dictionary = Mapping[str, tuple[str, ...]]
+"""Case-folded word -> its misspellings, in the order of the file."""
+
+_CLUSTER, _DIGIT = regex.compile(r"\X"), regex.compile(r"\p{N}")
+_OPERATIONS = ("delete", "replace", "transpose", "insert")
+_BOUNDS = (0.28, 0.56, 0.84, 0.99)  # MulTypo's: 0.28 each for the first three, 0.15 for the last
+_SIXTEEN = struct.Struct("<16I")
+_LONGEST_KEPT = 40  # characters: longer than most words, shorter than most sentences without blanks
+_TRIES = 24  # after so many, a word is one of the few that a kind cannot change, such as "aa"
+_PLAIN = str.maketrans(
+    dict(zip("ıłŁøØđĐðÐŧŦħĦŋŊɓƁɗƊƙƘ", "ilLoOdDdDtThHnNbBdDkK", strict=True))
+    | {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th"}
+)
+# Vowel signs that Arabic and Hebrew may leave out; those of other scripts are letters.
+_OPTIONAL_MARKS = regex.compile(r"[\u064b-\u0652\u0670\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
+_CYRILLIC_ACCENTS = "ёЁѐЀѝЍ"  # the others, as of й and ї, make letters of their own
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How rows are misspelt; the text form (`keyboard=0.1`, `keyboard=0.1:text_pair`) is what commands take.
+
+    Args:
+        kind: `keyboard`: slips on the language's own keyboard, by the figures of MulTypo (arXiv 2510.09536);
+            `character`: a letter deleted, inserted, replaced or swapped with the next, all alike; `natural`: what
+            writers did write, from a dictionary of errors; `diacritics`: words without them, in ASCII where possible;
+            `case`: small letters, capitals, or the other one at the head.
+        level: share of the words of a text, from 0 to 1; of characters where the script puts no blanks.
+        columns: columns of the row to misspell. Default: by the task's kind, see `noisy_rows.columns_of`.
+        seed: chooses words and errors.
+        dictionaries: of `natural`, a file or a folder of `<language>.tsv`, an error and its correction a line.
+    """
+
+    kind: str
+    level: float
+    columns: tuple[str, ...] = ()
+    seed: int = 0
+    dictionaries: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise StiltsError(
+                f"noise {self.kind!r} is none: there are {', '.join(KINDS)}. {did_you_mean(self.kind, KINDS)} "
+                "Type for example: --noise keyboard=0.1"
+            )
+        if not 0 <= self.level <= 1:
+            raise StiltsError(
+                f"noise {self.kind}={self.level:g}: expected a share of the words, from 0 to 1. Type for example: "
+                f"--noise {self.kind}=0.1"
+            )
+        if (self.kind == "natural") != (self.dictionaries is not None):
+            raise StiltsError(
+                f"noise {self.kind} with dictionaries={self.dictionaries!r}: the kind natural needs dictionaries of "
+                "errors, and no other kind reads them. Type for example: --noise natural=0.1 --noise-dictionaries DIR"
+            )
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0, dictionaries: str | os.PathLike[str] | None = None) -> Noise:
+        """Read `keyboard=0.1`, or with columns `keyboard=0.1:question,context`.
+
+        >>> Noise.parse("keyboard=0.1:question")
+        Noise(kind='keyboard', level=0.1, columns=('question',), seed=0, dictionaries=None)
+
+        Raises:
+            StiltsError: it is not of this form, or names no kind, or no share.
+        """
+        before, _, columns = text.partition(":")
+        kind, equals, level = before.partition("=")
+        try:
+            share = float(level)
+        except ValueError:
+            raise StiltsError(
+                f"noise {text!r}: expected KIND=LEVEL, with KIND one of {', '.join(KINDS)} and LEVEL a share of the "
+                "words. Type for example: --noise keyboard=0.1"
+            ) from None
+        chosen = tuple(column.strip() for column in columns.split(",")) if columns else ()
+        return cls(kind.strip(), share, chosen, seed, None if dictionaries is None else os.fspath(dictionaries))
+
+    def __str__(self) -> str:
+        columns = f":{','.join(self.columns)}" if self.columns else ""
+        return f"{self.kind}={self.level:g}{columns}"
+
+    def dictionary_file(self, language: str) -> Path | None:
+        """The file of errors of a language; None of other kinds than `natural`.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if self.dictionaries is None:
+            return None
+        path = Path(self.dictionaries)
+        path = path / f"{language}.tsv" if path.is_dir() else path
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"No dictionary of errors {path}. Expected a file of lines ERROR<tab>CORRECTION. Make it, or correct "
+                "--noise-dictionaries."
+            )
+        return path
+
+    def described(self, language: str) -> str:
+        """What a table says of it: the text form, and of `natural` which file it was, by the head of its sha256."""
+        path = self.dictionary_file(language)
+        return str(self) if path is None else f"{self} ({sha256(path)[:8]})"
+
+
+class TextNoise:
+    """Misspells texts in one language: `TextNoise(Noise("keyboard", 0.1), "de")("Ein Satz.", key="17")`.
+
+    What is changed depends on the noise, the language and the key alone. What is changed at one level is changed in the
+    same way at every larger one. Words with digits stay; no grapheme cluster is split, no word becomes empty or gains a
+    blank, no letter of another script comes in.
+
+    Args:
+        noise: kind, level and seed.
+        language: two-letter code of the texts.
+    """
+
+    def __init__(self, noise: Noise, language: str) -> None:
+        self.noise, self.language = noise, language
+        path = noise.dictionary_file(language)
+        self._dictionary: Dictionary = {} if path is None else read_errors(path)
+        self._longest = max(map(len, self._dictionary), default=0)
+        self._keys, self._alphabet = keys(language), alphabet(language)
+
+    def __call__(self, text: str, key: str = "") -> str:
+        """The text, misspelt.
+
+        >>> TextNoise(Noise("keyboard", 0.5), "en")("The quick brown fox jumps over the lazy dog.")
+        'The quicl brown fox jups overt the lazyu dog.'
+        """
+        return rewrite(text, self.edits(text, key))[0]
+
+    def tokens(self, tokens: Sequence[str], key: str = "") -> list[str]:
+        """Tokens, misspelt as the one text that they make up; as many as before."""
+        text = "\0".join(tokens)
+        return rewrite(text, self.edits(text, key))[0].split("\0") if tokens else []
+
+    def edits(self, text: str, key: str = "", kept: Sequence[tuple[int, int]] = ()) -> list[Edit]:
+        """What is changed in a text, from left to right.
+
+        Args:
+            text: any text.
+            key: what tells this text from others: the example's id.
+            kept: spans, from the first character to behind the last, in which nothing is changed.
+        """
+        if self.noise.level == 0:
+            return []
+        units = self._units(text)
+        if kept:
+            units = [unit for unit in units if not _within(unit, kept)]
+        draw = _stream(f"{self.noise.kind} {self.noise.seed} {self.language} {key}").__next__
+        # Rounded by chance, so that short texts have their share too.
+        wanted = int(self.noise.level * len(units) + draw())
+        if not wanted:
+            return []
+        # Drawn without replacement, by the square root of the length; a larger level goes further in the same order.
+        order = sorted([(-math.log(1.0 - draw()) * unit[4], place) for place, unit in enumerate(units)])
+        taken: set[int] = set()
+        found: list[Edit] = []
+        for _, place in order:
+            if len(found) >= wanted:
+                break
+            if place in taken:
+                continue
+            edit = self._edit(text, units, place, taken, draw)
+            if edit is not None:
+                found.append(edit)
+        return sorted(found)
+
+    def _units(self, text: str) -> list[Unit]:
+        """Words, and where a script puts no blanks characters, or the longest words that a dictionary knows."""
+        units, at = [], 0
+        for part in text.split(" "):  # no word has a blank in it, and most were met before
+            found = _units_of(part) if len(part) <= _LONGEST_KEPT else _find_units(part)
+            if self._dictionary and any(unit[2] for unit in found):
+                found = tuple(self._known_units(part))
+            units += [(at + start, at + end, unspaced, first, rarity) for start, end, unspaced, first, rarity in found]
+            at += len(part) + 1
+        return units
+
+    def _known_units(self, text: str) -> Iterator[Unit]:
+        """As `_find_units`, where no blanks are put the longest entries of the dictionary from left to right."""
+        for start, end, unspaced in runs(text):
+            at = start
+            while unspaced and at < end:
+                behind = self._entry(text, at, end) or _CLUSTER.match(text, at, end).end()
+                yield at, behind, True, at == start, 1.0
+                at = behind
+            if not unspaced:
+                yield start, end, False, True, 1 / math.sqrt(end - start)
+
+    def _entry(self, text: str, start: int, end: int) -> int | None:
+        """Where the longest entry of the dictionary ends that starts here."""
+        for behind in range(min(end, start + self._longest), start, -1):
+            if text[start:behind].casefold() in self._dictionary:
+                return behind
+        return None
+
+    def _edit(self, text: str, units: Sequence[Unit], place: int, taken: set[int], draw: Draw) -> Edit | None:
+        """Change one unit, or swap it with the next; None where it cannot be. Marks in `taken` what was changed."""
+        start, end, unspaced, first, _ = units[place]
+        word = text[start:end]
+        if _DIGIT.search(word) or not (word.isascii() or _whole(text, start, end)):
+            return None
+        if self.noise.kind not in ("keyboard", "character"):
+            other = self._word(word, draw)
+            taken.add(place)
+            return None if other in (None, word) else Edit(start, end, str(other))
+        if not unspaced:
+            taken.add(place)
+            other = self._misspelt(word, draw)
+            return None if other is None else Edit(start, end, other)
+        follower = units[place + 1] if place + 1 < len(units) and place + 1 not in taken else None
+        next_one = text[follower[0] : follower[1]] if follower and follower[0] == end and follower[2] else ""
+        other = self._mistyped_character(word, next_one, first, draw)
+        taken.add(place)
+        if other is None:
+            return None
+        if next_one and other == next_one + word:
+            taken.add(place + 1)
+            return Edit(start, end + len(next_one), other)
+        return Edit(start, end, other)
+
+    def _word(self, word: str, draw: Draw) -> str | None:
+        """A word misspelt by a kind that changes words as wholes."""
+        if self.noise.kind == "diacritics":
+            return without_diacritics(word)
+        if self.noise.kind == "natural":
+            errors = self._dictionary.get(word.casefold(), ())
+            if not errors:
+                return None
+            error = errors[int(draw() * len(errors))]
+            if len(word) > 1 and word.isupper():
+                return upper(error, self.language)
+            return upper(error[0], self.language) + error[1:] if word[0].isupper() else error
+        if script_of(word[0]) == "Georgian":  # whose capitals are for headlines alone
+            return None
+        head = lower(word[0], self.language) if word[0].isupper() else upper(word[0], self.language)
+        forms = dict.fromkeys([lower(word, self.language), upper(word, self.language), head + word[1:]])
+        others = [form for form in forms if form != word]
+        return others[int(draw() * len(others))] if others else None
+
+    def _misspelt(self, word: str, draw: Draw) -> str | None:
+        """A word after one slip; None where none was found."""
+        clusters = list(word) if word.isascii() else _CLUSTER.findall(word)
+        as_typist = self.noise.kind == "keyboard"
+        if as_typist and len(clusters) < 2:  # a typist begins with the right letter
+            return None
+        for _ in range(_TRIES):
+            operation = _operation(draw, as_typist)
+            if operation == "transpose":
+                changed = self._swapped(clusters, draw)
+            else:
+                place = _place(len(clusters), draw) if as_typist else int(draw() * len(clusters))
+                changed = self._changed(clusters, place, operation, draw)
+            other = None if changed is None else "".join(changed)
+            if changed is not None and other and other != word and (other.isascii() or _apart(other, changed)):
+                return other
+        return None
+
+    def _swapped(self, clusters: list[str], draw: Draw) -> list[str] | None:
+        """Clusters of a word, two neighbours in each other's place; None where it has no two that may be."""
+        first = 1 if self.noise.kind == "keyboard" else 0
+        pairs = zip(clusters[first:], clusters[first + 1 :], strict=False)
+        places = [place for place, pair in enumerate(pairs, start=first) if self._swaps(*pair)]
+        if not places:
+            return None
+        place = places[_place(len(places) + 1, draw) - 1]
+        return [*clusters[:place], clusters[place + 1], clusters[place], *clusters[place + 2 :]]
+
+    def _changed(self, clusters: list[str], place: int, operation: str, draw: Draw) -> list[str] | None:
+        """Clusters of a word, one deleted, inserted or replaced; None where that cannot be done there."""
+        here, rest = clusters[place], clusters[place + 1 :]
+        if not _editable(here):
+            return None
+        if operation == "delete":
+            return clusters[:place] + rest if len(clusters) > 1 else None
+        other = self._other(here, draw, insert=operation == "insert")
+        if other is None:
+            return None
+        if operation == "insert":
+            return [*clusters[: place + 1], other, *rest]
+        changed = [*clusters[:place], other, *rest]
+        if self.noise.kind == "keyboard":  # a finger that lies wrong types both letters of a pair wrong
+            for pair in (place - 1, place + 1):
+                if 0 < pair < len(clusters) and clusters[pair] == here:
+                    changed[pair] = other
+        return changed
+
+    def _mistyped_character(self, here: str, next_one: str, first: bool, draw: Draw) -> str | None:
+        """What stands for a character of a script without blanks after one slip; None where none was found."""
+        if not _editable(here):
+            return None
+        for _ in range(_TRIES):
+            operation = _operation(draw, self.noise.kind == "keyboard")
+            if operation == "delete":
+                if not first:  # the first one stays, so that something stays
+                    return ""
+            elif operation == "transpose":
+                if next_one and self._swaps(here, next_one):
+                    return next_one + here
+            else:
+                other = self._other(here, draw, insert=operation == "insert")
+                parts = [other] if operation == "replace" else [here, other]
+                if other is not None and other != here and _apart("".join(map(str, parts)), parts):
+                    return "".join(map(str, parts))
+        return None
+
+    def _other(self, cluster: str, draw: Draw, *, insert: bool) -> str | None:
+        if self.noise.kind == "character":
+            return self._alphabet.letter(cluster, draw)
+        return self._keys.stray(cluster, draw) if insert else self._keys.slip(cluster, draw)
+
+    def _swaps(self, here: str, next_one: str) -> bool:
+        """Whether two neighbouring characters may change places: a typist's come from different hands."""
+        if here == next_one or not (_editable(here) and _editable(next_one)):
+            return False
+        if self.noise.kind == "character":
+            return True
+        hands = self._keys.hand(here), self._keys.hand(next_one)
+        return None in hands or hands[0] != hands[1]
+
+
+def read_errors(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
+    """Read a dictionary of errors, `ERROR<tab>CORRECTION` a line, to be used the other way round.
+
+    An error that is empty, has a blank, or is the correction itself is left out; and so is a correction of several
+    words. An error that is there twice is as likely again.
+
+    Raises:
+        StiltsError: a line has no tab, or no line is left.
+    """
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        error, tab, correction = (part.strip() for part in line.partition("\t"))
+        correction = correction.partition("\t")[0].strip()
+        if not line.partition("\t")[1]:
+            raise StiltsError(f"{path}, line {number}: found {line!r}; expected ERROR<tab>CORRECTION. Correct it.")
+        if len(error.split()) == len(correction.split()) == 1 and error != correction:
+            found.setdefault(correction.casefold(), []).append(error)
+    if not found:
+        raise StiltsError(f"{path} has no error of a single word; expected lines ERROR<tab>CORRECTION. Make it anew.")
+    return {word: tuple(errors) for word, errors in found.items()}
+
+
+@lru_cache(maxsize=1 << 16)
+def without_diacritics(word: str) -> str:
+    """A word without accents and optional vowel signs, its Latin letters in ASCII; as it is where it has none.
+
+    >>> [without_diacritics(word) for word in ("Größe", "được", "Ёжик", "мой", "ışık", "क़िला")]
+    ['Grosse', 'duoc', 'Ежик', 'мой', 'isik', 'क़िला']
+    """
+    composed = unicodedata.normalize("NFC", word)
+    letters = []
+    for letter in composed:
+        if script_of(letter) in ("Latin", "Greek") or letter in _CYRILLIC_ACCENTS:
+            letters.append(unicodedata.normalize("NFD", letter)[0])
+        elif not (_OPTIONAL_MARKS.match(letter) or "\u0300" <= letter <= "\u036f"):
+            letters.append(letter)
+    plain = "".join(letters).translate(_PLAIN)
+    return word if plain == composed or not plain else plain
+
+
+def _stream(key: str) -> Iterator[float]:
+    """Numbers from 0 to below 1 that follow from a key, on every machine and in every Python."""
+    for number in itertools.count():
+        digest = hashlib.blake2b(f"{number} {key}".encode(), digest_size=64).digest()
+        for value in _SIXTEEN.unpack(digest):
+            yield value / 2**32
+
+
+@lru_cache(maxsize=1 << 16)
+def _units_of(part: str) -> tuple[Unit, ...]:
+    return _find_units(part)
+
+
+def _find_units(text: str) -> tuple[Unit, ...]:
+    units: list[Unit] = []
+    for start, end, unspaced in runs(text):
+        if unspaced:
+            spans = [match.span() for match in _CLUSTER.finditer(text, start, end)]
+            units += [(here, behind, True, here == start, 1.0) for here, behind in spans]
+        else:
+            units.append((start, end, False, True, 1 / math.sqrt(end - start)))
+    return tuple(units)
+
+
+def _operation(draw: Draw, as_typist: bool) -> str:
+    if not as_typist:
+        return _OPERATIONS[int(draw() * 4)]
+    at = draw() * _BOUNDS[-1]
+    return _OPERATIONS[bisect(_BOUNDS, at)]
+
+
+def _place(length: int, draw: Draw) -> int:
+    """A place in a word of two or more: never the first, the last twice as likely as the second, as in MulTypo."""
+    while True:
+        place = 1 + int(draw() * (length - 1))
+        if length == 2 or draw() < 0.5 + 0.5 * (place - 1) / (length - 2):
+            return place
+
+
+def _editable(cluster: str) -> bool:
+    """Whether it is a letter with its marks, and not an apostrophe or what a joiner holds to the next."""
+    return cluster[0].isalpha() and cluster[-1] not in "\u200c\u200d"
+
+
+def _whole(text: str, start: int, end: int) -> bool:
+    """Whether no grapheme cluster of a text reaches over an end of a word: a stray mark may belong to the next."""
+    before = _CLUSTER.match(text, start - 1).end() if start else start
+    return before <= start and _CLUSTER.match(text, end - 1).end() <= end
+
+
+def _apart(text: str, clusters: Sequence[str | None]) -> bool:
+    """Whether a text falls into these grapheme clusters, and none of them grew together."""
+    return _CLUSTER.findall(text) == clusters
+
+
+def _within(unit: Unit, kept: Sequence[tuple[int, int]]) -> bool:
+    return any(unit[0] < end and start < unit[1] for start, end in kept)

@@ -1,0 +1,79 @@
+"""Options of the commands that misspell rows: to score them, to train on them, to keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_stilts.errors import StiltsError
+
+NoiseOption = Annotated[
+    str,
+    typer.Option(
+        help="KIND=LEVEL, as keyboard=0.1: a tenth of the words misspelt. Kinds: keyboard, character, natural, "
+        "diacritics, case. With columns: keyboard=0.1:question."
+    ),
+]
+NoiseLevels = Annotated[
+    list[str] | None,
+    typer.Option("--noise", help="Misspell the rows that are scored: keyboard=0.1; again for more levels. 0 is none."),
+]
+TrainingNoise = Annotated[
+    str | None,
+    typer.Option("--noise", help="Misspell the training rows: keyboard=0.1, in whole per cents; see data noise."),
+]
+TrainingNoiseSeed = Annotated[int, typer.Option("--noise-seed", help="Chooses words and errors.")]
+NoiseSeeds = Annotated[list[int] | None, typer.Option(help="Chooses words and errors; again for more. Default: 0.")]
+NoiseDictionaries = Annotated[
+    Path | None, typer.Option(help="For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line.")
+]
+
+
+def noises_of(
+    levels: list[str] | None, seeds: list[int] | None, dictionaries: Path | None = None
+) -> list[dict[str, Any]]:
+    """What scoring is told of each noise, of every level with every seed; of none where no level is given.
+
+    Raises:
+        StiltsError: a seed or dictionaries without a level, or a level that is none.
+    """
+    if not levels:
+        stray = "--noise-seed" if seeds else "--noise-dictionaries" if dictionaries else None
+        if stray:
+            raise StiltsError(f"{stray} is for noise, and no --noise was given. Type for example: --noise keyboard=0.1")
+        return [{}]
+    from hf_stilts.augmentation.noise import Noise
+
+    found: list[dict[str, Any]] = []
+    for level in levels:
+        natural = dictionaries if level.lstrip().startswith("natural") else None
+        clean = Noise.parse(level, dictionaries=natural).level == 0
+        for seed in [0] if clean else seeds or [0]:
+            found.append({"noise": level, "noise_seed": seed, "noise_dictionaries": natural})
+    return found
+
+
+def misspelt(languages: str | None, noise: str | None, seed: int) -> str | None:
+    """`--languages` of a training with `--noise`: `en=0.5,sw=0.5` and `keyboard=0.1` name the tags of misspelt rows.
+
+    Raises:
+        StiltsError: what no tag says, a column or a dictionary; or as `Noise.parse` and `noise_tag`.
+    """
+    if noise is None:
+        return languages
+    from hf_stilts.augmentation.noise import Noise
+    from hf_stilts.augmentation.noisy_rows import noise_tag
+
+    chosen = Noise.parse(noise, seed, "" if noise.lstrip().startswith("natural") else None)
+    if chosen.columns or chosen.dictionaries is not None:
+        raise StiltsError(
+            f"--noise {noise} of a training names columns, or is of a dictionary, which the name of its rows does not "
+            f"say. Make the rows: hf-stilts data noise TASK --noise {noise} --out DIR, and train with --data-dir DIR "
+            "--languages and the tag that it prints."
+        )
+    if not chosen.level:
+        return languages
+    parts = [part.strip().partition("=") for part in (languages or "en").split(",")]
+    return ",".join(f"{noise_tag(code.strip(), chosen)}{equals}{share}" for code, equals, share in parts)
