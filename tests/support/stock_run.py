@@ -19,7 +19,7 @@ from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.outbox import Pace
 
-IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=5.0, patience=3.0)
+IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=10.0, patience=10.0)  # of a busy machine, too
 
 
 class KillAt(TrainerCallback):

@@ -5,7 +5,7 @@ import tiny
 from datasets import Dataset
 from hub_fixture import Fault
 from huggingface_hub import constants
-from parcels import checkpoint, tags, until
+from pending_checkpoints import checkpoint, tags, until
 from toy_tasks import PAIRS, WORDS
 
 from hf_stilts import PublishCheckpoints
@@ -16,7 +16,7 @@ from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.training.run import run_phase
 
 DATA = Dataset.from_list([{"text": f"{WORDS[n % 12]} {WORDS[n * 5 % 12]}", "label": n % 2} for n in range(40)])
-PACE = Pace(first_wait=0.05, longest_wait=0.2, timeout=5.0, patience=1.0)
+PACE = Pace(first_wait=0.05, longest_wait=0.2, timeout=10.0, patience=5.0)
 
 
 class Interrupted(PublishCheckpoints):
