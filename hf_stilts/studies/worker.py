@@ -152,12 +152,11 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     from hf_stilts.evaluation.results import RESULTS, predictions_file
     from hf_stilts.evaluation.zero_shot import each_language
     from hf_stilts.files import read_lines, write_lines
-    from hf_stilts.kinds import load_kind
     from hf_stilts.task import load_task
 
     task, done = load_task(call["task"]), folder / RESULTS
     rows = read_lines(done) if done.is_file() else []
-    if getattr(load_kind(task.kind), "joint", False):  # languages share a pool of candidates: they belong together
+    if task.declaration.joint:  # languages share a pool of candidates: they belong together
         rows = []
     there = {row["language"] for row in rows}
     left = [code for code in call["languages"] if code not in there]

@@ -69,6 +69,15 @@ def test_a_name_would_be_found(source):
     assert not [*names_of_kinds(f'"""{source!r}"""', {"fill-mask", "question-answering"})], "prose may"
 
 
+def test_no_kind_is_asked_in_a_way_that_the_type_checker_does_not_see():
+    asked = re.compile(r"""\b(?:getattr|hasattr)\([^"'\n]*\bkind\b|\bkind: Any\b""")
+    assert asked.search('getattr(load_kind(task.kind), "joint")') and asked.search('hasattr(self.kind, "loss")')
+    files = [
+        path for path in sorted(PACKAGE.rglob("*.py")) if "local_hub" not in path.parts and path.name != "record.py"
+    ]
+    assert len(files) > 100 and not [path for path in files if asked.search(path.read_text(encoding="utf-8"))]
+
+
 def test_every_module_of_kinds_is_a_kind_or_shared():
     modules = {path.stem for path in (PACKAGE / "kinds").glob("*.py")} - {"__init__"}
     assert modules == SHARED | {kind.replace("-", "_") for kind in list_kinds()}

@@ -42,7 +42,7 @@ class Client:
         return self._run([str(Path(sys.executable).parent / "hf"), *arguments], more)
 
     def _run(self, command: list[str], more: dict[str, str]) -> str:
-        done = subprocess.run(command, env=self.environment | more, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=self.environment | more, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
