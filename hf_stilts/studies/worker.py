@@ -73,7 +73,7 @@ def do(store: CellStore, cell: Cell, number: int) -> None:
     """
     began = time.monotonic()
     folder = store.folder(cell.identity)
-    result = _STAGES[cell.stage](store, folder, cell.call)
+    result = STAGES[cell.stage](store, folder, cell.call)
     store.write_record(cell, number, result, seconds=time.monotonic() - began, versions=_versions())
 
 
@@ -219,10 +219,10 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-_STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
+STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
 
 
-def _load() -> None:
+def load_libraries() -> None:
     """Import what cells need, which takes seconds that are no cell's own."""
     import hf_stilts.evaluation.zero_shot
     import hf_stilts.training.run  # noqa: F401
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lease", type=float, required=True)
     given = parser.parse_args()
-    _load()
+    load_libraries()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(CellStore(given.folder, given.lease), sys.stdin, answers)
