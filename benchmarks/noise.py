@@ -4,8 +4,8 @@
     python benchmarks/noise.py --text russian.txt --language ru --level 0.3
 
 MulTypo (pip install multypo) is the peer for the 12 languages that it has; without it ours runs alone. Both misspell
-the same sentences one by one at the same level. The share of each operation, the place in the word and the length of the
-words are those of errors within a word: MulTypo also swaps the last letter of a word with the blank behind it.
+the same sentences one by one at the same level. The share of each operation, the place in the word and the length of
+the words are those of errors within a word: MulTypo also swaps the last letter of a word with the blank behind it.
 """
 
 import argparse

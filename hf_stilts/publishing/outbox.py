@@ -339,7 +339,7 @@ class Outbox:
         try:
             if self.worker is None or self.worker.poll() is not None:
                 self.worker = start_worker(self.folder, self.pace, self.token, self.overwrite)
-            _tell(self.worker, b"parcel\n")
+            _tell(self.worker, b"new\n")
         except OSError as error:
             logger.warning("The upload worker cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
 
