@@ -190,7 +190,8 @@ from hf_stilts.task import Task
 found = resolve("me/sentences")
 model, tokenizer = load_body(found.repo_id, found.commit)[0], load_tokenizer(found.repo_id, found.commit)
 rows = Dataset.from_dict({"source": ["a cat", "the dog"], "target": ["the dog", "a cat"]})
-print(load_retrieval_kind("bitext-retrieval").evaluate(Task(kind="bitext-retrieval", dataset="x/y"), rows, model, tokenizer))
+task = Task(kind="bitext-retrieval", dataset="x/y")
+print(load_retrieval_kind(task.kind).evaluate(task, rows, model, tokenizer))
 """
 UPLOAD = """
 from huggingface_hub import HfApi
