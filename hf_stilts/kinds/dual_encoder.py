@@ -151,7 +151,11 @@ class DualEncoder(PreTrainedModel):
     ) -> None:
         """Write the encoder as a stock checkpoint; the scale and the pooling stand in `config.json`."""
         self.encoding = replace(self.encoding, logit_scale=self.logit_scale.item())
-        self.encoder.config.dual_encoder = asdict(self.encoding)
+        stored = asdict(self.encoding)
+        for name in ("query_prefix", "candidate_prefix"):
+            if not stored[name]:  # which earlier versions do not know
+                del stored[name]
+        self.encoder.config.dual_encoder = stored
         if state_dict is not None:
             prefix = f"{self.base_model_prefix}."
             stock["state_dict"] = {

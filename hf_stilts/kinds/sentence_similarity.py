@@ -37,6 +37,7 @@ class SentenceSimilarity(Kind):
         max_length: tokens of a candidate, special ones included (LAReQA 256, Mewsli-X 64).
         query_length: tokens of a query, never more than of a candidate (LAReQA 96).
         depth: how many candidates are ranked for a query when it is scored.
+        query_prefix: put before every query; candidate_prefix: before every candidate.
     """
 
     name: ClassVar[str] = "sentence-similarity"
@@ -50,6 +51,8 @@ class SentenceSimilarity(Kind):
     max_length: int = DualEncoding.candidate_length
     query_length: int = DualEncoding.query_length
     depth: int = 20
+    query_prefix: str = ""
+    candidate_prefix: str = ""
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
         """`DualEncoder`, which any encoder fits."""
@@ -77,16 +80,16 @@ class SentenceSimilarity(Kind):
             StiltsError: a row without query or candidate.
         """
         check_texts(task, rows, *SIDES)
-        lengths = self.lengths(max_length)
+        lengths, prefixes = self.lengths(max_length), (self.query_prefix, self.candidate_prefix)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
-            sides = [
-                tokenizer(batch[side], truncation=True, max_length=length)["input_ids"]
-                for side, length in zip(SIDES, lengths, strict=True)
-            ]
+            sides = []
+            for side, length, prefix in zip(SIDES, lengths, prefixes, strict=True):
+                texts = [prefix + text for text in batch[side]]
+                sides.append(tokenizer(texts, truncation=True, max_length=length)["input_ids"])
             return {"input_ids": [list(pair) for pair in zip(*sides, strict=True)]}
 
-        return map_rows(make, task, rows, tokenizer, list(range(len(rows))), lengths=lengths)
+        return map_rows(make, task, rows, tokenizer, list(range(len(rows))), lengths=lengths, prefixes=prefixes)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Each side padded to its own longest; `labels` says that the i-th candidate answers the i-th query."""

@@ -67,7 +67,7 @@ class VectorSetting:
             StiltsError: a prefix that is neither a text nor two of them, or a folder whose modules are not applied.
         """
         known = sentence_encoder_of(model)
-        prefixes = _both(prefix)
+        prefixes = both_prefixes(prefix)
         if known is None:
             if layer is None:
                 layer, origin = default_layer(model), "papers"
@@ -124,7 +124,7 @@ def default_layer(model: PreTrainedModel) -> int:
     return PUBLISHED_LAYERS.get(depth, round(depth * 2 / 3))
 
 
-def _both(prefix: Prefix) -> tuple[str, str] | None:
+def both_prefixes(prefix: Prefix) -> tuple[str, str] | None:
     """A prefix for each side; None where none was given."""
     if prefix is None:
         return None

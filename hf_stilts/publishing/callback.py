@@ -29,6 +29,7 @@ from hf_stilts.hub.naming import check_repo_id, repo_id
 from hf_stilts.hub.record import ParentModel, Record, Scalar, TaskSource, at_step
 from hf_stilts.publishing.outbox import Outbox, OutboxStatus, Pace
 from hf_stilts.publishing.pending import RESUME_BRANCH
+from hf_stilts.retrieval.sentence_encoder import keep_beside, kept_by_training
 from hf_stilts.task import Task, list_tasks, load_task
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,8 @@ class PublishCheckpoints(TrainerCallback):
         seconds = round(time.time() - self._started, 1)
         record = at_step(self._run, state.global_step, state.epoch, state.log_history, seconds)
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if checkpoint.is_dir():
+            keep_beside(kwargs.get("model"), checkpoint)
         for branch in ("main", RESUME_BRANCH) if self.resume else ("main",):
             self._outbox.add(checkpoint, record, branch)
 
@@ -214,10 +217,14 @@ def describe_run(record: Record, args: TrainingArguments, model: Any) -> Record:
     trained = model.get_base_model() if hasattr(model, "get_base_model") else model  # what peft wraps
     architecture = type(trained).__name__
     tags = [kind.pipeline_tag for kind in _kinds() if kind.head_class and architecture.endswith(kind.head_class)]
+    sentences = kept_by_training(model)
+    kept: dict[str, Scalar] = {} if sentences is None else {"sentence_vectors": str(sentences)}
+    last = None if sentences is None else int(trained.config.num_hidden_layers)
     return replace(
         record,
         parent=_with_commit(record.parent, parent_of(config)),
-        recipe={**recipe_of(args), **record.recipe},
+        recipe={**recipe_of(args), **kept, **record.recipe},
+        layer=last if record.layer is None else record.layer,
         seed=args.seed if record.seed is None else record.seed,
         pipeline_tag=record.pipeline_tag or next(iter(tags), None),
         architecture=record.architecture or architecture,

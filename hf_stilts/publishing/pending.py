@@ -40,6 +40,9 @@ PUBLISHED = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "*.model"),
     *(f"{HEADS}/*/{HEAD_FILE}", f"{HEADS}/*/config.json"),
+    # How sentence-transformers makes vectors: 1_Pooling/config.json, 2_Dense/model.safetensors ...
+    *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
+    *("[0-9]_*/config.json", "[0-9]_*/model.safetensors"),
 )
 # What other models are made of, here or elsewhere: beside our weights it would be taken for the same model.
 _MODELS = (

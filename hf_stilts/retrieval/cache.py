@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_stilts.retrieval.encode import encode
+from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,7 +56,13 @@ def digest(
     without_effect = {"progress", "tokens_per_batch", "share"}
     kept = {name: value for name, value in arguments.items() if name not in without_effect}
     described = {"arguments": kept, "config": model.config.to_json_string(), "tokenizer": tokenizer_state(tokenizer)}
+    known = sentence_encoder_of(model)
+    if known is not None:  # the defaults of `encode`
+        described["sentence vectors"] = [str(known), known.prefix, known.lower_case, known.unsupported]
     found.update(json.dumps(described, sort_keys=True, default=str).encode())
+    for layer in known.dense if known else ():
+        found.update(f"\n{layer.activation}\n".encode() + layer.weight.numpy().tobytes())
+        found.update(b"" if layer.bias is None else layer.bias.numpy().tobytes())
     for name, tensor in sorted(model.state_dict().items()):
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

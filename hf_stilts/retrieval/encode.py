@@ -127,11 +127,16 @@ def applies_dense(known: SentenceEncoder, layers: Layers, pooling: str, layer: i
     last = int(encoder_of(model).config.num_hidden_layers)
     if pooling == known.pooling and (layers is None or (isinstance(layers, int) and layer == last)):
         return True
+    leave_out_dense(known)
+    return False
+
+
+def leave_out_dense(known: SentenceEncoder) -> None:
+    """Say that the Dense layers of a folder are not applied."""
     say_once(
         f"{known.source}: the Dense layers of the sentence-transformers model are left out, since they belong to "
         f"{known.pooling} pooling of the last layer alone."
     )
-    return False
 
 
 def projected(known: SentenceEncoder, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

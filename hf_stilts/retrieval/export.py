@@ -4,13 +4,14 @@ import copy
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from hf_stilts.retrieval.encode import encode, position_limit
+from hf_stilts.retrieval.encode import LONGEST, encode, position_limit
 from hf_stilts.retrieval.hidden_states import encoder_of
+from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,7 +28,9 @@ def export_sentence_transformer(
 ) -> Path:
     """Write `hidden_states[layer]` with its pooling as a sentence-transformers model; layers above are left out.
 
-    The vectors of the cut encoder are compared with those of `encode` before anything is written.
+    Of a model that is one already its prompts, its longest text and its normalisation come along; Dense layers, which
+    belong to its own last layer, do not. The vectors of the cut encoder are compared with those of `encode` before
+    anything is written.
 
     Args:
         model: with or without a head; it stays as it is.
@@ -46,9 +49,11 @@ def export_sentence_transformer(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty. Expected a new or empty folder; choose another.")
-    expected = encode(model, tokenizer, PROBE, layers=layer, pooling=pooling)
-    cut = cut_at(encoder_of(model), layer)
-    if cut is None or not np.allclose(encode(cut, tokenizer, PROBE, pooling=pooling), expected, atol=1e-5):
+    expected = encode(model, tokenizer, PROBE, layers=[layer], pooling=pooling)[0]
+    known, cut = sentence_encoder_of(model), cut_at(encoder_of(model), layer)
+    if cut is None or not np.allclose(
+        encode(cut, tokenizer, PROBE, layers=[-1], pooling=pooling)[0], expected, atol=1e-5
+    ):
         raise ValueError(
             f"{type(encoder_of(model)).__name__} cannot be cut at hidden state {layer} without changing its vectors. "
             "Expected an encoder of BERT's or XLM-R's kind and a layer from 1 on; use encode for this one."
@@ -58,13 +63,23 @@ def export_sentence_transformer(
     cut.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
     width = expected.shape[1]
+    parts = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    settings: dict[str, Any] = {"similarity_fn_name": "cosine"}
+    longest, lower_case = LONGEST, False
+    if known is not None:
+        parts += [("Normalize", "2_Normalize")] if known.normalise else []
+        longest, lower_case = known.max_length or tokenizer.model_max_length, known.lower_case
+        settings |= {"prompts": dict(known.prompts), "default_prompt_name": known.default_prompt}
     files = {
         "modules.json": [
-            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
+            for number, (name, path) in enumerate(parts)
         ],
-        "sentence_bert_config.json": {"max_seq_length": min(512, position_limit(cut)), "do_lower_case": False},
-        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        "sentence_bert_config.json": {
+            "max_seq_length": min(longest, position_limit(cut)),
+            "do_lower_case": lower_case,
+        },
+        "config_sentence_transformers.json": settings,
         "1_Pooling/config.json": {
             "word_embedding_dimension": width,
             "pooling_mode_cls_token": pooling == "cls",

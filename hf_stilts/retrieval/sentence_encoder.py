@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.utils import ADAPTER_CONFIG_NAME, cached_file
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
@@ -75,6 +74,7 @@ class SentenceEncoder:
         lower_case: whether the text is lower-cased before it is tokenised.
         prefix: put before every text (the default prompt).
         query_prefix: put before a query; candidate_prefix: before what is searched.
+        prompts: all texts by name, as pairs, and the name of the default one.
         similarity: what the vectors were trained to be compared by.
         unsupported: what the folder does to its vectors that is not done here; empty if nothing.
     """
@@ -88,6 +88,8 @@ class SentenceEncoder:
     prefix: str = ""
     query_prefix: str = ""
     candidate_prefix: str = ""
+    prompts: tuple[tuple[str, str], ...] = ()
+    default_prompt: str | None = None
     similarity: str = "cosine"
     unsupported: str = ""
 
@@ -194,19 +196,47 @@ def read_sentence_encoder(source: str, commit: str | None = None) -> SentenceEnc
     return found
 
 
-def sentence_encoder_files(source: str, commit: str | None = None) -> Iterator[tuple[str, Path]]:
-    """Path in the folder, and where it lies here, of every file that says how vectors are made, Dense weights too."""
-    modules = _read(source, MODULES, commit) or []
-    names = [MODULES, SETTINGS]
-    for each in modules:
-        path = str(each["path"])
-        names += [
-            _within(path, name) for name in (TRANSFORMER_CONFIG, *((MODULE_CONFIG, DENSE_WEIGHTS[0]) if path else ()))
-        ]
-    for name in names:
-        file = _file(source, name, commit)
-        if file is not None:
-            yield name, file
+def kept_by_training(model: PreTrainedModel | None) -> SentenceEncoder | None:
+    """What a model's start says of sentence vectors, so far as the checkpoints of its training can keep it.
+
+    Args:
+        model: that is trained; its configuration knows the start. A dual encoder keeps its own account.
+
+    Returns:
+        None for any other start, and where it is lost, which is said: no training stops for it.
+    """
+    try:
+        known = sentence_encoder_of(model)
+        if known is not None:
+            known.check()
+    except StiltsError as error:
+        say_once(f"The checkpoints of this training lose how its start makes sentence vectors. {error}")
+        return None
+    return known
+
+
+def keep_beside(model: PreTrainedModel | None, folder: Path) -> None:
+    """Write beside a checkpoint what its start says of sentence vectors, as `SentenceTransformer(folder)` reads it.
+
+    Args:
+        model: that is trained; its configuration knows the start.
+        folder: of the checkpoint. What lies there already stays.
+    """
+    known, origin = kept_by_training(model), _origin(model)
+    if known is None or origin is None or (folder / MODULES).exists() or folder.resolve() == Path(origin[0]).resolve():
+        return
+    names = [SETTINGS, TRANSFORMER_CONFIG]
+    parts = [(str(each["type"]), str(each["path"])) for each in _read(known.source, MODULES, origin[1])]
+    names += [_within(path, MODULE_CONFIG) for _, path in parts if path]
+    layers = [path for kind, path in parts if kind.endswith(".Dense")]
+    for path, layer in zip(layers, known.dense, strict=True):
+        bias = {} if layer.bias is None else {"linear.bias": layer.bias}
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        save_file({"linear.weight": layer.weight, **bias}, folder / path / DENSE_WEIGHTS[0], {"format": "pt"})
+    for name in (*names, MODULES):  # the list last: without it, none of the others counts
+        content = _read(known.source, name, origin[1])
+        if content is not None:
+            write_json(folder / name, content)
 
 
 def _with_settings(found: SentenceEncoder, settings: Any) -> SentenceEncoder:
@@ -222,6 +252,8 @@ def _with_settings(found: SentenceEncoder, settings: Any) -> SentenceEncoder:
         prefix=texts.get(str(default), ""),
         query_prefix=texts.get("query", ""),
         candidate_prefix=next(iter(of_candidates), ""),
+        prompts=tuple(texts.items()),
+        default_prompt=None if default is None else str(default),
         similarity=str(settings.get("similarity_fn_name") or "cosine"),
         unsupported="" if family == "SentenceTransformer" else f"the model type {family}",
     )
@@ -325,14 +357,17 @@ def _file(source: str, name: str, commit: str | None) -> Path | None:
     if commit is None:
         path = Path(source, name)
         return path if path.is_file() else None
-    found = cached_file(
-        source,
-        name,
-        revision=commit,
-        _commit_hash=commit,  # then what is known to be missing is not asked for again
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    try:
+        found = cached_file(
+            source,
+            name,
+            revision=commit,
+            _commit_hash=commit,  # then what is known to be missing is not asked for again
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except OSError:  # the repository is gone since, or closed: its weights were in the cache
+        return None
     return Path(found) if found else None
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_stilts.errors import needs_extra
-from hf_stilts.retrieval.encode import Layers, Pooling, Precision, encode_all
+from hf_stilts.retrieval.encode import Layers, Pooling, Precision, encode_all, leave_out_dense
 from hf_stilts.retrieval.mining import Method, match_translations
+from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,6 +23,7 @@ def sweep(
     poolings: Sequence[Pooling] = ("mean", "cls", "mean-no-specials"),
     method: Method = "cosine",
     precision: Precision = "auto",
+    prefix: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One row for every language, direction, layer and pooling, language by language as they are done.
 
@@ -33,18 +35,25 @@ def sweep(
         poolings: which ones; "pooler" reads the last layer alone and goes with `layers=None`.
         method: as for `match_translations`.
         precision: as for `encode`.
+        prefix: as for `encode`. Dense layers of a sentence-transformers model are left out, which is said: they belong
+            to one of the layers and poolings alone.
 
     Yields:
         language, direction ("en-xx" looks for the translation of the English sentence: XTREME's; or "xx-en"), layer,
         pooling, method, precision, sentences, accuracy between 0 and 1. `pandas.DataFrame(sweep(...))` is a table.
     """
+    known = sentence_encoder_of(model)
+    if known is not None and known.dense:
+        leave_out_dense(known)
     for language, (english, foreign) in bitexts.items():
         if len(english) != len(foreign) or not english:
             raise ValueError(
                 f"{language}: {len(english)} English sentences for {len(foreign)} translations. "
                 "Expected as many, line by line, at least one."
             )
-        vectors, numbers = encode_all(model, tokenizer, [*english, *foreign], layers, poolings, precision)
+        vectors, numbers = encode_all(
+            model, tokenizer, [*english, *foreign], layers, poolings, precision, prefix=prefix
+        )
         for pooling, by_layer in zip(poolings, vectors, strict=True):
             for layer, both in zip(numbers.tolist(), by_layer, strict=True):
                 sides = both[: len(english)], both[len(english) :]

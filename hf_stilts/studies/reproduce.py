@@ -100,6 +100,7 @@ def reproduce(
     if trainer_class is IntermediateTrainer:
         start = {"model": parent.id, "revision": parent.commit}
     if trainer_class is DualEncoderTrainer:
+        start["prefix"] = [str(record.recipe.get(name, "")) for name in ("query_prefix", "candidate_prefix")]
         start["phase"] = record.phase
     known = ("max_length", "adapter", "text_to_text", "pooling", "both_directions")
     options: dict[str, Any] = {option: record.recipe[option] for option in known if option in record.recipe}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,14 @@ from hf_stilts.data.language_shares import Languages, shares
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
 from hf_stilts.kinds.dual_encoder import DualEncoder
+from hf_stilts.kinds.vectors import both_prefixes
+from hf_stilts.retrieval.sentence_encoder import read_sentence_encoder
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.batches import SHARES, LanguageBatches
 from hf_stilts.training.options import OPTIONS, taken
 from hf_stilts.training.trainer import TargetTrainer
+
+logger = logging.getLogger(__name__)
 
 
 class DualEncoderTrainer(TargetTrainer):
@@ -35,7 +40,10 @@ class DualEncoderTrainer(TargetTrainer):
         args: as `TargetTrainer`.
         task: a task of kind `sentence-similarity`, or one that trains on such: `"lareqa"`, `"mewslix"`.
         phase: "target", or "intermediate" to publish what it trains as an intermediate checkpoint.
-        pooling: "pooler", "mean" or "cls". None takes the pooler where the architecture has one, else the mean.
+        pooling: "pooler", "mean" or "cls". None: as the folder of a sentence-transformers model says; else the pooler
+            where the architecture has one, else the mean.
+        prefix: put before every text, one for both sides or two, for queries and candidates. None: the prompts `query`
+            and `document` of a sentence-transformers model, else nothing.
         logit_scale: where the learned scale starts. None: 100 as in XTREME-R, or where a model object has it.
         both_directions: also ask which query belongs to a candidate.
         languages: of the training rows. With `batches`, all rows of each language; without, as `TargetTrainer`, which
@@ -86,11 +94,47 @@ class DualEncoderTrainer(TargetTrainer):
             rest |= {"train_dataset": _all_rows(trained, languages, **own)}
             rest |= {"exclude": None, "limit": None, "languages": None}
         self._encoding: dict[str, Any] = {"both_directions": options.both_directions}
-        given = {"pooling": options.pooling, "logit_scale": options.logit_scale}
+        given: dict[str, Any] = {"pooling": options.pooling, "logit_scale": options.logit_scale}
+        if (prefixes := both_prefixes(options.prefix)) is not None:
+            given |= {"query_prefix": prefixes[0], "candidate_prefix": prefixes[1]}
         self._encoding |= {name: value for name, value in given.items() if value is not None}
+        self._given_model = model if isinstance(model, PreTrainedModel) else None
+        self._start_is_read, self._length_is_given = False, options.max_length is not None
         super().__init__(model, args, task=task, **rest)
         if by_task:
             self.own_data, self.exclude, self.limit = False, own["exclude"], own["limit"]
+
+    def _read_start(self) -> None:
+        """Take what the start's folder says of sentence vectors where nothing was given, and say it in one line."""
+        self._start_is_read = True
+        known = None
+        try:
+            if self._given_model is None and self.start is not None:
+                known = read_sentence_encoder(self.start.name, self.start.commit)
+        except StiltsError as error:
+            logger.warning("How the start makes sentence vectors is lost: %s", error)
+        if known is not None:
+            own: dict[str, Any] = {"query_prefix": known.query_prefix, "candidate_prefix": known.candidate_prefix}
+            if known.pooling in ("mean", "cls"):
+                own["pooling"] = known.pooling
+            self._encoding = {**own, **self._encoding}
+            if known.max_length is not None and not self._length_is_given:
+                self.max_length = min(self.max_length, known.max_length)
+            lost = known.unsupported or (f"{len(known.dense)} Dense" if known.dense else "")
+            logger.warning(
+                "%s is a sentence-transformers model (%s): the dual encoder starts with %s pooling, queries %r, "
+                "candidates %r%s. Other settings: pooling=, prefix=.",
+                *(known.source, known, self._encoding.get("pooling", "its architecture's"), *self._prefixes()),
+                f"; lost is {lost}" if lost else "",
+            )
+        if isinstance(self._given_model, DualEncoder):
+            own = {name: getattr(self._given_model.encoding, name) for name in ("query_prefix", "candidate_prefix")}
+            self._encoding = {**own, **self._encoding}
+        query, candidate = self._prefixes()
+        self.kind = replace(self.kind, query_prefix=query, candidate_prefix=candidate)  # type: ignore[type-var]
+
+    def _prefixes(self) -> tuple[str, str]:
+        return self._encoding.get("query_prefix", ""), self._encoding.get("candidate_prefix", "")
 
     def _set_up(self, model: Any) -> None:
         super()._set_up(model)
@@ -108,11 +152,15 @@ class DualEncoderTrainer(TargetTrainer):
         record = super().record()
         encoding = self.model.encoding
         made = {"pooling": encoding.pooling, "both_directions": encoding.both_directions}
+        prefixes = {name: getattr(encoding, name) for name in ("query_prefix", "candidate_prefix")}
+        made |= {name: text for name, text in prefixes.items() if text}
         if self._share is not None:
             made["cross_lingual_share"] = self._share
         return replace(record, recipe={**record.recipe, **made, "logit_scale": self.model.logit_scale.item()})
 
     def _featurise(self, given: Dataset, *, train: bool) -> tuple[Any, Dataset | None]:
+        if not self._start_is_read:
+            self._read_start()
         features, rows = super()._featurise(given, train=train)
         if not train or self._share is None:
             return features, rows

@@ -55,8 +55,9 @@ class StiltsOptions:
         None, "With several --languages: a batch is in one language, across two, or half of each."
     )
     pooling: Literal["pooler", "mean", "cls"] | None = _option(
-        None, "How vectors are pooled; default: the pooler where there is one, else the mean."
+        None, "How vectors are pooled; default: as a sentence encoder's folder says, else the pooler, else the mean."
     )
+    prefix: str | None = _option(None, "Put before every text, as 'query: '; default: a sentence encoder's prompts.")
     logit_scale: float | None = _option(None, "Where the learned scale starts; default: 100.")
     both_directions: bool = _option(False, "Also ask which query belongs to a candidate.")
 
@@ -113,7 +114,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Training": ("recipe", "adapter", "lora_target_modules", "text_to_text", "contrastive"),
     "Data": ("languages", "limit", "exclude", "max_length", "data_dir"),
     "Memory": ("micro_tokens", "compact_vocabulary"),
-    "Dual encoder": ("batches", "pooling", "logit_scale", "both_directions"),
+    "Dual encoder": ("batches", "pooling", "prefix", "logit_scale", "both_directions"),
     "Mixture": ("sampler", "cap", "name", "text", "text_examples", "alpha"),
 }
 MIXTURE_OPTIONS = PANELS["Mixture"]

@@ -36,6 +36,7 @@ from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
+from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.checks import check_options, check_trained
@@ -387,8 +388,13 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As the stock method; beside the final model lies what it went through, which evaluation reads."""
+        """As the stock method; beside the final model lies what it went through, which evaluation reads.
+
+        Beside every model lies what its start says of sentence vectors (`modules.json` ...), where it says anything.
+        """
         super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            keep_beside(self.accelerator.unwrap_model(self.model), Path(output_dir or self.args.output_dir))
         if not _internal_call and self.is_world_process_zero():
             state, record = self.state, describe_run(self.record(), self.args, self.model)
             best = self.weights_step if self.weights_step != state.global_step else None
