@@ -98,7 +98,7 @@ def reproduce(
         )
     start: dict[str, Any] = {"init": f"{parent.id}@{parent.commit}"}
     if trainer_class is IntermediateTrainer:
-        start = {"model": parent.id, "revision": parent.commit}
+        start = {"base": parent.id, "revision": parent.commit}
     if trainer_class is DualEncoderTrainer:
         start["phase"] = record.phase
     known = ("max_length", "adapter", "text_to_text", "pooling", "both_directions")
