@@ -129,8 +129,8 @@ def single(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
 
     task, train, dev, origin = rows_of(options, name)
     trainer = IntermediateTrainer(
-        options.encoder, arguments(options, f"{name}-{seed}", seed), task=task, train_dataset=train, eval_dataset=dev,
-        max_length=options.length,
+        base=options.encoder, args=arguments(options, f"{name}-{seed}", seed), task=task, train_dataset=train,
+        eval_dataset=dev, max_length=options.length,
     )  # fmt: skip
     untrained = trainer.evaluate()[f"eval_{task.metric}"]
     started = time.perf_counter()
@@ -151,7 +151,8 @@ def mixture(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     parts = [rows_of(options, name) for name in NINE]
     steps = options.steps * len(NINE)
     trainer = MixtureTrainer(
-        options.encoder, arguments(options, f"{MIXTURE}-{seed}", seed, steps), tasks=[part[0] for part in parts],
+        base=options.encoder, args=arguments(options, f"{MIXTURE}-{seed}", seed, steps),
+        tasks=[part[0] for part in parts],
         train_dataset={task.name: train for task, train, _, _ in parts},
         eval_dataset={task.name: dev for task, _, dev, _ in parts}, max_length=options.length,
     )  # fmt: skip

@@ -293,7 +293,7 @@ def bench_mixture(options, table: list[str]) -> None:
         def mixture() -> tuple[np.ndarray, dict[str, Dataset]]:
             clock = Clock()
             trainer = MixtureTrainer(
-                folder, arguments(folder, options, turns * len(NINE), 8), tasks=tasks, batch_sizes=sizes,
+                base=folder, args=arguments(folder, options, turns * len(NINE), 8), tasks=tasks, batch_sizes=sizes,
                 sampler=in_turn, train_dataset=data, eval_dataset=evaluated,
                 callbacks=[clock],
             )  # fmt: skip
@@ -311,7 +311,7 @@ def bench_mixture(options, table: list[str]) -> None:
             for task in tasks:
                 clock = Clock()
                 trainer = IntermediateTrainer(
-                    folder, arguments(folder, options, turns, sizes[task.name]), task=task,
+                    base=folder, args=arguments(folder, options, turns, sizes[task.name]), task=task,
                     train_dataset=rows[task.name], eval_dataset=evaluated[task.name], callbacks=[clock],
                 )  # fmt: skip
                 finish(trainer, clock)

@@ -8,7 +8,7 @@ base, namespace = "FacebookAI/xlm-roberta-base", "me"
 encoder = load_intermediate("mnli", base=base, namespace=namespace)
 same = AutoModel.from_pretrained("me/xlm-roberta-base-stilts-mnli")  # stock classes load it too
 
-trainer = TargetTrainer(base, init="mnli", namespace=namespace, task="udpos")  # the body comes along, the head is new
+trainer = TargetTrainer(base=base, init="mnli", namespace=namespace, task="udpos")  # the body goes on, the head is new
 trainer.train()
 scores = zero_shot(trainer, "udpos")
 print(scores[scores["main"]][["language", "setting", "score"]])

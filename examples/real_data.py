@@ -76,7 +76,8 @@ def train(options):
                     "eval_dataset": squad_rows(raw / "english_tydiqa_dev.json")}  # fmt: skip
         steps = {"commonsenseqa": 300, "tydiqa_en": 200}[name]
         args = arguments(options, name, steps, batch=8 if name == "tydiqa_en" else 16, save=True)
-        trainer = IntermediateTrainer(BASE, args, task=task, callbacks=[PublishCheckpoints(namespace="local")], **data)
+        publish = PublishCheckpoints(namespace="local")
+        trainer = IntermediateTrainer(base=BASE, args=args, task=task, callbacks=[publish], **data)
         trainer.train()
         score = trainer.evaluate()[f"eval_{task.metric}"]
         trainer.save_model(str(options.out / name))  # the embedded Hub is gone with this program, the folder stays
@@ -102,7 +103,7 @@ def evaluate(options):
         for name, steps in (("udpos", 200), ("xquad", 120)):
             task = load_task(name)
             data = {"train_dataset": spans, "eval_dataset": spans.select(range(100))} if name == "xquad" else {}
-            start = {"model": BASE, "init": init, "namespace": "local" if init else None}
+            start = {"base": BASE, "init": init, "namespace": "local" if init else None}
             args = arguments(options, f"{name}-from-{init}", steps, batch=8 if name == "xquad" else 16)
             trainer = TargetTrainer(args=args, task=task, **start, **data)
             trainer.train()

@@ -345,7 +345,7 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
         return
     show([{"": key, " ": value} for key, value in result.items()], as_json=False)
     intermediate = result["phase"] == "intermediate"
-    words = ["target", "TASK", "--from"] if intermediate else ["evaluate", task, "--model"]
+    words = ["target", "TASK", "--init"] if intermediate else ["evaluate", task, "--model"]
     words += [str(result["folder"]), *(["--data-dir", str(data_dir)] if data_dir else [])]
     out.print()
     say_next(words)

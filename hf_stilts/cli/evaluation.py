@@ -19,6 +19,7 @@ from hf_stilts.cli.options import (
     Limit,
     Namespace,
     chosen,
+    say_renamed,
     split_list,
     training_options,
 )
@@ -28,6 +29,7 @@ from hf_stilts.training.checks import check_typed_paths
 from hf_stilts.training.flags import as_flags, check_stock_flags
 from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions, flag_of
 from hf_stilts.training.recipes import recipe
+from hf_stilts.training.start import DEFAULT_BASE
 
 app = App()
 BENCHMARK = "Benchmark"
@@ -38,7 +40,9 @@ RETRIEVAL = ("layer", "pooling", "prefix")  # options of retrieval tasks alone
 @training_options("limit", "languages", "data_dir", "pooling", *MIXTURE_OPTIONS)
 def evaluate(
     name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
-    model: Annotated[str, typer.Option(help="Trained checkpoint; of a benchmark: the public model to start from.")],
+    model: Annotated[
+        str | None, typer.Option(help="Tasks: the trained checkpoint to score, by name or folder.")
+    ] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
     available: Annotated[bool, typer.Option("--available", help="Only the languages whose rows are there.")] = False,
     split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
@@ -67,11 +71,13 @@ def evaluate(
         bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
     ] = False,
     as_json: Json = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help=f"Public model to start from; default: {DEFAULT_BASE}.", rich_help_panel=BENCHMARK),
+    ] = None,
     init: Annotated[
         str | None,
-        typer.Option(
-            "--from", help="Intermediate checkpoint by name; without it, the baseline.", rich_help_panel=BENCHMARK
-        ),
+        typer.Option(help="Intermediate checkpoint by name; without it, the baseline.", rich_help_panel=BENCHMARK),
     ] = None,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: all.", rich_help_panel=BENCHMARK)] = None,
     skip: Annotated[
@@ -90,7 +96,7 @@ def evaluate(
 ) -> None:
     """Score one model in every language of some tasks, or train and score every task of a benchmark.
 
-    hf-stilts evaluate xtreme --model FacebookAI/xlm-roberta-base --from mnli trains each target in English once, scores
+    hf-stilts evaluate xtreme --base FacebookAI/xlm-roberta-base --init mnli trains each target in English once, scores
     every language, and goes on where it was if it is run again. Options of these trainings: those below, and any field
     of transformers.TrainingArguments: --max_steps 500 --seed 7.
     """
@@ -106,6 +112,7 @@ def evaluate(
                 f"{of_tasks[0]} is for tasks: {names[0]} trains a model for each of its own and keeps all rows in "
                 "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
             )
+        base = _base_of_benchmark(names[0], base, model)
         training = chosen(options)
         _check_trainings(load_benchmark(names[0]), flags, StiltsOptions(**training, data_dir=data_dir))
         chosen_parts(load_benchmark(names[0]), split_list(tasks), split_list(languages), skip or [])
@@ -116,7 +123,7 @@ def evaluate(
             )
         from hf_stilts.hub.reachable import check_reachable
 
-        check_reachable(init or model)
+        check_reachable(init or base)
         # Those that the settings of a run have always named, by name; the others as flags.
         named = {each: training.pop(each) for each in ("recipe", "text_to_text") if each in training}
         adapter = StiltsOptions(**training).whole_adapter
@@ -124,7 +131,7 @@ def evaluate(
         for each_noise in noises:
             _evaluate_benchmark(
                 names[0],
-                model,
+                base,
                 as_json,
                 **common,
                 **named,
@@ -140,14 +147,25 @@ def evaluate(
                 adapter=adapter,
             )
         return
-    of_benchmarks: dict[str, Any] = {"--from": init, "--tasks": tasks, "--train-limit": train_limit, "--label": label}
+    of_benchmarks: dict[str, Any] = {
+        "--base": base,
+        "--init": init,
+        "--tasks": tasks,
+        "--train-limit": train_limit,
+        "--label": label,
+    }
     of_benchmarks |= {"--skip": skip, "--output-dir": output_dir}
     of_benchmarks |= {flag_of(each): value for each, value in chosen(options).items()}
     stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
     if stray:
         raise StiltsError(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
-            f"it, only a benchmark trains. To train one: hf-stilts target {names[0]} --from NAME"
+            f"it, only a benchmark trains. To train one: hf-stilts target {names[0]} --init NAME"
+        )
+    if model is None:
+        raise StiltsError(
+            f"No model was given to score on {', '.join(names)}; a trained checkpoint is expected. Type its name or "
+            f"folder: hf-stilts evaluate {' '.join(names)} --model NAME"
         )
     _evaluate_tasks(names, model, as_json, output, publish, noises, **common)
 
@@ -168,6 +186,23 @@ def gains(
     show_gains(
         compare(results, baseline=baseline, bootstrap=bootstrap, seed=seed), languages=languages, as_json=as_json
     )
+
+
+def _base_of_benchmark(benchmark: str, base: str | None, model: str | None) -> str:
+    """Public model that the trainings of a benchmark start from; it has been called --model.
+
+    Raises:
+        StiltsError: both were given.
+    """
+    if model is None:
+        return base or DEFAULT_BASE
+    if base is not None:
+        raise StiltsError(
+            f"--model was given beside --base; of {benchmark}, which trains a model for each task, --base alone is "
+            "expected. Leave out --model."
+        )
+    say_renamed("--model", f"--base of {benchmark}")
+    return model
 
 
 def _retrieval_options(layer: int | None, pooling: str | None, prefix: list[str] | None) -> dict[str, Any]:

@@ -39,13 +39,30 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
+# Of each command, options that have had another name: they work, and a line says what they are called now.
+RENAMED: dict[str, dict[str, str]] = {
+    "intermediate": {"--model": "--base"},
+    "target": {"--model": "--base", "--from": "--init"},
+    "evaluate": {"--from": "--init"},
+}
+
+
+def say_renamed(old: str, new: str) -> None:
+    """Say in one line, on standard error, that an option has another name now."""
+    typer.echo(f"{old} is {new} now; the old name still works.", err=True)
+
+
 class Command(TyperCommand):
-    """A command whose options are spelled with `-` or `_`, and whose switches have a `--no-` each."""
+    """A command whose options are spelled with `-` or `_`, and whose switches have a `--no-` each.
+
+    Options that have had another name (`RENAMED`) are also known by that.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As the stock method, with every option as the help spells it."""
         switches = {name for each in self.params if getattr(each, "is_flag", False) for name in each.opts}
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
+        renamed = RENAMED.get(self.name or "", {})
         words: list[str] = []
         for number, word in enumerate(args):
             if word == "--":
@@ -53,6 +70,9 @@ class Command(TyperCommand):
                 break
             name, equals, value = word.partition("=")
             spelt = name.replace("_", "-") if name.startswith("--") else name
+            if spelt in renamed:
+                say_renamed(spelt, renamed[spelt])
+                spelt = renamed[spelt]
             turned_off = f"--{spelt[5:]}" if spelt.startswith("--no-") and spelt not in known else None
             if turned_off in switches:  # the last one counts
                 words = [each for each in words if each != turned_off]

@@ -27,9 +27,9 @@ from hf_stilts.training import checks
 from hf_stilts.training.flags import check_stock_flags
 from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import recipe
+from hf_stilts.training.start import DEFAULT_BASE
 
 app = App()
-DEFAULT_BASE = "FacebookAI/xlm-roberta-base"
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -37,7 +37,7 @@ DEFAULT_BASE = "FacebookAI/xlm-roberta-base"
 def intermediate(
     context: typer.Context,
     task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
-    model: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
+    base: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
     noise: TrainingNoise = None,
     noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = True,
@@ -57,7 +57,7 @@ def intermediate(
     tasks = list(takewhile(lambda word: not word.startswith("--"), words))
     options["languages"] = misspelt(options["languages"], noise, noise_seed)
     run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
-    _train("intermediate", tasks, words[len(tasks) :], chosen(options), {"model": model}, run, as_json)
+    _train("intermediate", tasks, words[len(tasks) :], chosen(options), {"base": base}, run, as_json)
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -65,10 +65,10 @@ def intermediate(
 def target(
     context: typer.Context,
     task: str,
-    init: Annotated[
-        str | None, typer.Option("--from", help="Intermediate checkpoint by name; without it, the baseline.")
+    init: Annotated[str | None, typer.Option(help="Intermediate checkpoint by name; without it, the baseline.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Public model: the start without --init, else what --init descends from.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Public model: the start without --from.")] = None,
     noise: TrainingNoise = None,
     noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = False,
@@ -85,7 +85,7 @@ def target(
     """
     options["languages"] = misspelt(options["languages"], noise, noise_seed)
     run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
-    _train("target", [task], context.args, chosen(options), {"init": init, "model": model}, run, as_json)
+    _train("target", [task], context.args, chosen(options), {"init": init, "base": base}, run, as_json)
 
 
 def _train(
@@ -104,7 +104,7 @@ def _train(
     _check(phase, tasks, flags, StiltsOptions(**options), run, mixture=mixture)
     from hf_stilts.hub.reachable import check_reachable
 
-    check_reachable(start.get("init") or start["model"] or DEFAULT_BASE)
+    check_reachable(start.get("init") or start["base"] or DEFAULT_BASE)
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run

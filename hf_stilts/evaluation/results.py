@@ -22,7 +22,7 @@ def read_results(path: str | Path) -> pd.DataFrame:
     """
     path = results_file(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No {path}. Make one: hf-stilts evaluate xtreme --model NAME --output-dir DIR")
+        raise FileNotFoundError(f"No {path}. Make one: hf-stilts evaluate xtreme --base NAME --output-dir DIR")
     return pd.DataFrame(read_lines(path))
 
 

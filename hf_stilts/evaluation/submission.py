@@ -95,7 +95,7 @@ def write_submission(
     if not texts:
         raise FileNotFoundError(
             f"No predictions of {benchmark.title} in {source}. Expected files such as xnli/de.jsonl; make them: "
-            f"hf-stilts evaluate {benchmark.name} --model NAME"
+            f"hf-stilts evaluate {benchmark.name} --base NAME"
         )
     for path, text in texts.items():
         write(path, text)

@@ -104,7 +104,7 @@ def head_class(mapping: Any, config: PretrainedConfig, kind: str) -> type[PreTra
     if type(config) not in mapping:
         raise StiltsError(
             f"transformers has no {kind} class for {config.model_type}; XLM-R, BERT, DeBERTa and others have one. "
-            "Choose such a base model with --model, or another kind of task."
+            "Choose such a base model with --base, or another kind of task."
         )
     found = mapping[type(config)]
     stock: type[PreTrainedModel] = found[0] if isinstance(found, (list, tuple)) else found

@@ -75,7 +75,7 @@ class TextToText(Kind):
         if type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
             raise StiltsError(
                 f"{config.model_type} has no decoder to write answers with; mT5 and umT5 have. "
-                "Pass --model google/mt5-base, or leave out --text-to-text."
+                "Pass --base google/mt5-base, or leave out --text-to-text."
             )
         return head_class(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, config, self.name)
 

@@ -22,7 +22,7 @@ def check_start(found: Checkpoint | OpenedCheckpoint, base: str | None) -> None:
         if opened.adapter.base != base:
             raise StiltsError(
                 f"{opened.name} is an adapter of {opened.adapter.base}; {base} was asked for, whose weights it does "
-                f"not fit. Leave out model=, or pass model={opened.adapter.base!r}."
+                f"not fit. Leave out base=, or pass base={opened.adapter.base!r}."
             )
         return
     parent = opened.record.parent if opened.record else None
@@ -54,6 +54,6 @@ def _name(model: str) -> str:
 
 def _refused(source: str, base: str, reason: str) -> StiltsError:
     return StiltsError(
-        f"{source} does not descend from {base}: {reason}. Name another base (--model, base=), or none to take the "
+        f"{source} does not descend from {base}: {reason}. Name another base (--base, base=), or none to take the "
         "checkpoint for what it is; to see where it comes from: hf-stilts checkpoints lineage NAME"
     )

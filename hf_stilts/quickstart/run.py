@@ -30,8 +30,8 @@ STEPS = 400  # of each intermediate training
 CANDIDATES = 250  # sentences of each language to find a translation among
 NEXT = """
 Next, on real data (each command says what it lacks; --help lists the rest):
-  [bold]hf-stilts intermediate mnli --model FacebookAI/xlm-roberta-base --namespace YOU[/]
-  [bold]hf-stilts target udpos --from mnli --namespace YOU --output_dir runs/udpos[/]
+  [bold]hf-stilts intermediate mnli --base FacebookAI/xlm-roberta-base --namespace YOU[/]
+  [bold]hf-stilts target udpos --init mnli --namespace YOU --output_dir runs/udpos[/]
   [bold]hf-stilts evaluate udpos --model runs/udpos[/]"""
 
 
@@ -88,8 +88,8 @@ def train(folder: Path, seed: int) -> None:
         with _step(f"2  Intermediate training in English: {name}") as report:
             publish = PublishCheckpoints(namespace=NAMESPACE)
             trainer = IntermediateTrainer(
-                BASE,
-                _arguments(
+                base=BASE,
+                args=_arguments(
                     folder / "runs" / name, seed, steps=STEPS, save_steps=100, eval_steps=100, batch=32, rate=5e-4
                 ),
                 task=tasks[name],
@@ -182,8 +182,9 @@ def evaluate_encoder(folder: Path, seed: int, label: str, name: str) -> pd.DataF
     stock = AutoModel.from_pretrained(found.repo_id, revision=None if label == DIRECT else f"step-{STEPS}")
     encoder = stock if label == DIRECT else load_intermediate(name, **whose)
     trainer = TargetTrainer(
-        found.repo_id,
-        _arguments(folder / "runs" / f"pos-from-{label.replace(' ', '-')}", seed, steps=100, batch=32, rate=1e-3),
+        base=found.repo_id if label == DIRECT else None,
+        init=None if label == DIRECT else found.repo_id,
+        args=_arguments(folder / "runs" / f"pos-from-{label.replace(' ', '-')}", seed, steps=100, batch=32, rate=1e-3),
         task=tasks["world_pos"],
         data_dir=data,
     )

@@ -26,7 +26,7 @@ from hf_stilts.hub.checkpoints import check_name, resolve
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.run import run_phase
-from hf_stilts.training.trainer import DEFAULT_MODEL
+from hf_stilts.training.start import DEFAULT_BASE, model_and_base
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,9 @@ class IncompleteRun(StiltsError):
 
 def run_benchmark(
     benchmark: str | Benchmark,
-    model: str = DEFAULT_MODEL,
+    base: str | None = None,
     *,
+    model: str | None = None,
     init: str | None = None,
     label: str | None = None,
     namespace: str | None = None,
@@ -82,12 +83,14 @@ def run_benchmark(
 
     Args:
         benchmark: `"xtreme"`, `"xtreme-r"` or a `Benchmark`.
-        model: public model: the start without `init`, else the one that `init` descends from.
+        base: public model: the start without `init`, else the one that `init` descends from. Default:
+            `FacebookAI/xlm-roberta-base`.
+        model: old word for `base`.
         init: intermediate checkpoint by name (`"mnli"`); `None` is the baseline.
         label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
             else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
         namespace: whose intermediate checkpoint.
-        out: folder of the run. Default: `runs/<benchmark>-<model>[-from-<init>]`. It receives
+        out: folder of the run. Default: `runs/<benchmark>-<base>[-from-<init>]`. It receives
 
             - `results.jsonl`: a row per task, language and metric;
             - `predictions/<task>/<language>.jsonl`: a row per example, `{"id", "prediction", "gained", "possible"}`;
@@ -123,11 +126,12 @@ def run_benchmark(
     """
     benchmark = load_benchmark(benchmark)
     wanted = chosen_parts(benchmark, tasks, languages, skip)
-    check_name(model.partition("@")[0])
-    start = resolve(init, base=model, namespace=namespace) if init else None
-    encoder = model if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
-    folder = Path(out or f"runs/{benchmark.name}-{_short(model)}{f'-from-{_short(init)}' if init else ''}")
-    settings: dict[str, Any] = {"benchmark": benchmark.name, "model": model, "from": encoder if init else None}
+    base = model_and_base(model, base)[1] or DEFAULT_BASE
+    check_name(base.partition("@")[0])
+    start = resolve(init, base=base, namespace=namespace) if init else None
+    encoder = base if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
+    folder = Path(out or f"runs/{benchmark.name}-{_short(base)}{f'-from-{_short(init)}' if init else ''}")
+    settings: dict[str, Any] = {"benchmark": benchmark.name, "model": base, "from": encoder if init else None}
     settings |= {
         "label": label or (label_of(init) if init else "none"),
         "recipe": recipe,
@@ -160,10 +164,10 @@ def run_benchmark(
             trains = task.has_head or bool(task.train)
             if trains:
                 trained = _trained(task, whole, group, flags=flags, recipe=recipe, init=encoder if init else None,
-                                   model=None if init else model, limit=train_limit, data_dir=data_dir,
+                                   base=None if init else base, limit=train_limit, data_dir=data_dir,
                                    adapter=adapter,
                                    text_to_text=text_to_text and task.declaration.text_answers is not None)  # fmt: skip
-            source = {"benchmark": benchmark.name, "base": model, "intermediate": settings["label"]}
+            source = {"benchmark": benchmark.name, "base": base, "intermediate": settings["label"]}
             source |= {"dev_score": trained["dev_score"]}
             metric = benchmark.metric(task)
             chosen = {"layer": layer, "pooling": pooling, "prefix": prefix}  # what is trained says it itself

@@ -87,7 +87,7 @@ def gains(
         if not {"intermediate", "base", "benchmark", "main"} <= set(run.columns):
             raise StiltsError(
                 f"{file} does not say where its models started: it is of a task, or empty. Expected results.jsonl of a "
-                "benchmark's run: hf-stilts evaluate xtreme --model NAME --output-dir DIR"
+                "benchmark's run: hf-stilts evaluate xtreme --base NAME --output-dir DIR"
             )
     _check_settings(files)
     table = pd.concat(runs, ignore_index=True)
@@ -135,9 +135,9 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
     if baseline not in starts or len(starts) < 2:
         raise StiltsError(
             f"These results start from {', '.join(starts)}; the baseline {baseline!r} and at least one other are "
-            f"expected. Add the results of a run {'without --from' if baseline == BASELINE else 'from ' + baseline}."
+            f"expected. Add the results of a run {'without --init' if baseline == BASELINE else 'from ' + baseline}."
         )
-    for column, option in (("base", "--model"), ("benchmark", "benchmark"), ("split", "--split")):
+    for column, option in (("base", "--base"), ("benchmark", "benchmark"), ("split", "--split")):
         values = list(table[column].unique()) if column in table else []
         if len(values) > 1:
             raise StiltsError(

@@ -98,7 +98,7 @@ def reproduce(
         )
     start: dict[str, Any] = {"init": f"{parent.id}@{parent.commit}"}
     if trainer_class is IntermediateTrainer:
-        start = {"model": parent.id, "revision": parent.commit}
+        start = {"base": parent.id, "revision": parent.commit}
     if trainer_class is DualEncoderTrainer:
         start["prefix"] = [str(record.recipe.get(name, "")) for name in ("query_prefix", "candidate_prefix")]
         start["phase"] = record.phase

@@ -109,7 +109,7 @@ def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> di
     options = dict(call["options"])
     mixture = options.pop("mixture", False)
     name, revision = call["base"]
-    options["model"] = name
+    options["base"] = name
     if _at(name, revision):
         options["revision"] = revision
     flags = _flags(call, folder)
@@ -132,7 +132,7 @@ def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     elif commit := _at(name, revision):
         options["init"] = name + commit  # a target training takes a commit in the name alone
     else:
-        options["model"] = name
+        options["base"] = name
     result = run_phase(
         "target",
         call["task"],

@@ -61,7 +61,7 @@ class DualEncoderTrainer(TargetTrainer):
 
     def __init__(
         self,
-        model: str | PreTrainedModel | None = None,
+        model: PreTrainedModel | str | None = None,
         args: TrainingArguments | None = None,
         *,
         task: str | Task,
@@ -87,7 +87,7 @@ class DualEncoderTrainer(TargetTrainer):
             )
         if isinstance(model, PreTrainedModel) and not isinstance(model, DualEncoder):
             raise StiltsError(
-                f"model= is a {type(model).__name__}. Pass a checkpoint's name, or DualEncoder(model.config, model)."
+                f"model= is a {type(model).__name__}. Pass a name as base=, or DualEncoder(model.config, model)."
             )
         if by_task := share is not None and languages is not None:
             own: dict[str, Any] = {key: getattr(options, key) for key in ("limit", "data_dir", "exclude")}

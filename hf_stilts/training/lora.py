@@ -63,7 +63,7 @@ class AdapterTrainer(Trainer):
         if self.start is None:
             raise StiltsError(
                 f"adapter= was given with a {type(model).__name__} object. An adapter is saved without the body, and "
-                "names the checkpoint that holds it. Pass model= by name or folder."
+                "names the checkpoint that holds it. Pass base= or init= in place of model=."
             )
         body = model.base_model
         self._below = self.start.adapter

@@ -63,8 +63,9 @@ from hf_stilts.training.samplers import (
     probabilities,
 )
 from hf_stilts.training.scoring import LOWER_IS_BETTER
+from hf_stilts.training.start import DEFAULT_BASE, model_and_base
 from hf_stilts.training.text import mix, texts_of
-from hf_stilts.training.trainer import DEFAULT_MODEL, StiltsTrainer
+from hf_stilts.training.trainer import StiltsTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ class MixtureTrainer(StiltsTrainer):
     `metric_for_best_model` to keep the best checkpoint and to stop early.
 
     Args:
-        model: name or folder of the checkpoint to start from. Default: `FacebookAI/xlm-roberta-base`.
+        model: a `SharedBody` with a head for each task.
+        base: instead of `model`, name or folder of the public model to start from. Default:
+            `FacebookAI/xlm-roberta-base`.
         args: stock `TrainingArguments`, or `StiltsArguments`, which also hold the options below. `max_steps`, where it
             is not given, is the sum over tasks of
             epochs * ceil(min(n, cap) / batch).
@@ -110,7 +113,7 @@ class MixtureTrainer(StiltsTrainer):
         data_dir: local mirror of the data sets.
         micro_tokens: as for `StiltsTrainer`.
         compact_vocabulary: as for `StiltsTrainer`.
-        revision: commit of `model`.
+        revision: commit of `base`.
         stock: any further argument of `transformers.Trainer`.
     """
 
@@ -118,10 +121,11 @@ class MixtureTrainer(StiltsTrainer):
 
     def __init__(
         self,
-        model: str | SharedBody | None = None,
+        model: SharedBody | str | None = None,
         args: TrainingArguments | None = None,
         *,
         tasks: Sequence[str | Task],
+        base: str | None = None,
         batch_sizes: int | Mapping[str, int] | None = None,
         aggregate: Mapping[str, float] | None = None,
         train_dataset: Mapping[str, Dataset] | None = None,
@@ -130,6 +134,7 @@ class MixtureTrainer(StiltsTrainer):
         revision: str | None = None,
         **stock: Any,
     ) -> None:
+        model, base = model_and_base(model, base)
         self.options = options = taken(args, stock)
         recipe, name, cap, max_length = options.recipe, options.name, options.cap, options.max_length
         data_dir, limit = options.data_dir, options.limit
@@ -164,14 +169,14 @@ class MixtureTrainer(StiltsTrainer):
         self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
         self.cap, self.alpha = cap, options.alpha
         if stock.get("model_init") is not None:
-            model = self._first_model(model, stock["model_init"])
+            model = self._first_model(model or base, stock["model_init"])
             if not isinstance(model, SharedBody):
                 raise StiltsError(
                     f"model_init= gave a {type(model).__name__}; a mixture trains a SharedBody. Return one: "
                     "hf_stilts.models.heads.SharedBody(body, heads)"
                 )
         if not isinstance(model, SharedBody):
-            opened = open_checkpoint(model or DEFAULT_MODEL, revision)
+            opened = open_checkpoint(base or DEFAULT_BASE, revision)
             model, self.handover = shared_model(opened, self.tasks, None, args.seed)
             logger.info("%s", self.handover)
             processing_class = processing_class or opened.tokenizer

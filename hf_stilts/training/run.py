@@ -35,10 +35,12 @@ from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import STEPS, differences, said, settings_of
 from hf_stilts.training.scoring import LOWER_IS_BETTER
-from hf_stilts.training.trainer import DEFAULT_MODEL, IntermediateTrainer, StiltsTrainer, TargetTrainer
+from hf_stilts.training.start import DEFAULT_BASE, model_and_base
+from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
 
 logger = logging.getLogger(__name__)
 
+_START = ("model", "base", "revision", "init", "namespace", "keep_head", "after")  # what says where a training starts
 TRAINERS: dict[str, type[StiltsTrainer]] = {trainer.phase: trainer for trainer in (IntermediateTrainer, TargetTrainer)}
 
 
@@ -283,8 +285,8 @@ def _before(
         else:
             run_phase("target", name, [*flags, "--output_dir", str(stage)], **how, **start)
         PartialState().wait_for_everyone()  # the first process writes what all of them read next
-        start = {key: value for key, value in start.items() if key not in ("model", "init", "namespace", "after")}
-        start["after"] = str(stage)
+        start = {key: value for key, value in start.items() if key not in _START}
+        start |= {"init": str(stage), "keep_head": True}
     return stage, start
 
 
@@ -310,16 +312,18 @@ def _check_start(
     stage: Path,
     *,
     model: Any = None,
+    base: str | None = None,
     init: str | None = None,
     namespace: str | None = None,
-    after: str | None = None,
+    keep_head: bool = False,
     **_: Any,
 ) -> None:
     """Refuse a finished stage that did not start where this run does."""
-    if after is not None or not isinstance(model, str | None):
+    model, base = model_and_base(model, base)
+    if keep_head or model is not None:
         return  # the stage before was checked; a model object does not say where it is from
-    found = resolve(init, base=model, namespace=namespace) if init else None
-    name, commit = (found.repo_id, found.commit) if found else (model or DEFAULT_MODEL, None)
+    found = resolve(init, base=base, namespace=namespace) if init else None
+    name, commit = (found.repo_id, found.commit) if found else (base or DEFAULT_BASE, None)
     wanted = HandOver(name, commit, 0, ()).parent
     parent = Record.from_json((stage / RECORD_FILE).read_text(encoding="utf-8")).parent
     if parent is None or parent.id != wanted.id or (wanted.commit or parent.commit) != parent.commit:

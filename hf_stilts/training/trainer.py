@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,11 +60,10 @@ from hf_stilts.training.provenance import (
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import RunSettings, Settings, check_checkpoint, settings_of
 from hf_stilts.training.scoring import ScoringTrainer
+from hf_stilts.training.start import DEFAULT_BASE, model_and_base
 from hf_stilts.training.text_to_text import InWordsTrainer
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_MODEL = "FacebookAI/xlm-roberta-base"
 
 
 class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
@@ -72,8 +72,10 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
 
     Args:
-        model: name or folder of the checkpoint to start from (its body is handed over, the head is fresh), or a model
-            that already has the right head. Default: `FacebookAI/xlm-roberta-base`.
+        model: a model object that already has the right head.
+        base: instead of `model`, name or folder of the public model to start from: its body is handed over, the head is
+            fresh. Default: `FacebookAI/xlm-roberta-base`.
+        revision: commit of `base`. Default: the newest.
         args: stock `TrainingArguments`, or `StiltsArguments`, which also hold the options below. Default: those of
             `recipe`, written to `runs/<phase>-<task>`.
         task: name, path of a task file, or `Task`.
@@ -109,7 +111,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     def __init__(
         self,
-        model: str | OpenedCheckpoint | PreTrainedModel | None = None,
+        model: PreTrainedModel | str | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable[..., Any] | None = None,
         train_dataset: Any = None,
@@ -117,12 +119,14 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         processing_class: PreTrainedTokenizerBase | None = None,
         *,
         task: str | Task,
+        base: str | OpenedCheckpoint | None = None,
         model_init: Callable[..., Any] | None = None,
         revision: str | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
+        model, base = model_and_base(model, base)
         self.options = options = taken(args, stock)
         recipe, languages, max_length = options.recipe, options.languages, options.max_length
         data_dir, limit = options.data_dir, options.limit
@@ -149,19 +153,19 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
         if model_init is not None:
-            model = self._first_model(model, model_init)
-        if model is None or isinstance(model, str | OpenedCheckpoint):
-            self.start = open_checkpoint(model or DEFAULT_MODEL, revision)
+            model = self._first_model(model or base, model_init)
+        if model is None:
+            self.start = open_checkpoint(base or DEFAULT_BASE, revision)
             model, self.handover = with_fresh_head(self.start, self.task)
             logger.info("%s", self.handover)
             processing_class = processing_class or self.start.tokenizer
         if processing_class is None and (data_collator is None or train_dataset is None or eval_dataset is None):
             raise StiltsError(
-                "A model object came without its tokenizer. Pass processing_class=, or the model by name; or "
+                "A model object came without its tokenizer. Pass processing_class=, or a name as base=; or "
                 "features as train_dataset= and eval_dataset=, and data_collator=."
             )
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
-            raise StiltsError(f"model= is a {type(model).__name__}; pass a checkpoint's name or a transformers model.")
+            raise StiltsError(f"model= is a {type(model).__name__}; pass a transformers model, or a name as base=.")
         check_length(model, max_length)
         self.max_length = max_length or self.recipe.max_length
         if processing_class is not None:
@@ -438,11 +442,14 @@ class TargetTrainer(StiltsTrainer):
     """Phase three: fine-tunes an encoder on the English data of a target task, with a fresh head.
 
     Args:
+        model: as `StiltsTrainer`.
+        base: with `init`, the public model that the intermediate checkpoint descends from; without it, the start.
         init: intermediate checkpoint by name: `"mnli"`, `"mnli@step-2000"`, a repository id or a folder. `None` trains
             from the public model directly, which is the baseline.
-        model: with `init`, the public model that the intermediate checkpoint descends from; without it, the start.
-        after: instead of both, output folder of the target training that goes before this one on the way to the same
-            target (SIQA's before COPA, for XCOPA): its head goes on too, and so does its record.
+        keep_head: `init` is the target training that goes before this one on the way to the same target (SIQA's before
+            COPA, for XCOPA), usually its output folder: its head goes on too, and so does its record.
+        namespace: user or organisation that published `init`; default: `HF_STILTS_NAMESPACE`, then yourself.
+        after: old word for `init=..., keep_head=True`.
         rest: as `StiltsTrainer`.
     """
 
@@ -450,31 +457,46 @@ class TargetTrainer(StiltsTrainer):
 
     def __init__(
         self,
-        model: str | PreTrainedModel | None = None,
+        model: PreTrainedModel | str | None = None,
         args: TrainingArguments | None = None,
         *,
-        init: str | None = None,
+        base: str | None = None,
+        init: str | os.PathLike[str] | None = None,
+        keep_head: bool = False,
         namespace: str | None = None,
         after: str | os.PathLike[str] | None = None,
         **rest: Any,
     ) -> None:
-        start: str | OpenedCheckpoint | PreTrainedModel | None = model
-        self.before: Record | None = None
         if after is not None:
-            if model is not None or init is not None:
-                raise StiltsError("after= was given beside model= or init=. Pass after= alone: it says where to start.")
-            self.before = Record.from_json((Path(after) / RECORD_FILE).read_text(encoding="utf-8"))
-            words = rest.get("text_to_text", getattr(args, "text_to_text", False))
-            trained = self.training_task(load_task(rest["task"]), words)
-            self.start = open_checkpoint(str(after))
-            start, _ = load_trained(self.start, trained)
-            rest["processing_class"] = rest.get("processing_class") or self.start.tokenizer
+            if model is not None or base is not None or init is not None:
+                raise StiltsError("after= was given beside another start. Pass init= and keep_head=True alone.")
+            warnings.warn("after= is init= with keep_head=True now.", FutureWarning, stacklevel=2)
+            init, keep_head = after, True
+        model, base = model_and_base(model, base)
+        self.before: Record | None = None
+        start: str | OpenedCheckpoint | None = base
+        if keep_head and (init is None or base is not None):
+            raise StiltsError("keep_head=True is for init= alone, the training before this one. Pass it, and no base=.")
         if init is not None:
-            if isinstance(model, PreTrainedModel):
+            if model is not None:
                 raise StiltsError("Both a model object and init= were given. Pass init= alone, or the model alone.")
-            start = open_checkpoint(resolve(init, base=model, namespace=namespace))
-            check_start(start, model)
-        super().__init__(start, args, **rest)
+            start = open_checkpoint(resolve(os.fspath(init), base=base, namespace=namespace))
+            check_start(start, base)
+            if keep_head:
+                model = self._with_its_head(start, rest["task"], rest.get("text_to_text", _text_to_text(args)))
+                rest["processing_class"] = rest.get("processing_class") or start.tokenizer
+                self.start, start = start, None
+        super().__init__(model, args, base=start, **rest)
+
+    def _with_its_head(self, opened: OpenedCheckpoint, task: str | Task, text_to_text: bool) -> PreTrainedModel:
+        """Model of the training before this one, whose record this one's continues."""
+        self.before = opened.record
+        if self.before is None:
+            raise StiltsError(
+                f"{opened.name} has no {RECORD_FILE}; one is expected of the training before this one. Pass its output "
+                "folder, or leave out keep_head=True for a fresh head."
+            )
+        return load_trained(opened, self.training_task(load_task(task), text_to_text))[0]
 
     def record(self) -> Record:
         """As for every run; after another training, that one's tasks go first and its parent is the parent."""
@@ -491,7 +513,12 @@ class TargetTrainer(StiltsTrainer):
             raise StiltsError(
                 f"{task.name} trains on {', '.join(task.train)} one after another, which is more than one Trainer. "
                 f"Type hf-stilts target {task.name} (run_phase), or train {first} first, then "
-                f"TargetTrainer(task='{last}', after=<its output folder>)."
+                f"TargetTrainer(task='{last}', init=<its output folder>, keep_head=True)."
             )
         source = load_task(task.train[0]) if task.train else task
         return super().training_task(source, text_to_text or task.text_to_text)
+
+
+def _text_to_text(args: Any) -> bool:
+    """Whether a training's arguments, where they hold options of ours, say that it answers in words."""
+    return bool(getattr(args, "text_to_text", False))

@@ -19,7 +19,7 @@ POS = {"id2label": dict(enumerate(LABELS)), "label2id": {label: number for numbe
 
 def test_a_benchmark_stands_where_a_task_may(tmp_path):
     model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
-    words = ["evaluate", "xtreme", "--model", model, "--data-dir", data, "--output-dir", tmp_path / "run"]
+    words = ["evaluate", "xtreme", "--base", model, "--data-dir", data, "--output-dir", tmp_path / "run"]
     words += ["--tasks", "udpos, tatoeba", "--languages", "en,de", "--limit", 5, "--layer", 1, *FLAGS]
     code, text = run(*words, "--json")
     found = json.loads(text)
@@ -39,7 +39,7 @@ def test_what_a_benchmark_could_not_run_is_told_after_its_scores(tmp_path, monke
     from hf_stilts.cli import main
 
     model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
-    words = ["evaluate", "xtreme", "--model", model, "--data-dir", data, "--output-dir", tmp_path / "run"]
+    words = ["evaluate", "xtreme", "--base", model, "--data-dir", data, "--output-dir", tmp_path / "run"]
     words += ["--tasks", "xnli,udpos,tatoeba", "--languages", "de,et", "--skip", "tatoeba:et", "--skip", "udpos"]
     monkeypatch.setattr(sys, "argv", ["hf-stilts", *map(str, words), *FLAGS, "--json"])
     with pytest.raises(SystemExit) as end:
@@ -58,15 +58,15 @@ def test_only_what_is_there_is_scored_where_that_is_asked_for(tmp_path):
 
 def test_what_only_a_benchmark_takes_is_refused_for_a_task(mistake, tmp_path):  # noqa: F811
     said = mistake("evaluate", "tatoeba", "--model", tmp_path, "--max_steps", 5)
-    assert "--max_steps is no option for tatoeba" in said and "hf-stilts target tatoeba --from NAME" in said
-    assert "--from is no option for udpos" in mistake("evaluate", "udpos", "--model", tmp_path, "--from", "mnli")
+    assert "--max_steps is no option for tatoeba" in said and "hf-stilts target tatoeba --init NAME" in said
+    assert "--init is no option for udpos" in mistake("evaluate", "udpos", "--model", tmp_path, "--init", "mnli")
     assert "--label is no option for udpos" in mistake("evaluate", "udpos", "--model", tmp_path, "--label", "a")
     assert "Did you mean tatoeba" in mistake("evaluate", "tatoba", "--model", tmp_path)
 
 
 def test_what_only_a_task_takes_is_refused_for_a_benchmark(mistake, tmp_path):  # noqa: F811
-    assert "--publish is for tasks: xtreme trains" in mistake("evaluate", "xtreme", "--model", tmp_path, "--publish")
-    said = mistake("evaluate", "xtreme", "--model", tmp_path, "--output", tmp_path / "rows.jsonl")
+    assert "--publish is for tasks: xtreme trains" in mistake("evaluate", "xtreme", "--base", tmp_path, "--publish")
+    said = mistake("evaluate", "xtreme", "--base", tmp_path, "--output", tmp_path / "rows.jsonl")
     assert "--output is for tasks" in said and "results.jsonl of --output-dir" in said
 
 
@@ -124,4 +124,4 @@ def test_noise_that_does_not_fit(tmp_path, mistake):  # noqa: F811
     assert "--publish is for test sets as they are" in mistake(*words, "--noise", "case=0.1", "--publish")
     assert "Did you mean keyboard?" in mistake(*words, "--noise", "keybord=0.1")
     levels = ["--noise", "case=0.1", "--noise", "case=0.2"]
-    assert "hf-stilts robustness DIR --json" in mistake("evaluate", "xtreme", "--model", tmp_path, *levels, "--json")
+    assert "hf-stilts robustness DIR --json" in mistake("evaluate", "xtreme", "--base", tmp_path, *levels, "--json")

@@ -103,6 +103,6 @@ def test_from_words_to_folder(tmp_path):
 def test_one_process_speaks_under_torchrun(called, monkeypatch):
     from hf_stilts.evaluation import processes
 
-    assert "Next: hf-stilts target TASK --from x" in run("intermediate", "mnli", "--no-publish")[1]
+    assert "Next: hf-stilts target TASK --init x" in run("intermediate", "mnli", "--no-publish")[1]
     monkeypatch.setattr(processes, "processes", lambda: SimpleNamespace(is_main_process=False))
     assert run("intermediate", "mnli", "--no-publish") == (0, "")

@@ -84,9 +84,9 @@ def test_every_next_step_runs_as_it_is_printed(stilts, tmp_path):
     (tmp_path / "my tasks").mkdir()
     shutil.copy(PACKAGE / "tasks" / "udpos.py", tmp_path / "my tasks" / "xsd.py")
     steps = ("--max_steps", "1", "--use_cpu", "1", "--report_to", "none")
-    trained = stilts("intermediate", "mnli", "--model", BASE, "--namespace", "me", *steps, "--output_dir", "my run")
+    trained = stilts("intermediate", "mnli", "--base", BASE, "--namespace", "me", *steps, "--output_dir", "my run")
     words = next_step(trained)
-    assert words[:3] == ["target", "TASK", "--from"]
+    assert words[:3] == ["target", "TASK", "--init"]
     words[1] = "my tasks/xsd.py"
     tagger = stilts(*words, *steps, "--output_dir", "my tagger")
     words = next_step(tagger)
@@ -99,7 +99,7 @@ def test_every_next_step_runs_as_it_is_printed(stilts, tmp_path):
     assert "weights" in stilts("reproduce", published)
     assert "Nothing waits" in stilts("publish", "my run") or "on the Hub" in stilts("publish", "my run")
 
-    run = ("evaluate", "xtreme", "--model", BASE, "--tasks", "udpos,tatoeba", "--available", *steps)
+    run = ("evaluate", "xtreme", "--base", BASE, "--tasks", "udpos,tatoeba", "--available", *steps)
     stilts(*run, "--output-dir", "my benchmark")
     written = stilts("submission", "my submission", "--predictions", "my benchmark")
     assert "xnli" in stilts(*next_step(written), code=1), "a part of a benchmark is checked, and not complete"

@@ -10,7 +10,7 @@ from story import BASE, write_mirror
 
 def test_three_phases_by_their_commands(stilts, tmp_path):
     steps = ("--max_steps", "4", "--save_steps", "2", "--eval_steps", "2", "--per_device_train_batch_size", "4")
-    first = ("intermediate", "mnli", "--model", BASE, "--namespace", "me", "--use_cpu", "1")
+    first = ("intermediate", "mnli", "--base", BASE, "--namespace", "me", "--use_cpu", "1")
     (trained,) = stilts(*first, *steps, "--json")
     assert trained["steps"] == 4
     assert f"come from {BASE}@" in trained["body"]
@@ -24,7 +24,7 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     again = stilts("reproduce", "me/xlm-roberta-base-stilts-mnli@step-2", "--json")
     assert {row["compared"]: row["difference"] for row in again} == {"accuracy": 0, "loss": 0, "weights": 0}
 
-    target = ("target", "udpos", "--from", "mnli", "--model", BASE, "--namespace", "me", "--output_dir", "runs/udpos")
+    target = ("target", "udpos", "--init", "mnli", "--base", BASE, "--namespace", "me", "--output_dir", "runs/udpos")
     (tagger,) = stilts(*target, "--max_steps", "2", "--use_cpu", "1", "--json")
     assert "come from me/xlm-roberta-base-stilts-mnli@" in tagger["body"]
     assert "new: classifier" in tagger["body"]
@@ -48,7 +48,7 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
 
     told = stilts("evaluate", "udpos", "--model", published["name"], "--languages", "de", code=1)
     assert "no trained head for udpos" in told
-    told = stilts("target", "udpos", "--from", "mnly", "--namespace", "me", code=1)
+    told = stilts("target", "udpos", "--init", "mnly", "--namespace", "me", code=1)
     assert "mnli" in told
 
 

@@ -76,10 +76,10 @@ def test_a_hub_that_hangs_is_given_up(cache, monkeypatch):
     "words",
     [
         ("intermediate", "mnli"),
-        ("target", "xnli", "--from", "mnli"),
+        ("target", "xnli", "--init", "mnli"),
         ("target", "xnli"),
         ("evaluate", "xnli", "--model", "me/x"),
-        ("evaluate", "xtreme", "--model", "FacebookAI/xlm-roberta-base", "--from", "mnli"),
+        ("evaluate", "xtreme", "--base", "FacebookAI/xlm-roberta-base", "--init", "mnli"),
     ],
 )
 def test_every_command_that_loads_a_model_says_so(words, cache, down, mistake):

@@ -72,7 +72,7 @@ def test_three_phases_with_adapters(stilts, client, tmp_path):  # noqa: F811
     """Adapter of MNLI; POS-tagging merged and stacked upon it; scored in languages, found, verified, walked back."""
     quick = ("--max_steps", "4", "--save_steps", "2", "--eval_steps", "2", "--per_device_train_batch_size", "4")
     quick += ("--learning_rate", "3e-2", "--use_cpu", "1", "--namespace", "me")
-    stilts("intermediate", "mnli", "--model", BASE, "--adapter", "lora=4", *quick)
+    stilts("intermediate", "mnli", "--base", BASE, "--adapter", "lora=4", *quick)
     name = "me/xlm-roberta-base-stilts-mnli-adapter"
     (listed,) = stilts("checkpoints", "--task", "mnli", "--base", BASE, "--json")
     assert (listed["name"], listed["base"]) == (name, BASE)
@@ -87,7 +87,7 @@ def test_three_phases_with_adapters(stilts, client, tmp_path):  # noqa: F811
     assert all(each == pytest.approx(flat[0], abs=1e-5) for each in flat[:-1])
     assert flat[-1] != pytest.approx(flat[0], abs=1e-3)
 
-    target = ("target", "udpos", "--from", "mnli-adapter", *quick, "--output_dir")
+    target = ("target", "udpos", "--init", "mnli-adapter", *quick, "--output_dir")
     stilts(*target, "runs/merged")
     assert (tmp_path / "runs/merged/model.safetensors").is_file()
     (stacked,) = stilts(*target, "runs/stacked", "--adapter", "lora=2", "--publish", "--json")

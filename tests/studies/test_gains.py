@@ -153,7 +153,7 @@ def test_languages_that_a_run_lacks_are_left_out_and_said(files, tmp_path):
 def test_what_does_not_compare_is_refused(files, tmp_path):
     with pytest.raises(StiltsError, match="start from mnli; the baseline 'none' and at least one other are expected"):
         gains(files[2:])
-    with pytest.raises(StiltsError, match="of --model xlmr and mbert"):
+    with pytest.raises(StiltsError, match="of --base xlmr and mbert"):
         gains([*files, write(tmp_path / "mbert", "mnli", SCORES["mnli"][0], base="mbert")])
     with pytest.raises(StiltsError, match="pawsx en was scored with setting zero-shot and translate-train"):
         gains([*files, write(tmp_path / "mt", "mnli", SCORES["mnli"][0], setting="translate-train")])

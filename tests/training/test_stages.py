@@ -63,10 +63,15 @@ def test_one_call_trains_both_stages_and_the_result_is_scored(world, tmp_path):
 
 def test_the_second_stage_starts_with_the_first_ones_head(world, tmp_path):
     train(world, tmp_path / "run")
-    after = TargetTrainer(task="copa", after=tmp_path / "run" / "siqa", data_dir=world["data_dir"]).model
-    siqa = AutoModelForMultipleChoice.from_pretrained(tmp_path / "run" / "siqa")
-    assert torch.equal(after.classifier.weight, siqa.classifier.weight)
-    assert torch.equal(after.roberta.pooler.dense.weight, siqa.roberta.pooler.dense.weight)
+    folder = tmp_path / "run" / "siqa"
+    copa = {"task": "copa", "data_dir": world["data_dir"]}
+    with pytest.warns(FutureWarning, match="init= with keep_head=True"):
+        as_before = TargetTrainer(after=folder, **copa).model
+    siqa = AutoModelForMultipleChoice.from_pretrained(folder)
+    for model in (TargetTrainer(init=folder, keep_head=True, **copa).model, as_before):
+        assert torch.equal(model.classifier.weight, siqa.classifier.weight)
+        assert torch.equal(model.roberta.pooler.dense.weight, siqa.roberta.pooler.dense.weight)
+    assert not torch.equal(TargetTrainer(init=folder, **copa).model.classifier.weight, siqa.classifier.weight)
 
 
 def test_a_finished_stage_is_not_done_again_and_a_killed_one_is(world, tmp_path, monkeypatch):
@@ -114,7 +119,12 @@ def test_a_stage_from_another_start_is_refused(world, tmp_path):
 
 
 def test_one_trainer_is_one_stage(world, tmp_path):
-    with pytest.raises(StiltsError, match=r"siqa, copa one after another.*hf-stilts target xcopa.*after="):
+    with pytest.raises(StiltsError, match=r"siqa, copa one after another.*hf-stilts target xcopa.*keep_head=True"):
         TargetTrainer(world["model"], task="xcopa")
-    with pytest.raises(StiltsError, match="Pass after= alone"):
+    with pytest.raises(StiltsError, match="after= was given beside"):
         TargetTrainer(world["model"], task="copa", after=tmp_path)
+    for start in ({}, {"base": world["model"]}, {"base": world["model"], "init": world["model"]}):
+        with pytest.raises(StiltsError, match="keep_head=True is for init= alone"):
+            TargetTrainer(task="copa", keep_head=True, **start)
+    with pytest.raises(StiltsError, match="public has no stilts.json.*leave out keep_head=True"):
+        TargetTrainer(task="copa", init=world["model"], keep_head=True)

@@ -152,7 +152,7 @@ def test_commands(tmp_path, mirror):
     assert report[0]["sharing"] == 0  # the Swahili validation rows are in Swahili
     public = tiny.save(tmp_path / "public")
     (run,) = command(
-        "intermediate", task, "--model", public, "--languages", "en=0.5,en-x-cs50-de=0.5", "--limit", 8, "--data-dir",
+        "intermediate", task, "--base", public, "--languages", "en=0.5,en-x-cs50-de=0.5", "--limit", 8, "--data-dir",
         mirror, "--exclude", tmp_path / "list.json", "--no-publish", "--json", "--max_steps", 1, "--use_cpu", "true",
         "--output_dir", tmp_path / "out",
     )  # fmt: skip
@@ -162,7 +162,7 @@ def test_commands(tmp_path, mirror):
     other = tmp_path / "others.py"
     other.write_text(TASK_FILE)
     command(
-        "intermediate", task, other, "--model", public, "--languages", "sw", "--limit", 8, "--data-dir",
+        "intermediate", task, other, "--base", public, "--languages", "sw", "--limit", 8, "--data-dir",
         mirror, "--no-publish", "--json", "--max_steps", 2, "--use_cpu", "true", "--output_dir", tmp_path / "both",
     )  # fmt: skip
     record = Record.from_json((tmp_path / "both" / "stilts.json").read_text())
