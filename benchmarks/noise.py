@@ -1,11 +1,11 @@
-"""Misspelling beside MulTypo, interleaved in one process: sentences a second and core, and what the errors are.
+"""Misspelling beside MulTypo, interleaved in one process: sentences a second of processor time, and kinds of errors.
 
     python benchmarks/noise.py --text english.txt                       # a sentence a line
     python benchmarks/noise.py --text russian.txt --language ru --level 0.3
 
 MulTypo (pip install multypo) is the peer for the 12 languages that it has; without it ours runs alone. Both misspell
 the same sentences one by one at the same level. The share of each operation, the place in the word and the length of
-the words are those of errors within a word: MulTypo also swaps the last letter of a word with the blank behind it.
+words are those of errors within a word: MulTypo also swaps the last letter of a word with the blank behind it.
 """
 
 import argparse

