@@ -101,6 +101,7 @@ class PublishCheckpoints(TrainerCallback):
         self._token = token
         self._outbox: Outbox | None = None
         self._run = Record()
+        self._asked: Callable[[], Record] | None = None  # what the Trainer of this training says of itself
         self._started, self._resumed_at = 0.0, 0
 
     def on_train_begin(
@@ -109,6 +110,7 @@ class PublishCheckpoints(TrainerCallback):
         """Decide where to publish, and start the process that uploads; the Hub itself is not needed yet."""
         if not state.is_world_process_zero:
             return
+        self._asked = kwargs.get("record")
         if self.resume and args.save_only_model:
             raise StiltsError("resume=True needs the optimizer's state. Pass TrainingArguments(save_only_model=False).")
         model = kwargs.get("model")
@@ -179,13 +181,16 @@ class PublishCheckpoints(TrainerCallback):
             logger.warning("What was sent is not known: %s", error)
         return self.report
 
-    def destination(self, args: TrainingArguments, model: Any) -> str:
+    def destination(self, args: TrainingArguments, model: Any, record: Callable[[], Record] | None = None) -> str:
         """Return the repository that a training of `model` with `args` publishes to, without namespace if it has none.
+
+        `record` gives what the Trainer says of the training, where it did not begin yet.
 
         Raises StiltsError where no name was given and the record does not tell enough to make one.
         """
         if self.repo_id:
             return self.repo_id if "/" in self.repo_id or not self.namespace else f"{self.namespace}/{self.repo_id}"
+        self._asked = record or self._asked
         run = self._describe(args, model)
         if not run.tasks or run.parent is None:
             raise StiltsError(
@@ -198,7 +203,8 @@ class PublishCheckpoints(TrainerCallback):
         return repo_id(self.namespace, run.parent.id, run.task_names, run.seed, run.rows_by_language, **kind)
 
     def _describe(self, args: TrainingArguments, model: Any, rows: Any = None) -> Record:
-        given = self.record() if callable(self.record) else self.record or Record()
+        wanted = self.record or self._asked or Record()
+        given = wanted() if callable(wanted) else wanted
         if not given.tasks and (source := source_of(rows, self.task)):
             given = replace(given, tasks=(source,))
         return describe_run(given, args, model)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_stilts.errors import StiltsError
@@ -32,61 +32,42 @@ logger = logging.getLogger(__name__)
 EXACT = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad")
 
 
-class CompactTrainer(Trainer):
-    """A Trainer that trains only the word embeddings that its training data uses.
+def compact_for(
+    model: PreTrainedModel, args: TrainingArguments, token_sources: Iterable[Any], tokenizer: Any, optimizer: Any = None
+) -> torch.Tensor:
+    """Let a model train only the word embeddings that its training data uses.
 
-    Attributes:
-        compact_vocabulary: whether it does; set before `__init__`.
-        trained_rows: ids of the rows that are trained, ascending; None for all.
+    Args:
+        model: changed in place.
+        args: of the training.
+        token_sources: data sets that hold every token of a training batch in a column `input_ids`.
+        tokenizer: whose special tokens are trained, too.
+        optimizer: that was passed to the Trainer, which is refused.
+
+    Returns:
+        Ids of the rows that are trained, ascending, int64 (n,).
+
+    Raises:
+        StiltsError: as `refuse_inexact`, `used_ids` and `compact`.
     """
+    refuse_inexact(args, optimizer)
+    ids = used_ids(token_sources)
+    special = getattr(tokenizer, "all_special_ids", [])
+    rows = compact(model, np.append(ids, special).astype(np.int64), args.output_dir).rows
+    if args.weight_decay:
+        logger.warning(
+            "compact_vocabulary: word embeddings are exempt from the weight decay of %g, which would also "
+            "shrink those that the data does not use.",
+            args.weight_decay,
+        )
+    return rows
 
-    compact_vocabulary = False
-    trained_rows: torch.Tensor | None = None
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        args: TrainingArguments,
-        data_collator: Any = None,
-        train_dataset: Any = None,
-        eval_dataset: Any = None,
-        processing_class: Any = None,
-        **stock: Any,
-    ) -> None:
-        if self.compact_vocabulary:
-            refuse_inexact(args, (stock.get("optimizers") or (None,))[0])
-            ids = used_ids(self.token_sources(train_dataset))
-            special = getattr(processing_class, "all_special_ids", [])
-            self.trained_rows = compact(model, np.append(ids, special).astype(np.int64), args.output_dir).rows
-            if args.weight_decay:
-                logger.warning(
-                    "compact_vocabulary: word embeddings are exempt from the weight decay of %g, which would also "
-                    "shrink those that the data does not use.",
-                    args.weight_decay,
-                )
-        super().__init__(model, args, data_collator, train_dataset, eval_dataset, processing_class, **stock)
-        self._same_vocabulary = SameVocabulary(self.trained_rows)
-        self.add_callback(self._same_vocabulary)
-
-    def token_sources(self, train_dataset: Any) -> Iterable[Any]:
-        """Data sets that hold every token of a training batch in a column `input_ids`."""
-        return [train_dataset]
-
-    @property
-    def vocabulary_recipe(self) -> dict[str, int]:
-        """What the record of a run says of it."""
-        return {} if self.trained_rows is None else {"word_embeddings_trained": len(self.trained_rows)}
-
-    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """As the stock method; a checkpoint's state of other rows would not fit, and torch does not say why."""
-        self._same_vocabulary.check(self.state)
-        return super().create_optimizer(*args, **kwargs)
-
-    def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
-        """As the stock method, without compact embeddings: decay would also have to reach the rows left out."""
-        modules = model.named_modules(remove_duplicate=False)
-        exempt = {f"{name}.weight" for name, module in modules if isinstance(module, CompactEmbedding)}
-        return [name for name in super().get_decay_parameter_names(model) if name not in exempt]
+def without_compact_embeddings(names: Iterable[str], model: torch.nn.Module) -> list[str]:
+    """Names of weights without those of compact embeddings: decay would also have to reach the rows left out."""
+    modules = model.named_modules(remove_duplicate=False)
+    exempt = {f"{name}.weight" for name, module in modules if isinstance(module, CompactEmbedding)}
+    return [name for name in names if name not in exempt]
 
 
 class CompactEmbedding(torch.nn.Embedding):

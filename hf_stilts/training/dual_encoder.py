@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from hf_stilts.retrieval.sentence_encoder import read_sentence_encoder
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.batches import SHARES, LanguageBatches
 from hf_stilts.training.options import OPTIONS, taken
+from hf_stilts.training.task_data import TaskData
 from hf_stilts.training.trainer import TargetTrainer
 
 logger = logging.getLogger(__name__)
@@ -71,14 +73,13 @@ class DualEncoderTrainer(TargetTrainer):
         self.phase = phase
         options = taken(args, {name: rest[name] for name in OPTIONS if name in rest})
         batches: Any = options.batches
-        languages = options.languages
         share = SHARES[batches] if batches in SHARES else batches
         if not (share is None or (isinstance(share, int | float) and 0 <= share <= 1)):
             raise StiltsError(
                 f"batches={batches!r}; expected {', '.join(SHARES)}, a share of cross-lingual batches from 0 to 1, or "
                 "None. Correct batches=."
             )
-        self._share = share
+        self._share: float | None = share
         trained = self.training_task(load_task(task))
         if not trained.declaration.in_batch_negatives:
             raise StiltsError(
@@ -89,24 +90,31 @@ class DualEncoderTrainer(TargetTrainer):
             raise StiltsError(
                 f"model= is a {type(model).__name__}. Pass a name as base=, or DualEncoder(model.config, model)."
             )
-        if by_task := share is not None and languages is not None:
-            own: dict[str, Any] = {key: getattr(options, key) for key in ("limit", "data_dir", "exclude")}
-            rest |= {"train_dataset": _all_rows(trained, languages, **own)}
-            rest |= {"exclude": None, "limit": None, "languages": None}
+        self._given_model = model if isinstance(model, PreTrainedModel) else None
         self._encoding: dict[str, Any] = {"both_directions": options.both_directions}
         given: dict[str, Any] = {"pooling": options.pooling, "logit_scale": options.logit_scale}
         if (prefixes := both_prefixes(options.prefix)) is not None:
             given |= {"query_prefix": prefixes[0], "candidate_prefix": prefixes[1]}
         self._encoding |= {name: value for name, value in given.items() if value is not None}
-        self._given_model = model if isinstance(model, PreTrainedModel) else None
-        self._start_is_read, self._length_is_given = False, options.max_length is not None
         super().__init__(model, args, task=task, **rest)
-        if by_task:
-            self.own_data, self.exclude, self.limit = False, own["exclude"], own["limit"]
 
-    def _read_start(self) -> None:
+    def _task_data(self, model: Any) -> dict[str, TaskData]:
+        """As for every training, with the prefixes and the length of the start."""
+        found = super()._task_data(model)
+        for data in found.values():
+            self._read_start(data)
+        return found
+
+    def _rows_of(self, task: Task, languages: Any) -> Callable[[], Dataset]:
+        """As for every training; batches by language are made of all rows of each."""
+        if self._share is None or languages is None:
+            return super()._rows_of(task, languages)
+        options = self.options
+        own = {"limit": options.limit, "data_dir": options.data_dir, "exclude": options.exclude}
+        return lambda: _all_rows(task, languages, **own)
+
+    def _read_start(self, data: TaskData) -> None:
         """Take what the start's folder says of sentence vectors where nothing was given, and say it in one line."""
-        self._start_is_read = True
         known = None
         try:
             if self._given_model is None and self.start is not None:
@@ -118,8 +126,8 @@ class DualEncoderTrainer(TargetTrainer):
             if known.pooling in ("mean", "cls"):
                 own["pooling"] = known.pooling
             self._encoding = {**own, **self._encoding}
-            if known.max_length is not None and not self._length_is_given:
-                self.max_length = min(self.max_length, known.max_length)
+            if known.max_length is not None and self.options.max_length is None:
+                data.max_length = min(data.max_length, known.max_length)
             lost = known.unsupported or (f"{len(known.dense)} Dense" if known.dense else "")
             logger.warning(
                 "%s is a sentence-transformers model (%s): the dual encoder starts with %s pooling, queries %r, "
@@ -131,7 +139,7 @@ class DualEncoderTrainer(TargetTrainer):
             own = {name: getattr(self._given_model.encoding, name) for name in ("query_prefix", "candidate_prefix")}
             self._encoding = {**own, **self._encoding}
         query, candidate = self._prefixes()
-        self.kind = replace(self.kind, query_prefix=query, candidate_prefix=candidate)  # type: ignore[type-var]
+        data.kind = replace(data.kind, query_prefix=query, candidate_prefix=candidate)  # type: ignore[type-var]
 
     def _prefixes(self) -> tuple[str, str]:
         return self._encoding.get("query_prefix", ""), self._encoding.get("candidate_prefix", "")
@@ -158,31 +166,29 @@ class DualEncoderTrainer(TargetTrainer):
             made["cross_lingual_share"] = self._share
         return replace(record, recipe={**record.recipe, **made, "logit_scale": self.model.logit_scale.item()})
 
-    def _featurise(self, given: Dataset, *, train: bool) -> tuple[Any, Dataset | None]:
-        if not self._start_is_read:
-            self._read_start()
-        features, rows = super()._featurise(given, train=train)
-        if not train or self._share is None:
-            return features, rows
+    def training_features(self, data: TaskData) -> Any:
+        """Pairs as they came, or in batches by language."""
+        if self._share is None:
+            return data.features
+        rows = data.rows
         if rows is None or "language" not in rows.column_names:
+            columns = (data.features if rows is None else rows).column_names
             raise StiltsError(
-                f"The training data has columns {', '.join(given.column_names)}; batches by language need rows with a "
+                f"The training data has columns {', '.join(columns)}; batches by language need rows with a "
                 "column language, and id to say which translate each other. Add them, or pass languages=."
             )
-        return LanguageBatches(features, rows["language"][:], row_keys(rows), share=self._share), rows
+        return LanguageBatches(data.features, rows["language"][:], row_keys(rows), share=self._share)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[Any] | None:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if isinstance(dataset, LanguageBatches):  # it is in the order of training
-            return torch.utils.data.SequentialSampler(dataset)
-        return super()._get_train_sampler(train_dataset)
+    def training_order(self, train_dataset: Any) -> torch.utils.data.Sampler[Any] | None:
+        """Batches by language are in the order of training."""
+        if isinstance(train_dataset, LanguageBatches):
+            return torch.utils.data.SequentialSampler(train_dataset)
+        return super().training_order(train_dataset)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def read_weights(self, folder: str) -> bool:
         """A checkpoint holds the encoder alone, so its weights bear other names than the model's."""
-        self.model.restore(resume_from_checkpoint)
-
-    def _load_best_model(self) -> None:
-        self.model.restore(self.state.best_model_checkpoint)
+        self.model.restore(folder)
+        return True
 
 
 def _all_rows(task: Task, languages: Languages, **own: Any) -> Dataset:

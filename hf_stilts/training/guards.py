@@ -27,49 +27,49 @@ class NotFinite(StiltsError):
     """The loss or the gradient of a step was no finite number."""
 
 
-class GuardedTrainer(Trainer):
-    """A Trainer that stops at a loss or gradient that is no finite number, with the weights as they were before it.
+class FiniteSteps:
+    """Stops a training at a loss or gradient that is no finite number, with the weights as they were before it.
 
     The loss is looked at as it was computed: stock logging leaves out what is not finite, and shows the mean of the
-    rest. The callbacks' end of training still comes, so that what was saved before is published. Under fp16 the stock
-    gradient scaler skips such steps by itself, and nothing is stopped.
+    rest. Under fp16 the stock gradient scaler skips such steps by itself, and nothing is stopped.
+
+    Args:
+        trainer: whose steps.
     """
 
-    _losses: list[torch.Tensor]  # of the batches since the last optimizer step
-    control: TrainerControl
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self._losses: list[torch.Tensor] = []  # of the batches since the last optimizer step
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As the stock method.
+    def begin(self) -> None:
+        """Forget what an earlier training left."""
+        self._losses = []
+
+    def note(self, loss: torch.Tensor) -> None:
+        """Keep the loss of a batch for the step's end."""
+        self._losses.append(loss)
+
+    def check(self, norm: Any) -> None:
+        """Look at a step before it is taken.
+
+        Args:
+            norm: of its gradient; None where it is not known.
 
         Raises:
-            StiltsError: the loss or the gradient of a step was no finite number; says which step, and what to type.
+            NotFinite: it or the loss is no finite number; says which step, and what to type.
         """
-        self._losses = []
-        try:
-            return super().train(*args, **kwargs)
-        except NotFinite:
-            self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
-            raise
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As the stock method; the loss is kept for the step's end."""
-        loss: torch.Tensor = super().training_step(*args, **kwargs)
-        self._losses.append(loss)
-        return loss
-
-    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm)
+        trainer = self.trainer
         losses, self._losses = self._losses, []
-        scaled = getattr(self.accelerator, "scaler", None) is not None
+        scaled = getattr(trainer.accelerator, "scaler", None) is not None
         if scaled or not losses:
-            return norm
+            return
         loss = torch.stack(losses).sum()
-        everywhere = self.accelerator.gather(loss.reshape(1))  # a process that stops alone leaves the others waiting
+        everywhere = trainer.accelerator.gather(loss.reshape(1))  # one that stops alone leaves the others waiting
         if everywhere.isfinite().all() and (norm is None or math.isfinite(norm)):
-            return norm
-        kept = newest_saved(self.args.output_dir)
+            return
+        kept = newest_saved(trainer.args.output_dir)
         where = f"the last good checkpoint is {kept}" if kept else "no checkpoint had been saved yet"
-        rate, step = self.args.learning_rate, self.state.global_step + 1  # its peak: in the warm-up it may still be 0
+        rate, step = trainer.args.learning_rate, trainer.state.global_step + 1  # its peak: in the warm-up it may be 0
         size = "not known" if norm is None else float(norm)
         raise NotFinite(
             f"Step {step}: the loss is {float(loss)}, the gradient's norm {size}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hf_stilts.kinds.features import IGNORED
 logger = logging.getLogger(__name__)
 
 Inputs = Mapping[str, Any]
+Step = Callable[..., torch.Tensor]
 # Tokens of a micro-batch on a CPU, padding included: from 1,000 to 6,000 take equally long each, and fewer need less
 # memory. A GPU wants to be filled and is given no limit but the batch itself.
 CPU_TOKENS = 2048
@@ -27,8 +28,8 @@ CPU_TOKENS = 2048
 CPU_OVERHEAD, GPU_OVERHEAD = 60, 8192
 
 
-class MicroBatchTrainer(Trainer):
-    """A Trainer that sorts the examples of an optimizer step by length and runs them in micro-batches that fit.
+class MicroBatches:
+    """Sorts the examples of an optimizer step by length and runs them in micro-batches that fit.
 
     The examples of a step are the stock Trainer's: `per_device_train_batch_size` times the accumulation steps, on
     every process. Each micro-batch's mean loss is weighted by its share of the items in the whole effective batch over
@@ -39,63 +40,72 @@ class MicroBatchTrainer(Trainer):
     A batch is run as it comes where its loss is no mean over items (no `labels` or `start_positions`), with a
     `compute_loss_func`, and under DataParallel or DeepSpeed, which have their own ideas of a micro-batch.
 
-    Attributes:
-        micro_tokens: most tokens of a micro-batch, padding included. None: 2048 on a CPU; on a GPU as many as the
+    Args:
+        trainer: whose steps.
+        most: most tokens of a micro-batch, padding included. None: 2048 on a CPU; on a GPU as many as the
             Trainer's loop would run at a time. 0: batches are run as they come.
     """
 
-    micro_tokens: int | None = None
-    _waiting: list[Inputs]
-    _overhead: int | None = None
-    _said_unlabelled = False
+    def __init__(self, trainer: Trainer, most: int | None) -> None:
+        self.trainer, self.most = trainer, most
+        self.begin()
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As the stock method."""
-        self._waiting = []
-        self._overhead = None
+    def begin(self) -> None:
+        """Forget what an earlier training left."""
+        self._waiting: list[Inputs] = []
+        self._overhead: int | None = None
         self._said_unlabelled = False
-        return super().train(*args, **kwargs)
 
-    def training_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    def step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any, stock: Step
     ) -> torch.Tensor:
-        """Gradient of a whole optimizer step, when the last of its accumulated batches has come; 0 until then."""
+        """Gradient of a whole optimizer step, when the last of its accumulated batches has come; 0 until then.
+
+        Args:
+            model: as the stock method gets it.
+            inputs: a batch.
+            num_items_in_batch: as the stock method gets it.
+            stock: the stock `training_step`.
+        """
+        trainer = self.trainer
+        device = trainer.args.device
         if not self.cuts(inputs):
-            return self._whole_step(model, inputs, num_items_in_batch)
+            return self._whole_step(model, inputs, num_items_in_batch, stock)
         self._waiting.append(inputs)
-        if not self.accelerator.sync_gradients:
-            return torch.zeros((), device=self.args.device)
+        if not trainer.accelerator.sync_gradients:
+            return torch.zeros((), device=device)
         waiting, self._waiting = self._waiting, []
-        counted = [(part, items(part)) for part in self.micro_batches(waiting)]
+        counted = [(part, items(part)) for part in self.batches(waiting)]
         # A mean over nothing is no number, and nothing is learnt of it.
         labelled = [(part, count) for part, count in counted if count]
         if not labelled:
             self._say_unlabelled()
         counted = labelled or [(with_some_label(counted[0][0]), 0)]  # every process has to run something
-        total = self.accelerator.gather(
-            torch.tensor([float(sum(count for _, count in counted))], device=self.args.device)
-        ).sum()
-        loss = torch.zeros((), device=self.args.device)
+        here = torch.tensor([float(sum(count for _, count in counted))], device=device)
+        total = trainer.accelerator.gather(here).sum()
+        loss = torch.zeros((), device=device)
         for number, (part, count) in enumerate(counted, 1):
             # The stock method divides the mean loss by this; processes are averaged after it.
-            self.current_gradient_accumulation_steps = (
-                total / (count * self.accelerator.num_processes) if count else math.inf
-            )
+            divisor = total / (count * trainer.accelerator.num_processes) if count else math.inf
+            trainer.current_gradient_accumulation_steps = divisor
             last = number == len(counted)
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
-                loss += super().training_step(model, dict(part))
+            with contextlib.nullcontext() if last else trainer.accelerator.no_sync(model):
+                loss += stock(model, dict(part))
         return loss
 
-    def _whole_step(self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+    def _whole_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any, stock: Step
+    ) -> torch.Tensor:
         """A batch as it came; one without any label counts nothing, where the stock loss would be NaN."""
-        if self.compute_loss_func is not None or not averaged(inputs) or items(inputs):
-            return super().training_step(model, inputs, num_items_in_batch)
+        trainer = self.trainer
+        if trainer.compute_loss_func is not None or not averaged(inputs) or items(inputs):
+            return stock(model, inputs, num_items_in_batch)
         self._say_unlabelled()
-        divisor, self.current_gradient_accumulation_steps = self.current_gradient_accumulation_steps, math.inf
+        divisor, trainer.current_gradient_accumulation_steps = trainer.current_gradient_accumulation_steps, math.inf
         try:
-            return super().training_step(model, dict(with_some_label(inputs)), num_items_in_batch)
+            return stock(model, dict(with_some_label(inputs)), num_items_in_batch)
         finally:
-            self.current_gradient_accumulation_steps = divisor
+            trainer.current_gradient_accumulation_steps = divisor
 
     def _say_unlabelled(self) -> None:
         """Say it once: of masked words, a batch may by chance have none."""
@@ -104,24 +114,47 @@ class MicroBatchTrainer(Trainer):
             logger.warning(
                 "Step %d: no example of a batch has a label, so nothing is learnt of it, and it counts as a loss of 0. "
                 "Further ones are not named. Look at the labels: trainer.train_dataset[0]",
-                self.state.global_step + 1,
+                self.trainer.state.global_step + 1,
             )
 
     def cuts(self, inputs: Inputs) -> bool:
         """Whether these inputs may be run in pieces."""
-        whole = self.micro_tokens == 0 or self.compute_loss_func is not None
-        return not (whole or self.args.n_gpu > 1 or self.is_deepspeed_enabled or not averaged(inputs))
+        trainer = self.trainer
+        whole = self.most == 0 or trainer.compute_loss_func is not None
+        return not (whole or trainer.args.n_gpu > 1 or trainer.is_deepspeed_enabled or not averaged(inputs))
 
-    def micro_batches(self, batches: Sequence[Inputs]) -> list[Inputs]:
+    def batches(self, accumulated: Sequence[Inputs]) -> list[Inputs]:
         """The batches of one optimizer step as micro-batches, longest first."""
-        on_cpu = self.args.device.type == "cpu"
+        on_cpu = self.trainer.args.device.type == "cpu"
         if self._overhead is None:
-            self._overhead = math.ceil(CPU_OVERHEAD * lookup_share(self.model)) if on_cpu else GPU_OVERHEAD
-        stock = max(batch["attention_mask"].numel() for batch in batches)  # who accumulates has no memory for more
-        most = self.micro_tokens or (min(stock, CPU_TOKENS) if on_cpu else stock)
-        whole = joined(batches, getattr(self.processing_class, "pad_token_id", None) or 0)
+            weights = lookup_share(self.trainer.model) if on_cpu else 1.0
+            self._overhead = math.ceil(CPU_OVERHEAD * weights) if on_cpu else GPU_OVERHEAD
+        stock = max(batch["attention_mask"].numel() for batch in accumulated)  # who accumulates has no memory for more
+        most = self.most or (min(stock, CPU_TOKENS) if on_cpu else stock)
+        whole = joined(accumulated, getattr(self.trainer.processing_class, "pad_token_id", None) or 0)
         ends = lengths(whole["attention_mask"])
         return [piece(whole, rows, ends) for rows in cut(ends, most=most, overhead=self._overhead)]
+
+
+class MicroBatchTrainer(Trainer):
+    """A stock Trainer in `MicroBatches`, for any training: in the place of `transformers.Trainer`.
+
+    Attributes:
+        micro_tokens: as `MicroBatches` takes it.
+    """
+
+    micro_tokens: int | None = None
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method."""
+        self.micro = MicroBatches(self, self.micro_tokens)
+        return super().train(*args, **kwargs)
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """As the stock method, in micro-batches."""
+        return self.micro.step(model, inputs, num_items_in_batch, super().training_step)
 
 
 def cut(lengths: Sequence[int], *, most: int, overhead: int) -> list[list[int]]:

@@ -3,13 +3,13 @@
 How it is built, for whoever trains or measures with it:
 
 - `MixtureTrainer(model, args, tasks=["mnli", "squad_v2"], sampler="proportional")` is a `StiltsTrainer` of the
-  phase "intermediate"; it comes through `StiltsTrainer._begin` as every phase does.
+  phase "intermediate", made by the same `__init__`; what it does in another way, it overrides.
 - `trainer.model` is a `hf_stilts.models.heads.SharedBody`: `model.body` is the stock `AutoModel`, `model.heads[task]`
   the stock model of that task's kind whose body modules are the same objects. `model(task="mnli", **batch)` gives what
   `model.heads["mnli"](**batch)` gives.
 - `trainer.train_dataset` is a `Pool`; `trainer.plan` a `hf_stilts.training.samplers.Plan`, a pure function of seed and
   step. A batch is what the task's kind makes of it, and `"task"`.
-- `trainer.members[task]` holds the task, its kind, features, rows and batch size.
+- `trainer.members[task]` is a `hf_stilts.training.task_data.TaskData`: the task, its kind, features, rows, batch size.
 """
 
 from __future__ import annotations
@@ -28,32 +28,25 @@ from transformers import PreTrainedTokenizerBase, TrainingArguments
 from transformers.trainer_utils import seed_worker, speed_metrics
 from transformers.utils.generic import find_labels
 
-from hf_stilts.data.canonical import named
 from hf_stilts.data.language_shares import Languages
-from hf_stilts.data.load import labelled, load
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import language_suffix, mixture_name
-from hf_stilts.hub.record import Record, TaskSource
-from hf_stilts.kinds import kind_for
-from hf_stilts.kinds.features import check_length, readable_length
-from hf_stilts.models.body import match_padding
+from hf_stilts.hub.record import Record
 from hf_stilts.models.heads import SharedBody
-from hf_stilts.models.opened import open_checkpoint
+from hf_stilts.models.opened import OpenedCheckpoint
+from hf_stilts.models.transfer import HandOver
 from hf_stilts.task import Task
 from hf_stilts.training.checks import check_mixture, mixture_tasks
 from hf_stilts.training.given_data import as_dataset
 from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
 from hf_stilts.training.mixture_tasks import (
-    Member,
     aggregate_weights,
     effective_batches,
     mixture_recipe,
     refuse_unknown,
     shared_model,
 )
-from hf_stilts.training.options import taken
-from hf_stilts.training.provenance import codes_of, exclusion, languages_of, sources, training_rows, with_validation
-from hf_stilts.training.recipes import recipe as load_recipe
+from hf_stilts.training.provenance import codes_of, exclusion
 from hf_stilts.training.samplers import (
     Plan,
     Sampler,
@@ -62,9 +55,8 @@ from hf_stilts.training.samplers import (
     parse_sampler,
     probabilities,
 )
-from hf_stilts.training.scoring import LOWER_IS_BETTER
-from hf_stilts.training.start import DEFAULT_BASE, model_and_base
-from hf_stilts.training.text import mix, texts_of
+from hf_stilts.training.start import model_and_base
+from hf_stilts.training.task_data import LOWER_IS_BETTER, TaskData
 from hf_stilts.training.trainer import StiltsTrainer
 
 logger = logging.getLogger(__name__)
@@ -128,146 +120,107 @@ class MixtureTrainer(StiltsTrainer):
         base: str | None = None,
         batch_sizes: int | Mapping[str, int] | None = None,
         aggregate: Mapping[str, float] | None = None,
-        train_dataset: Mapping[str, Dataset] | None = None,
-        eval_dataset: Mapping[str, Dataset] | None = None,
+        train_dataset: Mapping[str, Any] | None = None,
+        eval_dataset: Mapping[str, Any] | None = None,
         processing_class: PreTrainedTokenizerBase | None = None,
-        revision: str | None = None,
         **stock: Any,
     ) -> None:
         model, base = model_and_base(model, base)
-        self.options = options = taken(args, stock)
-        recipe, name, cap, max_length = options.recipe, options.name, options.cap, options.max_length
-        data_dir, limit = options.data_dir, options.limit
         if own := {"compute_metrics", "data_collator"} & {*stock}:
             raise StiltsError(f"{own.pop()}= is each task's own in a mixture. Leave it out, or train one task alone.")
-        self.given = {task: as_dataset(rows) for task, rows in (train_dataset or {}).items()}
-        self.tasks = {
-            task: named(about, self.given[task].features) if task in self.given else labelled(about, data_dir)
-            for task, about in mixture_tasks(tasks).items()
-        }
-        languages = self._languages_by_task(options.languages)
-        refuse_unknown(
-            self.tasks,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            languages=languages,
-            batch_sizes=batch_sizes,
-        )
-        check_mixture(options, self.tasks)
-        self.recipes = {task: load_recipe(recipe, about, self.phase) for task, about in self.tasks.items()}
-        self.profile = recipe
-        self.name = name or mixture_name([*self.tasks])
+        loaded = mixture_tasks(tasks)
+        refuse_unknown(loaded, train_dataset=train_dataset, eval_dataset=eval_dataset, batch_sizes=batch_sizes)
+        self.batch_sizes = batch_sizes
+        self.aggregate_weights = aggregate_weights(loaded, aggregate)
+        given = train_dataset, eval_dataset, processing_class
+        super().__init__(model, args, None, *given, task=[*loaded.values()], base=base, **stock)
+        self.turn_to(next(iter(self.tasks)))  # the stock Trainer has the labels of a body without heads
+
+    def _trained_tasks(self, task: Any) -> dict[str, Task]:
+        tasks = mixture_tasks(task)
+        check_mixture(self.options, tasks)
+        languages: Any = self.options.languages
+        refuse_unknown(tasks, languages=languages)
+        return tasks
+
+    def _by_task(self, train_dataset: Any) -> dict[str, Any]:
+        return {task: as_dataset(rows) for task, rows in (train_dataset or {}).items()}
+
+    def _arguments(self, args: TrainingArguments | None, data_collator: Any) -> TrainingArguments:
         if args is None:
-            args = TrainingArguments(f"runs/mixture-{self.name}", **mixture_recipe(self.recipes).arguments())
-            batch_sizes = batch_sizes or {task: figures.batch_size for task, figures in self.recipes.items()}
+            name = self.options.name or mixture_name([*self.tasks])
+            args = TrainingArguments(f"runs/mixture-{name}", **mixture_recipe(self.recipes).arguments())
+            by_recipe = {task: figures.batch_size for task, figures in self.recipes.items()}
+            self.batch_sizes = self.batch_sizes or by_recipe
         args = copy.copy(args)  # steps and columns are this mixture's, not those of the next one
         if args.ddp_find_unused_parameters is None:
             args.ddp_find_unused_parameters = True  # a step trains one head; under checkpointing stock assumes all
-        args.remove_unused_columns = False  # batches are put together by each task's own collator
-        self.data_dir, self.limit, self.exclude, self.handover = data_dir, limit, options.exclude, None
-        self.micro_tokens, self.compact_vocabulary = options.micro_tokens, options.compact_vocabulary
-        self.aggregate_weights = aggregate_weights(self.tasks, aggregate)
-        self.cap, self.alpha = cap, options.alpha
-        if stock.get("model_init") is not None:
-            model = self._first_model(model or base, stock["model_init"])
-            if not isinstance(model, SharedBody):
-                raise StiltsError(
-                    f"model_init= gave a {type(model).__name__}; a mixture trains a SharedBody. Return one: "
-                    "hf_stilts.models.heads.SharedBody(body, heads)"
-                )
-        if not isinstance(model, SharedBody):
-            opened = open_checkpoint(base or DEFAULT_BASE, revision)
-            model, self.handover = shared_model(opened, self.tasks, None, args.seed)
-            logger.info("%s", self.handover)
-            processing_class = processing_class or opened.tokenizer
-        if processing_class is None:
-            raise StiltsError("A model object came without its tokenizer. Pass processing_class=.")
-        self.tokenizer_for_rows = processing_class
-        match_padding(model.body, processing_class)
-        readable = readable_length(model.body, processing_class)
-        parts = args.gradient_accumulation_steps * args.world_size
-        sizes = effective_batches(self.tasks, batch_sizes, args.train_batch_size * parts, parts)
-        self.text = partial(texts_of, text=options.text, limit=limit, data_dir=data_dir)
-        self.text_examples = options.text_examples
-        self.rows_of = partial(training_rows, limit=limit, data_dir=data_dir, exclude=options.exclude)
-        self.members: dict[str, Member] = {}
-        check_length(model.body, max_length)
-        for task in self.tasks:
-            self.task, self.kind = self.tasks[task], kind_for(self.tasks[task])
-            self.max_length = max_length or min(self.recipes[task].max_length, readable)
-            dev, chosen = (eval_dataset or {}).get(task), languages.get(task)
-            self.members[task] = self._member(task, sizes[task], dev, chosen, args.seed)
-        self.name = name or self.name + language_suffix(self._languages(of_text=False))
-        examples = {task: len(member.features) for task, member in self.members.items()}
-        sampler: Any = options.sampler
-        self.sampler: Sampler = parse_sampler(sampler, cap) if isinstance(sampler, str) else sampler
-        probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
-        self.plan = Plan(examples, sizes, self.sampler, args.seed)
-        if args.max_steps <= 0:
-            args.max_steps = max_steps(examples, sizes, args.num_train_epochs, cap)
-        self.scored = {task: member.dev for task, member in self.members.items()}
-        self.collator = Collator({task: m.kind.collator(processing_class) for task, m in self.members.items()})
-        self.turn_to(next(iter(self.tasks)), model)
-        self._begin(
-            model,
-            args,
-            self.collator,
-            Pool({task: member.features for task, member in self.members.items()}),
-            {task: member.dev[0] for task, member in self.members.items()},
-            processing_class,
-            compute_metrics=self._score,
-            preprocess_logits_for_metrics=lambda logits, labels: self.kind.reduce(logits, labels),
-            **stock,
-        )
+        return super()._arguments(args, data_collator)
 
-    def _languages_by_task(self, given: Any) -> Mapping[str, Languages]:
+    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[Any, HandOver]:
+        return shared_model(start, self.tasks, None, seed)
+
+    def _check_model(self, model: Any) -> None:
+        if not isinstance(model, SharedBody):
+            raise StiltsError(
+                f"model= or model_init= gave a {type(model).__name__}; a mixture trains a SharedBody. Give one: "
+                "hf_stilts.models.heads.SharedBody(body, heads)"
+            )
+
+    def _body(self, model: SharedBody) -> Any:
+        return model.body
+
+    def _members(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
+        parts = args.gradient_accumulation_steps * args.world_size
+        sizes = effective_batches(self.tasks, self.batch_sizes, args.train_batch_size * parts, parts)
+        languages, members = self._languages_by_task(), self._task_data(model)
+        for name, data in members.items():
+            data.batch_size = sizes[name]
+            given, evaluation = self.given.get(name), (eval_dataset or {}).get(name)
+            if data.task.declaration.pretraining and given is None:
+                data.read_text(evaluation, args.seed)
+            else:
+                data.read(given, evaluation, self._rows_of(data.task, languages.get(name)))
+        return members
+
+    def _languages_by_task(self) -> Mapping[str, Languages]:
         """Languages of each task's training rows; those that were given without a task are of all but masked words."""
+        given: Any = self.options.languages
         if given is None or isinstance(given, Mapping):
             return given or {}
         return {task: given for task, about in self.tasks.items() if not about.declaration.pretraining}
+
+    def _stock_data(self, data_collator: Any, args: TrainingArguments) -> tuple[Any, Any, Any]:
+        options: Any = self.options
+        self.name = options.name or mixture_name([*self.tasks]) + language_suffix(self._languages(of_text=False))
+        examples = {task: len(data.features) for task, data in self.members.items()}
+        sizes = {task: data.batch_size or 1 for task, data in self.members.items()}
+        asked = options.sampler
+        self.sampler: Sampler = parse_sampler(asked, options.cap) if isinstance(asked, str) else asked
+        probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
+        self.plan = Plan(examples, sizes, self.sampler, args.seed)
+        if args.max_steps <= 0:
+            args.max_steps = max_steps(examples, sizes, args.num_train_epochs, options.cap)
+        collators = {task: data.kind.collator(self.tokenizer_for_rows) for task, data in self.members.items()}
+        self.collator = Collator(collators, current=next(iter(self.tasks)))
+        features = Pool({task: data.features for task, data in self.members.items()})
+        return self.collator, features, {task: data.dev[0] for task, data in self.members.items()}
 
     def _set_up(self, model: Any) -> None:
         for task, head in model.heads.items():
             self.members[task].kind.set_up(head, self.members[task].max_length)
 
-    def _unsmoothed(self) -> list[str]:
-        return [task for task, member in self.members.items() if not member.kind.smoothed]
+    def _guards(self) -> None:
+        """None: a mixture has no recipe as a whole, and no frequencies of one set of labels."""
 
-    def _member(self, task: str, batch_size: int, dev: Dataset | None, chosen: Languages | None, seed: int) -> Member:
-        about, own = self.tasks[task], self.given.get(task)
-        judged = self.recipes[task].eval_limit
-        if about.declaration.pretraining and own is None:
-            texts, held_out = self.text(about, held_out=judged or 500)
-            languages = {language: len(rows) for language, rows in texts.items()}
-            features = mix(
-                texts,
-                lambda rows: self._featurise(rows, train=True)[0],
-                total=self.text_examples,
-                alpha=self.alpha,
-                seed=seed,
-            )
-            dev = dev if dev is not None else held_out
-        else:
-            rows = own if own is not None else self.rows_of(about, chosen)
-            if own is not None and self.limit is not None:
-                rows = own.select(range(min(self.limit, len(own))))
-            if dev is None:
-                rows, dev, _ = with_validation(about, rows, judged=judged, limit=self.limit, data_dir=self.data_dir)
-            features, languages = self._featurise(rows, train=True)[0], languages_of(rows) or {"en": len(rows)}
-        if dev is None:
-            dev = load(about, "validation", "en", limit=judged, data_dir=self.data_dir)
-        scored = self._featurise(dev, train=False)
-        return Member(about, self.kind, batch_size, self.max_length, features, languages, scored)
-
-    def turn_to(self, task: str, model: SharedBody | None = None) -> None:
+    def turn_to(self, task: str) -> None:
         """Make `task` the one that `evaluate(rows)` and `predict(rows)` are about."""
         if task not in self.members:
             raise StiltsError(f"{task!r} is not in the mixture. Name one of its tasks: {', '.join(self.members)}.")
-        member = self.members[task]
-        self.task, self.kind, self.max_length = member.task, member.kind, member.max_length
-        self.scoring = member.dev
+        self.data = self.members[task]
+        self.data.turn_to("")
         self.collator.current = task
-        self.label_names = find_labels(type((model or self.model).heads[task]))
+        self.label_names = find_labels(type(self.model.heads[task]))
 
     @property
     def main_metrics(self) -> tuple[str, ...]:
@@ -291,11 +244,6 @@ class MixtureTrainer(StiltsTrainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **stock: Any) -> Any:
-        """As for one task, of the task that the batch is of."""
-        self.kind = self.members[inputs["task"]].kind
-        return super().compute_loss(model, inputs, *rest, **stock)
-
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
@@ -309,8 +257,6 @@ class MixtureTrainer(StiltsTrainer):
         turned_to = self.collator.current
         try:
             if eval_dataset is not None:
-                if isinstance(eval_dataset, str):
-                    self.turn_to(eval_dataset)
                 return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
             start = time.time()
             metrics: dict[str, float] = {}
@@ -322,7 +268,7 @@ class MixtureTrainer(StiltsTrainer):
         finally:
             self.turn_to(turned_to)
         metrics[f"{metric_key_prefix}_aggregate"] = self._aggregate(metrics, metric_key_prefix)
-        rows = sum(len(member.dev[0]) for member in self.members.values())
+        rows = sum(len(data.dev[0]) for data in self.members.values())
         metrics |= speed_metrics(metric_key_prefix, start, num_samples=rows)
         self.log(metrics)
         # Once, with all scores: early stopping would not find the aggregate among those of a single task.
@@ -338,8 +284,11 @@ class MixtureTrainer(StiltsTrainer):
             self.turn_to(turned_to)
 
     def _scoring(self, data: Any) -> Any:
-        for task, member in self.members.items():
-            if member.dev[0] is data:
+        if isinstance(data, str):
+            self.turn_to(data)
+            return data
+        for task, known in self.members.items():
+            if known.dev[0] is data:
                 self.turn_to(task)
         return super()._scoring(data)
 
@@ -357,43 +306,40 @@ class MixtureTrainer(StiltsTrainer):
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin."""
+        members = self.members.items()
         return Record(
             phase=self.phase,
             mixture=self.name,
-            tasks=tuple(source for task in self.members for source in self._sources(task)),
+            tasks=tuple(source for data in self.members.values() for source in data.sources()),
             parent=self.handover.parent if self.handover else None,
             languages=codes_of(self._languages()),
             pipeline_tag="feature-extraction",
             recipe={
-                "profile": self.profile,
+                "profile": self.options.recipe,
                 "sampler": describe_sampler(self.sampler),
-                "cap": self.cap,
-                "batch_sizes": ",".join(f"{task}={member.batch_size}" for task, member in self.members.items()),
-                "max_length": ",".join(f"{task}={member.max_length}" for task, member in self.members.items()),
+                "cap": self.options.cap,
+                "batch_sizes": ",".join(f"{task}={data.batch_size}" for task, data in members),
+                "max_length": ",".join(f"{task}={data.max_length}" for task, data in members),
                 **self.vocabulary_recipe,
-                **exclusion(self.exclude),
+                **exclusion(self.options.exclude),
             },
         )
 
     def _languages(self, of_text: bool = True) -> dict[str, int]:
         """Training rows of each language over all tasks, or over those that are more than text to read on."""
-        members = (member for member in self.members.values() if of_text or not member.kind.pretraining)
-        return dict(sum((Counter(member.languages) for member in members), Counter()))
-
-    def _sources(self, task: str) -> tuple[TaskSource, ...]:
-        languages, about = self.members[task].languages, self.tasks[task]
-        if task in self.given or (about.declaration.pretraining and self.text.keywords["text"] is not None):
-            return tuple(TaskSource(name=task, rows=rows, language=code) for code, rows in languages.items())
-        found = partial(sources, about, limit=self.limit, data_dir=self.data_dir)
-        return tuple(each for code, rows in languages.items() for each in found(rows, language=code))
+        found: Counter[str] = Counter()
+        for data in self.members.values():
+            if of_text or not data.kind.pretraining:
+                trained = data.features if data.rows is None else data.rows
+                found += Counter(data.languages or {"en": len(trained)})
+        return dict(found)
 
     def token_sources(self, train_dataset: Any) -> list[Dataset]:
         """What compact vocabularies are made from."""
         return [*train_dataset.features.values()]
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self.model.load_weights(resume_from_checkpoint)
-
-    def _load_best_model(self) -> None:
-        logger.info("Loading the best model, of %s.", self.state.best_model_checkpoint)
-        self.model.load_weights(self.state.best_model_checkpoint)
+    def read_weights(self, folder: str) -> bool:
+        """Read the body and the heads."""
+        logger.info("Loading the body and the heads of %s.", folder)
+        self.model.load_weights(folder)
+        return True

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from datasets import Dataset
 from transformers import PreTrainedModel
 from transformers.trainer_utils import set_seed
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.kinds import Kind
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import HandOver, load_body_for, with_fresh_head
@@ -18,27 +16,6 @@ from hf_stilts.task import Task
 from hf_stilts.training.recipes import Recipe
 
 EPOCHS = 3  # jiant's default, and how often a mixture goes through its capped tasks in Phang et al. 2020 (unverified)
-
-
-@dataclass(frozen=True)
-class Member:
-    """One task of a mixture: how it is trained and scored, and what on.
-
-    Args:
-        batch_size: examples per optimizer step, over all devices and accumulation steps.
-        max_length: tokens per window.
-        features: what is trained, one example each.
-        languages: how many rows of each language they came from.
-        dev: features to evaluate on, and the rows that they came from.
-    """
-
-    task: Task
-    kind: Kind
-    batch_size: int
-    max_length: int
-    features: Dataset
-    languages: Mapping[str, int]
-    dev: tuple[Dataset, Dataset | None]
 
 
 def refuse_unknown(tasks: Mapping[str, Task], **by_task: object) -> None:

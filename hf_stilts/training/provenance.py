@@ -22,7 +22,6 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.hub.record import TaskSource
 from hf_stilts.task import Task
-from hf_stilts.training.given_data import size
 
 logger = logging.getLogger(__name__)
 
@@ -106,13 +105,6 @@ def languages_of(rows: Any) -> dict[str, int]:
 def codes_of(languages: Mapping[str, int]) -> tuple[str, ...]:
     """Codes of every language that has words in the rows: of code-switched rows, all that were switched into."""
     return tuple(dict.fromkeys(code for language in languages for code in variety(language).languages))
-
-
-def sources_of_own_rows(task: Task, rows: Any) -> tuple[TaskSource, ...]:
-    """Sources of rows or features that the task's data set did not give: how many, in which languages."""
-    found = languages_of(rows)
-    each = tuple(TaskSource(task.name, rows=count, language=language) for language, count in found.items())
-    return each or (TaskSource(task.name, rows=size(rows)),)
 
 
 def sources(

@@ -34,8 +34,8 @@ from hf_stilts.training.options import OPTIONS
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import STEPS, differences, said, settings_of
-from hf_stilts.training.scoring import LOWER_IS_BETTER
 from hf_stilts.training.start import DEFAULT_BASE, model_and_base
+from hf_stilts.training.task_data import LOWER_IS_BETTER
 from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
 
 logger = logging.getLogger(__name__)
@@ -338,8 +338,8 @@ def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | 
     if publish is None:
         found = newest_saved(trainer.args.output_dir)
     else:
-        publish.record = publish.record or trainer.record
-        found = newest_checkpoint(trainer.args.output_dir, publish.destination(trainer.args, trainer.model))
+        destination = publish.destination(trainer.args, trainer.model, trainer.record)
+        found = newest_checkpoint(trainer.args.output_dir, destination)
     return str(found) if found else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,60 +13,46 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import (
-    EvalPrediction,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 from transformers.trainer_utils import set_seed
 
 from hf_stilts.data.canonical import named
-from hf_stilts.data.language_shares import Languages
 from hf_stilts.data.load import labelled
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import RECORD_FILE, Record, at_step
-from hf_stilts.kinds import kind_for
+from hf_stilts.kinds import Kind
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.models.body import match_padding
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
-from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
+from hf_stilts.publishing.callback import describe_run
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.checks import check_options, check_trained
-from hf_stilts.training.compact import CompactTrainer
+from hf_stilts.training.compact import SameVocabulary, compact_for, without_compact_embeddings
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
-from hf_stilts.training.given_data import first_of, rows_as_dataset, size
-from hf_stilts.training.guards import CollapseGuard, GuardedTrainer, chance_loss
-from hf_stilts.training.lora import AdapterTrainer
-from hf_stilts.training.microbatches import MicroBatchTrainer
+from hf_stilts.training.given_data import rows_as_dataset, size
+from hf_stilts.training.guards import CollapseGuard, FiniteSteps, NotFinite, chance_loss
+from hf_stilts.training.lora import LoraTraining, clear_earlier
+from hf_stilts.training.microbatches import MicroBatches
 from hf_stilts.training.options import taken
-from hf_stilts.training.provenance import (
-    codes_of,
-    exclusion,
-    languages_of,
-    sources,
-    sources_of_own_rows,
-    training_rows,
-    with_validation,
-)
+from hf_stilts.training.provenance import codes_of, exclusion, training_rows
+from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import RunSettings, Settings, check_checkpoint, settings_of
-from hf_stilts.training.scoring import ScoringTrainer
 from hf_stilts.training.start import DEFAULT_BASE, model_and_base
-from hf_stilts.training.text_to_text import InWordsTrainer
+from hf_stilts.training.stock import AskableCallbacks, StockTrainer
+from hf_stilts.training.task_data import TaskData
 
 logger = logging.getLogger(__name__)
 
 
-class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrainer, CompactTrainer, MicroBatchTrainer):
+class StiltsTrainer(StockTrainer):
     """What both phases share: a task becomes rows, features, collator, head and score; the rest is the stock Trainer.
 
     Everything that a stock Trainer takes may be passed and wins over what the task would give.
@@ -106,7 +92,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
 
     phase = ""
     trains_pairs = False
-    contrastive: ContrastiveLoss | None = None
+    start: OpenedCheckpoint | None = None  # that the model's body came from; None where a model object was given
     nothing_left = False  # the checkpoint that is gone on from is of a training that ended, whatever its step
 
     def __init__(
@@ -118,111 +104,182 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         eval_dataset: Any = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         *,
-        task: str | Task,
+        task: str | Task | Sequence[str | Task],
         base: str | OpenedCheckpoint | None = None,
-        model_init: Callable[..., Any] | None = None,
         revision: str | None = None,
-        compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
-        callbacks: Sequence[TrainerCallback] | None = None,
         **stock: Any,
     ) -> None:
         model, base = model_and_base(model, base)
-        self.options = options = taken(args, stock)
-        recipe, languages, max_length = options.recipe, options.languages, options.max_length
-        data_dir, limit = options.data_dir, options.limit
-        trained = self.training_task(load_task(task), options.text_to_text)
-        check_trained(trained)
-        check_options(options, trained)
-        if train_dataset is None:
-            self.task = labelled(trained, data_dir)
-        else:
-            train_dataset = rows_as_dataset(train_dataset)
-            self.task = named(trained, train_dataset.features if isinstance(train_dataset, Dataset) else None)
-        self._refuse_what_is_trained_otherwise()
-        self.kind = kind_for(self.task)
-        self.profile, self.recipe = recipe, load_recipe(recipe, self.task, self.phase)
-        self.data_dir, self.limit, self.exclude = data_dir, limit, options.exclude
-        self.contrastive = contrastive = contrastive_loss(options.contrastive)
-        classic = contrastive is None and not self.task.text_to_text  # the loss is a mean over labels
-        # Micro-batches of other examples would have other negatives.
-        self.micro_tokens = options.micro_tokens if classic and not self.trains_pairs else 0
-        self.compact_vocabulary, self.adapter = options.compact_vocabulary, options.whole_adapter
-        self.handover: HandOver | None = None
-        args = args or TrainingArguments(f"runs/{self.phase}-{self.task.name}", **self.recipe.arguments())
-        if data_collator is None:
-            args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
+        self.options = taken(args, stock)
+        self.adapter = self.options.whole_adapter
+        self.contrastive: ContrastiveLoss | None = contrastive_loss(self.options.contrastive)
+        self.tasks = self._trained_tasks(task)
+        self.given = self._by_task(train_dataset)
+        self.tasks = {name: self._labelled(each) for name, each in self.tasks.items()}
+        self.recipes = {name: load_recipe(self.options.recipe, each, self.phase) for name, each in self.tasks.items()}
+        args = self._arguments(args, data_collator)
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
+        self.handover: HandOver | None = None
+        model_init = stock.pop("model_init", None)
         if model_init is not None:
             model = self._first_model(model or base, model_init)
         if model is None:
             self.start = open_checkpoint(base or DEFAULT_BASE, revision)
-            model, self.handover = with_fresh_head(self.start, self.task)
+            model, self.handover = self._from_checkpoint(self.start, args.seed)
             logger.info("%s", self.handover)
             processing_class = processing_class or self.start.tokenizer
+        self._check_model(model)
         if processing_class is None and (data_collator is None or train_dataset is None or eval_dataset is None):
             raise StiltsError(
                 "A model object came without its tokenizer. Pass processing_class=, or a name as base=; or "
                 "features as train_dataset= and eval_dataset=, and data_collator=."
             )
+        self.tokenizer_for_rows = processing_class
+        self.members = self._members(model, args, eval_dataset)
+        self.data = next(iter(self.members.values()))
+        collate, features, evaluated = self._stock_data(data_collator, args)
+        self.lora = LoraTraining(model, self.adapter, self.start, self._head) if self.adapter is not None else None
+        self.trained_rows: torch.Tensor | None = None
+        if self.options.compact_vocabulary:
+            optimizer = (stock.get("optimizers") or (None,))[0]
+            self.trained_rows = compact_for(model, args, self.token_sources(features), processing_class, optimizer)
+        stock.setdefault("compute_metrics", self._score)
+        stock.setdefault("preprocess_logits_for_metrics", self._reduce)
+        stock["callbacks"] = list(stock.get("callbacks") or [])
+        super().__init__(model, args, collate, features, evaluated, processing_class, **stock)
+        self._complete(model_init)
+
+    # What a mixture does in another way.
+
+    def _trained_tasks(self, task: Any) -> dict[str, Task]:
+        """The tasks that are trained, by name.
+
+        Raises:
+            StiltsError: one that is not trained by this Trainer, or an option that does not go with it.
+        """
+        trained = self.training_task(load_task(task), self.options.text_to_text)
+        check_trained(trained)
+        if trained.declaration.in_batch_negatives and not self.trains_pairs:
+            raise StiltsError(
+                f"{trained.name} is a {trained.kind} task, whose pairs are each other's negatives; "
+                f'{type(self).__name__} has none. Use DualEncoderTrainer(task="{trained.name}", phase="{self.phase}"): '
+                f"hf-stilts {self.phase} {trained.name}"
+            )
+        check_options(self.options, trained)
+        return {str(trained.name): trained}
+
+    def _by_task(self, train_dataset: Any) -> dict[str, Any]:
+        """Training rows or features of the caller, by task."""
+        return {} if train_dataset is None else dict.fromkeys(self.tasks, rows_as_dataset(train_dataset))
+
+    def _arguments(self, args: TrainingArguments | None, data_collator: Any) -> TrainingArguments:
+        """Arguments of the stock Trainer, with what the collators need."""
+        if args is None:
+            name, figures = next(iter(self.recipes.items()))
+            args = TrainingArguments(f"runs/{self.phase}-{name}", **figures.arguments())
+        if data_collator is None:
+            args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
+        return args
+
+    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[PreTrainedModel, HandOver]:
+        """The model that is trained, the body of a checkpoint under a fresh head, and what went into it."""
+        return with_fresh_head(start, next(iter(self.tasks.values())))
+
+    def _check_model(self, model: Any) -> None:
         if not isinstance(model, PreTrainedModel) and not hasattr(model, "config"):
             raise StiltsError(f"model= is a {type(model).__name__}; pass a transformers model, or a name as base=.")
-        check_length(model, max_length)
-        self.max_length = max_length or self.recipe.max_length
-        if processing_class is not None:
-            match_padding(model, processing_class)
-            self.max_length = max_length or min(self.recipe.max_length, readable_length(model, processing_class))
-        self.tokenizer_for_rows = processing_class
-        self.own_data = train_dataset is not None
-        self.scored_on: str | None = None
-        train_dataset = self._training_data(train_dataset, languages)
-        if eval_dataset is None:
-            train_dataset, eval_dataset, self.scored_on = with_validation(
-                self.task, train_dataset, judged=self.recipe.eval_limit, limit=limit, data_dir=data_dir
-            )
-        train_dataset, self.train_rows = self._featurise(train_dataset, train=True)
-        collate = data_collator or self.kind.collator(processing_class)
-        if contrastive is not None:
-            train_dataset = self._with_translations(contrastive, train_dataset)
-            collate = contrastive.collator(collate, processing_class)
-        several = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
-        # Features of each evaluation set with the rows that they came from: decoding and scoring read both.
-        self.scored = {name: self._featurise(data, train=False) for name, data in several.items()}
-        features = {name: features for name, (features, _) in self.scored.items()}
-        self.scoring = self.scored.get("", (None, None))
-        self._begin(
-            model,
-            args,
-            collate,
-            train_dataset,
-            features if isinstance(eval_dataset, dict) else features[""],
-            processing_class,
-            compute_metrics=compute_metrics or self._score,
-            preprocess_logits_for_metrics=stock.pop("preprocess_logits_for_metrics", self.kind.reduce),
-            callbacks=list(callbacks or []),
-            model_init=model_init,
-            **stock,
-        )
-        self.add_callback(BudgetGuard(self.recipe, size(train_dataset) or 0))
-        self.add_callback(CollapseGuard(chance_loss(train_dataset) if classic else None))
 
-    def _training_data(self, given: Any, languages: Languages | None) -> Any:
-        """Rows or features to train on: the task's rows, or the first of what was given."""
-        if given is None:
-            where = {"data_dir": self.data_dir, "exclude": self.exclude}
-            return training_rows(self.task, languages, limit=self.limit, **where)
-        if languages is not None or self.exclude is not None:
+    def _body(self, model: Any) -> Any:
+        """What reads the tokens."""
+        return model
+
+    def _members(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
+        """The data of each task."""
+        languages = self.options.languages
+        if self.given and (languages is not None or self.options.exclude is not None):
             raise StiltsError(
                 "languages= and exclude= choose rows of the task, but train_dataset= brings its own rows."
             )
-        return given if self.limit is None else first_of(given, self.limit)
+        found = self._task_data(model)
+        for name, data in found.items():
+            data.read(self.given.get(name), eval_dataset, self._rows_of(data.task, languages))
+        return found
 
-    def _begin(self, *stock: Any, model_init: Callable[..., Any] | None = None, **named: Any) -> None:
-        """Construct the stock Trainer, and undo what is wrong with it; all phases and mixtures come through here."""
-        super().__init__(*stock, **named)
+    def _stock_data(self, data_collator: Any, args: TrainingArguments) -> tuple[Any, Any, Any]:
+        """Collator, training data and evaluation data for the stock Trainer."""
+        data = self.data
+        collate = data_collator or data.kind.collator(self.tokenizer_for_rows)
+        features = self.training_features(data)
+        if self.contrastive is not None:
+            features = self.contrastive.features(
+                data.kind, data.task, features, data.rows, self.tokenizer_for_rows,
+                max_length=data.max_length, data_dir=self.options.data_dir,
+            )  # fmt: skip
+            collate = self.contrastive.collator(collate, self.tokenizer_for_rows)
+        sets = {name: evaluated for name, (evaluated, _) in data.scored.items()}
+        return collate, features, sets[""] if [*sets] == [""] else sets
+
+    def _set_up(self, model: Any) -> None:
+        """Change a model that is about to be trained where this training needs it."""
+        self.kind.set_up(model, self.max_length)
+
+    def _guards(self) -> None:
+        """Add the callbacks that watch a training of one task."""
+        averaged = self.contrastive is None and not self.task.text_to_text
+        self.add_callback(BudgetGuard(self.recipe, size(self.train_dataset) or 0))
+        self.add_callback(CollapseGuard(chance_loss(self.train_dataset) if averaged else None))
+
+    # What all trainings do alike.
+
+    def _labelled(self, task: Task) -> Task:
+        """A task with its class names, from the caller's rows or its own."""
+        if task.name not in self.given:
+            return labelled(task, self.options.data_dir)
+        rows = self.given[task.name]
+        return named(task, rows.features if isinstance(rows, Dataset) else None)
+
+    def _task_data(self, model: Any) -> dict[str, TaskData]:
+        """The data of each task, with nothing read yet."""
+        tokenizer, asked = self.tokenizer_for_rows, self.options.max_length
+        body = self._body(model)
+        check_length(body, asked)
+        readable = None
+        if tokenizer is not None:
+            match_padding(body, tokenizer)
+            readable = readable_length(body, tokenizer)
+        found = {}
+        for name, task in self.tasks.items():
+            figures = self.recipes[name]
+            longest = figures.max_length if readable is None else min(figures.max_length, readable)
+            found[name] = TaskData(task, figures, self.options, tokenizer, asked or longest)
+        return found
+
+    def _rows_of(self, task: Task, languages: Any) -> Callable[[], Dataset]:
+        """What loads a task's own training rows."""
+        options = self.options
+        return lambda: training_rows(
+            task, languages, limit=options.limit, data_dir=options.data_dir, exclude=options.exclude
+        )
+
+    def training_features(self, data: TaskData) -> Any:
+        """What the stock Trainer trains on."""
+        return data.features
+
+    def _complete(self, model_init: Callable[..., Any] | None) -> None:
+        """Add what the stock Trainer lacks, and undo what is wrong with it."""
         self.model_init = model_init  # the stock Trainer would call it once more
+        if self.lora is not None:
+            self.lora.refuse_folder_of_base(self.args.output_dir)
+        self._same_vocabulary = SameVocabulary(self.trained_rows)
+        self.add_callback(self._same_vocabulary)
         self._set_up(self.model)
+        # The loss is a mean over labels. Micro-batches of other examples would have other negatives.
+        averaged = self.contrastive is None and not self.task.text_to_text and not self.trains_pairs
+        self.micro = MicroBatches(self, self.options.micro_tokens if averaged else 0)
+        self.finite = FiniteSteps(self)
         self._run_settings = RunSettings()
         self.add_callback(self._run_settings)
+        self.callback_handler: Any = AskableCallbacks(self.callback_handler, self.record)
         unsmoothed = self._unsmoothed()
         if self.args.label_smoothing_factor and unsmoothed:
             logger.warning(
@@ -234,6 +291,37 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         # items in the effective batch; the encoder heads ignore that number, so the loss would be multiplied by the
         # accumulation steps and by the process count.
         self.model_accepts_loss_kwargs = False
+        self._guards()
+
+    @property
+    def task(self) -> Task:
+        """What is trained; of a mixture, the task that is evaluated now."""
+        return self.data.task
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of `task`."""
+        return self.data.kind
+
+    @property
+    def recipe(self) -> Recipe:
+        """Hyper-parameters of `task`, of the profile `options.recipe`."""
+        return self.data.figures
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per window of `task`."""
+        return self.data.max_length
+
+    @property
+    def scoring(self) -> tuple[Any, Dataset | None]:
+        """Features and rows of the set that is evaluated now."""
+        return self.data.scoring
+
+    @property
+    def train_rows(self) -> Dataset | None:
+        """Rows that the training features came from."""
+        return self.data.rows
 
     def _first_model(self, model: Any, model_init: Callable[..., Any]) -> Any:
         """What `model_init` gives, for what is read off a model before the training.
@@ -241,7 +329,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         Raises:
             StiltsError: it was given beside what is for one model.
         """
-        given = {"model": model, "adapter": self.adapter, "compact_vocabulary": self.compact_vocabulary or None}
+        given = {"model": model, "adapter": self.adapter, "compact_vocabulary": self.options.compact_vocabulary or None}
         others = [name for name, value in given.items() if value is not None]
         if others:
             raise StiltsError(
@@ -257,21 +345,18 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         self._set_up(model)
         return model
 
-    def _set_up(self, model: Any) -> None:
-        """Change a model that is about to be trained where this training needs it."""
-        self.kind.set_up(model, self.max_length)
+    def token_sources(self, train_dataset: Any) -> Iterable[Any]:
+        """Data sets that hold every token of a training batch in a column `input_ids`."""
+        return [train_dataset]
+
+    @property
+    def vocabulary_recipe(self) -> dict[str, int]:
+        """What the record of a run says of a compact vocabulary."""
+        return {} if self.trained_rows is None else {"word_embeddings_trained": len(self.trained_rows)}
 
     def _unsmoothed(self) -> list[str]:
         """Tasks whose loss `label_smoothing_factor` does not reach."""
-        return [] if self.kind.smoothed else [str(self.task.name)]
-
-    def _refuse_what_is_trained_otherwise(self) -> None:
-        task, phase = self.task.name, self.phase
-        if self.task.declaration.in_batch_negatives and not self.trains_pairs:
-            raise StiltsError(
-                f"{task} is a {self.task.kind} task, whose pairs are each other's negatives; {type(self).__name__} "
-                f'has none. Use DualEncoderTrainer(task="{task}", phase="{phase}"): hf-stilts {phase} {task}'
-            )
+        return [name for name, data in self.members.items() if not data.kind.smoothed]
 
     @classmethod
     def training_task(cls, task: Task, text_to_text: bool = False) -> Task:
@@ -284,7 +369,7 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         return (self.task.metric,)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As the stock method; publishing callbacks learn what this run is, and a resume is compared with it.
+        """As the stock method; a resume is compared with the run, and a loss that is no number ends it.
 
         Args:
             resume_from_checkpoint: folder of a checkpoint, or True for the newest whole one in `args.output_dir`.
@@ -294,24 +379,71 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
         Raises:
             StiltsError: no whole checkpoint is there; or it began at another model, is of other tasks, or of a later
                 step than the last one of this run. Other settings (batch, rate, seed) are said, and gone on with.
+            NotFinite: the loss or the gradient of a step was no finite number. What was saved before is published.
         """
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, PublishCheckpoints) and callback.record is None:
-                callback.record = self.record
         self._run_settings.settings = self.settings()
-        if not resume_from_checkpoint:
-            return super().train(None, *args, **kwargs)
-        given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
-        checkpoint = self._whole_checkpoint(given)
-        check_checkpoint(checkpoint, self._run_settings.settings)
+        start = None
+        if resume_from_checkpoint:
+            given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
+            start = self._whole_checkpoint(given)
+            check_checkpoint(start, self._run_settings.settings)
+        self.micro.begin()
+        self.finite.begin()
         try:
-            return super().train(str(checkpoint), *args, **kwargs)
+            return super().train(None if start is None else str(start), *args, **kwargs)
+        except NotFinite:
+            self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
+            raise
         except UnpicklingError as error:  # it is read with weights_only=True, which runs no code of the file
             raise StiltsError(
-                f"The optimizer, scheduler or random states in {checkpoint} cannot be read, and no code of theirs was "
+                f"The optimizer, scheduler or random states in {start} cannot be read, and no code of theirs was "
                 f"run ({' '.join(str(error).split())[:200]}). States that a Trainer saved are expected. Delete that "
                 "folder; if it was fetched, delete the branch resume of its repository, too."
             ) from error
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """As the stock method, in micro-batches; the loss is kept for the step's end."""
+        loss = self.micro.step(model, inputs, num_items_in_batch, super().training_step)
+        self.finite.note(loss)
+        return loss
+
+    @property
+    def _head(self) -> str:
+        """What the head is called in a checkpoint of an adapter."""
+        return str(next(iter(self.tasks)))
+
+    def save_weights(self, folder: Path) -> bool:
+        """Save an adapter and the head; of a whole model, only what an earlier training left is taken away."""
+        if self.lora is not None:
+            self.lora.refuse_folder_of_base(folder)
+        if self.args.should_save:
+            clear_earlier(folder, adapter=self.lora is None)
+        if self.lora is None:
+            return False
+        if self.args.should_save:
+            self.lora.save(folder, self.accelerator.unwrap_model(self.model), self.processing_class, self.args)
+        return True
+
+    def read_weights(self, folder: str) -> bool:
+        """Read back an adapter and the head."""
+        if self.lora is not None:
+            self.lora.read(folder, self.accelerator.unwrap_model(self.model))
+        return self.lora is not None
+
+    def check_step(self, norm: Any) -> None:
+        """Stop before a step whose loss or gradient is no finite number."""
+        self.finite.check(norm)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """As the stock method; a checkpoint's state of other rows would not fit, and torch does not say why."""
+        self._same_vocabulary.check(self.state)
+        return super().create_optimizer(*args, **kwargs)
+
+    def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
+        """As the stock method, without compact embeddings."""
+        return without_compact_embeddings(super().get_decay_parameter_names(model), model)
 
     def settings(self) -> Settings:
         """What decides the result of this run, by name."""
@@ -332,19 +464,19 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             )
         return found
 
-    def _init_training_state(
-        self, max_steps: int, per_epoch: int, epochs: int, resume_from_checkpoint: Any, trial: Any
+    def resume_point(
+        self, epochs_and_steps: tuple[int, int], max_steps: int, epochs: int, checkpoint: Any
     ) -> tuple[int, int]:
-        """As the stock method, which trains a step too many where a finished run is resumed within an epoch."""
-        done: tuple[int, int] = super()._init_training_state(
-            max_steps, per_epoch, epochs, resume_from_checkpoint, trial
-        )
+        """Where a resumed run goes on; nowhere where it was finished.
+
+        Raises:
+            StiltsError: the checkpoint is of a later step than the last one of this run.
+        """
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, RunSettings):  # the stock method may have put a checkpoint's in place of ours
                 callback.settings = self._run_settings.settings
-        self.state.stateful_callbacks[RunSettings.__name__] = (
-            self._run_settings.state()
-        )  # a stock one has no such entry
+        # A stock checkpoint has no such entry.
+        self.state.stateful_callbacks[RunSettings.__name__] = self._run_settings.state()
         step, best = self.state.global_step, self.state.best_model_checkpoint
         if best is not None and (wrong := weights_flaw(Path(best))):
             logger.warning("%s is not whole (%s), so the best checkpoint is one of those to come.", best, wrong)
@@ -353,41 +485,30 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
             return epochs, 0
         if step > max_steps:
             raise StiltsError(
-                f"{resume_from_checkpoint} is of step {step}, and this run ends at step {max_steps}. Nothing was "
+                f"{checkpoint} is of step {step}, and this run ends at step {max_steps}. Nothing was "
                 f"trained. Leave out --max_steps, or pass {step} or more; for a run of {max_steps} steps another "
                 "--output_dir."
             )
-        return (epochs, 0) if step == max_steps else done
+        return (epochs, 0) if step == max_steps else epochs_and_steps
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
-        rows = self.train_dataset if self.train_rows is None else self.train_rows
-        by_language = languages_of(rows)
-        # Of rows from elsewhere the task's data set and its licence say nothing.
-        trained_on = (
-            sources_of_own_rows(self.task, rows)
-            if self.own_data
-            else tuple(
-                source
-                for language, count in (by_language or {"en": len(rows)}).items()
-                for source in sources(self.task, count, language=language, limit=self.limit, data_dir=self.data_dir)
-            )
-        )
+        data = self.data
         return Record(
             phase=self.phase,
-            tasks=trained_on,
+            tasks=data.sources(),
             parent=self.handover.parent if self.handover else None,
-            languages=codes_of(by_language) or ("en",),
+            languages=codes_of(data.languages) or ("en",),
             pipeline_tag=self.task.declaration.pipeline_tag,
-            scored_on=self.scored_on,
+            scored_on=data.scored_on,
             recipe={
-                "profile": self.profile,
+                "profile": self.options.recipe,
                 "max_length": self.max_length,
                 **self.vocabulary_recipe,
-                **self.adapter_recipe,
+                **({} if self.lora is None else self.lora.recipe()),
                 **(self.contrastive.recipe() if self.contrastive else {}),
                 **({"text_to_text": True} if self.task.text_to_text else {}),
-                **exclusion(self.exclude),
+                **exclusion(self.options.exclude),
             },
         )
 
@@ -413,19 +534,65 @@ class StiltsTrainer(ScoringTrainer, InWordsTrainer, GuardedTrainer, AdapterTrain
     ) -> Any:
         """As the stock method; a kind whose stock loss depends on the padding has its own."""
         pairs = take(inputs)
+        kind = self.members[inputs["task"]].kind if "task" in inputs else self.kind  # batches of a mixture name theirs
         loss, outputs = super().compute_loss(model, inputs, True, *rest, **stock)
-        own = self.kind.loss(outputs, inputs) if self.compute_loss_func is None else None
+        own = kind.loss(outputs, inputs) if self.compute_loss_func is None else None
         loss = loss if own is None else own
         if pairs and self.contrastive is not None:
             loss = loss + self.contrastive(self.accelerator.unwrap_model(model), outputs, inputs, pairs)
         return (loss, outputs) if return_outputs else loss
 
-    def _with_translations(self, contrastive: ContrastiveLoss, features: Dataset) -> Dataset:
-        """Training features with those that the contrastive loss compares them with."""
-        return contrastive.features(
-            self.kind, self.task, features, self.train_rows, self.tokenizer_for_rows,
-            max_length=self.max_length, data_dir=self.data_dir,
-        )  # fmt: skip
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor | None, Any, Any]:
+        """As the stock method, which reads answers off the scores of the gold ones; a kind may run the model itself."""
+        if not self.kind.generates:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        inputs = self._prepare_inputs(inputs)
+        read = {name: inputs[name] for name in ("input_ids", "attention_mask", "labels")}
+        loss, _, labels = super().prediction_step(model, read, True, ignore_keys)
+        if prediction_loss_only:
+            return loss, None, None
+        with torch.inference_mode(), self.compute_loss_context_manager():
+            return loss, self.kind.run(self.accelerator.unwrap_model(model), inputs), inputs["labels"]
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
+        if isinstance(eval_dataset, Mapping):
+            scores: dict[str, float] = {}
+            for name, data in eval_dataset.items():
+                scores |= self.evaluate(data, ignore_keys, f"{metric_key_prefix}_{name}")
+            return scores
+        return super().evaluate(self._scoring(eval_dataset), ignore_keys, metric_key_prefix)
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method, and rows with the kind's canonical columns are taken as well as features."""
+        return super().predict(self._scoring(test_dataset), *args, **kwargs)
+
+    @property
+    def weights_step(self) -> int:
+        """Step whose weights the model has: after a training, the best one's where that was loaded."""
+        best = self.state.best_global_step if self.state.best_model_checkpoint is not None else None
+        loaded = self.args.load_best_model_at_end and not self.is_in_train
+        return best if loaded and best is not None else self.state.global_step
+
+    def _scoring(self, data: Any) -> Any:
+        """What the Trainer's loop runs over, noting the rows that its outputs will be scored against."""
+        return self.data.turn_to(data)
+
+    def _score(self, output: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
+        """Scores of an evaluation."""
+        return self.data.score(output, self.args, self.weights_step, whole=compute_result)
+
+    def _reduce(self, logits: Any, labels: Any) -> Any:
+        """What is kept of the outputs of a batch."""
+        return self.kind.reduce(logits, labels)
 
 
 class IntermediateTrainer(StiltsTrainer):

@@ -78,7 +78,7 @@ def test_merged_and_unmerged_give_the_same_logits(arch, task, tmp_path):
     torch.testing.assert_close(outputs(merged, batch), unmerged, rtol=1e-5, atol=1e-5)
     assert order is None
     assert not [name for name, _ in merged.named_modules() if "lora" in name]
-    with run._lora.disable_adapter():
+    with run.lora.peft.disable_adapter():
         assert (outputs(run.model, batch) - unmerged).abs().max() > 1e-4, "the adapter changes something"
 
 
@@ -155,7 +155,7 @@ def test_resume_goes_on_as_if_uninterrupted(best, tmp_path, public):
         assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     if best:
         saved = load_file(tmp_path / "run/checkpoint-2/adapter_model.safetensors")
-        assert all(torch.equal(weight, saved[name]) for name, weight in run._trained().weights.items())
+        assert all(torch.equal(weight, saved[name]) for name, weight in run.lora.trained().weights.items())
 
 
 def test_merged_for_phase_three_it_is_a_stock_model(tmp_path, trained):

@@ -29,8 +29,8 @@ for kind in TASKS:
         str(folder / "public"), args, task=task, train_dataset=rows, eval_dataset=rows, max_length=32, micro_tokens=40
     )  # fmt: skip
     counts = []
-    cut = trainer.micro_batches
-    trainer.micro_batches = lambda batches, cut=cut, counts=counts: counts.append(len(cut(batches))) or cut(batches)
+    cut = trainer.micro.batches
+    trainer.micro.batches = lambda batches, cut=cut, counts=counts: counts.append(len(cut(batches))) or cut(batches)
     trainer.train()
     logs = [(log["loss"], log["grad_norm"]) for log in trainer.state.log_history if "grad_norm" in log]
     everybody = trainer.accelerator.gather(torch.tensor([counts]))

@@ -143,7 +143,7 @@ def test_a_folder_that_does_not_say_is_refused(tmp_path):
 def test_a_batch_without_labels_is_not_trained_on_and_said(micro_tokens, tmp_path, caplog):
     """Stock cross entropy over nothing is NaN, with a gradient of 0, which stock logging shows as a loss of 0."""
     run = trainer(tmp_path, TAGS, max_steps=4, train_sampling_strategy="sequential")
-    run.micro_tokens = micro_tokens
+    run.micro.most = micro_tokens
     features = [dict(feature) for feature in run.train_dataset]
     for feature in features[:4]:
         feature["labels"] = [-100] * len(feature["labels"])

@@ -15,7 +15,7 @@ from places import SUPPORT
 from transformers import TrainingArguments
 
 from hf_stilts.kinds.features import IGNORED
-from hf_stilts.training.microbatches import cut, items, joined, lengths, piece
+from hf_stilts.training.microbatches import MicroBatchTrainer, cut, items, joined, lengths, piece
 from hf_stilts.training.trainer import IntermediateTrainer
 
 KINDS = [kind for kind in TASKS if kind != "fill-mask"]
@@ -69,7 +69,7 @@ def test_left_padding_is_kept():
     assert lengths(mask) == [3, 3]
 
 
-def run(tmp_path, kind, arch="xlm-roberta", **settings):
+def run(tmp_path, kind, arch="xlm-roberta", untrained=False, **settings):
     """One optimizer step on all training rows of a kind, three times over; the trainer, its log entry, the weights."""
     _, task, rows = built(kind)
     rows = rows.select([*range(len(rows))] * 3)
@@ -83,6 +83,8 @@ def run(tmp_path, kind, arch="xlm-roberta", **settings):
         tiny.save(tmp_path / "public", arch), args, task=task, train_dataset=rows, eval_dataset=rows, max_length=32,
         micro_tokens=micro,
     )  # fmt: skip
+    if untrained:
+        return trainer.model, args, trainer
     trainer.train()
     return trainer, trainer.state.log_history[0], trainer.model.state_dict()
 
@@ -101,8 +103,20 @@ def test_the_step_is_that_of_the_batch_in_one_piece(kind, arch, tmp_path):
     """Weights after a step of plain SGD differ by the gradient, so equal weights are equal gradients, row by row."""
     whole = run(tmp_path / "whole", kind, arch, micro_tokens=0)
     pieces = run(tmp_path / "pieces", kind, arch, micro_tokens=64)
-    assert len(pieces[0].micro_batches([largest(pieces[0])])) > 2
+    assert len(pieces[0].micro.batches([largest(pieces[0])])) > 2
     same(whole, pieces)
+
+
+def test_any_stock_training_may_be_run_in_micro_batches(tmp_path):
+    whole = run(tmp_path / "whole", "text-classification", micro_tokens=0)
+    model, args, data = run(tmp_path / "ours", "text-classification", untrained=True)
+    stock = MicroBatchTrainer(
+        model, args, data.data_collator, data.train_dataset, processing_class=data.processing_class
+    )
+    stock.model_accepts_loss_kwargs, stock.micro_tokens = False, 64
+    stock.train()
+    assert len(stock.micro.batches([largest(data)])) > 2
+    same(whole, (stock, stock.state.log_history[0], stock.model.state_dict()))
 
 
 def largest(trainer):
@@ -132,7 +146,7 @@ def test_who_accumulates_never_gets_more_than_one_batch_at_a_time(tmp_path):
     features = [trainer.train_dataset[row] for row in range(6)]
     batches = [trainer.data_collator(features[:3]), trainer.data_collator(features[3:])]
     stock = max(batch["input_ids"].numel() for batch in batches)
-    assert max(part["input_ids"].numel() for part in trainer.micro_batches(batches)) <= stock
+    assert max(part["input_ids"].numel() for part in trainer.micro.batches(batches)) <= stock
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -36,7 +36,7 @@ def test_stock_trainer_still_needs_the_remedy(tmp_path):
     """When this fails, transformers has mended the loss scale, and `model_accepts_loss_kwargs = False` can go."""
     run = trainer(tmp_path)
     run.model_accepts_loss_kwargs = True
-    run.micro_tokens = 0  # micro-batches scale the loss themselves
+    run.micro.most = 0  # micro-batches scale the loss themselves
     run.args.per_device_train_batch_size, run.args.gradient_accumulation_steps = 2, 4
     run._train_batch_size = 2
     run.train()
