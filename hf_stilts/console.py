@@ -234,10 +234,9 @@ def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:
     if arms:
         out.print()
         show(arms, as_json=False)
-    names = [{"cell": cell.title, "repository": cell.name} for cell in plan.cells if cell.name]
+    names = [f"  {cell.name}: {cell.title}" for cell in plan.cells if cell.name]
     if names:
-        out.print()
-        show(names, as_json=False)
+        out.print("\n".join(["", "Names on the Hub", *names]), markup=False)
     if cells:
         out.print()
         show(

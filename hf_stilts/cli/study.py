@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hf_stilts.cli.options import App, DataDir, Json, Namespace, split_list
+from hf_stilts.errors import StiltsError
 
 app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
@@ -76,20 +77,29 @@ def study_plan(
     available: Available = False,
     namespace: Namespace = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Examples a second in training, for the hours.")] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure the hours: a few steps of each training on this machine.")
+    ] = False,
     cells: Annotated[bool, typer.Option("--cells", help="Also a line for every cell.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a study takes: cells by state, what each arm reads, hours, storage. Nothing is downloaded or trained."""
+    """Say what a study takes: cells by state, what each arm reads, hours, storage. Nothing is downloaded or trained.
+
+    But with --probe: then a few steps of each kind of training are, which needs the data and the base.
+    """
     from hf_stilts.console import show_plan
     from hf_stilts.studies.plan import plan
 
     chosen = _chosen(locals())
+    if probe and rate:
+        raise StiltsError("--rate states a speed and --probe measures it; both were given. Leave out one.")
     found = plan(
         chosen,
         output_dir=output_dir or _default_folder(chosen.name),
         data_dir=data_dir,
         namespace=namespace,
         rate=rate,
+        measure=_probed if probe else None,
         available=available,
     )
     show_plan(found, cells=cells, as_json=as_json)
@@ -178,6 +188,17 @@ def study_report(
     report = make(name, folder, bootstrap=bootstrap, seed=seed)
     files = report.write(out or folder / "report", split_list(formats) or [])
     show_study_report(report, files, as_json=as_json)
+
+
+def _probed(cells: Any) -> Any:
+    """Speeds of some cells on this machine; what the trainings print goes to standard error."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from hf_stilts.studies.probe import probe
+
+    with redirect_stdout(sys.stderr):
+        return probe(cells)
 
 
 def _chosen(given: dict[str, Any]) -> Any:

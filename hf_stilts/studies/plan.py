@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, short, unfold
@@ -20,6 +20,7 @@ from hf_stilts.training.recipes import recipe as load_recipe
 
 STATES = ("done", "running", "failed", "broken", "no data", "to do")
 FORWARD = 3  # a training step is a forward pass and a backward one of twice its cost
+CAP = 2**17  # of a mixture: examples of a task that count, unless cap is given
 EPOCHS = 3  # of a mixture: what `run_mixture` trains unless num_train_epochs is given
 _RESULTS = 300_000  # bytes of the scores and predictions of a thousand rows, about
 
@@ -104,6 +105,7 @@ def plan(
     data_dir: str | os.PathLike[str] | None = None,
     namespace: str | None = None,
     rate: float | None = None,
+    measure: Callable[[Iterable[Cell]], Mapping[tuple[str, ...], Speed]] | None = None,
     available: bool = False,
     revisions: Mapping[str, str] | None = None,
 ) -> Plan:
@@ -115,6 +117,7 @@ def plan(
         data_dir: local mirror of the data sets.
         namespace: whose checkpoints the names are spelt for.
         rate: examples that a training goes through in a second; default: measured from the cells that are finished.
+        measure: measures the speed of cells on this machine: `hf_stilts.studies.probe.probe`, which trains a few steps.
         available: score only the languages whose rows are there.
         revisions: as for `unfold`.
 
@@ -126,7 +129,10 @@ def plan(
     notes = check_controls(study, arms)
     store = CellStore(output_dir)
     blocked = found.blocked()
-    timing = _Timing(found, store, rate)
+    probed = None
+    if measure is not None:
+        probed = measure(cell for name, cell in found.cells.items() if name not in blocked and not store.finished(name))
+    timing = _Timing(found, store, rate, probed)
     cells = []
     for name, cell in found.cells.items():
         state, why = state_of(store, name, blocked)
@@ -223,7 +229,7 @@ def _reads_of_mixture(
     arm: Intermediate, sizes: Mapping[str, int], batches: Mapping[str, int], steps: int, epochs: float
 ) -> Reads:
     """Steps of a mixture, and the examples to be expected, since each step is of one task that is drawn."""
-    from hf_stilts.training.samplers import CAP, max_steps, parse_sampler, probabilities  # numpy: for mixtures alone
+    from hf_stilts.training.samplers import max_steps, parse_sampler, probabilities  # numpy: for mixtures alone
 
     cap = arm.cap or CAP
     steps = steps if steps > 0 else max_steps(sizes, batches, epochs, cap)
@@ -240,13 +246,22 @@ def _rows_of(task: str, limit: int | None) -> int | None:
     return min(known, limit) if limit else known
 
 
-class _Timing:
-    """How long cells take: from a stated rate, or from the cells that are finished in the same folder."""
+class Speed(NamedTuple):
+    """Seconds that a cell takes before it begins (loading, reading rows) and for each example."""
 
-    def __init__(self, found: Cells, store: CellStore, rate: float | None) -> None:
-        self.stated = rate
-        self.measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}  # seconds before it begins, per example
-        for name, cell in found.cells.items():
+    before: float
+    each: float
+
+
+class _Timing:
+    """How long cells take: by a stated rate, by what was measured here, or by the cells that are finished."""
+
+    def __init__(
+        self, found: Cells, store: CellStore, rate: float | None, probed: Mapping[tuple[str, ...], Speed] | None
+    ) -> None:
+        self.stated, self.probed = rate, probed
+        self.measured: dict[tuple[str, ...], list[Speed]] = {key: [speed] for key, speed in (probed or {}).items()}
+        for name, cell in found.cells.items() if probed is None else ():
             try:
                 record = store.record(name)
             except StiltsError:
@@ -256,24 +271,36 @@ class _Timing:
 
     def hours(self, cell: Cell) -> float | None:
         """An estimate for one cell; None where nothing like it is known."""
+        examples = examples_of(cell)
+        speed = self._speed(cell)
+        return None if examples is None or speed is None else (speed.before + speed.each * examples) / 3600
+
+    def _speed(self, cell: Cell) -> Speed | None:
         if self.stated:
-            examples = _examples(cell)
-            speed = self.stated * (FORWARD if cell.stage == "scores" else 1)
-            return None if examples is None else examples / speed / 3600
-        for key in _keys(cell):
+            return Speed(0.0, 1 / self.stated / (FORWARD if cell.stage == "scores" else 1))
+        for key in speed_keys(cell):
             if key in self.measured:
                 before, each = (fmean(values) for values in zip(*self.measured[key], strict=True))
-                examples = _examples(cell)
-                return None if examples is None else (before + each * examples) / 3600
-        return None
+                return Speed(before, each)
+        trained = [
+            speed for key, speeds in self.measured.items() if key[0] == speed_keys(cell)[0][0] for speed in speeds
+        ]
+        if self.probed is None or not trained:
+            return None
+        # A probe trains and does not score: a forward pass of the same base.
+        return Speed(0.0, fmean(speed.each for speed in trained) / FORWARD)
 
     def said(self) -> str:
         """Where the hours come from."""
         if self.stated:
             return f"{self.stated:g} examples a second in training, as stated, and {FORWARD} times as many in scoring"
+        if self.probed is not None:
+            return (
+                f"measured on this machine, a few steps of each training; {FORWARD} times as many examples in scoring"
+            )
         count = max((len(values) for values in self.measured.values()), default=0)
         if not count:
-            return "unknown: no cell is finished yet; state one with --rate EXAMPLES_PER_SECOND"
+            return "unknown: no cell is finished yet; measure it with --probe, or state --rate EXAMPLES_PER_SECOND"
         return f"measured on up to {count} finished cells of each base and stage"
 
     def _learn(self, cell: Cell, record: Mapping[str, Any]) -> None:
@@ -286,34 +313,36 @@ class _Timing:
                 return  # a mixture, or a training that an earlier attempt had finished
             examples, busy = float(result["steps"] * result["batch"]), float(result["train_seconds"])
         if examples:
-            for key in _keys(cell):
-                self.measured.setdefault(key, []).append((max(0.0, seconds - busy), busy / examples))
+            for key in speed_keys(cell):
+                self.measured.setdefault(key, []).append(Speed(max(0.0, seconds - busy), busy / examples))
 
 
-def _keys(cell: Cell) -> list[tuple[str, ...]]:
+def speed_keys(cell: Cell) -> list[tuple[str, ...]]:
     """What a cell's speed may be known by: base, stage and tasks; else base and stage."""
     base = str(cell.call["base"][0])
     tasks = "+".join(cell.spec.get("tasks") or cell.spec["task"])
     return [(base, cell.stage, tasks), (base, cell.stage)]
 
 
-def _examples(cell: Cell) -> float | None:
+def examples_of(cell: Cell) -> float | None:
     """Examples that a cell goes through, about."""
     if cell.stage == "scores":
         known: list[int | None] = [SCORED.get(task) for task in cell.spec["task"]]
         each = [rows for rows in (*known, cell.spec["limit"]) if rows is not None]
         return float(min(each) * max(1, len(cell.spec["data"]))) if each else None
     steps = int(cell.spec["flags"].get("max_steps", [0])[0])
-    limit = cell.spec["options"].get("limit")
+    options = cell.spec["options"]
     total = 0.0
     for name, task in cell.spec["tasks"].items():
         figures = task["recipe"]
-        rows = _rows_of(name, limit)
+        rows = _rows_of(name, options.get("limit"))
         batch = float(cell.spec["flags"].get("per_device_train_batch_size", [figures["batch_size"]])[0])
         if steps > 0:
             total += steps * batch / len(cell.spec["tasks"])
         elif rows is None:
             return None
+        elif options.get("mixture"):
+            total += min(rows, options.get("cap") or CAP) * EPOCHS
         else:
             total += rows * figures["epochs"]
     return total
@@ -322,7 +351,7 @@ def _examples(cell: Cell) -> float | None:
 def gigabytes(cell: Cell) -> float | None:
     """What a cell leaves on the disk: weights of a training, predictions of scores."""
     if cell.stage == "scores":
-        rows = _examples(cell)
+        rows = examples_of(cell)
         return None if rows is None else rows / 1000 * _RESULTS / 1e9
     name = str(cell.call["base"][0])
     folder = Path(name)

@@ -73,7 +73,7 @@ def do(store: CellStore, cell: Cell, number: int) -> None:
     """
     began = time.monotonic()
     folder = store.folder(cell.identity)
-    result = _STAGES[cell.stage](store, folder, cell.call)
+    result = STAGES[cell.stage](store, folder, cell.call)
     store.write_record(cell, number, result, seconds=time.monotonic() - began, versions=_versions())
 
 
@@ -152,12 +152,11 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     from hf_stilts.evaluation.results import RESULTS, predictions_file
     from hf_stilts.evaluation.zero_shot import each_language
     from hf_stilts.files import read_lines, write_lines
-    from hf_stilts.kinds import load_kind
     from hf_stilts.task import load_task
 
     task, done = load_task(call["task"]), folder / RESULTS
     rows = read_lines(done) if done.is_file() else []
-    if getattr(load_kind(task.kind), "joint", False):  # languages share a pool of candidates: they belong together
+    if task.declaration.joint:  # languages share a pool of candidates: they belong together
         rows = []
     there = {row["language"] for row in rows}
     left = [code for code in call["languages"] if code not in there]
@@ -220,10 +219,10 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-_STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
+STAGES = {"intermediate": _intermediate, "target": _target, "scores": _scores}
 
 
-def _load() -> None:
+def load_libraries() -> None:
     """Import what cells need, which takes seconds that are no cell's own."""
     import hf_stilts.evaluation.zero_shot
     import hf_stilts.training.run  # noqa: F401
@@ -235,7 +234,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lease", type=float, required=True)
     given = parser.parse_args()
-    _load()
+    load_libraries()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(CellStore(given.folder, given.lease), sys.stdin, answers)

@@ -154,6 +154,7 @@ def test_the_command_prints_tables_and_json(mistake, tmp_path):
     assert titles == [*of_baseline, "hellaswag", *of_arm, "udpos scores after hellaswag"]
     assert "has no arm 'helaswag'. Did you mean hellaswag" in mistake("study", "plan", "phang2020", "--arm", "helaswag")
     assert not (tmp_path / "none").exists(), "a plan writes nothing"
+    assert "--rate states a speed and --probe measures it" in mistake(*words, "--probe")
 
 
 def test_the_largest_study_is_planned_without_a_framework():

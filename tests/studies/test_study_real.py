@@ -11,8 +11,10 @@ from mirrors import FLAGS
 from hf_stilts.files import read_lines
 from hf_stilts.studies.benchmark import run_benchmark
 from hf_stilts.studies.cells import unfold
+from hf_stilts.studies.plan import plan
+from hf_stilts.studies.probe import probe
 from hf_stilts.studies.store import CellStore
-from hf_stilts.studies.study import load_study
+from hf_stilts.studies.study import load_study, overridden
 from hf_stilts.training.run import run_phase
 
 SOURCE = """
@@ -91,3 +93,22 @@ def test_the_report_and_the_plan_know_what_was_done(world):
     planned = json.loads(run("study", "plan", *words, "--data-dir", world["mirror"], "--seeds", "9", "--json")[1])
     assert planned["stages"][-1]["done"] == 7, "seed 7 is among them"
     assert planned["stages"][-1]["hours"] > 0 and "measured" in planned["rate"]
+
+
+def test_a_probe_measures_every_kind_of_training_once_and_leaves_nothing(world, tmp_path):
+    study = overridden(load_study(str(world["folder"] / "mine.py")), seeds=2)
+    measured = {}
+
+    def measure(cells):
+        measured.update(probe(cells))
+        return measured
+
+    planned = plan(study, output_dir=tmp_path / "none", data_dir=world["mirror"], measure=measure)
+    assert {key[1:] for key in measured} == {("target", "udpos"), ("intermediate", "squad_v1")}
+    assert all(speed.before > 0 and speed.each > 0 for speed in measured.values())
+    of_target = next(speed for key, speed in measured.items() if key[1] == "target")
+    for cell in planned.cells:
+        if cell.stage == "target":  # two steps of four
+            assert cell.hours == pytest.approx((of_target.before + 8 * of_target.each) / 3600)
+        assert cell.hours > 0
+    assert "measured on this machine" in planned.rate and not (tmp_path / "none").exists()

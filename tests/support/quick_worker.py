@@ -30,9 +30,9 @@ def stage(store, folder, call):
     return {"steps": 1, "rows": 1}
 
 
-worker._STAGES = dict.fromkeys(worker._STAGES, stage)
+worker.STAGES = dict.fromkeys(worker.STAGES, stage)
 worker._versions = dict
-worker._load = lambda: None
+worker.load_libraries = lambda: None
 
 if __name__ == "__main__":
     worker.main()
