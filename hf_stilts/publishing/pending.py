@@ -92,6 +92,7 @@ class Parcel:
         notes: what the user should know about it (no tokenizer saved ...).
         branch: `main`, or `resume` for a checkpoint with optimizer and all, which gets no tag.
         run: id of the training that saved it; None where that is not known.
+        stated: front matter of its card that the user gave.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Parcel:
     notes: tuple[str, ...] = ()
     branch: str = "main"
     run: str | None = None
+    stated: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:

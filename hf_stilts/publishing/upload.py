@@ -386,7 +386,7 @@ def _write_card(folder: Path, parcel: Parcel, held: Held) -> dict[str, LocalFile
     """Write `stilts.json` and the card, with what people wrote in the card that is there, beside the weights."""
     card = render(
         _complete(folder, parcel), parcel.repo_id, parcel.tag, parcel.notes,
-        there=held.card, before=held.record, another_model=bool(held.foreign),
+        there=held.card, before=held.record, another_model=bool(held.foreign), stated=parcel.stated,
     )  # fmt: skip
     return {**write_record(folder, parcel), **_write(folder, {CARD_FILE: card})}
 
