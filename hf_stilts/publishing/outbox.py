@@ -34,11 +34,11 @@ from hf_stilts.hub.record import Record, at_step
 from hf_stilts.publishing.pending import (
     STATE_FILE,
     UNREADABLE,
-    Parcel,
-    new_parcel,
+    PendingCheckpoint,
+    new_pending,
     note_unpacked,
     pack,
-    read_parcels,
+    read_pending,
     set_aside,
 )
 from hf_stilts.publishing.saved import saved_steps
@@ -128,40 +128,40 @@ class OutboxStatus(Tabular):
     """What became of the checkpoints of an output folder; `str()` gives the report for people."""
 
     output_dir: Path
-    parcels: tuple[Parcel, ...]
+    checkpoints: tuple[PendingCheckpoint, ...]
     choices: tuple[Choice, ...] = ()
-    to_resume: Parcel | None = None
+    to_resume: PendingCheckpoint | None = None
     unpacked: tuple[int, ...] = ()
     mains: tuple[MainState, ...] = ()
 
     @property
-    def sent(self) -> tuple[Parcel, ...]:
+    def sent(self) -> tuple[PendingCheckpoint, ...]:
         """Those on the Hub, every file confirmed."""
-        return tuple(parcel for parcel in self.parcels if parcel.state == "sent")
+        return tuple(pending for pending in self.checkpoints if pending.state == "sent")
 
     @property
-    def waiting(self) -> tuple[Parcel, ...]:
+    def waiting(self) -> tuple[PendingCheckpoint, ...]:
         """Those that still lie in the outbox and will be tried again."""
-        return tuple(parcel for parcel in self.parcels if parcel.state == "waiting")
+        return tuple(pending for pending in self.checkpoints if pending.state == "waiting")
 
     @property
-    def failed(self) -> tuple[Parcel, ...]:
+    def failed(self) -> tuple[PendingCheckpoint, ...]:
         """Those that need the user; each says why in `reason`."""
-        return tuple(parcel for parcel in self.parcels if parcel.state == "failed")
+        return tuple(pending for pending in self.checkpoints if pending.state == "failed")
 
     @property
     def ok(self) -> bool:
         """Whether all is on the Hub and `main` is what was chosen, or the newest."""
         resumable = self.to_resume is None or self.to_resume.state == "sent"
-        sent = len(self.sent) == len(self.parcels) and not self.unpacked
+        sent = len(self.sent) == len(self.checkpoints) and not self.unpacked
         return resumable and sent and not self.unsettled and all(choice.commit for choice in self.choices)
 
     @property
     def unsettled(self) -> tuple[str, ...]:
         """Repositories with sent checkpoints of which it is not known that `main` is the right one."""
         newest: dict[str, int] = {}
-        for parcel in self.sent:
-            newest[parcel.repo_id] = max(parcel.step, newest.get(parcel.repo_id, 0))
+        for pending in self.sent:
+            newest[pending.repo_id] = max(pending.step, newest.get(pending.repo_id, 0))
         known = {main.repo_id: main.step for main in self.mains}
         chosen = {main.repo_id for main in self.mains for choice in self.choices if choice.is_main(main)}
         return tuple(
@@ -177,19 +177,19 @@ class OutboxStatus(Tabular):
         """Return what a table of the outbox shows, a checkpoint a row."""
         return [
             {
-                "checkpoint": parcel.tag,
-                "state": parcel.state,
-                "repository": parcel.repo_id,
-                "commit": parcel.commit,
-                "bytes": sum(file.size for file in parcel.files.values()),
-                "tries": parcel.attempts,
-                "reason": parcel.reason,
+                "checkpoint": pending.tag,
+                "state": pending.state,
+                "repository": pending.repo_id,
+                "commit": pending.commit,
+                "bytes": sum(file.size for file in pending.files.values()),
+                "tries": pending.attempts,
+                "reason": pending.reason,
             }
-            for parcel in self.parcels
+            for pending in self.checkpoints
         ]
 
     def __str__(self) -> str:
-        lines = [f"{len(self.sent)} of {len(self.parcels) + len(self.unpacked)} checkpoints are on the Hub."]
+        lines = [f"{len(self.sent)} of {len(self.checkpoints) + len(self.unpacked)} checkpoints are on the Hub."]
         lines += [f"main of {main.repo_id} is step-{main.step}: {main.why}." for main in self.mains]
         if not self.waiting:
             lines += [f"main of {repo_id} has not been checked since." for repo_id in self.unsettled]
@@ -198,17 +198,17 @@ class OutboxStatus(Tabular):
         lines += _reasons((*self.waiting, *self.failed))
         if self.to_resume and self.to_resume.state != "sent":
             lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
-        lines += sorted({f"Note: {note}." for parcel in self.parcels for note in parcel.notes})
+        lines += sorted({f"Note: {note}." for pending in self.checkpoints for note in pending.notes})
         if self.command:
             lines.append(f"What waits lies in {self.output_dir / FOLDER}. To send it: {self.command}")
         return "\n".join(lines)
 
 
-def _reasons(parcels: tuple[Parcel, ...]) -> list[str]:
+def _reasons(checkpoints: tuple[PendingCheckpoint, ...]) -> list[str]:
     """One line for all checkpoints that wait or failed for the same reason."""
     tags: dict[str, list[str]] = {}
-    for parcel in parcels:
-        tags.setdefault(f"{parcel.state}: {parcel.reason or 'not tried yet'}.", []).append(parcel.tag)
+    for pending in checkpoints:
+        tags.setdefault(f"{pending.state}: {pending.reason or 'not tried yet'}.", []).append(pending.tag)
     lines = []
     for reason, names in tags.items():
         several = f"{names[0]} to {names[-1]} ({len(names)} checkpoints)" if len(names) > 3 else ", ".join(names)
@@ -249,7 +249,7 @@ class Outbox:
         self.pace = pace or Pace()
         self.token, self.overwrite = token, overwrite
         self.packed: set[int] = set()
-        self.courier: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
         self.run = Run(repo_id, private, record, since=time.time(), id=None if resumed else uuid.uuid4().hex)
         self._resumed, self._begun = resumed, False
         self._unwritten: Choice | None = None
@@ -289,17 +289,17 @@ class Outbox:
         `stated` is front matter of its card that the user gives.
         """
         self._begin()
-        parcel = None
+        pending = None
         try:
-            parcel = new_parcel(record, self.run.repo_id, self.run.private, branch, self.run.id)
-            parcel = replace(parcel, stated=dict(stated or {}))
-            pack(checkpoint, self.folder, parcel)
+            pending = new_pending(record, self.run.repo_id, self.run.private, branch, self.run.id)
+            pending = replace(pending, stated=dict(stated or {}))
+            pack(checkpoint, self.folder, pending)
             if branch == "main":
                 self.packed.add(record.step)
         except Exception as error:  # whatever it is, the training goes on
             logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
-            if parcel is not None:
-                note_unpacked(self.folder, parcel, str(error) or type(error).__name__)
+            if pending is not None:
+                note_unpacked(self.folder, pending, str(error) or type(error).__name__)
         self._ring()
 
     def choose(self, step: int, why: str) -> None:
@@ -332,10 +332,10 @@ class Outbox:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
         try:
-            if self.courier is not None:
-                dismiss(self.courier)
+            if self.worker is not None:
+                dismiss(self.worker)
                 if wait:
-                    wait_for(self.courier, self.folder, self.pace)
+                    wait_for(self.worker, self.folder, self.pace)
         except KeyboardInterrupt:
             logger.warning("Not waiting any longer; the upload worker goes on in the background.")
         self._write_choice()
@@ -344,9 +344,9 @@ class Outbox:
     def _ring(self) -> None:
         """Tell the worker of a new checkpoint; start one where none runs: a killed one's work is on disk."""
         try:
-            if self.courier is None or self.courier.poll() is not None:
-                self.courier = start_courier(self.folder, self.pace, self.token, self.overwrite)
-            _tell(self.courier, b"parcel\n")
+            if self.worker is None or self.worker.poll() is not None:
+                self.worker = start_worker(self.folder, self.pace, self.token, self.overwrite)
+            _tell(self.worker, b"parcel\n")
         except OSError as error:
             logger.warning("The upload worker cannot be reached (%s); checkpoints stay in %s.", error, self.folder)
 
@@ -354,11 +354,11 @@ class Outbox:
 def outbox_status(output_dir: str | Path) -> OutboxStatus:
     """Report what was sent, waits or failed in the outbox of `output_dir`; raise FileNotFoundError if it has none."""
     folder = _outbox_of(output_dir)
-    parcels = [parcel for _, parcel in read_parcels(folder)]
-    to_resume = [parcel for parcel in parcels if parcel.branch != "main"]
+    checkpoints = [pending for _, pending in read_pending(folder)]
+    to_resume = [pending for pending in checkpoints if pending.branch != "main"]
     return OutboxStatus(
         folder.parent,
-        parcels=tuple(parcel for parcel in parcels if parcel.branch == "main"),
+        checkpoints=tuple(pending for pending in checkpoints if pending.branch == "main"),
         choices=tuple(read_choices(folder)),
         to_resume=to_resume[-1] if to_resume else None,
         unpacked=tuple(sorted(unpacked(folder))),
@@ -367,11 +367,11 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
 
 
 def unpacked(folder: Path) -> set[int]:
-    """Steps of checkpoints that a run has saved since it began, and that are in no parcel."""
+    """Steps of checkpoints that a run has saved since it began, and that are in no pending checkpoint."""
     run = read_run(folder)
     if run is None:
         return set()
-    packed = {parcel.step for _, parcel in read_parcels(folder) if parcel.branch == "main"}
+    packed = {pending.step for _, pending in read_pending(folder) if pending.branch == "main"}
     saved = saved_steps(folder.parent)
     return {step for step in saved if (saved[step] / STATE_FILE).stat().st_mtime >= run.since} - packed
 
@@ -385,18 +385,18 @@ def retry(
     `overwrite`, files of another model are removed from the repository.
     """
     folder, pace = _outbox_of(output_dir), pace or Pace()
-    courier = start_courier(folder, pace, overwrite=overwrite)
+    worker = start_worker(folder, pace, overwrite=overwrite)
     try:
         if watch:
-            courier.wait()
+            worker.wait()
     except KeyboardInterrupt:
         logger.info("No longer watching; sending what is there.")
-    dismiss(courier)
-    wait_for(courier, folder, pace)
+    dismiss(worker)
+    wait_for(worker, folder, pace)
     return outbox_status(output_dir)
 
 
-def start_courier(
+def start_worker(
     folder: Path, pace: Pace, token: str | None = None, overwrite: bool = False
 ) -> subprocess.Popen[bytes]:
     """Start the process that delivers; it lives until it is dismissed, or we are dead, and nothing is left to do."""
@@ -417,34 +417,34 @@ def start_courier(
             stdout=log,
             stderr=log,
             env=environment,
-            start_new_session=True,  # Ctrl-C ends the training, and the courier sends what is there
+            start_new_session=True,  # Ctrl-C ends the training, and the upload worker sends what is there
         )
 
 
-def dismiss(courier: subprocess.Popen[bytes]) -> None:
-    """Tell the courier that no more parcels will come: it finishes what is there, whether we wait or not."""
+def dismiss(worker: subprocess.Popen[bytes]) -> None:
+    """Tell the upload worker that no more pending checkpoints will come: it finishes what is there, whether we wait or not."""
     try:
-        _tell(courier, END)  # said, since the end of the pipe may be held open by forked data loader workers
-        if courier.stdin is not None:
-            courier.stdin.close()
+        _tell(worker, END)  # said, since the end of the pipe may be held open by forked data loader workers
+        if worker.stdin is not None:
+            worker.stdin.close()
     except OSError as error:
-        logger.debug("The courier is gone already: %s", error)
+        logger.debug("The upload worker is gone already: %s", error)
 
 
-def _tell(courier: subprocess.Popen[bytes], message: bytes) -> None:
-    if courier.stdin is not None:
-        courier.stdin.write(message)
-        courier.stdin.flush()
+def _tell(worker: subprocess.Popen[bytes], message: bytes) -> None:
+    if worker.stdin is not None:
+        worker.stdin.write(message)
+        worker.stdin.flush()
 
 
-def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None:
-    """Wait until the courier is done; it is ended when it makes no progress for longer than the files can need."""
+def wait_for(worker: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None:
+    """Wait until the upload worker is done; it is ended when it makes no progress for longer than the files can need."""
     unsent, deadline, begun, said = -1, 0.0, time.monotonic(), False
-    while courier.poll() is None:
-        waiting = [parcel for _, parcel in read_parcels(folder) if parcel.state == "waiting"]
+    while worker.poll() is None:
+        waiting = [pending for _, pending in read_pending(folder) if pending.state == "waiting"]
         if len(waiting) != unsent:
             unsent = len(waiting)
-            size = sum(file.size for parcel in waiting for file in parcel.files.values())
+            size = sum(file.size for pending in waiting for file in pending.files.values())
             deadline = time.monotonic() + pace.patience + pace.timeout + size / _SLOWEST_BYTES_PER_SECOND
         if unsent and not said and time.monotonic() - begun > _SILENT_SECONDS:
             said = True
@@ -453,9 +453,9 @@ def wait_for(courier: subprocess.Popen[bytes], folder: Path, pace: Pace) -> None
                 *(deadline - time.monotonic(), unsent),
             )
         if time.monotonic() > deadline:
-            courier.kill()
+            worker.kill()
         try:
-            courier.wait(timeout=1.0)
+            worker.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             continue
 
@@ -480,11 +480,11 @@ def read_run(folder: Path) -> Run | None:
 def _rebuild_run(folder: Path, path: Path, error: Exception) -> Run | None:
     begun = path.stat().st_mtime  # when it was written, a training began: what was saved since is its own
     set_aside(path, error)
-    parcels = [parcel for _, parcel in read_parcels(folder)]
-    if not parcels:
+    checkpoints = [pending for _, pending in read_pending(folder)]
+    if not checkpoints:
         logger.warning("Where this run publishes is not known any more. Start its training again, with --resume auto.")
         return None
-    newest, since = parcels[-1], min(begun, *(parcel.packed_at for parcel in parcels))
+    newest, since = checkpoints[-1], min(begun, *(pending.packed_at for pending in checkpoints))
     # What only one checkpoint has is left out.
     record = at_step(newest.read_record(), 0, None, [])
     run = Run(newest.repo_id, newest.private, record, since, newest.run)

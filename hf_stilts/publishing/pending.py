@@ -76,7 +76,7 @@ class PackedFile:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PendingCheckpoint:
     """One checkpoint on its way: the content of `parcel.json`.
 
     Args:
@@ -123,16 +123,16 @@ class Parcel:
 
     @property
     def folder_name(self) -> str:
-        """The parcel's folder; the id keeps apart two saves of the same step."""
+        """The pending checkpoint's folder; the id keeps apart two saves of the same step."""
         return f"{'' if self.branch == 'main' else self.branch + '-'}{self.tag}-{self.id[:8]}"
 
 
-def new_parcel(
+def new_pending(
     record: Record, repo_id: str, private: bool, branch: str = "main", run: str | None = None, id: str | None = None
-) -> Parcel:
+) -> PendingCheckpoint:
     """Begin a pending checkpoint, without its files; with a new `id` unless one is given."""
     content = json.loads(record.to_json())
-    return Parcel(
+    return PendingCheckpoint(
         id or uuid.uuid4().hex,
         repo_id,
         private,
@@ -144,43 +144,43 @@ def new_parcel(
     )
 
 
-def pack(checkpoint: Path, outbox: Path, parcel: Parcel) -> Parcel:
+def pack(checkpoint: Path, outbox: Path, pending: PendingCheckpoint) -> PendingCheckpoint:
     """Link what is published of `checkpoint` into a folder of `outbox`; the caller may delete `checkpoint` afterwards.
 
     Raises OSError (disk full ...) having left nothing, and StiltsError where the checkpoint holds no safetensors.
     """
-    wanted = PUBLISHED if parcel.branch == "main" else RESUMED
+    wanted = PUBLISHED if pending.branch == "main" else RESUMED
     inside = (path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if path.is_file())
     names = sorted(name for name in inside if _matches(name, wanted))
     if not any(_matches(name, WEIGHTS) for name in names):
         raise StiltsError(_no_weights(checkpoint))
-    parent = parcel.read_record().parent
-    packing = outbox / f".packing-{parcel.id}"
+    parent = pending.read_record().parent
+    packing = outbox / f".packing-{pending.id}"
     try:
         for name in names:
             (packing / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         files = {name: _pack_file(checkpoint / name, packing / "files" / name, parent) for name in names}
         notes = () if any(_matches(name, TOKENIZER) for name in names) else (_NO_TOKENIZER,)
-        parcel = dataclasses.replace(parcel, files=files, notes=notes)
-        _write(packing, parcel)
-        packing.rename(outbox / parcel.folder_name)
+        pending = dataclasses.replace(pending, files=files, notes=notes)
+        _write(packing, pending)
+        packing.rename(outbox / pending.folder_name)
     except BaseException:
         shutil.rmtree(packing, ignore_errors=True)
         raise
-    return parcel
+    return pending
 
 
-def note_unpacked(outbox: Path, parcel: Parcel, reason: str) -> None:
-    """Leave a failed parcel without files, so that the report names a checkpoint that could not be packed."""
+def note_unpacked(outbox: Path, pending: PendingCheckpoint, reason: str) -> None:
+    """Leave a failed pending checkpoint without files, so that the report names a checkpoint that could not be packed."""
     try:
-        folder = outbox / parcel.folder_name
+        folder = outbox / pending.folder_name
         folder.mkdir(parents=True, exist_ok=True)
-        update(folder, parcel, state="failed", reason=reason)
+        update(folder, pending, state="failed", reason=reason)
     except OSError as error:
-        logger.warning("%s cannot be noted in the outbox: %s", parcel.tag, error)
+        logger.warning("%s cannot be noted in the outbox: %s", pending.tag, error)
 
 
-def read_parcels(outbox: Path) -> Iterator[tuple[Path, Parcel]]:
+def read_pending(outbox: Path) -> Iterator[tuple[Path, PendingCheckpoint]]:
     """Yield the folder and content of each pending checkpoint, oldest first; what is broken is passed over, aloud."""
     found = []
     for folder in _folders(outbox):
@@ -230,16 +230,16 @@ def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str
         history = json.loads(saved.read_text(encoding="utf-8"))
     about = at_step(record, int(step), history.get("epoch"), history.get("log_history", []))
     # The id's beginning finds a commit that was made before, so that it is not made twice.
-    parcel = new_parcel(about, repo_id, private, front.rstrip("-") or "main", run, id_begin.ljust(32, "0"))
+    pending = new_pending(about, repo_id, private, front.rstrip("-") or "main", run, id_begin.ljust(32, "0"))
     inside = [path for path in (folder / "files").rglob("*") if path.is_file()]
     names = sorted(path.relative_to(folder / "files").as_posix() for path in inside)
-    wanted = PUBLISHED if parcel.branch == "main" else RESUMED
+    wanted = PUBLISHED if pending.branch == "main" else RESUMED
     files = {name: _about(folder / "files" / name) for name in names if _matches(name, wanted)}
     if any(_matches(name, WEIGHTS) for name in files):
-        update(folder, parcel, files=files, attempts=1)  # perhaps: then it is looked for before it is committed
+        update(folder, pending, files=files, attempts=1)  # perhaps: then it is looked for before it is committed
         logger.warning("%s was rebuilt from its files; scores that only it held are lost.", folder / STATE)
     else:
-        update(folder, parcel, state="failed", reason=LOST_STATE)
+        update(folder, pending, state="failed", reason=LOST_STATE)
 
 
 def _folders(outbox: Path) -> list[Path]:
@@ -256,30 +256,30 @@ def set_aside(path: Path, error: Exception) -> None:
         logger.warning("%s could not be renamed: %s", path, problem)
 
 
-def update(folder: Path, parcel: Parcel, **changes: Any) -> Parcel:
+def update(folder: Path, pending: PendingCheckpoint, **changes: Any) -> PendingCheckpoint:
     """Replace fields of a pending checkpoint, on disk first: it survives a power cut.
 
     The upload worker does this, beside the training: waiting for the disk may take seconds after weights were written.
     """
-    parcel = dataclasses.replace(parcel, **changes)
-    _write(folder, parcel, durable=True)
-    return parcel
+    pending = dataclasses.replace(pending, **changes)
+    _write(folder, pending, durable=True)
+    return pending
 
 
 def forget_files(folder: Path) -> None:
-    """Remove a parcel's files, which the Hub has confirmed; `parcel.json` stays as the memory of what was sent."""
+    """Remove a pending checkpoint's files, which the Hub has confirmed; `parcel.json` stays as the memory of what was sent."""
     shutil.rmtree(folder / "files", ignore_errors=True)
 
 
-def _write(folder: Path, parcel: Parcel, *, durable: bool = False) -> None:
-    write_json(folder / STATE, dataclasses.asdict(parcel), durable=durable)
+def _write(folder: Path, pending: PendingCheckpoint, *, durable: bool = False) -> None:
+    write_json(folder / STATE, dataclasses.asdict(pending), durable=durable)
 
 
-def _parse(data: dict[str, Any]) -> Parcel:
-    known = {each.name for each in dataclasses.fields(Parcel)}
+def _parse(data: dict[str, Any]) -> PendingCheckpoint:
+    known = {each.name for each in dataclasses.fields(PendingCheckpoint)}
     files = {name: PackedFile(**about) for name, about in data["files"].items()}
     kept = {name: value for name, value in data.items() if name in known}
-    return Parcel(**{**kept, "files": files, "notes": tuple(data["notes"])})
+    return PendingCheckpoint(**{**kept, "files": files, "notes": tuple(data["notes"])})
 
 
 def _pack_file(source: Path, target: Path, parent: ParentModel | None) -> PackedFile:

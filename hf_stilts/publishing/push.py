@@ -114,7 +114,7 @@ def push(
     status = outbox.close(wait)
     if not wait:
         return None
-    sent = [parcel for parcel in status.parcels if parcel.step == record.step]
+    sent = [pending for pending in status.checkpoints if pending.step == record.step]
     if not sent or sent[-1].commit is None:
         reason = sent[-1].reason if sent else "it could not be packed"
         raise StiltsError(

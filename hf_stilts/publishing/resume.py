@@ -28,7 +28,7 @@ from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.checkpoints import read_record
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, UNREADABLE, Parcel
+from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, UNREADABLE, PendingCheckpoint
 from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
     Refused,
@@ -45,42 +45,42 @@ from hf_stilts.publishing.upload import (
 logger = logging.getLogger(__name__)
 
 
-def deliver_resume(folder: Path, parcel: Parcel, api: HfApi) -> str:
+def deliver_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
     """Make the branch `resume` hold exactly this checkpoint; return its commit.
 
     Nothing is done where another machine has put a later step there since this one was packed.
     """
-    main = open_repository(api, parcel.repo_id, private=parcel.private)
-    on_main = look(api, parcel.repo_id, main)
-    refuse_another_run(folder, parcel, on_main)
-    api.create_branch(parcel.repo_id, branch=RESUME_BRANCH, exist_ok=True)
-    files = {**packed_files(folder, parcel), **write_record(folder, parcel)}
-    head = api.model_info(parcel.repo_id, revision=RESUME_BRANCH)
-    there = _remote_record(parcel.repo_id, api)
+    main = open_repository(api, pending.repo_id, private=pending.private)
+    on_main = look(api, pending.repo_id, main)
+    refuse_another_run(folder, pending, on_main)
+    api.create_branch(pending.repo_id, branch=RESUME_BRANCH, exist_ok=True)
+    files = {**packed_files(folder, pending), **write_record(folder, pending)}
+    head = api.model_info(pending.repo_id, revision=RESUME_BRANCH)
+    there = _remote_record(pending.repo_id, api)
     if there is None and all(head.sha != commit.commit_id for commit in on_main.commits):
         raise Refused(
-            f"{parcel.repo_id} has a branch {RESUME_BRANCH} that hf_stilts did not make, and what is there would be "
+            f"{pending.repo_id} has a branch {RESUME_BRANCH} that hf_stilts did not make, and what is there would be "
             "lost. Nothing is committed there. Choose another repo_id, or rename that branch"
         )
-    if there and there.step > parcel.step:
-        newest = api.list_repo_commits(parcel.repo_id, revision=RESUME_BRANCH)[0]
-        if newest.created_at.timestamp() >= int(parcel.packed_at):  # commits are dated to the second
+    if there and there.step > pending.step:
+        newest = api.list_repo_commits(pending.repo_id, revision=RESUME_BRANCH)[0]
+        if newest.created_at.timestamp() >= int(pending.packed_at):  # commits are dated to the second
             return str(head.sha)
     stale = [file.rfilename for file in head.siblings or [] if file.rfilename not in {*files, ".gitattributes"}]
-    if stale or differences(api, parcel.repo_id, RESUME_BRANCH, files):
+    if stale or differences(api, pending.repo_id, RESUME_BRANCH, files):
         api.create_commit(
-            parcel.repo_id,
+            pending.repo_id,
             [CommitOperationAdd(name, file.path) for name, file in files.items()]
             + [CommitOperationDelete(name) for name in stale],
-            commit_message=f"To resume at {parcel.tag}",
+            commit_message=f"To resume at {pending.tag}",
             revision=RESUME_BRANCH,
             parent_commit=head.sha,
             num_threads=1,
         )
-    if wrong := differences(api, parcel.repo_id, RESUME_BRANCH, files):
-        raise Unconfirmed(f"branch {RESUME_BRANCH} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
-    api.super_squash_history(parcel.repo_id, branch=RESUME_BRANCH, commit_message=f"To resume at {parcel.tag}")
-    return str(api.model_info(parcel.repo_id, revision=RESUME_BRANCH).sha)
+    if wrong := differences(api, pending.repo_id, RESUME_BRANCH, files):
+        raise Unconfirmed(f"branch {RESUME_BRANCH} of {pending.repo_id} holds other bytes in {', '.join(wrong)}")
+    api.super_squash_history(pending.repo_id, branch=RESUME_BRANCH, commit_message=f"To resume at {pending.tag}")
+    return str(api.model_info(pending.repo_id, revision=RESUME_BRANCH).sha)
 
 
 def newest_checkpoint(output_dir: str | Path, repo_id: str, api: HfApi | None = None) -> Path | None:

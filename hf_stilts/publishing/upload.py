@@ -28,7 +28,7 @@ from hf_stilts.files import sha256
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.naming import step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import Parcel, is_of_a_model, is_published, read_parcels, update
+from hf_stilts.publishing.pending import PendingCheckpoint, is_of_a_model, is_published, read_pending, update
 from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Published, main_step
 
 _CONFLICTS_IN_A_ROW = 10
@@ -71,14 +71,14 @@ class Held:
     foreign: tuple[str, ...]
 
 
-def prepare(folder: Path, parcel: Parcel, api: HfApi) -> Parcel:
+def prepare(folder: Path, pending: PendingCheckpoint, api: HfApi) -> PendingCheckpoint:
     """Count the try, complete the destination, and pin the sha256 of every file; Refused where a file has changed."""
-    parcel = update(folder, parcel, repo_id=full_name(api, parcel.repo_id), attempts=parcel.attempts + 1)
-    return _with_checksums(folder, parcel)
+    pending = update(folder, pending, repo_id=full_name(api, pending.repo_id), attempts=pending.attempts + 1)
+    return _with_checksums(folder, pending)
 
 
 def deliver(
-    folder: Path, parcel: Parcel, api: HfApi, chosen: int | None = None, *, overwrite: bool = False
+    folder: Path, pending: PendingCheckpoint, api: HfApi, chosen: int | None = None, *, overwrite: bool = False
 ) -> Delivered:
     """Bring a prepared checkpoint to the Hub, or find that it is there, every file confirmed.
 
@@ -87,61 +87,63 @@ def deliver(
 
     Args:
         folder: the pending checkpoint's folder in the outbox.
-        parcel: its content, as `prepare` returned it.
+        pending: its content, as `prepare` returned it.
         api: client of the Hub.
         chosen: step that was chosen for `main`; None for the newest.
         overwrite: remove files of another model that the repository holds; without it they are a reason to refuse.
 
     Raises Refused where only the user can help; any other error means that nothing is lost and a later try may succeed.
     """
-    branch = f"upload-{parcel.folder_name}"
+    branch = f"upload-{pending.folder_name}"
     additions: list[CommitOperationAdd] = []
     for conflicts in range(_CONFLICTS_IN_A_ROW):
-        there = look(api, parcel.repo_id, open_repository(api, parcel.repo_id, private=parcel.private))
-        if tagged := _tagged(api, folder, parcel, there.tags):
+        there = look(api, pending.repo_id, open_repository(api, pending.repo_id, private=pending.private))
+        if tagged := _tagged(api, folder, pending, there.tags):
             if branch in there.branches:
-                _drop_branch(api, parcel, branch)
+                _drop_branch(api, pending, branch)
             return Delivered(tagged, on_main=False)
-        refuse_another_run(folder, parcel, there)
-        tried = parcel.attempts > 1 or conflicts > 0
-        commit = _made_before(api, folder, parcel, there, branch) if tried else None
+        refuse_another_run(folder, pending, there)
+        tried = pending.attempts > 1 or conflicts > 0
+        commit = _made_before(api, folder, pending, there, branch) if tried else None
         to_main = False
         if commit is None:
-            to_main = main_step({*there.tags, parcel.step}, chosen, there.in_flight) == parcel.step
-            held = read_held(api, parcel.repo_id, there.head)
-            refuse_another_model(parcel.repo_id, held, overwrite)
+            to_main = main_step({*there.tags, pending.step}, chosen, there.in_flight) == pending.step
+            held = read_held(api, pending.repo_id, there.head)
+            refuse_another_model(pending.repo_id, held, overwrite)
             if not additions:
-                _check_bytes(folder, parcel)
-                parcel = _with_parents_licence(api, folder, parcel)
+                _check_bytes(folder, pending)
+                pending = _with_parents_licence(api, folder, pending)
                 # Made once: they remember what is uploaded. Our sha256 is not handed to them: the client computes its
                 # own from the bytes that it sends, so that comparing the Hub's with ours compares two readings.
-                additions = [CommitOperationAdd(name, file.path) for name, file in packed_files(folder, parcel).items()]
-            described = _write_card(folder, parcel, held)
+                additions = [
+                    CommitOperationAdd(name, file.path) for name, file in packed_files(folder, pending).items()
+                ]
+            described = _write_card(folder, pending, held)
             added = [*additions, *(CommitOperationAdd(name, file.path) for name, file in described.items())]
             try:
-                commit = _commit(api, parcel, added, there.head, None if to_main else branch)
+                commit = _commit(api, pending, added, there.head, None if to_main else branch)
             except HfHubHTTPError as error:
                 if error.response.status_code != _PARENT_MOVED:
                     raise
                 continue  # somebody else committed: what `main` must be may be another checkpoint now
-            files = {**packed_files(folder, parcel), **described}
-            if wrong := differences(api, parcel.repo_id, commit, files):
-                raise Unconfirmed(f"commit {commit[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)}")
-        _tag(api, folder, parcel, commit)
+            files = {**packed_files(folder, pending), **described}
+            if wrong := differences(api, pending.repo_id, commit, files):
+                raise Unconfirmed(f"commit {commit[:12]} of {pending.repo_id} holds other bytes in {', '.join(wrong)}")
+        _tag(api, folder, pending, commit)
         if not to_main:
-            _drop_branch(api, parcel, branch)
+            _drop_branch(api, pending, branch)
         return Delivered(commit, on_main=to_main)
-    raise Unconfirmed(f"others kept moving main of {parcel.repo_id}")
+    raise Unconfirmed(f"others kept moving main of {pending.repo_id}")
 
 
-def sent_before(api: HfApi, parcel: Parcel) -> str | None:
+def sent_before(api: HfApi, pending: PendingCheckpoint) -> str | None:
     """Return the commit of a checkpoint whose files are gone here if its tag says that it was sent; else None."""
     try:
-        commits = api.list_repo_commits(full_name(api, parcel.repo_id), revision=parcel.tag)
+        commits = api.list_repo_commits(full_name(api, pending.repo_id), revision=pending.tag)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
     made = commits[0]
-    return str(made.commit_id) if f"{PENDING_LINE}{parcel.id[:8]}" in made.message else None
+    return str(made.commit_id) if f"{PENDING_LINE}{pending.id[:8]}" in made.message else None
 
 
 def look(api: HfApi, repo_id: str, head: ModelInfo) -> Published:
@@ -329,66 +331,68 @@ def _blobs(info: ModelInfo) -> dict[str, str | None]:
     return {file.rfilename: file.blob_id for file in info.siblings or [] if file.rfilename != ".gitattributes"}
 
 
-def _with_checksums(folder: Path, parcel: Parcel) -> Parcel:
+def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoint:
     """Read every file once and pin its sha256; a file that is no longer what was packed is refused."""
-    if not parcel.files:
-        raise Refused(parcel.reason or "this checkpoint could not be packed")
+    if not pending.files:
+        raise Refused(pending.reason or "this checkpoint could not be packed")
     checked = {}
-    for name, packed in parcel.files.items():
+    for name, packed in pending.files.items():
         path = folder / "files" / name
         if not path.is_file():
             raise Refused(f"{name} is gone from the outbox; publish the checkpoint again")
         digest = packed.sha256 or sha256(path)
         about = path.stat()
         if (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns):
-            raise Refused(f"{name} was overwritten after {parcel.tag} had been saved; its first content is gone")
+            raise Refused(f"{name} was overwritten after {pending.tag} had been saved; its first content is gone")
         checked[name] = replace(packed, sha256=digest)
-    return parcel if checked == parcel.files else update(folder, parcel, files=checked)
+    return pending if checked == pending.files else update(folder, pending, files=checked)
 
 
-def _with_parents_licence(api: HfApi, folder: Path, parcel: Parcel) -> Parcel:
+def _with_parents_licence(api: HfApi, folder: Path, pending: PendingCheckpoint) -> PendingCheckpoint:
     """Ask the Hub for the parent's licence where the run did not know it: the card's own licence depends on it."""
-    parent = parcel.read_record().parent
+    parent = pending.read_record().parent
     if parent is None or not parent.published or parent.license is not None:
-        return parcel
+        return pending
     try:
         card = api.model_info(parent.id, revision=parent.commit).card_data
     except (RepositoryNotFoundError, HFValidationError):
         if parent.commit is not None:  # it was loaded from a Hub, which may be another one, or is gone from it
-            return parcel
+            return pending
         # A folder that was gone before its name was looked at reads like a repository: no lineage is better than that.
-        local = {**parcel.record["parent"], "id": Path(parent.id).name, "published": False}
-        return update(folder, parcel, record={**parcel.record, "parent": local})
+        local = {**pending.record["parent"], "id": Path(parent.id).name, "published": False}
+        return update(folder, pending, record={**pending.record, "parent": local})
     except RevisionNotFoundError:
-        return parcel
+        return pending
     licence = card.get("license") if card else None
     if not isinstance(licence, str):
-        return parcel
-    return update(folder, parcel, record={**parcel.record, "parent": {**parcel.record["parent"], "license": licence}})
+        return pending
+    return update(
+        folder, pending, record={**pending.record, "parent": {**pending.record["parent"], "license": licence}}
+    )
 
 
-def packed_files(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
+def packed_files(folder: Path, pending: PendingCheckpoint) -> dict[str, LocalFile]:
     """List what was packed, with the sha256 that was pinned."""
-    return {name: LocalFile(folder / "files" / name, str(file.sha256)) for name, file in parcel.files.items()}
+    return {name: LocalFile(folder / "files" / name, str(file.sha256)) for name, file in pending.files.items()}
 
 
-def write_record(folder: Path, parcel: Parcel) -> dict[str, LocalFile]:
+def write_record(folder: Path, pending: PendingCheckpoint) -> dict[str, LocalFile]:
     """Write `stilts.json`, now with the sha256 of every file, beside the weights."""
-    return _write(folder, {RECORD_FILE: _complete(folder, parcel).to_json()})
+    return _write(folder, {RECORD_FILE: _complete(folder, pending).to_json()})
 
 
-def _complete(folder: Path, parcel: Parcel) -> Record:
-    files = {name: file.sha256 for name, file in packed_files(folder, parcel).items()}
-    return replace(parcel.read_record(), files=files)
+def _complete(folder: Path, pending: PendingCheckpoint) -> Record:
+    files = {name: file.sha256 for name, file in packed_files(folder, pending).items()}
+    return replace(pending.read_record(), files=files)
 
 
-def _write_card(folder: Path, parcel: Parcel, held: Held) -> dict[str, LocalFile]:
+def _write_card(folder: Path, pending: PendingCheckpoint, held: Held) -> dict[str, LocalFile]:
     """Write `stilts.json` and the card, with what people wrote in the card that is there, beside the weights."""
     card = render(
-        _complete(folder, parcel), parcel.repo_id, parcel.tag, parcel.notes,
-        there=held.card, before=held.record, another_model=bool(held.foreign), stated=parcel.stated,
+        _complete(folder, pending), pending.repo_id, pending.tag, pending.notes,
+        there=held.card, before=held.record, another_model=bool(held.foreign), stated=pending.stated,
     )  # fmt: skip
-    return {**write_record(folder, parcel), **_write(folder, {CARD_FILE: card})}
+    return {**write_record(folder, pending), **_write(folder, {CARD_FILE: card})}
 
 
 def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
@@ -400,96 +404,96 @@ def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
     return files
 
 
-def _tagged(api: HfApi, folder: Path, parcel: Parcel, tags: Mapping[int, str]) -> str | None:
-    """Return the commit under the parcel's tag, None if there is no such tag; Refused if it is another checkpoint."""
-    commit = tags.get(parcel.step)
+def _tagged(api: HfApi, folder: Path, pending: PendingCheckpoint, tags: Mapping[int, str]) -> str | None:
+    """Return the commit under the pending checkpoint's tag, None if there is no such tag; Refused if it is another checkpoint."""
+    commit = tags.get(pending.step)
     if commit is None:
         return None
-    if differences(api, parcel.repo_id, commit, packed_files(folder, parcel)):
+    if differences(api, pending.repo_id, commit, packed_files(folder, pending)):
         raise Refused(
-            f"tag {parcel.tag} of {parcel.repo_id} is already another checkpoint (commit {commit[:12]}), and a "
+            f"tag {pending.tag} of {pending.repo_id} is already another checkpoint (commit {commit[:12]}), and a "
             "published tag never moves. Choose another repo_id, or remove the old one: "
-            f"hf repos tag delete {parcel.repo_id} {parcel.tag}"
+            f"hf repos tag delete {pending.repo_id} {pending.tag}"
         )
     return commit
 
 
-def refuse_another_run(folder: Path, parcel: Parcel, there: Published) -> None:
+def refuse_another_run(folder: Path, pending: PendingCheckpoint, there: Published) -> None:
     """Refuse a checkpoint whose repository holds those of another training, before a commit mixes the two."""
-    sent = {other.commit for _, other in read_parcels(folder.parent) if other.run == parcel.run and other.commit}
-    if taken := there.of_another_run(parcel.run, sent):
+    sent = {other.commit for _, other in read_pending(folder.parent) if other.run == pending.run and other.commit}
+    if taken := there.of_another_run(pending.run, sent):
         raise Refused(
-            f"{parcel.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
+            f"{pending.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
             "training. Nothing of this one is committed there. Choose another repo_id, or remove all of the other's "
-            f"tags and retry in 15 minutes: hf repos tag delete {parcel.repo_id} {taken[0]}"
+            f"tags and retry in 15 minutes: hf repos tag delete {pending.repo_id} {taken[0]}"
         )
 
 
-def _made_before(api: HfApi, folder: Path, parcel: Parcel, there: Published, branch: str) -> str | None:
-    """Find a commit of this parcel whose answer never arrived; Refused if the Hub holds other bytes in it.
+def _made_before(api: HfApi, folder: Path, pending: PendingCheckpoint, there: Published, branch: str) -> str | None:
+    """Find a commit of this pending checkpoint whose answer never arrived; Refused if the Hub holds other bytes in it.
 
     Another commit would not help then, and would be made at every try.
     """
     commits = [*there.commits]
     if branch in there.branches:
-        commits += api.list_repo_commits(parcel.repo_id, revision=branch)
+        commits += api.list_repo_commits(pending.repo_id, revision=branch)
     for commit in commits:
-        if f"{PENDING_LINE}{parcel.id[:8]}" in commit.message:
-            if wrong := differences(api, parcel.repo_id, commit.commit_id, packed_files(folder, parcel)):
+        if f"{PENDING_LINE}{pending.id[:8]}" in commit.message:
+            if wrong := differences(api, pending.repo_id, commit.commit_id, packed_files(folder, pending)):
                 raise Refused(
-                    f"commit {commit.commit_id[:12]} of {parcel.repo_id} holds other bytes in {', '.join(wrong)} than "
+                    f"commit {commit.commit_id[:12]} of {pending.repo_id} holds other bytes in {', '.join(wrong)} than "
                     "were sent, and sending them again does not help. Publish under another repo_id"
                 )
             return str(commit.commit_id)
     return None
 
 
-def _check_bytes(folder: Path, parcel: Parcel) -> None:
+def _check_bytes(folder: Path, pending: PendingCheckpoint) -> None:
     """Before a commit at a later try, read the files again: a disk may have changed what was pinned at the first."""
-    if parcel.attempts <= 1:
+    if pending.attempts <= 1:
         return
-    for name, file in packed_files(folder, parcel).items():
+    for name, file in packed_files(folder, pending).items():
         if sha256(file.path) != file.sha256:
             raise Refused(
-                f"{name} of {parcel.tag} is no longer what was saved: its sha256 is not {file.sha256[:12]}, as "
+                f"{name} of {pending.tag} is no longer what was saved: its sha256 is not {file.sha256[:12]}, as "
                 "recorded. Nothing is committed; train this checkpoint again"
             )
 
 
 def _commit(
-    api: HfApi, parcel: Parcel, additions: list[CommitOperationAdd], main: ModelInfo, branch: str | None
+    api: HfApi, pending: PendingCheckpoint, additions: list[CommitOperationAdd], main: ModelInfo, branch: str | None
 ) -> str:
     """Commit on top of `main`: there, or on `branch`, which is made for this checkpoint."""
     head = main
     if branch is not None:
-        api.create_branch(parcel.repo_id, branch=branch, revision=main.sha, exist_ok=True)
-        head = api.model_info(parcel.repo_id, revision=branch)
+        api.create_branch(pending.repo_id, branch=branch, revision=main.sha, exist_ok=True)
+        head = api.model_info(pending.repo_id, revision=branch)
     added = {addition.path_in_repo for addition in additions}
     there = [file.rfilename for file in head.siblings or []]
-    run = f"\n{RUN_LINE}{parcel.run}" if parcel.run else ""
+    run = f"\n{RUN_LINE}{pending.run}" if pending.run else ""
     return api.create_commit(
-        parcel.repo_id,
+        pending.repo_id,
         additions + [CommitOperationDelete(name) for name in there if name not in added and is_of_a_model(name)],
-        commit_message=f"{parcel.tag}: {parcel.read_record().title}",
-        commit_description=f"{PENDING_LINE}{parcel.id}{run}",
+        commit_message=f"{pending.tag}: {pending.read_record().title}",
+        commit_description=f"{PENDING_LINE}{pending.id}{run}",
         revision=branch or "main",
         parent_commit=head.sha,
         num_threads=1,
     ).oid
 
 
-def _tag(api: HfApi, folder: Path, parcel: Parcel, commit: str) -> None:
+def _tag(api: HfApi, folder: Path, pending: PendingCheckpoint, commit: str) -> None:
     try:
-        api.create_tag(parcel.repo_id, tag=parcel.tag, revision=commit)
+        api.create_tag(pending.repo_id, tag=pending.tag, revision=commit)
     except HfHubHTTPError as error:
         if error.response.status_code != _EXISTS:
             raise
-        there = look(api, parcel.repo_id, api.model_info(parcel.repo_id))
-        if _tagged(api, folder, parcel, there.tags) is None:
+        there = look(api, pending.repo_id, api.model_info(pending.repo_id))
+        if _tagged(api, folder, pending, there.tags) is None:
             raise
 
 
-def _drop_branch(api: HfApi, parcel: Parcel, branch: str) -> None:
+def _drop_branch(api: HfApi, pending: PendingCheckpoint, branch: str) -> None:
     """Remove the branch on which a checkpoint arrived, if there is one; its tag keeps the commit."""
-    if branch in {ref.name for ref in api.list_repo_refs(parcel.repo_id).branches}:
-        api.delete_branch(parcel.repo_id, branch=branch)
+    if branch in {ref.name for ref in api.list_repo_refs(pending.repo_id).branches}:
+        api.delete_branch(pending.repo_id, branch=branch)

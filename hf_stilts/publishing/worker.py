@@ -50,11 +50,11 @@ from hf_stilts.publishing.outbox import (
 from hf_stilts.publishing.pending import (
     STATE_FILE,
     UNREADABLE,
-    Parcel,
+    PendingCheckpoint,
     forget_files,
-    new_parcel,
+    new_pending,
     pack,
-    read_parcels,
+    read_pending,
     rebuild_broken,
     update,
 )
@@ -68,48 +68,48 @@ logger = logging.getLogger(__name__)
 COMMITS_PER_HOUR = 120
 """The Hub allows 128 to one repository and then answers 429; a few are left for `main` and for people."""
 
-_LOOK_EVERY = 2.0  # seconds; another process may put parcels in, and does not ring here
+_LOOK_EVERY = 2.0  # seconds; another process may put pending checkpoints in, and does not ring here
 _ABANDONED_AFTER = 600.0  # seconds; packing takes moments, and a training may be at it right now
 # Answers that trying again will not change: something is wrong with the request, the token or the account. Not 404: a
 # repository made a moment ago may not be known to every machine of the Hub yet.
 _FINAL = {400, 401, 402, 403, 405, 410, 413, 415, 422, 451}
 
 
-class Bell:
-    """Tells the courier that a parcel was put down, and that no more will come."""
+class Signals:
+    """Tells the upload worker that a pending checkpoint was put down, and that no more will come."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
         self.closed = False
 
     def ring(self) -> None:
-        """Wake the courier: there is a new parcel."""
+        """Wake the upload worker: there is a new pending checkpoint."""
         self._rung.set()
 
     def close(self) -> None:
-        """Tell the courier that no more parcels will come."""
+        """Tell the upload worker that no more pending checkpoints will come."""
         self.closed = True
         self._rung.set()
 
     def wait(self, seconds: float) -> None:
-        """Sleep until the bell rings, at most `seconds`."""
+        """Sleep until it is woken, at most `seconds`."""
         self._rung.wait(seconds)
         self._rung.clear()
 
 
-class Courier:
-    """Delivers the parcels of one outbox, one process at a time.
+class UploadWorker:
+    """Uploads the pending checkpoints of one outbox, one process at a time.
 
     Args:
         outbox: the folder `<output_dir>/outbox`.
         api: client of the Hub.
         pace: how long to wait between tries, for an answer, and for the Hub after the end.
-        bell: rung for each new parcel, closed when no more will come.
+        signals: set for each new pending checkpoint, closed when no more will come.
         overwrite: remove files of another model from a repository instead of refusing to publish there.
     """
 
-    def __init__(self, outbox: Path, api: HfApi, pace: Pace, bell: Bell, *, overwrite: bool = False) -> None:
-        self.outbox, self.api, self.pace, self.bell, self.overwrite = outbox, api, pace, bell, overwrite
+    def __init__(self, outbox: Path, api: HfApi, pace: Pace, signals: Signals, *, overwrite: bool = False) -> None:
+        self.outbox, self.api, self.pace, self.signals, self.overwrite = outbox, api, pace, signals, overwrite
         self.failures = 0
         # Repositories of which it is not known that `main` is what it must be.
         self.unsettled: set[str] = set()
@@ -120,15 +120,15 @@ class Courier:
         self.progress_at = time.monotonic()
 
     def run(self) -> None:
-        """Deliver until the bell is closed and nothing is left to do, or patience is at its end."""
+        """Deliver until the signal is closed and nothing is left to do, or patience is at its end."""
         lock = FileLock(self.outbox / "lock")
         while True:
             try:
                 with lock.acquire(timeout=1):
                     return self._deliver_all()
-            except Timeout:  # another process delivers, our parcels too
-                waiting = any(parcel.state == "waiting" for _, parcel in read_parcels(self.outbox))
-                if self.bell.closed and not waiting and not self._undone():
+            except Timeout:  # another process delivers, our pending checkpoints too
+                waiting = any(pending.state == "waiting" for _, pending in read_pending(self.outbox))
+                if self.signals.closed and not waiting and not self._undone():
                     return None
 
     def _undone(self) -> list[Choice]:
@@ -139,23 +139,25 @@ class Courier:
         self._start_afresh()
         last_pass = False
         while True:
-            closed = self.bell.closed  # read before the outbox: a parcel put down before the closing is seen
+            closed = (
+                self.signals.closed
+            )  # read before the outbox: a pending checkpoint put down before the closing is seen
             if closed and not last_pass:
                 last_pass, self.resume_at, self.progress_at = True, 0.0, time.monotonic()
                 self._start_afresh()
             _drop_outdated(self.outbox)
-            waiting = [(folder, parcel) for folder, parcel in read_parcels(self.outbox) if parcel.state == "waiting"]
+            waiting = [(folder, pending) for folder, pending in read_pending(self.outbox) if pending.state == "waiting"]
             self.unsettled |= {choice.repo_id for choice in self._undone()}
             if not waiting and not self.unsettled:
                 if closed:
                     return
-                self.bell.wait(_LOOK_EVERY)
+                self.signals.wait(_LOOK_EVERY)
                 continue
             seconds = self._must_wait(waiting)
             if closed and time.monotonic() + seconds > self.progress_at + self.pace.patience:
                 return
             if seconds > 0:
-                self.bell.wait(seconds)
+                self.signals.wait(seconds)
             elif self.unsettled and (not waiting or not self.failures):
                 self._settle(min(self.unsettled))
             else:
@@ -169,20 +171,20 @@ class Courier:
         run = read_run(self.outbox)
         if run is not None:
             rebuild_broken(self.outbox, run.repo_id, run.private, run.record, run.id)
-        for folder, parcel in read_parcels(self.outbox):
-            if parcel.state == "failed":
-                self._write(update, folder, parcel, state="waiting")
-            elif parcel.state == "sent":
+        for folder, pending in read_pending(self.outbox):
+            if pending.state == "failed":
+                self._write(update, folder, pending, state="waiting")
+            elif pending.state == "sent":
                 forget_files(folder)
-                if parcel.branch == "main":
-                    self.unsettled.add(parcel.repo_id)
+                if pending.branch == "main":
+                    self.unsettled.add(pending.repo_id)
         for choice in read_choices(self.outbox):
             if choice.reason:
                 self._write(_write_choice, replace(choice, reason=None))
         if run is not None:
             # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
             begun = (self.outbox / RUN_FILE).stat().st_mtime
-            _adopt(self.outbox, run, begun, before=time.time() if self.bell.closed else begun)
+            _adopt(self.outbox, run, begun, before=time.time() if self.signals.closed else begun)
 
     def _write(self, function: Callable[..., Any], *arguments: Any, **changes: Any) -> None:
         """Write something that can be written later as well: a full disk stops nothing."""
@@ -191,7 +193,7 @@ class Courier:
         except OSError as error:
             logger.warning("%s: %s", self.outbox, error)
 
-    def _must_wait(self, waiting: list[tuple[Path, Parcel]]) -> float:
+    def _must_wait(self, waiting: list[tuple[Path, PendingCheckpoint]]) -> float:
         """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
         seconds = max(self.resume_at, self.told_until) - time.monotonic()
         limit = self._limit(waiting)
@@ -201,61 +203,61 @@ class Courier:
                 f"the Hub takes {COMMITS_PER_HOUR} commits an hour to one repository, and they are made; "
                 f"it goes on at {goes_on}"
             )
-            for folder, parcel in waiting:
-                if parcel.reason != reason:
-                    self._write(update, folder, parcel, reason=reason)
+            for folder, pending in waiting:
+                if pending.reason != reason:
+                    self._write(update, folder, pending, reason=reason)
         return max(0.0, seconds, limit)
 
-    def _limit(self, waiting: list[tuple[Path, Parcel]]) -> float:
+    def _limit(self, waiting: list[tuple[Path, PendingCheckpoint]]) -> float:
         """Seconds until every repository that something waits for takes another commit."""
         now = time.time()
-        wanted = {parcel.repo_id for _, parcel in waiting}
+        wanted = {pending.repo_id for _, pending in waiting}
         busiest: dict[str, list[float]] = {}
-        for _, parcel in read_parcels(self.outbox):
+        for _, pending in read_pending(self.outbox):
             # A time in the future says that the clock was set back: how long ago it was is not known then.
-            if parcel.sent_at and now - 3600 < parcel.sent_at <= now:
-                busiest.setdefault(parcel.repo_id, []).append(parcel.sent_at)
+            if pending.sent_at and now - 3600 < pending.sent_at <= now:
+                busiest.setdefault(pending.repo_id, []).append(pending.sent_at)
         seconds = 0.0
         for repo_id, times in busiest.items():
             if len(times) >= COMMITS_PER_HOUR and any(same_repository(repo_id, each) for each in wanted):
                 seconds = max(seconds, sorted(times)[-COMMITS_PER_HOUR] + 3600 - now)
         return seconds
 
-    def _try(self, folder: Path, parcel: Parcel) -> None:
+    def _try(self, folder: Path, pending: PendingCheckpoint) -> None:
         try:
-            if not parcel.files and (commit := sent_before(self.api, parcel)):
-                update(folder, parcel, state="sent", reason=None, commit=commit)
-                self.unsettled.add(parcel.repo_id)
+            if not pending.files and (commit := sent_before(self.api, pending)):
+                update(folder, pending, state="sent", reason=None, commit=commit)
+                self.unsettled.add(pending.repo_id)
                 return
-            parcel = prepare(folder, parcel, self.api)
+            pending = prepare(folder, pending, self.api)
             sync_folder(self.outbox)
-            if parcel.branch == "main":
-                self._send(folder, parcel)
+            if pending.branch == "main":
+                self._send(folder, pending)
             else:
-                commit = deliver_resume(folder, parcel, self.api)
-                update(folder, parcel, state="sent", reason=None, commit=commit, sent_at=time.time())
+                commit = deliver_resume(folder, pending, self.api)
+                update(folder, pending, state="sent", reason=None, commit=commit, sent_at=time.time())
             forget_files(folder)
-        except Exception as error:  # whatever it is, it must cost one parcel one try, never the others
-            logger.info("%s: %s", parcel.tag, error, exc_info=error)
+        except Exception as error:  # whatever it is, it must cost one pending checkpoint one try, never the others
+            logger.info("%s: %s", pending.tag, error, exc_info=error)
             reason, final = self._judge(error)
             self._note(folder, "failed" if final else "waiting", reason)
         else:
             self._succeeded()
 
-    def _send(self, folder: Path, parcel: Parcel) -> None:
-        choice = self._choice_of(parcel.repo_id)
-        delivered = deliver(folder, parcel, self.api, choice.step if choice else None, overwrite=self.overwrite)
-        self.unsettled.add(parcel.repo_id)  # until it is written below what main is
-        update(folder, parcel, state="sent", reason=None, commit=delivered.commit, sent_at=time.time())
+    def _send(self, folder: Path, pending: PendingCheckpoint) -> None:
+        choice = self._choice_of(pending.repo_id)
+        delivered = deliver(folder, pending, self.api, choice.step if choice else None, overwrite=self.overwrite)
+        self.unsettled.add(pending.repo_id)  # until it is written below what main is
+        update(folder, pending, state="sent", reason=None, commit=delivered.commit, sent_at=time.time())
         if delivered.on_main:
-            self._note_main(parcel.repo_id, parcel.step, delivered.commit)
-            self.unsettled.discard(parcel.repo_id)
+            self._note_main(pending.repo_id, pending.step, delivered.commit)
+            self.unsettled.discard(pending.repo_id)
 
     def _note(self, folder: Path, state: str, reason: str) -> None:
         try:
-            for path, parcel in read_parcels(self.outbox):  # as it is on disk: the try was counted there
+            for path, pending in read_pending(self.outbox):  # as it is on disk: the try was counted there
                 if path == folder:
-                    update(folder, parcel, state=state, reason=reason)
+                    update(folder, pending, state=state, reason=reason)
         except OSError as error:  # disk full: it stays as it is, waiting
             logger.warning("%s: %s", folder.name, error)
             self._back_off()
@@ -343,12 +345,12 @@ def _write_choice(choice: Choice) -> None:
 
 
 def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
-    """Pack checkpoints saved `before` that are in no parcel: the process was killed, or the disk full, before that.
+    """Pack checkpoints saved `before` that are not pending: the process was killed, or the disk full, before that.
 
     Those saved before `begun`, when this training wrote its `run.json`, are an earlier one's, of unknown id.
     """
-    parcels = [(folder, parcel) for folder, parcel in read_parcels(outbox) if parcel.branch == "main"]
-    known = {parcel.step for _, parcel in parcels if parcel.files}
+    checkpoints = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch == "main"]
+    known = {pending.step for _, pending in checkpoints if pending.files}
     for _, checkpoint in sorted(saved_steps(outbox.parent).items()):
         state_file = checkpoint / STATE_FILE
         try:
@@ -360,9 +362,9 @@ def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
                 continue
             record = at_step(run.record, state["global_step"], state.get("epoch"), state.get("log_history", []))
             run_id = run.id if saved >= begun else None
-            pack(state_file.parent, outbox, new_parcel(record, run.repo_id, run.private, run=run_id))
-            for folder, parcel in parcels:
-                if parcel.step == record.step and not parcel.files:
+            pack(state_file.parent, outbox, new_pending(record, run.repo_id, run.private, run=run_id))
+            for folder, pending in checkpoints:
+                if pending.step == record.step and not pending.files:
                     shutil.rmtree(folder)
         except UNREADABLE as error:
             logger.warning("%s could not be packed: %s", state_file.parent.name, error)
@@ -371,13 +373,13 @@ def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
 def _drop_outdated(outbox: Path) -> None:
     """Of a repository's checkpoints to resume from, keep the newest that was packed, and what came after it."""
     newer: set[str] = set()
-    for folder, parcel in reversed(list(read_parcels(outbox))):
-        if parcel.branch == "main":
+    for folder, pending in reversed(list(read_pending(outbox))):
+        if pending.branch == "main":
             continue
-        if parcel.repo_id in newer:
+        if pending.repo_id in newer:
             shutil.rmtree(folder)
-        elif parcel.files:
-            newer.add(parcel.repo_id)
+        elif pending.files:
+            newer.add(pending.repo_id)
 
 
 def _response_of(error: BaseException | None) -> Any:
@@ -432,18 +434,18 @@ def main(outbox: str, pace: str, overwrite: str = "") -> None:
         return client
 
     set_client_factory(with_time_limit)
-    bell = Bell()
+    signals = Signals()
 
     def listen() -> None:
         for line in iter(sys.stdin.buffer.readline, b""):
             if line == END:
                 break
-            bell.ring()
-        bell.close()
+            signals.ring()
+        signals.close()
 
     threading.Thread(target=listen, daemon=True).start()
     api = HfApi(token=os.environ.get("HF_TOKEN"))
-    Courier(Path(outbox), api, chosen, bell, overwrite=bool(overwrite)).run()
+    UploadWorker(Path(outbox), api, chosen, signals, overwrite=bool(overwrite)).run()
 
 
 if __name__ == "__main__":

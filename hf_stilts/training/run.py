@@ -184,7 +184,7 @@ def _published(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> di
     """Where the checkpoints went and what became of them; by the full name, once the Hub has said whose it is."""
     if publish is None or publish.report is None:
         return {}
-    full = [parcel.repo_id for parcel in publish.report.parcels]
+    full = [pending.repo_id for pending in publish.report.checkpoints]
     where = full[-1] if full else publish.destination(trainer.args, trainer.model)
     return {"published": f"{where}: {publish.report}"}
 

@@ -5,13 +5,13 @@ import re
 
 import pytest
 from command import run
-from parcels import api_of, checkpoint, deliver_all
+from pending_checkpoints import api_of, checkpoint, deliver_all
 from typer.testing import CliRunner
 
 from hf_stilts.cli import app
 from hf_stilts.console import printable
 from hf_stilts.hub.record import ParentModel, Record, TaskSource
-from hf_stilts.publishing.pending import new_parcel, pack
+from hf_stilts.publishing.pending import new_pending, pack
 
 EVIL = "x\x1b]0;owned\x07\x1b[2J\u202egnp"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -30,7 +30,7 @@ def published(hub, tmp_path, monkeypatch):
     record = Record(tasks=(source,), parent=parent, recipe={EVIL: EVIL}, scored_on=EVIL, versions={EVIL: EVIL}, step=2)
     outbox = tmp_path / "outbox"
     outbox.mkdir()
-    pack(checkpoint(tmp_path, 2), outbox, dataclasses.replace(new_parcel(record, "me/tiny", True), notes=(EVIL,)))
+    pack(checkpoint(tmp_path, 2), outbox, dataclasses.replace(new_pending(record, "me/tiny", True), notes=(EVIL,)))
     assert deliver_all(tmp_path, api_of(hub)).ok
     from huggingface_hub import constants
 

@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
-from parcels import api_of
+from pending_checkpoints import api_of
 from places import ROOT, SUPPORT
 
 from hf_stilts.errors import StiltsError

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from parcels import api_of, checkpoint, deliver_all
+from pending_checkpoints import api_of, checkpoint, deliver_all
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
 from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource
 from hf_stilts.hub.scores import add_scores
-from hf_stilts.publishing.pending import new_parcel, pack
+from hf_stilts.publishing.pending import new_pending, pack
 
 BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
 
@@ -34,8 +34,8 @@ def publish(tmp_path, api):
         name = f"org/{base}-stilts-{task}{suffix}"
         about = Record(tasks=(TaskSource(task, f"data/{task}"),), **{"parent": BASE, "languages": ("en",), **record})
         for step in steps or (2,):
-            parcel = new_parcel(replace(about, step=step), name, False)
-            pack(checkpoint(output_dir, step, content=name.encode()), output_dir / "outbox", parcel)
+            pending = new_pending(replace(about, step=step), name, False)
+            pack(checkpoint(output_dir, step, content=name.encode()), output_dir / "outbox", pending)
         status = deliver_all(output_dir, api)
         assert status.ok, str(status)
         shutil.rmtree(output_dir)

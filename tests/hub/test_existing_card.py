@@ -6,7 +6,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parcels import api_of
+from pending_checkpoints import api_of
 from test_card import FULL
 
 from hf_stilts.errors import StiltsError

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import yaml
 from hub_fixture import read
-from parcels import tags
+from pending_checkpoints import tags
 from stock_run import IMPATIENT
 from story import BASE
 from toy_tasks import PAIRS, rows

@@ -7,14 +7,14 @@ import time
 
 import pytest
 from hub_fixture import Fault
-from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing import outbox as outbox_module
 from hf_stilts.publishing.outbox import Choice, Outbox, Run, outbox_status, read_choices, read_run, retry, write_run
-from hf_stilts.publishing.pending import read_parcels, update
-from hf_stilts.publishing.worker import Bell, Courier
+from hf_stilts.publishing.pending import read_pending, update
+from hf_stilts.publishing.worker import Signals, UploadWorker
 
 BROKEN = ["", "{", '{"repo_id": "me/tiny', "[]", "null", '{"repo_id": "me/tiny"}', "\0" * 64, "[" * 5000]
 
@@ -38,7 +38,7 @@ def test_a_broken_run_file_is_rebuilt_from_the_pending_checkpoints(text, tmp_pat
     checkpoint(tmp_path, 4)  # saved, not packed yet
     (tmp_path / "outbox/run.json").write_text(text)
     status = deliver_all(tmp_path, api)
-    assert status.ok and [parcel.step for parcel in status.sent] == [2, 4], str(status)
+    assert status.ok and [pending.step for pending in status.sent] == [2, 4], str(status)
     assert (tmp_path / "outbox/run.json.broken").read_text() == text
     assert "run.json cannot be read" in caplog.text
     assert read_run(tmp_path / "outbox").repo_id == "me/tiny"
@@ -80,12 +80,12 @@ def test_a_broken_choice_of_which_nothing_is_known_leaves_the_newest(tmp_path, a
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_pending_checkpoint_is_rebuilt_from_its_files(text, tmp_path, api, caplog):
     begin(tmp_path, languages=("en",))
-    parcel = put(tmp_path, 2)
+    pending = put(tmp_path, 2)
     shutil.rmtree(tmp_path / "checkpoint-2")
-    (tmp_path / "outbox" / parcel.folder_name / "parcel.json").write_text(text)
+    (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text(text)
     put(tmp_path, 4)
     status = deliver_all(tmp_path, api)
-    assert status.ok and {parcel.step for parcel in status.sent} == {2, 4}, str(status)
+    assert status.ok and {pending.step for pending in status.sent} == {2, 4}, str(status)
     assert sorted(tags(api)) == ["step-2", "step-4"]
     assert weights(api, "step-2", tmp_path / "cache").startswith(b"weights of 2 ")
     assert "set aside as parcel.json.broken" in caplog.text
@@ -95,12 +95,12 @@ def test_a_broken_pending_checkpoint_is_rebuilt_from_its_files(text, tmp_path, a
 
 def test_a_broken_one_that_was_committed_is_not_committed_twice(tmp_path, api, faults):
     begin(tmp_path)
-    parcel = put(tmp_path, 2)
+    pending = put(tmp_path, 2)
     faults.add(Fault("POST .*/tag/", times=3, status=500))
-    Courier(tmp_path / "outbox", api, FAST, Bell())._try(*next(read_parcels(tmp_path / "outbox")))
+    UploadWorker(tmp_path / "outbox", api, FAST, Signals())._try(*next(read_pending(tmp_path / "outbox")))
     faults.waiting.clear()
     assert len(commits(api)) == 1 and not tags(api)
-    (tmp_path / "outbox" / parcel.folder_name / "parcel.json").write_text("")
+    (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text("")
     assert deliver_all(tmp_path, api).ok
     assert len(commits(api)) == 1 and list(tags(api)) == ["step-2"]
 
@@ -111,20 +111,20 @@ def test_a_broken_one_whose_files_are_gone_is_asked_for_on_the_hub(tmp_path, api
     assert deliver_all(tmp_path, api).ok
     lost = put(tmp_path, 4)
     shutil.rmtree(tmp_path / "outbox" / lost.folder_name / "files")
-    for parcel in (sent, lost):
-        shutil.rmtree(tmp_path / f"checkpoint-{parcel.step}")
-        (tmp_path / "outbox" / parcel.folder_name / "parcel.json").write_text("")
+    for pending in (sent, lost):
+        shutil.rmtree(tmp_path / f"checkpoint-{pending.step}")
+        (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text("")
     status = deliver_all(tmp_path, api)
-    assert [parcel.step for parcel in status.sent] == [2] and len(commits(api)) == 1
+    assert [pending.step for pending in status.sent] == [2] and len(commits(api)) == 1
     assert "either it was sent, or it is lost" in status.failed[0].reason and status.failed[0].step == 4
 
 
 def test_a_report_of_what_lies_broken_names_the_file_and_changes_no_pending_checkpoint(tmp_path, caplog):
-    parcel = put(tmp_path, 2)
-    path = tmp_path / "outbox" / parcel.folder_name / "parcel.json"
+    pending = put(tmp_path, 2)
+    path = tmp_path / "outbox" / pending.folder_name / "parcel.json"
     path.write_text("")
     (tmp_path / "outbox/main-1.json").write_text("")
-    assert outbox_status(tmp_path).parcels == ()
+    assert outbox_status(tmp_path).checkpoints == ()
     assert str(path) in caplog.text and path.read_text() == "" and "main-1.json" in caplog.text
 
 
@@ -138,8 +138,8 @@ def test_the_command_goes_on_over_broken_files(tmp_path, here, api):
 
 def test_what_an_earlier_version_wrote_is_read(tmp_path, api):
     """Without `run` and `id`, and with fields that a later one may add."""
-    parcel = put(tmp_path, 2)
-    path = tmp_path / "outbox" / parcel.folder_name / "parcel.json"
+    pending = put(tmp_path, 2)
+    path = tmp_path / "outbox" / pending.folder_name / "parcel.json"
     data = json.loads(path.read_text())
     del data["run"]
     write_json(path, data | {"later": 1})
@@ -163,10 +163,10 @@ def test_what_must_last_is_synced_before_it_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     begin(tmp_path)
     assert any("run.json" in name for name in synced) and str(tmp_path / "outbox") in synced
-    parcel = put(tmp_path, 2)
+    pending = put(tmp_path, 2)
     synced.clear()
-    folder = tmp_path / "outbox" / parcel.folder_name
-    update(folder, parcel, state="sent")
+    folder = tmp_path / "outbox" / pending.folder_name
+    update(folder, pending, state="sent")
     assert any("parcel.json" in name for name in synced) and str(folder) in synced
     synced.clear()
     outbox = object.__new__(Outbox)

@@ -20,7 +20,7 @@ import stock_run
 import yaml
 from hub_fixture import TOKEN, Fault, HubProcess, read
 from huggingface_hub import HfApi, constants
-from parcels import api_of, commits, tags, until
+from pending_checkpoints import api_of, commits, tags, until
 from places import ROOT
 from transformers import TrainingArguments
 
@@ -163,7 +163,7 @@ def test_a_second_run_of_the_same_name_moves_neither_a_tag_nor_main(tmp_path, ap
     stock_run.run(tmp_path / "one", steps=2)
     before, history = tags(api), commits(api)
     _, report = stock_run.run(tmp_path / "two", steps=4, seed=1)
-    assert [parcel.tag for parcel in report.failed] == ["step-2", "step-4"] and not report.sent
+    assert [pending.tag for pending in report.failed] == ["step-2", "step-4"] and not report.sent
     assert "already another checkpoint" in report.failed[0].reason
     assert "another training (step-2)" in report.failed[1].reason
     assert tags(api) == before and commits(api) == history
@@ -176,7 +176,7 @@ def test_a_training_killed_at_any_step_loses_no_saved_checkpoint(tmp_path, api, 
     environment = client.environment | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    until(lambda: len(outbox_status(tmp_path / "out").sent) == 2)  # the courier outlives it
+    until(lambda: len(outbox_status(tmp_path / "out").sent) == 2)  # the upload worker outlives it
     assert sorted(tags(api)) == ["step-2", "step-4"]
     _, report = stock_run.run(tmp_path / "out", args={"save_total_limit": 3})
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]

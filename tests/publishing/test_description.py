@@ -7,7 +7,7 @@ import stock_run
 import tiny
 import transformers
 from datasets import Dataset, DatasetInfo, Split
-from parcels import tags
+from pending_checkpoints import tags
 from transformers import TrainingArguments
 
 from hf_stilts.hub.checkpoints import list_checkpoints

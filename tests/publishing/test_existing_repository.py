@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 from hub_fixture import ask, commit_lines
-from parcels import api_of, checkpoint, deliver_all, put, tags
+from pending_checkpoints import api_of, checkpoint, deliver_all, put, tags
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.existing_card import BEGIN, END

@@ -8,17 +8,17 @@ import pytest
 from hub_fixture import Fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parcels import FAST, api_of, checkpoint, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, deliver_all, put, tags, weights
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.hub.scores import add_scores
 from hf_stilts.publishing import published
 from hf_stilts.publishing.outbox import Choice, MainState, Run, outbox_status, write_main, write_run
-from hf_stilts.publishing.pending import new_parcel, pack, read_parcels, update
+from hf_stilts.publishing.pending import new_pending, pack, read_pending, update
 from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Published, main_step
 from hf_stilts.publishing.upload import deliver, prepare
-from hf_stilts.publishing.worker import Bell, Courier
+from hf_stilts.publishing.worker import Signals, UploadWorker
 
 COMMIT = "POST .*/commit/"
 
@@ -42,8 +42,8 @@ def choose(output_dir, step):
     write_json(path, Choice(path, "me/tiny", step, "best").to_dict())
 
 
-def courier(output_dir, api):
-    return Courier(output_dir / "outbox", api, FAST, Bell())
+def worker(output_dir, api):
+    return UploadWorker(output_dir / "outbox", api, FAST, Signals())
 
 
 def test_a_checkpoint_that_arrives_late_does_not_become_main(tmp_path, api, faults):
@@ -71,15 +71,15 @@ def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults,
     here = []
     for place, step in enumerate(order):
         put(tmp_path, step)
-        folder, parcel = next(pair for pair in read_parcels(tmp_path / "outbox") if pair[1].state == "waiting")
+        folder, pending = next(pair for pair in read_pending(tmp_path / "outbox") if pair[1].state == "waiting")
         if place in lost:  # killed when the Hub had done it: the same checkpoint is sent again
             faults.add(Fault(COMMIT, times=10, lose_answer=True))
             with pytest.raises(Exception, match=r"."):
-                deliver(folder, prepare(folder, parcel, api), api, chosen)
+                deliver(folder, prepare(folder, pending, api), api, chosen)
             faults.waiting.clear()
-            _, parcel = next(pair for pair in read_parcels(tmp_path / "outbox") if pair[0] == folder)
-        commit = deliver(folder, prepare(folder, parcel, api), api, chosen).commit
-        update(folder, parcel, state="sent", commit=commit)
+            _, pending = next(pair for pair in read_pending(tmp_path / "outbox") if pair[0] == folder)
+        commit = deliver(folder, prepare(folder, pending, api), api, chosen).commit
+        update(folder, pending, state="sent", commit=commit)
         here.append(step)
         assert step_on_main(api, tmp_path / "cache") == (chosen if chosen in here else max(here))
     assert len(tags(api)) == 4 and [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
@@ -135,7 +135,7 @@ def test_what_was_chosen_stays_main_whatever_arrives_later(tmp_path, api):
 
 def test_a_chosen_checkpoint_that_is_not_there_leaves_the_newest_until_it_is(tmp_path, api):
     put(tmp_path, 2)
-    kept = [path for path, _ in read_parcels(tmp_path / "outbox")][0]
+    kept = [path for path, _ in read_pending(tmp_path / "outbox")][0]
     weights_file = kept / "files/model.safetensors"
     content = weights_file.read_bytes()
     weights_file.unlink()
@@ -145,10 +145,10 @@ def test_a_chosen_checkpoint_that_is_not_there_leaves_the_newest_until_it_is(tmp
     assert not status.ok and "main of me/tiny is step-4: the newest" in str(status)
     assert "main is not step-2: step-2, chosen as best, is not on the Hub" in str(status)
     weights_file.write_bytes(content)
-    parcel = next(parcel for path, parcel in read_parcels(kept.parent) if path == kept)
+    pending = next(pending for path, pending in read_pending(kept.parent) if path == kept)
     about = weights_file.stat()
-    files = parcel.files | {"model.safetensors": type(parcel.files["config.json"])(about.st_size, about.st_mtime_ns)}
-    update(kept, parcel, files=files)
+    files = pending.files | {"model.safetensors": type(pending.files["config.json"])(about.st_size, about.st_mtime_ns)}
+    update(kept, pending, files=files)
     assert deliver_all(tmp_path, api).ok
     assert step_on_main(api, tmp_path / "cache") == 2
 
@@ -167,8 +167,8 @@ def run_of(output_dir, run_id):
 
 
 def put_of(output_dir, step, run_id, content=b""):
-    parcel = new_parcel(Record(step=step), "me/tiny", True, run=run_id)
-    pack(checkpoint(output_dir, step, content), output_dir / "outbox", parcel)
+    pending = new_pending(Record(step=step), "me/tiny", True, run=run_id)
+    pack(checkpoint(output_dir, step, content), output_dir / "outbox", pending)
 
 
 def test_of_two_trainings_with_one_repository_the_second_commits_nothing(tmp_path, api, monkeypatch):
@@ -176,10 +176,10 @@ def test_of_two_trainings_with_one_repository_the_second_commits_nothing(tmp_pat
         run_of(tmp_path / name, name * 32)
         for step in steps:
             put_of(tmp_path / name, step, name * 32, name.encode())
-    first, second = (courier(tmp_path / name, api) for name in "ab")
-    first._try(*next(read_parcels(first.outbox)))
-    for folder, parcel in read_parcels(second.outbox):
-        second._try(folder, parcel)
+    first, second = (worker(tmp_path / name, api) for name in "ab")
+    first._try(*next(read_pending(first.outbox)))
+    for folder, pending in read_pending(second.outbox):
+        second._try(folder, pending)
     status = outbox_status(tmp_path / "b")
     assert len(status.failed) == 2 and "another training (step-4)" in status.failed[0].reason
     assert "Choose another repo_id" in status.failed[0].reason
@@ -196,10 +196,10 @@ def test_the_second_of_two_trainings_is_refused_before_the_first_has_its_tag(tmp
         run_of(tmp_path / name, name * 32)
         put_of(tmp_path / name, step, name * 32, name.encode())
     faults.add(Fault("POST .*/tag/", status=500))
-    first, second = (courier(tmp_path / name, api) for name in "ab")
-    first._try(*next(read_parcels(first.outbox)))
+    first, second = (worker(tmp_path / name, api) for name in "ab")
+    first._try(*next(read_pending(first.outbox)))
     assert on_main(api) == ["step-4"] and not tags(api)
-    second._try(*next(read_parcels(second.outbox)))
+    second._try(*next(read_pending(second.outbox)))
     assert "another training (step-4)" in outbox_status(tmp_path / "b").failed[0].reason
     assert on_main(api) == ["step-4"]
 
@@ -208,8 +208,8 @@ def test_the_second_training_does_not_take_the_place_to_resume_from(tmp_path, ap
     for name, step in (("a", 4), ("b", 10)):
         run_of(tmp_path / name, name * 32)
         put_of(tmp_path / name, step, name * 32, name.encode())
-        parcel = new_parcel(Record(step=step), "me/tiny", True, "resume", name * 32)
-        pack(tmp_path / name / f"checkpoint-{step}", tmp_path / name / "outbox", parcel)
+        pending = new_pending(Record(step=step), "me/tiny", True, "resume", name * 32)
+        pack(tmp_path / name / f"checkpoint-{step}", tmp_path / name / "outbox", pending)
         deliver_all(tmp_path / name, api)
     assert "another training" in outbox_status(tmp_path / "b").to_resume.reason
     assert weights(api, "resume", tmp_path / "cache").startswith(b"weights of 4 ")

@@ -1,4 +1,4 @@
-"""The outbox on disk, and what one courier brings to the Hub from it."""
+"""The outbox on disk, and what one upload worker brings to the Hub from it."""
 
 import dataclasses
 import functools
@@ -12,15 +12,15 @@ from dataclasses import replace
 
 import pytest
 from huggingface_hub import constants
-from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import ParentModel, Record
 from hf_stilts.publishing.outbox import Choice, Outbox, Run, outbox_status, retry
-from hf_stilts.publishing.pending import new_parcel, note_unpacked, pack, read_parcels, update
+from hf_stilts.publishing.pending import new_pending, note_unpacked, pack, read_pending, update
 from hf_stilts.publishing.resume import newest_checkpoint
-from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Bell, Courier
+from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Signals, UploadWorker
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_what_is_sent_after_the_choice_does_not_stay_on_main(tmp_path, api):
     put(tmp_path, 4, b"the best")
     path = tmp_path / "outbox/choice-1.json"
     write_json(path, Choice(path, "me/tiny", 4, "best").to_dict())
-    assert [parcel.tag for parcel in deliver_all(tmp_path, api).failed] == ["step-2"]
+    assert [pending.tag for pending in deliver_all(tmp_path, api).failed] == ["step-2"]
     api.delete_tag("me/tiny", tag="step-2")  # as the report says
     assert deliver_all(tmp_path, api).ok
     assert weights(api, "main", tmp_path / "cache") == weights(api, "step-4", tmp_path / "cache")
@@ -100,7 +100,7 @@ def test_the_branch_resume_does_not_go_back(tmp_path, api):
 def test_a_checkpoint_to_resume_from_is_kept_for_each_repository_until_a_newer_one_is_packed(tmp_path, api):
     put(tmp_path, 2, repo_id="me/a", branch="resume")
     put(tmp_path, 4, repo_id="me/b", branch="resume")
-    note_unpacked(tmp_path / "outbox", new_parcel(Record(step=6), "me/a", True, "resume"), "disk full")
+    note_unpacked(tmp_path / "outbox", new_pending(Record(step=6), "me/a", True, "resume"), "disk full")
     deliver_all(tmp_path, api)
     for repository, step in (("me/a", 2), ("me/b", 4)):
         assert weights(api, "resume", tmp_path / "cache", repository).startswith(b"weights of %d" % step)
@@ -123,7 +123,7 @@ def test_what_was_saved_and_not_packed_is_counted(tmp_path, api):
 
 def test_an_output_folder_may_be_called_outbox(tmp_path):
     put(tmp_path / "outbox", 2)
-    assert len(outbox_status(tmp_path / "outbox").parcels) == 1
+    assert len(outbox_status(tmp_path / "outbox").checkpoints) == 1
 
 
 def test_same_content_is_not_sent_again_and_other_content_never_moves_a_tag(tmp_path, api, faults):
@@ -142,10 +142,10 @@ def test_same_content_is_not_sent_again_and_other_content_never_moves_a_tag(tmp_
 
 
 def test_a_file_overwritten_after_packing_never_goes_out_under_the_old_name(tmp_path, api):
-    parcel = put(tmp_path, 2)
+    pending = put(tmp_path, 2)
     with (tmp_path / "checkpoint-2/model.safetensors").open("r+b") as file:  # the link shares this content
         file.write(b"weights of a later run")
-    os.utime(tmp_path / "checkpoint-2/model.safetensors", ns=(1, parcel.files["model.safetensors"].mtime_ns + 1))
+    os.utime(tmp_path / "checkpoint-2/model.safetensors", ns=(1, pending.files["model.safetensors"].mtime_ns + 1))
     status = deliver_all(tmp_path, api)
     assert "overwritten after step-2" in status.failed[0].reason
     assert not api.repo_exists("me/tiny") or not tags(api)
@@ -173,7 +173,7 @@ def test_shards_of_the_commit_before_do_not_stay(tmp_path, api):
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"second shard")
     (folder / "model.safetensors.index.json").write_text("{}")
     (tmp_path / "outbox").mkdir()
-    pack(folder, tmp_path / "outbox", new_parcel(Record(step=2), "me/tiny", True))
+    pack(folder, tmp_path / "outbox", new_pending(Record(step=2), "me/tiny", True))
     put(tmp_path, 4)
     assert deliver_all(tmp_path, api).ok
     before, after = (
@@ -226,7 +226,7 @@ def test_the_parents_licence_is_asked_from_the_hub(tmp_path, api):
     (tmp_path / "outbox").mkdir()
     for step, parent in ((2, "org/base"), (4, "org/gone"), (6, "no id at all")):
         record = Record(step=step, parent=ParentModel(parent))
-        pack(checkpoint(tmp_path, step), tmp_path / "outbox", new_parcel(record, "me/tiny", True))
+        pack(checkpoint(tmp_path, step), tmp_path / "outbox", new_pending(record, "me/tiny", True))
     assert deliver_all(tmp_path, api).ok
     cards = {step: api.model_info("me/tiny", revision=f"step-{step}").card_data for step in (2, 4, 6)}
     assert [card["license"] for card in cards.values()] == ["cc-by-nc-4.0", "unknown", "unknown"]
@@ -241,7 +241,7 @@ def test_a_checkpoint_that_was_not_packed_in_time_is_taken_up(tmp_path, api):
     old = checkpoint(tmp_path, 1) / "trainer_state.json"
     os.utime(old, (1, 1))  # of a run before publishing
     status = deliver_all(tmp_path, api)
-    assert [parcel.step for parcel in status.sent] == [2, 4]
+    assert [pending.step for pending in status.sent] == [2, 4]
     assert commits(api)[-1] == "step-4: target training"
 
 
@@ -253,27 +253,27 @@ def test_what_a_running_training_is_about_to_pack_is_left_to_it(tmp_path, api):
     os.utime(before / "trainer_state.json", (100, 100))  # an earlier run's, killed before it was packed
     os.utime(tmp_path / "outbox/run.json", (200, 200))
     os.utime(after / "trainer_state.json", (300, 300))  # this run's, on_save comes next
-    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
-    courier._start_afresh()
-    assert [parcel.step for _, parcel in read_parcels(tmp_path / "outbox")] == [2]
-    courier.bell.close()
-    courier._start_afresh()
-    assert [parcel.step for _, parcel in read_parcels(tmp_path / "outbox")] == [2, 4]
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, Signals())
+    worker._start_afresh()
+    assert [pending.step for _, pending in read_pending(tmp_path / "outbox")] == [2]
+    worker.signals.close()
+    worker._start_afresh()
+    assert [pending.step for _, pending in read_pending(tmp_path / "outbox")] == [2, 4]
 
 
 def test_the_hourly_limit_of_the_hub_is_kept_to(tmp_path, api):
     now = time.time()
-    parcel = put(tmp_path, 2)
-    folder = tmp_path / "outbox" / parcel.folder_name
+    pending = put(tmp_path, 2)
+    folder = tmp_path / "outbox" / pending.folder_name
     for index in range(COMMITS_PER_HOUR):
         other = tmp_path / "outbox" / f"step-{index}-sent"
         other.mkdir()
-        update(other, replace(parcel, state="sent", sent_at=now - 3600 + 10 * (index + 1)))
-    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
+        update(other, replace(pending, state="sent", sent_at=now - 3600 + 10 * (index + 1)))
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, Signals())
     # the oldest of the 120 was sent 3590 s ago, so in 10 s it no longer counts
-    assert 5 < courier._must_wait([(folder, parcel)]) <= 10
+    assert 5 < worker._must_wait([(folder, pending)]) <= 10
     shutil.rmtree(tmp_path / "outbox" / "step-0-sent")
-    assert courier._must_wait([(folder, parcel)]) == 0
+    assert worker._must_wait([(folder, pending)]) == 0
 
 
 def test_two_processes_deliver_an_outbox_once(tmp_path, hub, api):
@@ -287,11 +287,11 @@ def test_two_processes_deliver_an_outbox_once(tmp_path, hub, api):
     assert outbox_status(tmp_path).ok and len(commits(api)) == 6
 
 
-def test_a_broken_parcel_does_not_hold_up_the_others(tmp_path, api, caplog):
+def test_a_broken_pending_checkpoint_does_not_hold_up_the_others(tmp_path, api, caplog):
     put(tmp_path, 2)
     (tmp_path / "outbox/step-9-broken").mkdir()
     (tmp_path / "outbox/step-9-broken/parcel.json").write_text("{")
-    assert [parcel.step for parcel in deliver_all(tmp_path, api).sent] == [2]
+    assert [pending.step for pending in deliver_all(tmp_path, api).sent] == [2]
     assert "step-9-broken" in caplog.text
 
 
@@ -302,10 +302,10 @@ def test_without_an_outbox_the_command_says_so(tmp_path):
 
 
 def test_what_cannot_be_packed_is_reported_and_raises_nothing(tmp_path, monkeypatch):
-    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # a courier that does nothing
+    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # a upload worker that does nothing
     start = functools.partial(subprocess.Popen, idle, stdin=subprocess.PIPE)
-    monkeypatch.setattr("hf_stilts.publishing.outbox.start_courier", lambda *_: start())
+    monkeypatch.setattr("hf_stilts.publishing.outbox.start_worker", lambda *_: start())
     outbox = Outbox(tmp_path, "me/tiny", private=True, record=Record())
     outbox.add(tmp_path / "checkpoint-3", Record(step=3))
     status = outbox.close()
-    assert [parcel.step for parcel in status.failed] == [3] and "No such file" in status.failed[0].reason
+    assert [pending.step for pending in status.failed] == [3] and "No such file" in status.failed[0].reason

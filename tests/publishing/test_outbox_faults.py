@@ -15,16 +15,16 @@ from types import SimpleNamespace
 import pytest
 from hub_fixture import Fault, HubProcess
 from huggingface_hub import HfApi
-from parcels import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
 from places import ROOT
 
 from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing import outbox
 from hf_stilts.publishing import upload as delivery
-from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_courier
-from hf_stilts.publishing.pending import new_parcel, read_parcels
-from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Bell, Courier, _retry_after
+from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_worker
+from hf_stilts.publishing.pending import new_pending, read_pending
+from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Signals, UploadWorker, _retry_after
 
 COMMIT = "POST .*/commit/main"
 TAG = "POST .*/tag/"
@@ -53,7 +53,7 @@ def api(hub):
 
 @pytest.fixture
 def here(hub, monkeypatch):
-    """Make couriers that are started as processes talk to the `hub` fixture."""
+    """Make upload workers that are started as processes talk to the `hub` fixture."""
     monkeypatch.setattr(outbox, "constants", SimpleNamespace(ENDPOINT=hub.url))
     monkeypatch.setenv("HF_TOKEN", "local")
 
@@ -83,7 +83,7 @@ def test_a_refused_token_keeps_the_files_and_says_so(code, tmp_path, api, faults
     for step in (2, 4):
         put(tmp_path, step)
     status = deliver_all(tmp_path, api)
-    assert [parcel.state for parcel in status.parcels] == ["failed", "failed"]
+    assert [pending.state for pending in status.checkpoints] == ["failed", "failed"]
     assert f"the Hub answered {code}" in status.failed[0].reason
     assert len(list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))) == 2
     assert deliver_all(tmp_path, api).ok  # the user has logged in again
@@ -119,17 +119,20 @@ def test_bytes_that_the_hub_garbled_are_noticed_before_the_files_are_forgotten(t
     real, garbled = delivery.differences, ["model.safetensors"]
     monkeypatch.setattr(delivery, "differences", lambda *a: [garbled.pop()] if garbled else real(*a))
     put(tmp_path, 2)
-    bell = Bell()
-    courier = Courier(tmp_path / "outbox", api, FAST, bell)
-    courier._try(*next(read_parcels(tmp_path / "outbox")))
-    parcel = outbox_status(tmp_path).waiting[0]
-    assert "holds other bytes in model.safetensors" in parcel.reason and not tags(api)
+    signals = Signals()
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, signals)
+    worker._try(*next(read_pending(tmp_path / "outbox")))
+    pending = outbox_status(tmp_path).waiting[0]
+    assert "holds other bytes in model.safetensors" in pending.reason and not tags(api)
     assert list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))
     assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
 
 
 def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api, monkeypatch):
-    real, full = os.replace, [3, 4, 5, 6]  # which of the writes fail: some of the first parcel's, some of the second's
+    real, full = (
+        os.replace,
+        [3, 4, 5, 6],
+    )  # which of the writes fail: some of the first pending checkpoint's, some of the second's
     count = itertools.count()
 
     def replace(source, target, **options):
@@ -172,11 +175,11 @@ def on_main(api):
 
 
 def test_bytes_that_changed_on_our_disk_between_two_tries_are_never_committed(tmp_path, api, faults):
-    parcel = put(tmp_path, 2)
+    pending = put(tmp_path, 2)
     faults.add(Fault(COMMIT, status=500))
-    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
-    courier._try(*next(read_parcels(tmp_path / "outbox")))
-    file = tmp_path / "outbox" / parcel.folder_name / "files/model.safetensors"
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, Signals())
+    worker._try(*next(read_pending(tmp_path / "outbox")))
+    file = tmp_path / "outbox" / pending.folder_name / "files/model.safetensors"
     about = file.stat()
     with file.open("r+b") as stream:
         stream.write(b"W")
@@ -187,7 +190,7 @@ def test_bytes_that_changed_on_our_disk_between_two_tries_are_never_committed(tm
     assert not on_main(api)
 
 
-class ImpatientBell(Bell):
+class ImpatientSignals(Signals):
     """Nobody waits for hours in a test."""
 
     def wait(self, seconds):
@@ -205,14 +208,14 @@ def test_a_clock_that_is_set_neither_stops_it_nor_makes_it_give_up(jump, tmp_pat
     def now():
         return real() + sum(moved)
 
-    bell = ImpatientBell()
-    bell.close()
-    courier = Courier(tmp_path / "outbox", api, FAST, bell)
-    succeeded, back_off = courier._succeeded, courier._back_off
-    monkeypatch.setattr(courier, "_back_off", lambda: (back_off(), moved.append(jump)))
-    monkeypatch.setattr(courier, "_succeeded", lambda: (succeeded(), moved.append(jump)))
+    signals = ImpatientSignals()
+    signals.close()
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, signals)
+    succeeded, back_off = worker._succeeded, worker._back_off
+    monkeypatch.setattr(worker, "_back_off", lambda: (back_off(), moved.append(jump)))
+    monkeypatch.setattr(worker, "_succeeded", lambda: (succeeded(), moved.append(jump)))
     monkeypatch.setattr(time, "time", now)
-    courier.run()
+    worker.run()
     monkeypatch.undo()
     assert outbox_status(tmp_path).ok and len(moved) >= 4
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
@@ -231,7 +234,7 @@ def test_the_hourly_limit_is_said_with_the_time_at_which_it_goes_on(tmp_path, ap
     for step in range(2 * COMMITS_PER_HOUR, 0, -2):
         other = tmp_path / f"outbox/step-{step}-sent"
         other.mkdir(parents=True)
-        about = replace(new_parcel(Record(step=step), "me/tiny", True), state="sent", sent_at=sent_at, commit="a" * 40)
+        about = replace(new_pending(Record(step=step), "me/tiny", True), state="sent", sent_at=sent_at, commit="a" * 40)
         write_json(other / "parcel.json", asdict(about))
     for step in (1000, 1002, 1004, 1006):
         put(tmp_path, step)
@@ -247,11 +250,11 @@ def test_the_limit_of_one_repository_does_not_hold_up_another(tmp_path, api):
     for step in range(COMMITS_PER_HOUR):
         other = tmp_path / f"outbox/step-{step}-sent"
         other.mkdir()
-        about = replace(new_parcel(Record(step=step), "me/full", True), state="sent", sent_at=time.time(), commit="a")
+        about = replace(new_pending(Record(step=step), "me/full", True), state="sent", sent_at=time.time(), commit="a")
         write_json(other / "parcel.json", asdict(about))
     put(tmp_path, 2)
-    courier = Courier(tmp_path / "outbox", api, FAST, Bell())
-    assert courier._must_wait([pair for pair in read_parcels(tmp_path / "outbox") if pair[1].state == "waiting"]) == 0
+    worker = UploadWorker(tmp_path / "outbox", api, FAST, Signals())
+    assert worker._must_wait([pair for pair in read_pending(tmp_path / "outbox") if pair[1].state == "waiting"]) == 0
 
 
 def test_a_disk_that_is_full_at_the_start_stops_no_training(tmp_path, here, api, monkeypatch, caplog):
@@ -348,30 +351,30 @@ def test_a_hub_killed_in_the_middle_loses_nothing(tmp_path):
         api = HfApi(endpoint=hub.url, token="local")
         for step in range(2, 10):
             put(tmp_path, step)
-        bell = Bell()
-        courier = Courier(tmp_path / "outbox", api, FAST, bell)
-        thread = threading.Thread(target=courier.run)
+        signals = Signals()
+        worker = UploadWorker(tmp_path / "outbox", api, FAST, signals)
+        thread = threading.Thread(target=worker.run)
         thread.start()
         until(lambda: len(outbox_status(tmp_path).sent) >= 2)
         hub.kill()
         time.sleep(0.3)
         hub.start()
-        bell.close()
+        signals.close()
         thread.join()
         assert outbox_status(tmp_path).ok
         assert_nothing_lost_nothing_twice(api, tmp_path / "cache", range(2, 10))
 
 
 @pytest.mark.parametrize("request_pattern", [pytest.param("preupload", marks=pytest.mark.slow), "commit/main", "tag/"])
-def test_a_courier_killed_at_any_request_is_taken_over(request_pattern, tmp_path, here, api, faults):
+def test_a_worker_killed_at_any_request_is_taken_over(request_pattern, tmp_path, here, api, faults):
     put(tmp_path, 2)
     fault = Fault(request_pattern, delay=1.0)  # the Hub does it, and nobody hears the answer
     faults.add(fault)
-    courier = start_courier(tmp_path / "outbox", FAST)
+    worker = start_worker(tmp_path / "outbox", FAST)
     until(lambda: fault.times == 0)
-    courier.send_signal(signal.SIGKILL)
-    courier.wait()
-    courier.stdin.close()
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    worker.stdin.close()
     put(tmp_path, 4)
     status = retry(tmp_path, pace=FAST)
     assert status.ok, str(status)
@@ -387,7 +390,7 @@ def test_a_connection_that_hangs_is_given_up(tmp_path, here, api, faults):
 
 
 @pytest.mark.slow
-def test_a_courier_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here, faults):
+def test_a_worker_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here, faults):
     faults.add(Fault(".", times=1000, delay=4.0))
     put(tmp_path, 2)
     status = retry(tmp_path, pace=Pace(timeout=0.5, patience=0.5))
@@ -402,7 +405,7 @@ def test_forked_workers_that_hold_the_pipe_open_do_not_hold_up_the_end(tmp_path,
         outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
         outbox_.choose(2, "only one")
         assert outbox_.close().ok
-        assert outbox_.courier.returncode == 0  # not killed for its silence
+        assert outbox_.worker.returncode == 0  # not killed for its silence
     finally:
         worker.kill()
         worker.join()

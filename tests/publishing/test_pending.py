@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parcels import SECRET, checkpoint, put
+from pending_checkpoints import SECRET, checkpoint, put
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import ParentModel, Record
-from hf_stilts.publishing import pending as parcel_module
+from hf_stilts.publishing import pending as pending_module
 from hf_stilts.publishing.outbox import outbox_status
-from hf_stilts.publishing.pending import new_parcel, pack, read_parcels
+from hf_stilts.publishing.pending import new_pending, pack, read_pending
 
 
 def test_packing_links_weights_and_leaves_pickles_at_home(tmp_path):
-    parcel = put(tmp_path, 2)
-    folder = tmp_path / "outbox" / parcel.folder_name
+    pending = put(tmp_path, 2)
+    folder = tmp_path / "outbox" / pending.folder_name
     packed = sorted(path.name for path in (folder / "files").iterdir())
     assert packed == ["config.json", "model.safetensors", "tokenizer.json"]
     assert (folder / "files/model.safetensors").samefile(tmp_path / "checkpoint-2/model.safetensors")
     assert not (folder / "files/config.json").samefile(tmp_path / "checkpoint-2/config.json")
     shutil.rmtree(tmp_path / "checkpoint-2")  # save_total_limit
     assert b"weights of 2" in (folder / "files/model.safetensors").read_bytes()
-    assert [found for _, found in read_parcels(tmp_path / "outbox")] == [parcel]
-    assert outbox_status(tmp_path).waiting == (parcel,)
+    assert [found for _, found in read_pending(tmp_path / "outbox")] == [pending]
+    assert outbox_status(tmp_path).waiting == (pending,)
 
 
 def test_another_file_system_is_copied_to(tmp_path, monkeypatch):
@@ -37,13 +37,13 @@ def test_another_file_system_is_copied_to(tmp_path, monkeypatch):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", cross_device)
-    parcel = put(tmp_path, 2)
-    packed = tmp_path / "outbox" / parcel.folder_name / "files/model.safetensors"
+    pending = put(tmp_path, 2)
+    packed = tmp_path / "outbox" / pending.folder_name / "files/model.safetensors"
     assert packed.read_bytes() == (tmp_path / "checkpoint-2/model.safetensors").read_bytes()
     assert not packed.samefile(tmp_path / "checkpoint-2/model.safetensors")
 
 
-def test_full_disk_leaves_no_half_parcel_and_no_harm(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_half_pending_checkpoint_and_no_harm(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -60,7 +60,7 @@ class Killed(BaseException):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(after=st.integers(0, 12))
-def test_killed_while_packing_there_is_a_whole_parcel_or_none(tmp_path_factory, after):
+def test_killed_while_packing_there_is_a_whole_pending_checkpoint_or_none(tmp_path_factory, after):
     output_dir = tmp_path_factory.mktemp("killed")
     left = after
 
@@ -84,15 +84,15 @@ def test_killed_while_packing_there_is_a_whole_parcel_or_none(tmp_path_factory, 
         os.makedirs(output_dir / "outbox", exist_ok=True)
         left = after
         try:
-            pack(folder, output_dir / "outbox", new_parcel(Record(step=2), "me/tiny", True))
+            pack(folder, output_dir / "outbox", new_pending(Record(step=2), "me/tiny", True))
             finished = True
         except Killed:
             finished = False
-    found = list(read_parcels(output_dir / "outbox"))
+    found = list(read_pending(output_dir / "outbox"))
     assert len(found) == finished
-    for path, parcel in found:
-        assert {name: (path / "files" / name).stat().st_size for name in parcel.files} == {
-            name: file.size for name, file in parcel.files.items()
+    for path, pending in found:
+        assert {name: (path / "files" / name).stat().st_size for name in pending.files} == {
+            name: file.size for name, file in pending.files.items()
         }
 
 
@@ -104,12 +104,12 @@ def test_paths_of_this_machine_are_taken_out_of_configurations(tmp_path):
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path), "r": 8}))
     (tmp_path / "outbox").mkdir()
     record = Record(step=2, parent=ParentModel("org/base", "a" * 40))
-    parcel = pack(folder, tmp_path / "outbox", new_parcel(record, "me/tiny", True))
-    files = tmp_path / "outbox" / parcel.folder_name / "files"
+    pending = pack(folder, tmp_path / "outbox", new_pending(record, "me/tiny", True))
+    files = tmp_path / "outbox" / pending.folder_name / "files"
     assert json.loads((files / "config.json").read_text()) == config | {"_name_or_path": "org/base"}
     assert json.loads((files / "tokenizer_config.json").read_text()) == {"tokenizer_file": "org/base"}
     assert json.loads((files / "adapter_config.json").read_text()) == {"base_model_name_or_path": "org/base", "r": 8}
-    assert parcel.files["config.json"].size == (files / "config.json").stat().st_size
+    assert pending.files["config.json"].size == (files / "config.json").stat().st_size
 
 
 def test_sharded_state_of_fsdp_is_refused_with_advice(tmp_path):
@@ -117,15 +117,15 @@ def test_sharded_state_of_fsdp_is_refused_with_advice(tmp_path):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model_fsdp_0").mkdir()
     with pytest.raises(StiltsError, match=r"checkpoint-2 holds no \*.safetensors.*FULL_STATE_DICT"):
-        pack(folder, tmp_path, new_parcel(Record(step=2), "me/tiny", True))
+        pack(folder, tmp_path, new_pending(Record(step=2), "me/tiny", True))
 
 
 def test_missing_tokenizer_is_said(tmp_path):
     folder = checkpoint(tmp_path, 2)
     (folder / "tokenizer.json").unlink()
     (tmp_path / "outbox").mkdir()
-    parcel = pack(folder, tmp_path / "outbox", new_parcel(Record(step=2), "me/tiny", True))
-    assert "processing_class=tokenizer" in parcel.notes[0]
+    pending = pack(folder, tmp_path / "outbox", new_pending(Record(step=2), "me/tiny", True))
+    assert "processing_class=tokenizer" in pending.notes[0]
     assert "processing_class=tokenizer" in str(outbox_status(tmp_path))
 
 
@@ -136,7 +136,7 @@ def test_state_is_replaced_as_a_whole(tmp_path, monkeypatch):
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr(parcel_module.os, "replace", killed)
+    monkeypatch.setattr(pending_module.os, "replace", killed)
     with pytest.raises(Killed):
         write_json(path, {"state": "sent"})
     assert json.loads(path.read_text()) == {"state": "waiting"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from huggingface_hub import CommitOperationAdd, constants
-from parcels import api_of, checkpoint, deliver_all, put
+from pending_checkpoints import api_of, checkpoint, deliver_all, put
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256

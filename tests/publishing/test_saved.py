@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from parcels import checkpoint
+from pending_checkpoints import checkpoint
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import check_name

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from hub_fixture import read
 from mixtures import CHOICES, PAIRS, TEXT, StopAt, mixture, public
-from parcels import tags
+from pending_checkpoints import tags
 from stock_run import IMPATIENT
 
 from hf_stilts.publishing.callback import PublishCheckpoints

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import yaml
 from huggingface_hub import CommitInfo
-from parcels import tags
+from pending_checkpoints import tags
 from toy_tasks import PAIRS, TAGS, rows
 from transformers import TrainingArguments
 

@@ -5,7 +5,7 @@ import tiny
 from datasets import Dataset
 from hub_fixture import Fault
 from huggingface_hub import constants
-from parcels import checkpoint, tags, until
+from pending_checkpoints import checkpoint, tags, until
 from toy_tasks import PAIRS, WORDS
 
 from hf_stilts import PublishCheckpoints

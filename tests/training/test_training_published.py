@@ -8,7 +8,7 @@ import torch
 from guarded import Spoil
 from guarded import trainer as guarded
 from huggingface_hub import HfApi
-from parcels import commits, tags
+from pending_checkpoints import commits, tags
 from safetensors.torch import load
 from stock_run import IMPATIENT
 from toy_tasks import PAIRS, rows
@@ -25,7 +25,7 @@ TOKEN = "hf_" + "SecretTokenOfTheTest" * 2
 
 @pytest.fixture
 def api(hub, monkeypatch):
-    """Client of the `hub` fixture, to which the couriers of trainings in this process talk too."""
+    """Client of the `hub` fixture, to which the upload workers of trainings in this process talk too."""
     monkeypatch.setattr(outbox, "constants", SimpleNamespace(ENDPOINT=hub.url))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return HfApi(endpoint=hub.url, token=TOKEN)

@@ -1,4 +1,4 @@
-"""Checkpoint folders as a Trainer leaves them, and a courier in this process, for the publishing tests."""
+"""Checkpoint folders as a Trainer leaves them, and a upload worker in this process, for the publishing tests."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from huggingface_hub import HfApi
 
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing.outbox import OutboxStatus, Pace, outbox_status
-from hf_stilts.publishing.pending import Parcel, new_parcel, pack
-from hf_stilts.publishing.worker import Bell, Courier
+from hf_stilts.publishing.pending import PendingCheckpoint, new_pending, pack
+from hf_stilts.publishing.worker import Signals, UploadWorker
 
 FAST = Pace(first_wait=0.05, longest_wait=0.2, timeout=2.0, patience=5.0)
 SECRET = b"pickled optimizer state"
@@ -38,13 +38,15 @@ def write_weights(file: Path, content: bytes, size: int) -> None:
     file.write_bytes(len(header).to_bytes(8, "little") + header + content.ljust(size, b"."))
 
 
-def put(output_dir: Path, step: int, content: bytes = b"", repo_id="me/tiny", private=True, branch="main") -> Parcel:
+def put(
+    output_dir: Path, step: int, content: bytes = b"", repo_id="me/tiny", private=True, branch="main"
+) -> PendingCheckpoint:
     """Save a checkpoint, unless it is there and has no other content, and pack it into the outbox."""
     outbox = output_dir / "outbox"
     outbox.mkdir(parents=True, exist_ok=True)
-    parcel = new_parcel(Record(step=step), repo_id, private, branch)
+    pending = new_pending(Record(step=step), repo_id, private, branch)
     folder = output_dir / f"checkpoint-{step}"
-    return pack(checkpoint(output_dir, step, content) if content or not folder.exists() else folder, outbox, parcel)
+    return pack(checkpoint(output_dir, step, content) if content or not folder.exists() else folder, outbox, pending)
 
 
 def api_of(hub) -> HfApi:
@@ -53,10 +55,10 @@ def api_of(hub) -> HfApi:
 
 
 def deliver_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus:
-    """Run a courier until it has nothing left to do."""
-    bell = Bell()
-    bell.close()
-    Courier(output_dir / "outbox", api, pace, bell).run()
+    """Run a upload worker until it has nothing left to do."""
+    signals = Signals()
+    signals.close()
+    UploadWorker(output_dir / "outbox", api, pace, signals).run()
     return outbox_status(output_dir)
 
 
