@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ def render(
     there: str | None = None,
     before: Record | None = None,
     another_model: bool = False,
+    stated: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the README.md of a checkpoint: front matter by the Hub's rules, then what a reader needs to trust it.
 
@@ -92,6 +93,7 @@ def render(
         there: README.md that the repository has now; what people wrote in it stays.
         before: the `stilts.json` beside that one; None where there is none.
         another_model: that one speaks of another model, which is replaced.
+        stated: front matter that the user gives, which wins as what is written there does.
 
     Raises:
         StiltsError: `there` cannot be read.
@@ -100,6 +102,7 @@ def render(
     existing = Existing({}) if there is None else read_card(there, generated=before is not None)
     generated_before = _front_matter(before, repo_id) if before else {}
     metadata = merge(generated, existing.metadata, generated_before, another_model=another_model)
+    metadata = merge(metadata, stated or {}, {}, another_model=False)
     text = Template(TEMPLATE.read_text(encoding="utf-8")).render(
         record=record,
         repo_id=repo_id,

@@ -98,7 +98,7 @@ class PublishCheckpoints(TrainerCallback):
         self.wait = wait
         self.pace = pace
         self.report: OutboxStatus | None = None
-        self._token = token
+        self.token = token
         self._outbox: Outbox | None = None
         self._run = Record()
         self._asked: Callable[[], Record] | None = None  # what the Trainer of this training says of itself
@@ -119,7 +119,7 @@ class PublishCheckpoints(TrainerCallback):
         loader = kwargs.get("train_dataloader")
         self._run = self._describe(args, model, getattr(loader, "dataset", None))
         self._started, self._resumed_at = time.time(), state.global_step
-        if not (self._token or get_token()):
+        if not (self.token or get_token()):
             logger.warning(
                 "Nobody is logged in, so nothing reaches the Hub yet. The training goes on, its checkpoints are kept. "
                 "To send them: hf auth login, then: hf-stilts publish --retry %s",
@@ -131,7 +131,7 @@ class PublishCheckpoints(TrainerCallback):
             private=self.private,
             record=self._run,
             pace=self.pace,
-            token=self._token,
+            token=self.token,
             overwrite=self.overwrite,
             resumed=state.global_step > 0,
         )

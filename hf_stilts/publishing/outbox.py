@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -280,12 +281,18 @@ class Outbox:
                 *(self.folder, error),
             )
 
-    def add(self, checkpoint: Path, record: Record, branch: str = "main") -> None:
-        """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised."""
+    def add(
+        self, checkpoint: Path, record: Record, branch: str = "main", stated: Mapping[str, Any] | None = None
+    ) -> None:
+        """Put a checkpoint in; its folder may be deleted afterwards. A failure is logged and reported, never raised.
+
+        `stated` is front matter of its card that the user gives.
+        """
         self._begin()
         pending = None
         try:
             pending = new_pending(record, self.run.repo_id, self.run.private, branch, self.run.id)
+            pending = replace(pending, stated=dict(stated or {}))
             pack(checkpoint, self.folder, pending)
             if branch == "main":
                 self.packed.add(record.step)

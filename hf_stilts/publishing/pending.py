@@ -95,6 +95,7 @@ class PendingCheckpoint:
         notes: what the user should know about it (no tokenizer saved ...).
         branch: `main`, or `resume` for a checkpoint with optimizer and all, which gets no tag.
         run: id of the training that saved it; None where that is not known.
+        stated: front matter of its card that the user gave.
     """
 
     id: str
@@ -112,6 +113,7 @@ class PendingCheckpoint:
     notes: tuple[str, ...] = ()
     branch: str = "main"
     run: str | None = None
+    stated: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:

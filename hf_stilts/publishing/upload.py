@@ -390,7 +390,7 @@ def _write_card(folder: Path, pending: PendingCheckpoint, held: Held) -> dict[st
     """Write `stilts.json` and the card, with what people wrote in the card that is there, beside the weights."""
     card = render(
         _complete(folder, pending), pending.repo_id, pending.tag, pending.notes,
-        there=held.card, before=held.record, another_model=bool(held.foreign),
+        there=held.card, before=held.record, another_model=bool(held.foreign), stated=pending.stated,
     )  # fmt: skip
     return {**write_record(folder, pending), **_write(folder, {CARD_FILE: card})}
 

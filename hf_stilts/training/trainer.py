@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
-from transformers.trainer_utils import set_seed
+from transformers.trainer_utils import HubStrategy, set_seed
 
 from hf_stilts.data.canonical import named
 from hf_stilts.data.load import labelled
@@ -28,7 +28,16 @@ from hf_stilts.models.body import match_padding
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
-from hf_stilts.publishing.callback import describe_run
+from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
+from hf_stilts.publishing.push import (
+    publisher_among,
+    publisher_of,
+    push,
+    refuse_branch,
+    stated_by,
+    taken_over,
+    write_card,
+)
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
 from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
@@ -145,7 +154,8 @@ class StiltsTrainer(StockTrainer):
             self.trained_rows = compact_for(model, args, self.token_sources(features), processing_class, optimizer)
         stock.setdefault("compute_metrics", self._score)
         stock.setdefault("preprocess_logits_for_metrics", self._reduce)
-        stock["callbacks"] = list(stock.get("callbacks") or [])
+        self.pushes_the_end = args.push_to_hub and args.hub_strategy == HubStrategy.END
+        args, stock["callbacks"] = taken_over(args, stock.get("callbacks") or [])
         super().__init__(model, args, collate, features, evaluated, processing_class, **stock)
         self._complete(model_init)
 
@@ -528,6 +538,80 @@ class StiltsTrainer(StockTrainer):
                 record, step=state.global_step, recipe={**record.recipe, **({"best_step": best} if best else {})}
             )
             write(Path(output_dir or self.args.output_dir) / RECORD_FILE, record.to_json())
+        if not _internal_call and self.pushes_the_end:
+            self.push_to_hub()
+
+    def create_model_card(self, *args: Any, **card: Any) -> None:
+        """Write our card and `stilts.json` into `args.output_dir`; what people wrote in a card that is there stays.
+
+        Args:
+            *args: none; the stock method's arguments are given by name.
+            **card: of the stock method, `language`, `license`, `tags` and `dataset_tags` are joined to what the run
+                knows. The others (`finetuned_from`, `tasks` ...) it knows better.
+
+        Raises:
+            StiltsError: an argument that the stock method does not have.
+        """
+        if args:
+            raise StiltsError(f"create_model_card({args[0]!r}) was called; give its arguments by name: language=...")
+        stated = stated_by(card)
+        if self.is_world_process_zero():
+            publisher = self._publisher()
+            repo_id = publisher.destination(self.args, self.model)
+            write_card(Path(self.args.output_dir), repo_id, self._record_of_weights(), stated)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = None,
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **card: Any,
+    ) -> Any:
+        """Publish the model as it is now, under the tag of its step: as `PublishCheckpoints` does, without pickles.
+
+        Args:
+            commit_message: not used; it says which step this is.
+            blocking: wait until it is on the Hub.
+            token: access token. Default: `args.hub_token`, else the one of `hf auth login`.
+            revision: `main` or None.
+            private: make the repository private. Default: as `args.hub_private_repo` says, else private.
+            **card: as `create_model_card`.
+
+        Returns:
+            The `CommitInfo`, as of the stock method; None where it is not waited for, and on other ranks.
+
+        Raises:
+            StiltsError: it is not on the Hub; the message says why and how to send it.
+        """
+        refuse_branch(revision)
+        stated = stated_by(card)
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        publisher = self._publisher()
+        return push(
+            Path(self.args.output_dir),
+            publisher.destination(self.args, self.model),
+            self._record_of_weights(),
+            publisher=publisher,
+            private=private,
+            token=token,
+            wait=blocking,
+            stated=stated,
+        )
+
+    def _publisher(self) -> PublishCheckpoints:
+        publisher = publisher_among(self.callback_handler.callbacks) or publisher_of(self.args)
+        publisher.record = publisher.record or self.record
+        return publisher
+
+    def _record_of_weights(self) -> Record:
+        """What the weights went through that the model has now: those of the best checkpoint, perhaps."""
+        record = describe_run(self.record(), self.args, self.model)
+        return at_step(record, self.weights_step, self.state.epoch, self.state.log_history)
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *rest: Any, **stock: Any
