@@ -37,7 +37,7 @@ RETRIEVAL = ("layer", "pooling", "prefix")  # options of retrieval tasks alone
 
 
 @app.command(context_settings=STOCK_FLAGS)
-@training_options("limit", "languages", "data_dir", "pooling", *MIXTURE_OPTIONS)
+@training_options("limit", "languages", "data_dir", "pooling", "prefix", *MIXTURE_OPTIONS)
 def evaluate(
     name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
     model: Annotated[
