@@ -221,7 +221,7 @@ def read_lexicon(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
             "(<source>-<target>.txt). Fetch it, or correct --lexicons."
         )
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if line.strip():
             word, _, translation = line.strip().partition("\t") if "\t" in line.strip() else line.strip().partition(" ")
             if not word.strip() or not translation.strip():

@@ -83,7 +83,7 @@ def read_exclusion(path: str | os.PathLike[str], task: str, split: str) -> Exclu
             f"No exclusion list {path}. Make it: hf-stilts data overlap {task} --against TASKS --exclude {path}"
         )
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         languages = {
             language: Excluded(str(each["revision"]), frozenset(each["keys"]))
             for language, each in content["languages"].items()

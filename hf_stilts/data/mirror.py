@@ -87,7 +87,7 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         ValueError: the card cannot be understood.
     """
     card = folder / CARD
-    configs, infos = _parse(card.read_text(encoding="utf-8") if card.is_file() else "")
+    configs, infos = _parse(card.read_text(encoding="utf-8-sig") if card.is_file() else "")
     if not configs:  # then the files are known by their names and places, as on the Hub
         configs = MetadataConfigs({next(iter(infos)) if len(infos) == 1 else "default": {}})
     name = name or configs.get_default_config_name()
@@ -127,7 +127,7 @@ def digest(folder: Path, files: Iterable[Path]) -> str:
 
 def read_card(path: Path | None) -> DatasetCard:
     """Card of a repository; an empty one where there is none yet."""
-    return DatasetCard(path.read_text(encoding="utf-8") if path and path.is_file() else "---\n{}\n---\n")
+    return DatasetCard(path.read_text(encoding="utf-8-sig") if path and path.is_file() else "---\n{}\n---\n")
 
 
 def describe(

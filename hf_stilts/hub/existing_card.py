@@ -28,6 +28,20 @@ _SCORES = "model-index"
 # What is true of one model alone: where that is replaced by another one, so are these.
 _OF_THE_MODEL = ("base_model", "base_model_relation", "library_name", "metrics", "pipeline_tag", _SCORES)
 _NOT_SAID: tuple[Any, ...] = (None, "", "unknown", [], {})
+_TRUTH = "tag:yaml.org,2002:bool"
+
+
+class _Loader(yaml.SafeLoader):
+    """Truth values as the Hub reads them, by YAML 1.2: `no` is Norwegian, and not false."""
+
+
+# PyYAML is of YAML 1.1, where `no`, `yes`, `on` and `off` are truth values. Written back, the language of a card would
+# become `false`, which the Hub refuses.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _TRUTH]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_TRUTH, re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ def read_card(text: str, *, generated: bool) -> Existing:
     metadata: Any = {}
     if front:
         try:
-            metadata = yaml.safe_load(front[2]) or {}
+            metadata = yaml.load(front[2], _Loader) or {}  # noqa: S506 - a safe loader
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise StiltsError(_unreadable(f"no YAML ({str(error).splitlines()[0]})")) from error
     if not isinstance(metadata, dict):

@@ -100,5 +100,5 @@ def _rows(source: Dataset | str | os.PathLike[str]) -> Dataset:
     if isinstance(source, Dataset):
         return source
     # Split on "\n" alone: text of other languages holds characters that splitlines() takes for ends of lines.
-    lines = Path(source).expanduser().read_text(encoding="utf-8").split("\n")
+    lines = Path(source).expanduser().read_text(encoding="utf-8-sig").split("\n")
     return Dataset.from_dict({"text": [line.strip("\r") for line in lines if line.strip()]})

@@ -154,6 +154,8 @@ def lexicons(tmp_path):
 
 def test_lexicons(lexicons):
     assert read_lexicon(lexicons / "en-de.txt") == {"one": ("eins",), "two": ("zwei", "paar Stück")}
+    (lexicons / "en-xx.txt").write_text("\ufeffone eins\r\n", encoding="utf-8")
+    assert read_lexicon(lexicons / "en-xx.txt") == {"one": ("eins",)}, "a byte order mark is no letter"
     (lexicons / "en-xx.txt").write_text("one\n")
     with pytest.raises(StiltsError, match="line 1: found 'one'; expected a word and a translation"):
         read_lexicon(lexicons / "en-xx.txt")

@@ -54,6 +54,12 @@ def test_only_the_wanted_split_is_read(repository, tmp_path):
     assert rows("test", root=tmp_path) == [("Eule", 1), ("Maus", 0)]
 
 
+def test_a_byte_order_mark_before_the_card_hides_nothing(repository, tmp_path):
+    card = repository(f"\ufeff---\n{CONFIGS}---\n") / "README.md"
+    assert rows("test", root=tmp_path) == [("Eule", 1), ("Maus", 0)]
+    assert [each["config_name"] for each in mirror.read_card(card).data.to_dict()["configs"]] == ["de"]
+
+
 def test_a_file_that_the_card_names_must_be_there(repository, tmp_path):
     # Half a split would give scores that look like those of the whole.
     (repository() / "de/test-1.jsonl").unlink()

@@ -42,6 +42,12 @@ def test_a_row_is_known_by_its_place(root):
         assert load(dropping, limit=limit, data_dir=root)["id"][:2] == ["1", "3"]
 
 
+def test_a_list_that_an_editor_saved_with_a_byte_order_mark_is_read(root, tmp_path):
+    path = excluding(tmp_path / "list.json", PAIRS, root, "0", "1", "2")
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load(PAIRS, data_dir=root, exclude=path)["id"][0] == "3"
+
+
 def test_joined_splits_keep_their_numbers_whatever_the_limit(root, tmp_path):
     both = {"r1": [pair(n) for n in range(8)], "r2": [pair(n) for n in range(8)]}
     store(root, JOINED, {"en": both})

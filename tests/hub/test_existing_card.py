@@ -94,6 +94,17 @@ def test_the_joined_card_is_valid_by_the_hubs_own_rules(hub):
     api_of(hub)._validate_yaml(written_over("\ufeff---\ndate: 2020-01-01\nlicense: mit\n---\n# Mine"))
 
 
+def test_norwegian_and_other_words_are_no_truth_values(hub):
+    """YAML 1.1 reads `no`, `on` and `yes` as truth values; the Hub reads words, and refuses `language: false`."""
+    card = written_over("---\nlanguage: no\ntags: [on, Yes]\ninference: false\n---\n# Mine", UNKNOWN)
+    about = front(card)
+    assert about["language"] == ["no"]
+    assert about["tags"][-2:] == ["on", "Yes"]
+    assert about["inference"] is False
+    api_of(hub)._validate_yaml(card)
+    assert front(written_over(card, UNKNOWN, before=UNKNOWN))["language"] == ["no"], "and the next time, too"
+
+
 @pytest.mark.parametrize("wrong", ["a: [", "- a\n- b", "a: !!python/name:os.system", "[" * 5000])
 def test_front_matter_that_cannot_be_read_is_named_and_not_thrown_away(wrong):
     with pytest.raises(StiltsError, match=r"README\.md"):

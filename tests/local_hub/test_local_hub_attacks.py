@@ -79,7 +79,17 @@ def test_a_bad_head_is_read_once(monkeypatch):
 def test_what_a_card_holds_is_kept_where_json_can_say_it():
     head = "a: 1_000\nb: 0x1f\nc: 1.5\nd: .nan\ne: 2020-01-01\nf: yes\ng: &g [x]\nh: *g\n1: é\n"
     card = read_card(f"---\n{head}---\n")
-    expected = {"a": 1000, "b": 31, "c": 1.5, "d": None, "e": "2020-01-01", "f": True, "g": ["x"], "h": ["x"], "1": "é"}
+    expected = {
+        "a": 1000,
+        "b": 31,
+        "c": 1.5,
+        "d": None,
+        "e": "2020-01-01",
+        "f": "yes",
+        "g": ["x"],
+        "h": ["x"],
+        "1": "é",
+    }
     assert json.loads(json.dumps(card)) == expected
 
 

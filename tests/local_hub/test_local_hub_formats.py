@@ -107,6 +107,7 @@ def test_metadata_of_every_kind_becomes_tags():
     assert tags("models", model) == [
         *("transformers", "stilts", "dataset:nyu-mll/glue", "license:mit", "base_model:a/b", "base_model:adapter:a/b")
     ]
+    assert tags("datasets", read_card("---\nlanguage: no\n---\n")) == ["language:no"]  # Norwegian, and not false
     table = {"language": ["sw"], "task_categories": ["translation"], "size_categories": "1K<n<10K", "tags": ["bitext"]}
     assert tags("datasets", table) == [
         "bitext",

@@ -216,7 +216,8 @@ def test_batches_and_steps_are_each_tasks_own(tmp_path):
 def test_text_is_read_from_files_and_some_of_it_is_held_out(tmp_path):
     folder = tmp_path / "text"
     folder.mkdir()
-    (folder / "en.txt").write_text("".join(f"the cat {word}\n" for word in "abcdefghijklmnopqrst"), encoding="utf-8")
+    english = "".join(f"the cat {word}\n" for word in "abcdefghijklmnopqrst")
+    (folder / "en.txt").write_text(f"\ufeff{english}", encoding="utf-8")  # a byte order mark is no letter
     (folder / "de.txt").write_text("das Haus\u2028und die Stadt\r\n\r\nein Haus", encoding="utf-8")
     run = mixture(tmp_path, tasks=[PAIRS, TEXT], text=folder, text_examples=100)
     member = run.members["text"]
