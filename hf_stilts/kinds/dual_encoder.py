@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -73,8 +74,10 @@ class DualEncoder(PreTrainedModel):
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
 
     def __init__(self, config: PretrainedConfig, encoder: PreTrainedModel | None = None) -> None:
+        # The stock __init__ notes in the configuration an attention that this class has, and the encoder may lack.
+        untouched = copy.deepcopy(config) if encoder is None else config
         super().__init__(config)
-        self.encoder = _auto_class(config).from_config(config) if encoder is None else encoder
+        self.encoder = _auto_class(config).from_config(untouched) if encoder is None else encoder
         self.config = self.encoder.config
         self.encoding = DualEncoding.of(config) or DualEncoding()
         self.configure(**asdict(self.encoding))

@@ -116,7 +116,7 @@ def check_options(options: StiltsOptions, task: Task) -> None:
     if options.contrastive and options.compact_vocabulary:
         raise StiltsError(
             "contrastive= (--contrastive) reads words beyond the training rows, and compact_vocabulary= "
-            "(--compact-vocabulary) trains only theirs. Leave out one of them."
+            "(--compact-vocabulary) trains only theirs. Leave out compact_vocabulary= or contrastive=."
         )
 
 
