@@ -198,7 +198,7 @@ class _Rows:
             if language not in source.languages or language in source.built:
                 raise StiltsError(
                     f"Task {task.name} has no rows in {language!r} on the Hub; it has {', '.join(source.languages)}. "
-                    "Rows that were made from others (hf-stilts data translate, transliterate, code-switch, build) "
+                    "Rows made from others (hf-stilts data translate, transliterate, code-switch, noise, build) "
                     "lie in a mirror: pass --data-dir DIR."
                 )
             if "/" not in source.dataset:
