@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hf_stilts.logging import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from hf_stilts.studies.robustness import RobustnessReport
     from hf_stilts.studies.status import Status
     from hf_stilts.studies.tables import StudyReport
-
-# What a terminal obeys instead of showing it: controls, and marks that turn the direction of what stands after them.
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 # A cell of at most so many letters stands in one line, longer ones are wrapped between words, to no fewer letters than
 # these; words (names of repositories, paths) are broken only where they are longer than the last.
@@ -43,15 +42,6 @@ _OF_GAINS = (
     "chosen on",
 )  # fmt: skip
 _OF_ROBUSTNESS = ("seeds", "worst_score", "flip_rate", "robust_accuracy", "sd", "worst")
-
-
-def printable(text: str) -> str:
-    r"""A text of anybody (names, cards and records of a Hub) as a terminal may be given it: what it obeys is spelt out.
-
-    >>> printable("a\x1b[2Jb\u202ec")
-    'a\\x1b[2Jb\\u202ec'
-    """
-    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class _Console(Console):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.errors import StiltsError, did_you_mean, nearest
 from hf_stilts.training.options import OPTIONS, flag_of
 
 # Flags that change what is printed, kept, or how fast rows are read, and no weight and no score.
@@ -25,6 +25,24 @@ _PRESENTATION = (
     *("use_cpu", "push_to_hub", "enable_jit_checkpoint", "data_dir", "micro_tokens"),
 )
 _PRESENTATION_PREFIXES = ("logging_", "dataloader_num", "dataloader_p", "dataloader_multi", "hub_")
+
+# Where the stock Trainer can report to: the package to install, and the modules of which it needs one.
+_REPORTING = {
+    "azure_ml": ("azureml-sdk", "azureml"),
+    "clearml": ("clearml", "clearml"),
+    "codecarbon": ("codecarbon", "codecarbon"),
+    "comet_ml": ("comet-ml", "comet_ml"),
+    "dagshub": ("dagshub", "dagshub"),
+    "dvclive": ("dvclive", "dvclive"),
+    "flyte": ("flytekit", "flytekit"),
+    "kubeflow": ("kubeflow",),  # it needs no package: a variable of the environment names its server
+    "mlflow": ("mlflow", "mlflow"),
+    "neptune": ("neptune", "neptune"),
+    "swanlab": ("swanlab", "swanlab"),
+    "tensorboard": ("tensorboard", "tensorboard", "tensorboardX"),
+    "trackio": ("trackio", "trackio"),
+    "wandb": ("wandb", "wandb"),
+}
 
 
 def words(flags: Sequence[str]) -> list[str]:
@@ -112,7 +130,7 @@ def check_stock_flags(flags: Sequence[str]) -> str | None:
         Where the run will write, if a flag says so.
 
     Raises:
-        StiltsError: such a flag, with the nearest ones; or such a value.
+        StiltsError: such a flag, with the nearest ones; such a value; or a place to report to that is not installed.
     """
     if not stock_fields():
         return None
@@ -123,7 +141,33 @@ def check_stock_flags(flags: Sequence[str]) -> str | None:
             parser.add_argument(f"--no_{name}", action="store_true")
     parsed, unknown = parser.parse_known_args(words(flags))
     refuse_unknown(unknown, [*stock_fields(), *OPTIONS])
+    check_reporting(getattr(parsed, "report_to", None))
     return str(parsed.output_dir) if parsed.output_dir else None
+
+
+def check_reporting(report_to: str | Sequence[str] | None) -> None:
+    """Refuse `report_to` where the package that it needs is missing; the stock Trainer says so when all is loaded.
+
+    Args:
+        report_to: one name or several, as `TrainingArguments` takes them.
+
+    Raises:
+        StiltsError: there is no such name, or its package is not installed.
+    """
+    asked = [report_to] if isinstance(report_to, str) else list(report_to or [])
+    for name in asked:
+        if name in ("none", "all"):
+            continue
+        if name not in _REPORTING:
+            raise StiltsError(
+                f"--report_to {name}: there is no such place. {did_you_mean(name, ('none', *_REPORTING))}"
+            )
+        package, *modules = _REPORTING[name]
+        if modules and not any(importlib.util.find_spec(module) for module in modules):
+            raise StiltsError(
+                f"--report_to {name} needs {package}, which is not installed. Run: pip install {package}; or leave it "
+                "out: --report_to none"
+            )
 
 
 def refuse_unknown(unknown: Sequence[str], known: Iterable[str]) -> None:

@@ -45,6 +45,7 @@ from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.checks import check_options, check_trained
 from hf_stilts.training.compact import SameVocabulary, compact_for, without_compact_embeddings
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
+from hf_stilts.training.flags import check_reporting
 from hf_stilts.training.given_data import rows_as_dataset, size
 from hf_stilts.training.guards import CollapseGuard, FiniteSteps, NotFinite, chance_loss
 from hf_stilts.training.lora import LoraTraining, clear_earlier
@@ -127,6 +128,7 @@ class StiltsTrainer(StockTrainer):
         self.tasks = {name: self._labelled(each) for name, each in self.tasks.items()}
         self.recipes = {name: load_recipe(self.options.recipe, each, self.phase) for name, each in self.tasks.items()}
         args = self._arguments(args, data_collator)
+        check_reporting(args.report_to)
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
         self.handover: HandOver | None = None
         model_init = stock.pop("model_init", None)

@@ -111,7 +111,7 @@ def test_who_publishes_is_decided_once():
 def test_the_card_in_the_folder_is_ours_and_keeps_what_was_written(tmp_path):
     trainer = single(IntermediateTrainer, tmp_path)
     card = tmp_path / "run/README.md"
-    card.parent.mkdir()
+    card.parent.mkdir(exist_ok=True)
     card.write_text("---\nlicense: mit\n---\nBy hand.\n")
     trainer.create_model_card(language="de", dataset_tags=["me/data"], tasks="x", model_name="x")
     trainer.create_model_card()
