@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts import __version__
+from hf_stilts.augmentation.noise import Noise
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.studies.study import Flag, Intermediate, Languages, Study, target_tasks
@@ -30,6 +31,7 @@ MAJOR = __version__.partition(".")[0]
 NEWEST = "newest"  # of a repository whose commit nobody has named
 # What of a task decides neither its training rows nor its scores.
 _ABOUT = ("license", "paper", "description", "name", "train", "languages", "built", "translated", "revision")
+_MISSPELT = re.compile(r"(-x)?-nz\d{1,3}-[a-z]+-\d+$")  # the end of a tag of misspelt rows: en-x-nz10-keyboard-0
 _REPOSITORY = re.compile(r"[\w.-]*\w/?[\w.-]*\w")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.model", "*.txt")
 
@@ -170,6 +172,9 @@ class _Rows:
         Raises:
             StiltsError, FileNotFoundError: they are not there.
         """
+        source = _MISSPELT.sub("", language)
+        if source != language:  # made from the rows of the source, by training itself, and the same every time
+            return f"{self.revision(task, source, split)} as {language}"
         key = (task.name, language, split)
         if key not in self.known:
             try:
@@ -216,6 +221,7 @@ class _Unfolding:
         self.study, self.rows, self.revisions, self.available = study, rows, revisions, available
         self.found = Cells(study)
         self.bases = {base: base_of(base, revisions) for base in study.base}
+        self.noise = {each: str(Noise.parse(each)) if each else None for each in study.noise}
         # Thousands of cells are of a few tasks: each is read and described once.
         self.load = cache(load_task)
         self.described = cache(self._task)
@@ -361,14 +367,14 @@ class _Unfolding:
             "data": revisions,
             "split": self.study.split,
             "limit": self.study.limit,
-            "noise": noise,
+            "noise": self.noise[noise],
             "major": MAJOR,
         }
         call: dict[str, Any] = {
             "task": _references([target])[0],
             "base": self.bases[base],
             "model": model,
-            "noise": noise,
+            "noise": self.noise[noise],
         }
         call |= {"languages": list(revisions), "split": self.study.split, "limit": self.study.limit}
         call |= {"data_dir": self.rows.mirror}

@@ -165,3 +165,23 @@ def test_a_mirror_is_known_by_its_content_and_lacks_what_it_lacks(tmp_path):
     assert "udpos has no test rows here in 1 of 4 languages: fr" in problem
     without = unfold(wider, data_dir=tmp_path / "one", available=True)
     assert not without.blocked() and set(without.cells) == set(one.cells)
+
+
+def test_noise_is_read_as_the_single_commands_read_it():
+    spelt = [unfold(study(noise=(None, each))) for each in ("keyboard=0.1", "keyboard=0.10")]
+    assert set(spelt[0].cells) == set(spelt[1].cells)
+    said = {cell.call["noise"] for cell in spelt[1].cells.values() if cell.stage == "scores"}
+    assert said == {None, "keyboard=0.1"}
+    with pytest.raises(StiltsError, match="noise 'keybord' is none.*Did you mean keyboard"):
+        unfold(study(noise=("keybord=0.1",)))
+
+
+def test_training_rows_may_be_misspelt_and_are_those_of_their_source():
+    arms = {"mnli": Intermediate("mnli"), "misspelt": Intermediate("mnli", languages="en-x-nz10-keyboard-0")}
+    found = unfold(study(arms=arms))
+    plain, misspelt = (cell for cell in found.cells.values() if cell.stage == "intermediate")
+    assert not found.blocked()
+    (revision,) = plain.spec["data"]["mnli"].values()
+    assert misspelt.spec["data"]["mnli"] == {"en-x-nz10-keyboard-0": f"{revision} as en-x-nz10-keyboard-0"}
+    assert misspelt.call["options"] == {"languages": "en-x-nz10-keyboard-0"}
+    assert unfold(study(arms={"x": Intermediate("mnli", languages="de-t-en-x-nz10-keyboard-0")})).blocked()
