@@ -29,6 +29,8 @@ _SCRIPTS = {
         "Bengali", "Devanagari", "Gujarati", "Gurmukhi", "Malayalam", "Myanmar", "Tamil", "Telugu", "Thai",
     )
 }  # fmt: skip
+LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2"
+"""Marks that make one grapheme cluster of the consonants before and behind them."""
 _CASED = ("Latin", "Cyrillic", "Greek")
 # The letters that a Hangul syllable is made of, in the order in which Unicode numbers the syllables.
 _INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
@@ -208,7 +210,7 @@ def _beside(rows: list[str], number: int, place: int) -> Iterator[str]:
     for other_number in range(max(0, number - 1), min(len(rows), number + 2)):
         for other_place, other in enumerate(rows[other_number]):
             distance = abs(_STARTS[other_number] + other_place - at)
-            alike = other != " " and unicodedata.category(other)[0] == unicodedata.category(letter)[0]
+            alike = other not in " " + LINKERS and unicodedata.category(other)[0] == unicodedata.category(letter)[0]
             if alike and other_number == number and distance == 1:
                 yield from [other] * _SIDEWAYS
             elif alike and other_number != number and distance < 1:

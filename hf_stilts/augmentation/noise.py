@@ -16,7 +16,7 @@ from pathlib import Path
 
 import regex
 
-from hf_stilts.augmentation.letters import Draw, alphabet, keys, lower, script_of, upper
+from hf_stilts.augmentation.letters import LINKERS, Draw, alphabet, keys, lower, script_of, upper
 from hf_stilts.data.words import Edit, rewrite, runs
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.files import sha256
@@ -30,6 +30,8 @@ Dictionary = Mapping[str, tuple[str, ...]]
 _CLUSTER, _DIGIT = regex.compile(r"\X"), regex.compile(r"\p{N}")
 _OPERATIONS = ("delete", "replace", "transpose", "insert")
 _BOUNDS = (0.28, 0.56, 0.84, 0.99)  # MulTypo's: 0.28 each for the first three, 0.15 for the last
+_JOINERS = "\u200c\u200d" + LINKERS
+_LINKING = frozenset(LINKERS)
 _SIXTEEN = struct.Struct("<16I")
 _LONGEST_KEPT = 40  # characters: longer than most words, shorter than most sentences without blanks
 _TRIES = 24  # after so many, a word is one of the few that a kind cannot change, such as "aa"
@@ -332,7 +334,7 @@ class TextNoise:
 
     def _mistyped_character(self, here: str, next_one: str, first: bool, draw: Draw) -> str | None:
         """What stands for a character of a script without blanks after one slip; None where none was found."""
-        if not _editable(here):
+        if not _editable(here) or not _LINKING.isdisjoint(here + next_one):  # what it is joined to would change
             return None
         for _ in range(_TRIES):
             operation = _operation(draw, self.noise.kind == "keyboard")
@@ -464,13 +466,13 @@ def _place(length: int, draw: Draw) -> int:
 
 def _editable(cluster: str) -> bool:
     """Whether it is a letter with its marks, and not an apostrophe or what a joiner holds to the next."""
-    return cluster[0].isalpha() and cluster[-1] not in "\u200c\u200d"
+    return cluster[0].isalpha() and cluster[-1] not in _JOINERS
 
 
 def _whole(text: str, start: int, end: int) -> bool:
     """Whether no grapheme cluster of a text reaches over an end of a word: a stray mark may belong to the next."""
     before = _CLUSTER.match(text, start - 1).end() if start else start
-    return before <= start and _CLUSTER.match(text, end - 1).end() <= end
+    return before <= start and text[start - 1 : start] not in (*LINKERS,) and _CLUSTER.match(text, end - 1).end() <= end
 
 
 def _apart(text: str, clusters: Sequence[str | None]) -> bool:

@@ -131,6 +131,15 @@ def test_tokens_stay_apart():
     assert [len(each.split()) for each in noisy] == [len(each.split()) for each in tokens]
 
 
+def test_no_slip_ties_two_letters_together():
+    # U+1039 stacks consonants: it lies beside U+103D on the Burmese keyboard, and a slip to it would make one of two.
+    assert "\u1039" not in keys("my")._neighbours["\u103d"] and "\u094d" not in keys("hi")._neighbours["\u0947"]
+    for number in range(100):
+        for kind in ("keyboard", "character"):
+            text = "\u101c\u103d\u101a\u1039 \u101b\u103d\u102d\u101e \u1019\u103d\u1010\u1039"
+            check(Noise(kind, 0.5, seed=number), "my", text)
+
+
 def test_spans_that_are_kept():
     text = TEXTS["en"]
     start = text.index("phone")
