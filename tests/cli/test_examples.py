@@ -48,6 +48,7 @@ def run(client, tmp_path, example: str) -> str:
     return client.python(code, HF_STILTS_DATA=str(tmp_path / "mirror"))
 
 
+@pytest.mark.slow
 def test_publish_from_a_plain_trainer_then_load_by_name_in_another_process(world, tmp_path):
     run(world, tmp_path, "publish.py")
     refs = json.loads(world.python("""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import tiny
 from story import BASE, write_mirror
 
@@ -52,6 +53,7 @@ def test_three_phases_by_their_commands(stilts, tmp_path):
     assert "mnli" in told
 
 
+@pytest.mark.slow
 def test_the_hub_down_from_the_start_loses_nothing(tmp_path):
     """No Hub answers: training ends well, the checkpoints wait, and the report says what to type."""
     public, mirror = tiny.save(tmp_path / "public"), write_mirror(tmp_path)

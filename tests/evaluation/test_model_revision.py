@@ -3,6 +3,7 @@
 import json
 
 import mirrors
+import pytest
 import tiny
 
 SCORE = """
@@ -40,6 +41,7 @@ print(json.dumps([commits, found]))
 """
 
 
+@pytest.mark.slow
 def test_the_commit_of_a_published_start_is_told(client, tmp_path):
     folder = tiny.save(tmp_path / "public")
     data = mirrors.build(tmp_path / "mirror", mirrors.SMALL)

@@ -202,6 +202,7 @@ HfApi().create_repo("me/sentences"); HfApi().upload_folder(repo_id="me/sentences
 """
 
 
+@pytest.mark.slow
 def test_a_name_on_the_hub_is_read_online_and_then_offline(tmp_path, client):
     dense = "torch.nn.modules.activation.Tanh"
     client.python(UPLOAD.format(folder=sentence_encoders.save(tmp_path / "model", dense=dense, settings=PROMPTS)))

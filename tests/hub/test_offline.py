@@ -37,7 +37,14 @@ def published(hub, api, tmp_path):
     return commit, next(AutoModel.from_pretrained(folder).parameters()).sum().item()
 
 
-@pytest.mark.parametrize("before", [OURS, STOCK, SNAPSHOT], ids=["our own load", "stock load", "stock snapshot"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(OURS, id="our own load"),
+        pytest.param(STOCK, id="stock load", marks=pytest.mark.slow),
+        pytest.param(SNAPSHOT, id="stock snapshot", marks=pytest.mark.slow),
+    ],
+)
 def test_a_model_that_was_loaded_online_is_loaded_offline(before, published, hub, tmp_path):
     commit, weight = published
     Client(hub.environment(), tmp_path / "home").python(before)

@@ -36,7 +36,9 @@ def test_names():
         metric_path("bucc_minning")
 
 
-@pytest.mark.parametrize("name", list_metrics())
+@pytest.mark.parametrize(
+    "name", [*list_metrics()[:1], *(pytest.param(name, marks=pytest.mark.slow) for name in list_metrics()[1:])]
+)
 def test_loads_offline_from_a_relative_path_without_hf_stilts(name, tmp_path):
     code = (
         "import sys, evaluate; sys.modules['hf_stilts'] = None\n"

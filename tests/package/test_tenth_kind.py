@@ -128,6 +128,7 @@ def test_a_kind_without_file_or_entry_point_names_the_nearest():
             Task(kind=name, dataset="x/y")
 
 
+@pytest.mark.slow
 def test_it_is_trained_published_loaded_by_name_and_evaluated(installed, data, tmp_path, api, client):
     publish = PublishCheckpoints(namespace="me", pace=IMPATIENT)
     base = tiny.save(tmp_path / "tiny")

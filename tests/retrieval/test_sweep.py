@@ -126,6 +126,7 @@ def test_cache_knows_weights_sentences_and_arguments(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_sentences(tmp_path):
     code = """
 import sys; sys.path.insert(0, {tests!r})

@@ -22,6 +22,7 @@ def torchrun(processes: int, script: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_scale_the_loss(tmp_path):
     """8 rows on one process and 4 + 4 on two: the same gradient norm and loss, all 8 predictions."""
     tiny.save(tmp_path / "public")
