@@ -16,7 +16,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 # Import name -> distribution, where the two differ.
 DISTRIBUTIONS = {"yaml": "pyyaml", "lazy_loader": "lazy-loader", "indic_transliteration": "indic-transliteration"}
 OWN = {"hf_stilts", "metrics", "dataset_scripts"}
@@ -33,6 +34,17 @@ def imported(path):
 
 def declared(requirements):
     return {Requirement(requirement).name.replace("_", "-") for requirement in requirements}
+
+
+def test_every_folder_of_the_package_is_in_the_wheel():
+    built = PYPROJECT["tool"]["setuptools"]
+    places = {"hf_stilts": ROOT / "hf_stilts"}
+    places |= {name: ROOT / folder for name, folder in built["package-dir"].items()}
+    there = set()
+    for name, folder in places.items():
+        for file in folder.rglob("*.py"):
+            there.add(".".join([name, *file.parent.relative_to(folder).parts]))
+    assert sorted(there) == built["packages"]
 
 
 def test_every_package_that_is_imported_is_declared():
