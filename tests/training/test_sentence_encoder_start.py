@@ -13,7 +13,7 @@ from toy_tasks import PAIRS, rows
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from hf_stilts.kinds.dual_encoder import DualEncoding
-from hf_stilts.publishing.pending import new_parcel, pack
+from hf_stilts.publishing.pending import new_pending, pack
 from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.sentence_encoder import read_sentence_encoder, say_once
 from hf_stilts.training.trainer import IntermediateTrainer
@@ -55,9 +55,9 @@ def test_checkpoints_keep_how_vectors_are_made(tmp_path):
     record = json.loads((tmp_path / "run" / "stilts.json").read_text(encoding="utf-8"))
     assert record["layer"] == 2
     assert record["recipe"]["sentence_vectors"] == str(start)
-    parcel = pack(checkpoint, tmp_path, new_parcel(run.record(), "me/tiny", True))
+    pending = pack(checkpoint, tmp_path, new_pending(run.record(), "me/tiny", True))
     kept = {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"}
-    assert {*kept, "2_Dense/config.json", "2_Dense/model.safetensors"} <= set(parcel.files)
+    assert {*kept, "2_Dense/config.json", "2_Dense/model.safetensors"} <= set(pending.files)
 
 
 def test_what_cannot_be_kept_is_said_to_be_lost(tmp_path, caplog):
