@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.kinds import kind_for
-from hf_stilts.kinds.features import TARGETS
+from hf_stilts.kinds.features import TARGETS, check_tokens
+from hf_stilts.retrieval.encode import embedded_tokens
 from hf_stilts.task import Task
 
 # Tokens per batch, padding included. A CPU is fastest while a batch fits its cache; a GPU wants to be filled.
@@ -47,6 +48,7 @@ def predict(
     """
     kind = kind_for(task)
     features = kind.features(task, rows, tokenizer, max_length=max_length, train=False)
+    check_tokens(features, embedded_tokens(model), tokenizer)
     collate = kind.collator(tokenizer)
     outputs: list[Any] = [None] * len(features)
     lengths = [_length(ids) for ids in features["input_ids"][:]]

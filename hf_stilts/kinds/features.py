@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.retrieval.encode import UNLIMITED, position_limit
+from hf_stilts.retrieval.encode import UNLIMITED, check_embedded, position_limit
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -159,6 +159,23 @@ def check_length(model: PreTrainedModel, max_length: int | None) -> None:
             f"max_length={max_length} is more than the {positions} tokens that {type(model).__name__} has "
             f"positions for. Pass {positions} or less."
         )
+
+
+def check_tokens(features: Dataset, embedded: int, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse features with a token that the model has no embedding of.
+
+    Args:
+        features: those of a kind; of pairs, each side has a column of its own.
+        embedded: `embedded_tokens` of the model.
+        tokenizer: that made them.
+
+    Raises:
+        StiltsError: there is one; the message names it.
+    """
+    for name in features.column_names:
+        if name.endswith("input_ids"):
+            largest = max((int(part.max()) for part in flat_column(features, name) if part.size), default=0)
+            check_embedded(largest, embedded, tokenizer)
 
 
 def first_output(outputs: Any) -> torch.Tensor:

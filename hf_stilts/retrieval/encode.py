@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_stilts.devices import warn_of_slow_bf16
+from hf_stilts.errors import StiltsError
 from hf_stilts.metrics.bucc_mining.mining import check_choice
 from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
 from hf_stilts.retrieval.sentence_encoder import SentenceEncoder, say_once, sentence_encoder_of
@@ -188,6 +189,7 @@ def encode_all(
     budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cuda"])
     distinct = list(dict.fromkeys(sentences))
     ids, special = tokenise(tokenizer, distinct, min(max_length, position_limit(encoder)))
+    check_embedded(max(map(max, filter(None, ids)), default=0), embedded_tokens(encoder), tokenizer)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
 
     if precision == "bf16":
@@ -284,6 +286,34 @@ def position_limit(encoder: "PreTrainedModel") -> int:
             skipped = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
             limits.append(module.num_embeddings - skipped)
     return min(limits)
+
+
+def embedded_tokens(model: "PreTrainedModel") -> int:
+    """How many tokens a model has embeddings for; `UNLIMITED` where they are no plain table."""
+    words = model.get_input_embeddings()
+    # A compact vocabulary is a subclass with fewer rows, which reads the ids of the whole one.
+    return words.num_embeddings if type(words) is torch.nn.Embedding else UNLIMITED
+
+
+def check_embedded(token: int, embedded: int, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Refuse a token that a model has no embedding of, which ends in an IndexError, on a GPU in an assertion.
+
+    A larger tokenizer alone is refused by nobody: some published ones hold tokens that no text has.
+
+    Args:
+        token: the largest token id of the texts.
+        embedded: `embedded_tokens` of the model.
+        tokenizer: for the message.
+
+    Raises:
+        StiltsError: it is out of the table.
+    """
+    if token >= embedded:
+        raise StiltsError(
+            f"The tokenizer makes token {token} ({tokenizer.convert_ids_to_tokens(token)!r}) of the texts; the model "
+            f"has embeddings of {embedded} tokens. Use the tokenizer that it was trained with, or enlarge the model, "
+            f"model.resize_token_embeddings({len(tokenizer)}), and save both."
+        )
 
 
 def tokenise(

@@ -15,7 +15,8 @@ from transformers.trainer_pt_utils import EvalLoopContainer, nested_concat
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import TaskSource
 from hf_stilts.kinds import Kind, kind_for
-from hf_stilts.kinds.features import IGNORED
+from hf_stilts.kinds.features import IGNORED, check_tokens
+from hf_stilts.retrieval.encode import UNLIMITED
 from hf_stilts.task import Task
 from hf_stilts.training.given_data import first_of, has_features, rows_as_dataset, size
 from hf_stilts.training.guards import warn_of_one_answer
@@ -40,6 +41,7 @@ class TaskData:
         tokenizer: turns rows into features; None where all data are features.
         max_length: tokens per window.
         batch_size: examples per optimizer step, where it is not that of the arguments.
+        embedded: how many tokens the model has embeddings for.
         kind: the task's kind.
         features: what is trained, one example each.
         rows: the training rows that the features came from; None of data that came as features.
@@ -56,6 +58,7 @@ class TaskData:
     tokenizer: PreTrainedTokenizerBase | None
     max_length: int
     batch_size: int | None = None
+    embedded: int = UNLIMITED
     kind: Kind = field(init=False)
     features: Any = field(init=False)
     rows: Dataset | None = None
@@ -144,7 +147,9 @@ class TaskData:
                 f"The {'train' if train else 'evaluation'} data are rows, and a model object came without the "
                 "tokenizer that turns them into features. Pass processing_class=, or features with input_ids."
             )
-        return self.kind.features(self.task, given, self.tokenizer, max_length=self.max_length, train=train), given
+        features = self.kind.features(self.task, given, self.tokenizer, max_length=self.max_length, train=train)
+        check_tokens(features, self.embedded, self.tokenizer)
+        return features, given
 
     def turn_to(self, data: Any) -> Any:
         """Note the rows that the outputs of the next evaluation are scored against, and give what it runs over.

@@ -39,6 +39,7 @@ from hf_stilts.publishing.push import (
     write_card,
 )
 from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
+from hf_stilts.retrieval.encode import embedded_tokens
 from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.budget import BudgetGuard
@@ -263,7 +264,9 @@ class StiltsTrainer(StockTrainer):
         for name, task in self.tasks.items():
             figures = self.recipes[name]
             longest = figures.max_length if readable is None else min(figures.max_length, readable)
-            found[name] = TaskData(task, figures, self.options, tokenizer, asked or longest)
+            found[name] = TaskData(
+                task, figures, self.options, tokenizer, asked or longest, embedded=embedded_tokens(body)
+            )
         return found
 
     def _rows_of(self, task: Task, languages: Any) -> Callable[[], Dataset]:

@@ -8,6 +8,8 @@ from toy_tasks import CHOICES, PAIRS, SPANS, TAGS, WORDS, rows
 from transformers import TrainingArguments
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.predict import predict
+from hf_stilts.retrieval import encode
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
 
@@ -157,3 +159,26 @@ def test_windows_beyond_the_positions_are_refused(tmp_path):
     assert IntermediateTrainer(public, args, task=PAIRS, max_length=longest, **given).max_length == longest
     with pytest.raises(StiltsError, match=f"max_length={longest + 1} is more than the {longest} tokens"):
         IntermediateTrainer(public, args, task=PAIRS, max_length=longest + 1, **given)
+
+
+def test_a_token_without_an_embedding_is_named_before_the_training(tmp_path):
+    """A tokenizer that somebody enlarged, and not the model; one whose further tokens no text has does no harm."""
+    enlarged = tiny.tokenizer()
+    enlarged.add_tokens(["zzz", "house"])  # of these, the rows hold the second
+    where = tmp_path / "public"
+    tiny.save(where)
+    enlarged.save_pretrained(where)
+    args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, max_steps=1)
+    data = rows(PAIRS)
+    with pytest.raises(StiltsError, match=rf"token {len(enlarged) - 1} \('house'\).*embeddings of {len(enlarged) - 2}"):
+        IntermediateTrainer(str(where), args, task=PAIRS, train_dataset=data, eval_dataset=data)
+    harmless = data.filter(lambda row: "house" not in row["text"])
+    run = IntermediateTrainer(str(where), args, task=PAIRS, train_dataset=harmless, eval_dataset=harmless)
+    with pytest.raises(StiltsError, match="'house'"):
+        run.evaluate(data)
+    with pytest.raises(StiltsError, match="'house'"):
+        predict(run.model, PAIRS, data, enlarged, max_length=16)
+    with pytest.raises(StiltsError, match=r"'house'.*resize_token_embeddings"):
+        encode(run.model, enlarged, ["the cat", "the house"])
+    assert len(predict(run.model, PAIRS, harmless, enlarged, max_length=16)) == len(harmless)
+    assert len(encode(run.model, enlarged, ["the cat", ""])) == 2
