@@ -117,8 +117,9 @@ class OpenedCheckpoint:
         if self.has(CONFIG_NAME):
             check_config(self.path(CONFIG_NAME), self.name)
         with readable(self.name):
+            # A configuration may ask for tuples, in which losses and hidden states have no names.
             config: PretrainedConfig = AutoConfig.from_pretrained(
-                self.name, revision=self.commit, trust_remote_code=False
+                self.name, revision=self.commit, trust_remote_code=False, return_dict=True
             )
         return config
 
@@ -152,7 +153,7 @@ class OpenedCheckpoint:
         file = self.path(f"{HEADS}/{task}/{CONFIG_NAME}")
         check_config(file, f"{self.name}, head {task}")
         with readable(self.name):
-            config = AutoConfig.from_pretrained(file.parent, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(file.parent, trust_remote_code=False, return_dict=True)
         config._name_or_path = self.name
         return config
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
-from transformers.trainer_utils import HubStrategy, set_seed
+from transformers.trainer_utils import HubStrategy, has_length, set_seed
 
 from hf_stilts.data.canonical import named
 from hf_stilts.data.load import labelled
@@ -231,6 +232,22 @@ class StiltsTrainer(StockTrainer):
             collate = self.contrastive.collator(collate, self.tokenizer_for_rows)
         sets = {name: evaluated for name, (evaluated, _) in data.scored.items()}
         return collate, features, sets[""] if [*sets] == [""] else sets
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """As the stock method.
+
+        Raises:
+            StiltsError: there is no batch; the stock Trainer would end after no step, and save the model as trained.
+        """
+        loader: DataLoader[Any] = super().get_train_dataloader()
+        if has_length(loader) and not len(loader):
+            batch = self._train_batch_size * self.args.world_size
+            raise StiltsError(
+                f"{size(self.train_dataset)} training examples make no whole batch of {batch}, and "
+                "dataloader_drop_last drops the others: nothing would be trained. Leave it out "
+                "(--dataloader_drop_last), or pass a smaller --per_device_train_batch_size."
+            )
+        return loader
 
     def _set_up(self, model: Any) -> None:
         """Change a model that is about to be trained where this training needs it."""

@@ -1,5 +1,7 @@
 """The phases' trainers: right loss scale, order of predictions, what they take and what they refuse."""
 
+import json
+
 import pytest
 import tiny
 import torch
@@ -9,6 +11,7 @@ from transformers import TrainingArguments
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import predict
+from hf_stilts.models.body import load_body
 from hf_stilts.retrieval import encode
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
@@ -182,3 +185,36 @@ def test_a_token_without_an_embedding_is_named_before_the_training(tmp_path):
         encode(run.model, enlarged, ["the cat", "the house"])
     assert len(predict(run.model, PAIRS, harmless, enlarged, max_length=16)) == len(harmless)
     assert len(encode(run.model, enlarged, ["the cat", ""])) == 2
+
+
+@pytest.mark.parametrize(
+    "length", [{"max_steps": 1}, {"max_steps": -1, "num_train_epochs": 1}], ids=["steps", "epochs"]
+)
+def test_rows_that_make_no_whole_batch_are_no_training(tmp_path, length):
+    """The stock Trainer ends after no step, or asks for max_steps; the model would be saved as if it were trained."""
+    with pytest.raises(StiltsError, match=r"3 training examples make no whole batch of 4.*--dataloader_drop_last"):
+        trainer(tmp_path, count=3, per_device_train_batch_size=4, dataloader_drop_last=True, **length).train()
+    run = trainer(tmp_path, count=5, per_device_train_batch_size=4, dataloader_drop_last=True, **length)
+    run.train()
+    assert run.state.global_step == 1
+
+
+@pytest.mark.parametrize("task", [PAIRS, TAGS, CHOICES, SPANS], ids=lambda task: task.kind)
+def test_a_configuration_that_asks_for_tuples_changes_nothing(task, tmp_path):
+    found = []
+    for asks in (False, True):
+        public = tmp_path / str(asks)
+        tiny.save(public)
+        if asks:
+            file = public / "config.json"
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"return_dict": False}))
+        args = TrainingArguments(str(tmp_path / f"run {asks}"), use_cpu=True, max_steps=1, logging_steps=1)
+        run = IntermediateTrainer(
+            base=str(public), args=args, task=task, train_dataset=rows(task), eval_dataset=rows(task)
+        )
+        run.train()
+        run.save_model()
+        scores = run.evaluate()
+        vectors = encode(load_body(args.output_dir)[0], run.processing_class, ["the house"], layers="all")
+        found.append((run.state.log_history[0]["loss"], scores["eval_loss"], vectors.tolist()))
+    assert found[0] == found[1]
