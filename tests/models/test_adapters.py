@@ -302,7 +302,7 @@ def test_wrong_use_is_refused(tmp_path, public, trained):
         trainer(tmp_path / "x", public, "tatoeba", data=rows(PAIRS))
     with pytest.raises(StiltsError, match="not trained with adapter="):
         DualEncoderTrainer(public, task="squad_sentences", adapter="lora")
-    with pytest.raises(StiltsError, match="Pass model= by name or folder"):
+    with pytest.raises(StiltsError, match="Pass base= or init= in place of model="):
         trainer(tmp_path / "x", tiny.with_head(AutoModel), processing_class=tiny.tokenizer())
     other = tiny.save(tmp_path / "other")
     with pytest.raises(StiltsError, match=r"is an adapter of .*public; .*other was asked for"):
