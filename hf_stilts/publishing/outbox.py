@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -254,6 +255,8 @@ class Outbox:
         self._resumed, self._begun = resumed, False
         self._unwritten: Choice | None = None
         self._begin()
+        if self._begun:
+            self._adopt_earlier()
         self._ring()
 
     @property
@@ -280,6 +283,14 @@ class Outbox:
                 "again at each save. Free some space.",
                 *(self.folder, error),
             )
+
+    def _adopt_earlier(self) -> None:
+        """Pack what a killed training saved and did not pack, before `save_total_limit` deletes it."""
+        try:
+            begun = (self.folder / RUN_FILE).stat().st_mtime
+            adopt(self.folder, self.run, begun, before=begun)
+        except Exception as error:  # whatever it is, the training goes on; the upload worker tries again
+            logger.warning("What an earlier training saved in %s is not in the outbox: %s", self.folder.parent, error)
 
     def add(
         self, checkpoint: Path, record: Record, branch: str = "main", stated: Mapping[str, Any] | None = None
@@ -374,6 +385,33 @@ def unpacked(folder: Path) -> set[int]:
     packed = {pending.step for _, pending in read_pending(folder) if pending.branch == "main"}
     saved = saved_steps(folder.parent)
     return {step for step in saved if (saved[step] / STATE_FILE).stat().st_mtime >= run.since} - packed
+
+
+def adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
+    """Pack checkpoints saved `before` that are not pending: the process was killed, or the disk full, before that.
+
+    Those saved before `begun`, when this training wrote its `run.json`, are an earlier one's, of unknown id. A training
+    does it before its first step, since its next save may delete them; the upload worker, for one that is dead.
+    """
+    checkpoints = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch == "main"]
+    known = {pending.step for _, pending in checkpoints if pending.files}
+    for _, checkpoint in sorted(saved_steps(outbox.parent).items()):
+        state_file = checkpoint / STATE_FILE
+        try:
+            saved = state_file.stat().st_mtime
+            if not run.since <= saved < before:
+                continue
+            state = json.loads(state_file.read_text(encoding="utf-8"))
+            if state["global_step"] in known:
+                continue
+            record = at_step(run.record, state["global_step"], state.get("epoch"), state.get("log_history", []))
+            run_id = run.id if saved >= begun else None
+            pack(state_file.parent, outbox, new_pending(record, run.repo_id, run.private, run=run_id))
+            for folder, pending in checkpoints:
+                if pending.step == record.step and not pending.files:
+                    shutil.rmtree(folder)
+        except UNREADABLE as error:
+            logger.warning("%s could not be packed: %s", state_file.parent.name, error)
 
 
 def retry(

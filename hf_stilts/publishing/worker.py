@@ -33,14 +33,13 @@ from huggingface_hub.errors import (
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sync_folder, write_json
-from hf_stilts.hub.record import at_step
 from hf_stilts.publishing.outbox import (
     END,
     RUN_FILE,
     Choice,
     MainState,
     Pace,
-    Run,
+    adopt,
     read_choices,
     read_mains,
     read_run,
@@ -48,19 +47,14 @@ from hf_stilts.publishing.outbox import (
     write_main,
 )
 from hf_stilts.publishing.pending import (
-    STATE_FILE,
-    UNREADABLE,
     PendingCheckpoint,
     forget_files,
-    new_pending,
-    pack,
     read_pending,
     rebuild_broken,
     update,
 )
 from hf_stilts.publishing.published import NEWEST
 from hf_stilts.publishing.resume import deliver_resume
-from hf_stilts.publishing.saved import saved_steps
 from hf_stilts.publishing.upload import Refused, deliver, full_name, prepare, sent_before, settle
 
 logger = logging.getLogger(__name__)
@@ -184,7 +178,7 @@ class UploadWorker:
         if run is not None:
             # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
             begun = (self.outbox / RUN_FILE).stat().st_mtime
-            _adopt(self.outbox, run, begun, before=time.time() if self.signals.closed else begun)
+            adopt(self.outbox, run, begun, before=time.time() if self.signals.closed else begun)
 
     def _write(self, function: Callable[..., Any], *arguments: Any, **changes: Any) -> None:
         """Write something that can be written later as well: a full disk stops nothing."""
@@ -342,32 +336,6 @@ class UploadWorker:
 
 def _write_choice(choice: Choice) -> None:
     write_json(choice.path, choice.to_dict(), durable=True)
-
-
-def _adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
-    """Pack checkpoints saved `before` that are not pending: the process was killed, or the disk full, before that.
-
-    Those saved before `begun`, when this training wrote its `run.json`, are an earlier one's, of unknown id.
-    """
-    checkpoints = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch == "main"]
-    known = {pending.step for _, pending in checkpoints if pending.files}
-    for _, checkpoint in sorted(saved_steps(outbox.parent).items()):
-        state_file = checkpoint / STATE_FILE
-        try:
-            saved = state_file.stat().st_mtime
-            if not run.since <= saved < before:
-                continue
-            state = json.loads(state_file.read_text(encoding="utf-8"))
-            if state["global_step"] in known:
-                continue
-            record = at_step(run.record, state["global_step"], state.get("epoch"), state.get("log_history", []))
-            run_id = run.id if saved >= begun else None
-            pack(state_file.parent, outbox, new_pending(record, run.repo_id, run.private, run=run_id))
-            for folder, pending in checkpoints:
-                if pending.step == record.step and not pending.files:
-                    shutil.rmtree(folder)
-        except UNREADABLE as error:
-            logger.warning("%s could not be packed: %s", state_file.parent.name, error)
 
 
 def _drop_outdated(outbox: Path) -> None:

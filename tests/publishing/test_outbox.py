@@ -245,6 +245,18 @@ def test_a_checkpoint_that_was_not_packed_in_time_is_taken_up(tmp_path, api):
     assert commits(api)[-1] == "step-4: target training"
 
 
+def test_what_a_killed_training_did_not_pack_is_packed_before_the_next_save_may_delete_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(Outbox, "_ring", lambda _: None)  # the upload worker is slow to start
+    put(tmp_path, 2)
+    run = {"repo_id": "me/tiny", "private": True, "record": {}, "since": 0.0}
+    write_json(tmp_path / "outbox/run.json", run)
+    saved = checkpoint(tmp_path, 4)  # killed before on_save, the upload worker too
+    os.utime(saved / "trainer_state.json", (100, 100))
+    Outbox(tmp_path, "me/tiny", private=True, record=Record(), resumed=True)
+    shutil.rmtree(saved)  # save_total_limit
+    assert sorted(pending.step for pending in outbox_status(tmp_path).waiting) == [2, 4]
+
+
 def test_what_a_running_training_is_about_to_pack_is_left_to_it(tmp_path, api):
     (tmp_path / "outbox").mkdir()
     before, after = checkpoint(tmp_path, 2), checkpoint(tmp_path, 4)
