@@ -132,6 +132,7 @@ def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     final = output_dir / f"checkpoint-{record.step}"
     shutil.rmtree(final, ignore_errors=True)  # it is not whole, or it would be newer
     fetched.rename(final)
+    os.utime(final / STATE_FILE, (0, 0))  # older than any run here: it came from the Hub, and nobody packs it again
     logger.info("Fetched %s of %s to go on from.", final.name, repo_id)
     return final
 

@@ -257,6 +257,21 @@ def test_what_a_killed_training_did_not_pack_is_packed_before_the_next_save_may_
     assert sorted(pending.step for pending in outbox_status(tmp_path).waiting) == [2, 4]
 
 
+def test_what_was_fetched_from_the_hub_is_not_sent_again(tmp_path, api, monkeypatch):
+    """Two machines in turn: the folder of the first holds a run that is older than what the second one published."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Outbox, "_ring", lambda _: None)
+    put(tmp_path / "second", 4, branch="resume")
+    assert deliver_all(tmp_path / "second", api).ok
+    run = {"repo_id": "me/tiny", "private": True, "record": {}, "since": 1.0}
+    (tmp_path / "first/outbox").mkdir(parents=True)
+    write_json(tmp_path / "first/outbox/run.json", run)
+    assert newest_checkpoint(tmp_path / "first", "me/tiny", api) == tmp_path / "first/checkpoint-4"
+    Outbox(tmp_path / "first", "me/tiny", private=True, record=Record(), resumed=True)
+    status = outbox_status(tmp_path / "first")
+    assert not status.waiting and not status.unpacked
+
+
 def test_what_a_running_training_is_about_to_pack_is_left_to_it(tmp_path, api):
     (tmp_path / "outbox").mkdir()
     before, after = checkpoint(tmp_path, 2), checkpoint(tmp_path, 4)
