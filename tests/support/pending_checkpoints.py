@@ -85,7 +85,7 @@ def weights(api: HfApi, revision: str, cache: Path, repo_id: str = "me/tiny") ->
     return file[8 + int.from_bytes(file[:8], "little") :]
 
 
-def until(condition, seconds: float = 20.0) -> None:
+def until(condition, seconds: float = 90.0) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + seconds
     while not condition():
