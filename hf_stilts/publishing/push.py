@@ -125,7 +125,8 @@ def push(
         )
     logger.info("%s", status)
     url = f"{constants.ENDPOINT}/{sent[-1].repo_id}/commit/{sent[-1].commit}"
-    return CommitInfo(url, f"{step_tag(record.step)}: {record.title}", "", sent[-1].commit)
+    message = f"{step_tag(record.step)}: {record.title}"
+    return CommitInfo(commit_url=url, commit_message=message, commit_description="", oid=sent[-1].commit)
 
 
 def write_card(folder: Path, repo_id: str, record: Record, stated: Mapping[str, Any]) -> None:
