@@ -11,6 +11,7 @@ import safetensors.torch
 import tiny
 import torch
 import transformers.modeling_utils
+from packaging.version import Version
 from safetensors.torch import load_file
 from toy_tasks import PAIRS, rows
 from transformers import AutoModelForMaskedLM, BertForPreTraining, TrainingArguments
@@ -91,6 +92,9 @@ def requests_by_call(seen):
     return found
 
 
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("5.23"), reason="earlier clients ask for an absent file once more"
+)
 def test_against_a_hub_every_file_is_asked_for_and_read_once(client, faults, tmp_path):
     pytest.importorskip("peft", reason="peft is not installed")
     base = tiny.save(tmp_path / "base", model_class=AutoModelForMaskedLM)

@@ -19,7 +19,9 @@ from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.outbox import Pace
 
-IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=10.0, patience=10.0)  # of a busy machine, too
+IMPATIENT = Pace(
+    first_wait=0.1, longest_wait=0.5, timeout=20.0, patience=30.0
+)  # a busy machine starts the worker slowly
 
 
 class KillAt(TrainerCallback):
