@@ -19,9 +19,8 @@ from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.outbox import Pace
 
-IMPATIENT = Pace(
-    first_wait=0.1, longest_wait=0.5, timeout=20.0, patience=30.0
-)  # a busy machine starts the worker slowly
+# A busy machine takes seconds to start the worker.
+IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=20.0, patience=30.0)
 
 
 class KillAt(TrainerCallback):
