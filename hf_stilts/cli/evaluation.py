@@ -24,10 +24,11 @@ from hf_stilts.cli.options import (
     training_options,
 )
 from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.options import flag_of
 from hf_stilts.task import check_languages, list_tasks, load_task
 from hf_stilts.training.checks import check_typed_paths
 from hf_stilts.training.flags import as_flags, check_stock_flags
-from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions, flag_of
+from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.start import DEFAULT_BASE
 

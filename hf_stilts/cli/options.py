@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from hf_stilts.training.options import HELP, LEAST, OPTIONS, PANELS, StiltsOptions, flag_of
+from hf_stilts.options import DATA_DIR_HELP, Options, flag_of
+from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
-DataDir = Annotated[Path | None, typer.Option(help=HELP["data_dir"])]
+DataDir = Annotated[Path | None, typer.Option(help=DATA_DIR_HELP)]
 Limit = Annotated[int | None, typer.Option(min=1, help=HELP["limit"])]
 Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]
 Namespace = Annotated[
@@ -36,6 +37,7 @@ Overwrite = Annotated[
     ),
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
+Declared = TypeVar("Declared", bound=Options)
 STOCK_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -89,17 +91,18 @@ class App(typer.Typer):
         return super().command(name, cls=Command, **settings)
 
 
-def training_options(*left_out: str) -> Callable[[Function], Function]:
-    """Give a command the training options of hf_stilts (`StiltsOptions`), which it receives by name in `**options`.
+def shared_options(declaration: type[Options], *left_out: str) -> Callable[[Function], Function]:
+    """Give a command the options of a declaration, which it receives by name in `**options`.
 
     Args:
-        left_out: options that it does not have, or has in another meaning.
+        declaration: a dataclass of `hf_stilts.options.Options`; each of its options becomes a flag.
+        left_out: options that the command does not have, or has in another meaning.
     """
 
     def decorate(command: Function) -> Function:
         signature = inspect.signature(command, eval_str=True)
         own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        shared = [_parameter(name) for names in PANELS.values() for name in names if name not in left_out]
+        shared = [_parameter(declaration, name) for name in declaration.names() if name not in left_out]
         # What typer reads in place of the function's own.
         vars(command)["__signature__"] = signature.replace(parameters=[*own, *shared])
         return command
@@ -107,17 +110,45 @@ def training_options(*left_out: str) -> Callable[[Function], Function]:
     return decorate
 
 
+def training_options(*left_out: str) -> Callable[[Function], Function]:
+    """Give a command the training options of hf_stilts (`StiltsOptions`), as `shared_options` does."""
+    return shared_options(StiltsOptions, *left_out)
+
+
+def typed(declaration: type[Declared], options: dict[str, Any]) -> Declared:
+    """A declaration's options out of those that a command received, several values as tuples.
+
+    Raises:
+        StiltsError: as the declaration.
+    """
+    values = {}
+    for each in fields(declaration):
+        if each.name not in options:
+            continue
+        value, several = options[each.name], each.metadata.get("several")
+        if several == "commas":
+            value = split_list(value)
+        values[each.name] = (tuple(value) if value else None) if several else value
+    return declaration(**values)
+
+
 def chosen(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the training options that were typed, and not at their defaults."""
     return {name: options[name] for name in OPTIONS if name in options and options[name] != OPTIONS[name]}
 
 
-def _parameter(name: str) -> inspect.Parameter:
-    """A training option as typer takes it: type, default and help of the one declaration."""
-    panel = next(panel for panel, names in PANELS.items() if name in names)
-    option = next(each for each in fields(StiltsOptions) if each.name == name)
-    option_type = get_type_hints(StiltsOptions)[name]
-    declared = typer.Option(flag_of(name), help=HELP[name], rich_help_panel=panel, min=LEAST.get(name))
+def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
+    """An option as typer takes it: type, default and help of the one declaration."""
+    option = next(each for each in fields(declaration) if each.name == name)
+    option_type = get_type_hints(declaration)[name]
+    if several := option.metadata.get("several"):
+        option_type = (str if several == "commas" else list[str]) | None
+    declared = typer.Option(
+        option.metadata.get("flag") or flag_of(name),
+        help=option.metadata["help"],
+        rich_help_panel=next((panel for panel, names in declaration.PANELS.items() if name in names), None),
+        min=declaration.LEAST.get(name),
+    )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
     )

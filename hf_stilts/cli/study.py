@@ -7,30 +7,22 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, DataDir, Json, Namespace, split_list
+from hf_stilts.cli.options import App, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
+from hf_stilts.options import help_of
+from hf_stilts.studies.options import StudyOptions
+from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
 app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
-Scale = Annotated[Literal["full", "small"], typer.Option(help="small: what one laptop can do.")]
-OutputDir = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/study-NAME.")]
-Available = Annotated[bool, typer.Option("--available", help="Leave out the languages and cells without rows here.")]
-Base = Annotated[list[str] | None, typer.Option(help="Public model or folder instead of the study's; may be repeated.")]
-Arm = Annotated[list[str] | None, typer.Option("--arm", help="Only this arm of the study; may be repeated.")]
-Targets = Annotated[str | None, typer.Option(help="Comma-separated, instead of the study's.")]
-Languages = Annotated[str | None, typer.Option(help="Score only these, comma-separated.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="So many, from 0.")]
-MaxSteps = Annotated[int | None, typer.Option(min=1, help="Of every training.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Score at most so many rows of each language.")]
-TrainLimit = Annotated[int | None, typer.Option(min=1, help="Train on at most so many rows.")]
-_OVERRIDES = ("scale", "base", "arms", "targets", "languages", "seeds", "max_steps", "limit", "train_limit")
+Scale = Annotated[Literal["full", "small"], typer.Option(help=help_of(StudyOptions, "scale"))]
+OutputDir = Annotated[Path | None, typer.Option(help=help_of(StudyOptions, "output_dir"))]
 
 
 @app.command("list")
 def study_list(as_json: Json = False) -> None:
     """List the studies."""
     from hf_stilts.console import show
-    from hf_stilts.studies.study import list_studies, load_study
 
     studies = [load_study(name) for name in list_studies()]
     rows = [
@@ -51,7 +43,6 @@ def study_list(as_json: Json = False) -> None:
 def study_show(study: Name, scale: Scale = "full", as_json: Json = False) -> None:
     """Show a study, field by field."""
     from hf_stilts.console import show_object
-    from hf_stilts.studies.study import describe_study, load_study, scaled
 
     fields = describe_study(scaled(load_study(study), scale))
     if not as_json:
@@ -61,20 +52,9 @@ def study_show(study: Name, scale: Scale = "full", as_json: Json = False) -> Non
 
 
 @app.command("plan")
+@shared_options(StudyOptions)
 def study_plan(
     study: Name,
-    scale: Scale = "full",
-    base: Base = None,
-    arms: Arm = None,
-    targets: Targets = None,
-    languages: Languages = None,
-    seeds: Seeds = None,
-    max_steps: MaxSteps = None,
-    limit: Limit = None,
-    train_limit: TrainLimit = None,
-    output_dir: OutputDir = None,
-    data_dir: DataDir = None,
-    available: Available = False,
     namespace: Namespace = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Examples a second in training, for the hours.")] = None,
     probe: Annotated[
@@ -82,6 +62,7 @@ def study_plan(
     ] = False,
     cells: Annotated[bool, typer.Option("--cells", help="Also a line for every cell.")] = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Say what a study takes: cells by state, what each arm reads, hours, storage. Nothing is downloaded or trained.
 
@@ -90,54 +71,46 @@ def study_plan(
     from hf_stilts.console import show_plan
     from hf_stilts.studies.plan import plan
 
-    chosen = _chosen(locals())
+    given = typed(StudyOptions, options)
+    chosen = given.changed(load_study(study))
     if probe and rate:
         raise StiltsError("--rate states a speed and --probe measures it; both were given. Leave out one.")
     found = plan(
         chosen,
-        output_dir=output_dir or _default_folder(chosen.name),
-        data_dir=data_dir,
+        output_dir=given.folder(chosen.name),
+        data_dir=given.data_dir,
         namespace=namespace,
         rate=rate,
         measure=_probed if probe else None,
-        available=available,
+        available=given.available,
     )
     show_plan(found, cells=cells, as_json=as_json)
 
 
 @app.command("run")
+@shared_options(StudyOptions)
 def study_run(
     study: Name,
-    scale: Scale = "full",
-    base: Base = None,
-    arms: Arm = None,
-    targets: Targets = None,
-    languages: Languages = None,
-    seeds: Seeds = None,
-    max_steps: MaxSteps = None,
-    limit: Limit = None,
-    train_limit: TrainLimit = None,
-    output_dir: OutputDir = None,
-    data_dir: DataDir = None,
-    available: Available = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that work at a time; with GPUs one for each.")] = 1,
     redo_broken: Annotated[
         bool, typer.Option("--redo-broken", help="Do the cells again whose record or weights are broken.")
     ] = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Do the cells of a study that are missing; stopped at any moment, the same command goes on where it was."""
     from hf_stilts.console import say, say_next, show, tell_cell
     from hf_stilts.studies.run import run_study
 
-    chosen = _chosen(locals())
-    folder = output_dir or _default_folder(chosen.name)
+    given = typed(StudyOptions, options)
+    chosen = given.changed(load_study(study))
+    folder = given.folder(chosen.name)
     result = run_study(
         chosen,
         folder,
         workers=workers,
-        data_dir=data_dir,
-        available=available,
+        data_dir=given.data_dir,
+        available=given.available,
         redo_broken=redo_broken,
         tell=tell_cell,
     )
@@ -165,7 +138,7 @@ def study_status(
     from hf_stilts.studies.status import status
 
     name = _name(study)
-    folder = output_dir or _default_folder(name)
+    folder = StudyOptions(output_dir=output_dir).folder(name)
     show_status(status(name, folder), study, folder, cells=cells, as_json=as_json)
 
 
@@ -184,7 +157,7 @@ def study_report(
     from hf_stilts.studies.tables import study_report as make
 
     name = _name(study)
-    folder = output_dir or _default_folder(name)
+    folder = StudyOptions(output_dir=output_dir).folder(name)
     report = make(name, folder, bootstrap=bootstrap, seed=seed)
     files = report.write(out or folder / "report", split_list(formats) or [])
     show_study_report(report, files, as_json=as_json)
@@ -201,25 +174,9 @@ def _probed(cells: Any) -> Any:
         return probe(cells)
 
 
-def _chosen(given: dict[str, Any]) -> Any:
-    """The study that was named, with what the command says in place of its own fields."""
-    from hf_stilts.studies.study import load_study, overridden
-
-    changes = {name: given[name] for name in _OVERRIDES}
-    changes |= {
-        name: tuple(listed) if (listed := split_list(given[name])) else None for name in ("targets", "languages")
-    }
-    changes["base"] = tuple(given["base"]) if given["base"] else None
-    return overridden(load_study(given["study"]), **changes)
-
-
 def _name(study: str) -> str:
     """Name of a study that was run, also where its file is not here any more."""
     return Path(study).stem if study.endswith(".py") else study
-
-
-def _default_folder(name: str) -> Path:
-    return Path(f"runs/study-{name}")
 
 
 def _arm(arm: dict[str, Any] | None) -> str:

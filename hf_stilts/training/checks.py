@@ -12,8 +12,9 @@ from pathlib import Path
 from hf_stilts.data.language_shares import shares
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
+from hf_stilts.options import flag_of
 from hf_stilts.task import LOCAL_USE, Task, load_task
-from hf_stilts.training.options import MIXTURE_OPTIONS, PAIR_OPTIONS, StiltsOptions, flag_of
+from hf_stilts.training.options import MIXTURE_OPTIONS, PAIR_OPTIONS, StiltsOptions
 
 # Why an option of a single task is none of a mixture, and why one of a classifier is none of a dual encoder.
 _NOT_OF_MIXTURES: Mapping[str, str] = {

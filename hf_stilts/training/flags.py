@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hf_stilts.errors import StiltsError, did_you_mean, nearest
-from hf_stilts.training.options import OPTIONS, flag_of
+from hf_stilts.options import flag_of
+from hf_stilts.training.options import OPTIONS
 
 # Flags that change what is printed, kept, or how fast rows are read, and no weight and no score.
 _PRESENTATION = (
