@@ -29,7 +29,7 @@ settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:
-    """Leave all that is imported out of garbage collections: each training ends with one, of half a second otherwise."""
+    """Leave what is imported out of garbage collections: each training ends with one, half a second long otherwise."""
     gc.collect()
     gc.freeze()
 
