@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -180,11 +181,14 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
     show_scores(table)
     rows = [
         {
-            "task": name, "group": task["group"], "metric": task["metric"], "score": task["score"],
+            "task": name,
+            "group": task["group"],
+            "metric": task["metric"],
+            "score": task["score"],
             "languages": f"{task['languages']} of {task['should be']}",
         }
         for name, task in found["tasks"].items()
-    ]  # fmt: skip
+    ]
     out.print()
     show(rows, as_json=False)
     if found["groups"]:
@@ -218,9 +222,14 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
     }
     for title, rows in tables.items():
         if rows:
-            columns = list(dict.fromkeys(key for row in rows for key in row))
-            lines = [{column: row.get(column) for column in columns} for row in rows]
-            lines = [line | {p: f"{line[p]:.3f}" for p in ("p", "p_holm") if line.get(p) is not None} for line in lines]
+            lines = []
+            columns = dict.fromkeys(itertools.chain.from_iterable(rows))
+            for row in rows:
+                line = {column: row.get(column) for column in columns}
+                for p in ("p", "p_holm"):
+                    if line.get(p) is not None:
+                        line[p] = f"{line[p]:.3f}"
+                lines.append(line)
             show(lines, as_json=False, title=title, optional=_OF_GAINS)
             out.print()
     for note in report.notes:
@@ -309,10 +318,8 @@ def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool)
         _write_json(vars(report))
         return
     curves = [
-        {**row, "levels": " ".join(f"{level:g}" for level in row["levels"]),
-         "scores": " ".join(f"{score:.1f}" for score in row["scores"])}
-        for row in report.curves
-    ]  # fmt: skip
+        {**row, "levels": _spaced(row["levels"], "g"), "scores": _spaced(row["scores"], ".1f")} for row in report.curves
+    ]
     tables = {
         "Tasks, mean over languages (drop_rate: mean over languages of drop / clean, in %)": report.tasks,
         "Languages": report.languages if languages else [],
@@ -378,6 +385,11 @@ def warn(line: str) -> None:
 def fail(message: str) -> None:
     """One error for a person, on standard error."""
     err.print(f"[bold red]Error:[/] {escape(message)}")
+
+
+def _spaced(numbers: Sequence[float], form: str) -> str:
+    """Numbers of a row in one cell of a table."""
+    return " ".join(format(number, form) for number in numbers)
 
 
 def _write_json(value: Any) -> None:

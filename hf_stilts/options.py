@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from hf_stilts.errors import StiltsError
 
 DATA_DIR_HELP = "Local mirror of the data sets; else HF_STILTS_DATA, else the Hub."
+NAMESPACE_HELP = "User or organisation on the Hub; else HF_STILTS_NAMESPACE, else you."
 
 
 class Options:
@@ -47,6 +48,20 @@ class Options:
         """Names of all options, in the order of their declaration."""
         return tuple(each.name for each in fields(cls))
 
+    def keywords(self, declaration: type[Options] | None = None) -> dict[str, Any]:
+        """The options by name: all of them, or those of a declaration that this one is based on."""
+        return {name: getattr(self, name) for name in (declaration or type(self)).names()}
+
+    @classmethod
+    def help_for(cls, name: str) -> str:
+        """The help of an option."""
+        return str(cls.__dataclass_fields__[name].metadata["help"])
+
+    @classmethod
+    def flag_for(cls, name: str) -> str:
+        """An option as a command line spells it."""
+        return str(cls.__dataclass_fields__[name].metadata.get("flag") or flag_of(name))
+
 
 def option(
     default: Any, help: str, *, flag: str | None = None, several: Literal["commas", "again"] | None = None
@@ -63,11 +78,6 @@ def option(
     spelt = {"flag": flag, "several": several}
     # HfArgumentParser hands the metadata on to argparse, so that it holds nothing that is not said.
     return field(default=default, metadata={"help": help, **{name: value for name, value in spelt.items() if value}})
-
-
-def help_of(declaration: type[Options], name: str) -> str:
-    """The help of an option, for a command that takes it alone."""
-    return str(next(each.metadata["help"] for each in fields(declaration) if each.name == name))
 
 
 def flag_of(name: str) -> str:

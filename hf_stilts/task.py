@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
+from hf_stilts.definitions import Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
 
@@ -191,7 +186,7 @@ def list_tasks() -> list[str]:
     >>> "mnli" in list_tasks()
     True
     """
-    return sorted({*_own_tasks(), *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return TASKS.names()
 
 
 def check_languages(task: Task, languages: Sequence[str] | None) -> None:
@@ -214,17 +209,10 @@ def load_task(name: str | Task) -> Task:
     Raises:
         StiltsError: no such task; the nearest names and the command that lists all are in the message.
     """
-    if isinstance(name, Task):
-        return name
-    if name.endswith(".py"):
-        return _named(module_of_file(Path(name), "task"), Path(name).stem)
-    if name in _own_tasks():
-        return _named(importlib.import_module(f"hf_stilts.tasks.{name}"), name)
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            loaded = point.load()
-            return replace(loaded, name=name) if isinstance(loaded, Task) else _named(loaded, name)
-    raise StiltsError(f"No task {name!r}. {did_you_mean(name, list_tasks(), 3)} Run: hf-stilts tasks")
+    return TASKS.load(name)
+
+
+TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks")
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -244,43 +232,3 @@ def describe(task: Task) -> dict[str, Any]:
         "license": task.license,
         "paper": task.paper and f"https://arxiv.org/abs/{task.paper}",
     }
-
-
-def _own_tasks() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "tasks")])]
-
-
-def module_of_file(path: Path, what: str) -> ModuleType:
-    """Run a Python file of the user's that defines a task or a study.
-
-    Args:
-        path: the file.
-        what: it is expected to define: `"task"` for `TASK = Task(...)`, `"study"` for `STUDY = Study(...)`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        StiltsError: it does not run.
-    """
-    defines = f"{what.upper()} = {what.title()}(...)"
-    if not path.is_file():
-        raise FileNotFoundError(f"No {what} file at {path}. Give the path of a Python file that defines {defines}.")
-    spec = importlib.util.spec_from_file_location(f"hf_stilts_file_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise StiltsError(f"{path} cannot be read as Python. Give the path of a Python file that defines {defines}.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise StiltsError(
-            f"{path} ends in {type(error).__name__}: {error}. Expected Python that defines {defines}. "
-            f"Run it alone to see where: python {path}"
-        ) from error
-    return module
-
-
-def _named(module: Any, name: str) -> Task:
-    task = vars(module).get("TASK")
-    if not isinstance(task, Task):
-        raise StiltsError(f"{module.__file__} has no TASK = Task(...). Define it; its file name is the task's name.")
-    summary = (module.__doc__ or "").strip().split("\n")[0]
-    return replace(task, name=name, description=task.description or summary)

@@ -1,9 +1,10 @@
-"""Writes hf_stilts/augmentation/keyboards.py: where the letters of the 50 languages lie, from xkb-data.
+"""Writes the tables of hf_stilts/augmentation/keyboards.py: where the letters of the 50 languages lie, from xkb-data.
 
     python tools/keyboards.py
 
 needs xkb-data and libxkbcommon (Debian: xkb-data, libxkbcommon0), which resolve the layouts' nested includes and key
-symbols. The package itself needs neither: the table that this writes is kept in it.
+symbols. The package itself needs neither: the tables that this writes are kept in it. What stands above them is the
+module's own, but for the version of xkb-data and its holders.
 """
 
 from __future__ import annotations
@@ -45,31 +46,8 @@ ROWS = (
     ("LSGT", *(f"AB{number:02}" for number in range(1, 12))),
 )
 SCRIPTS = {"Burmese": "Myanmar", "Perso-Arabic": "Arabic", "Ideograms+kana": "Katakana"}
-HEAD = '''"""Where the letters of each language lie on its keyboard. Written by tools/keyboards.py: do not edit.
-
-From the symbols of xkb-data {version} (X Keyboard Configuration Database), which is under terms such as these:
-
-    Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
-    documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
-    rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to
-    permit persons to whom the Software is furnished to do so, subject to the following conditions:
-
-    The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
-    Software.
-
-    THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
-    WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE COPYRIGHT
-    HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
-    ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
-
-{holders}
-"""
-
-Rows = tuple[tuple[str, str], ...]
-
-# Layout -> its rows, number row first: the letters of the keys from left to right, then those with Shift; a blank where
-# a key has no letter or mark of the script. The rows begin at `, Q, A and the key between Shift and Z.
-ROWS: dict[str, Rows] = {{'''
+MODULE = Path(__file__).parents[1] / "hf_stilts" / "augmentation" / "keyboards.py"
+TABLES = "ROWS: dict[str, Rows] = {\n"  # the line of the module at which the tables begin
 
 
 class Names(ctypes.Structure):
@@ -85,15 +63,19 @@ def library() -> ctypes.CDLL:
         sys.exit("libxkbcommon was not found. Install it: apt-get install libxkbcommon0 xkb-data")
     loaded = ctypes.CDLL(name)
     pointer, number, text = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p
-    for function, result, arguments in (
-        ("xkb_context_new", pointer, [ctypes.c_int]),
-        ("xkb_keymap_new_from_names", pointer, [pointer, ctypes.POINTER(Names), ctypes.c_int]),
-        ("xkb_keymap_key_by_name", number, [pointer, text]),
-        ("xkb_keymap_key_get_syms_by_level",
-         ctypes.c_int, [pointer, number, number, number, ctypes.POINTER(ctypes.POINTER(number))]),
-        ("xkb_keysym_to_utf32", number, [number]),
-    ):  # fmt: skip
-        getattr(loaded, function).restype, getattr(loaded, function).argtypes = result, arguments
+    signatures = {
+        "xkb_context_new": (pointer, [ctypes.c_int]),
+        "xkb_keymap_new_from_names": (pointer, [pointer, ctypes.POINTER(Names), ctypes.c_int]),
+        "xkb_keymap_key_by_name": (number, [pointer, text]),
+        "xkb_keymap_key_get_syms_by_level": (
+            ctypes.c_int,
+            [pointer, number, number, number, ctypes.POINTER(ctypes.POINTER(number))],
+        ),
+        "xkb_keysym_to_utf32": (number, [number]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
     return loaded
 
 
@@ -164,26 +146,37 @@ def version() -> str | None:
     return package.partition("Version: ")[2].partition("\n")[0] if found else None
 
 
+def head(written: str, terms: str) -> str:
+    """What stands above the tables: the text of the module that is there, with the version and the holders of now.
+
+    Args:
+        written: the module.
+        terms: copyright file of xkb-data.
+    """
+    above = written.partition(TABLES)[0]
+    above = regex.sub(r"(?<=xkb-data )\S+(?= \(X Keyboard)", version() or "of unknown version", above)
+    found = [f"    {line.strip()}\n" for line in terms.split("\n") if line.startswith("Copyright ")]
+    holders = "".join(dict.fromkeys(found))
+    return regex.sub(r"(?:^    Copyright .*\n)+", lambda _: holders, above, flags=regex.MULTILINE)
+
+
 def module() -> str:
     """The module that is written."""
     terms = Path("/usr/share/doc/xkb-data/copyright").read_text(encoding="utf-8")
-    copyrights = [f"    {line.strip()}" for line in terms.split("\n") if line.startswith("Copyright ")]
     xkb = library()
     script = {code: SCRIPTS.get(LANGUAGES[code].script, LANGUAGES[code].script) for code in LANGUAGES}
     layouts = {layout: rows_of(xkb, layout, script[code]) for code, layout in sorted(LAYOUTS.items())}
     layouts["kr"] = KOREAN
     codes = {code: LAYOUTS.get(code, "kr") for code in LANGUAGES if code != "zh"}
-    head = HEAD.format(version=version(), holders="\n".join(dict.fromkeys(copyrights)))
-    text = [head, *lines(layouts), "}", ""]
+    text = [*lines(layouts), "}", ""]
     text += ["# Language -> layout. Chinese has none: its characters are typed by their sound.", "LAYOUTS = {"]
     text += [f'    "{code}": "{layout}",' for code, layout in codes.items()]
-    return "\n".join([*text, "}", ""])
+    return head(MODULE.read_text(encoding="utf-8"), terms) + TABLES + "\n".join([*text, "}", ""])
 
 
 def main() -> None:
     """Write the module."""
-    path = Path(__file__).parents[1] / "hf_stilts" / "augmentation" / "keyboards.py"
-    path.write_text(module(), encoding="utf-8")
+    MODULE.write_text(module(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where the letters of each language lie on its keyboard. Written by tools/keyboards.py: do not edit.
+"""Where the letters of each language lie on its keyboard. The tables are written by tools/keyboards.py.
 
 From the symbols of xkb-data 2.35.1-1 (X Keyboard Configuration Database), which is under terms such as these:
 

@@ -189,12 +189,16 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
     keys = row_keys(rows)
 
     def change(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
-        every = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        new = [
-            noises[row.get("language", language)](row, keys[number]) for number, row in zip(numbers, every, strict=True)
-        ]
-        changed = [*columns, *(["answers"] if "context" in columns and "answers" in batch else [])]
-        return {column: [row[column] for row in new] for column in changed if column in batch}
+        changed = [column for column in columns if column in batch]
+        if "context" in columns and "answers" in batch:
+            changed.append("answers")
+        made: dict[str, list[Any]] = {column: [] for column in changed}
+        for number, values in zip(numbers, zip(*batch.values(), strict=True), strict=True):
+            row = dict(zip(batch, values, strict=True))
+            new = noises[row.get("language", language)](row, keys[number])
+            for column, found in made.items():
+                found.append(new[column])
+        return made
 
     with progress_bars(rows.data.nbytes):
         changed = rows.map(

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.benchmark import Benchmark, chosen_parts, list_benchmarks, load_benchmark
-from hf_stilts.cli.noise import NoiseDictionaries, NoiseLevels, NoiseSeeds, noises_of
-from hf_stilts.cli.options import (
-    STOCK_FLAGS,
-    App,
-    DataDir,
-    Json,
-    Limit,
-    Namespace,
-    chosen,
-    say_renamed,
-    split_list,
-    training_options,
-)
+from hf_stilts.benchmark import chosen_parts, list_benchmarks, load_benchmark
+from hf_stilts.cli.noise import NoiseLevels, NoiseSeeds, noises_of
+from hf_stilts.cli.options import STOCK_FLAGS, App, Json, chosen, say_renamed, shared_options, training_options, typed
 from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.evaluation.options import RETRIEVAL, ScoringOptions
 from hf_stilts.options import flag_of
+from hf_stilts.studies.options import BenchmarkOptions
 from hf_stilts.task import check_languages, list_tasks, load_task
 from hf_stilts.training.checks import check_typed_paths
 from hf_stilts.training.flags import as_flags, check_stock_flags
@@ -33,66 +26,25 @@ from hf_stilts.training.recipes import recipe
 from hf_stilts.training.start import DEFAULT_BASE
 
 app = App()
-BENCHMARK = "Benchmark"
-RETRIEVAL = ("layer", "pooling", "prefix")  # options of retrieval tasks alone
+# Options of benchmarks that the command has in another form: those of trainings, and noise of several levels.
+_ELSEWHERE = ("recipe", "flags", "text_to_text", "adapter", "max_length", "trained_in", "noise", "noise_seed")
 
 
 @app.command(context_settings=STOCK_FLAGS)
 @training_options("limit", "languages", "data_dir", "pooling", "prefix", *MIXTURE_OPTIONS)
+@shared_options(BenchmarkOptions, *_ELSEWHERE)
 def evaluate(
     name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
     model: Annotated[
         str | None, typer.Option(help="Tasks: the trained checkpoint to score, by name or folder.")
     ] = None,
-    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the task.")] = None,
-    available: Annotated[bool, typer.Option("--available", help="Only the languages whose rows are there.")] = False,
-    split: Annotated[str, typer.Option(help="Canonical split.")] = "test",
-    limit: Limit = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(
-            help="Retrieval: hidden state, 0 = embeddings; default: a sentence encoder's last, else the papers'."
-        ),
-    ] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="Retrieval: mean, cls, ...; default: as the model's folder says.")
-    ] = None,
-    prefix: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Retrieval: put before every text, as 'query: '; twice: before queries, and what answers them."
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    noise: NoiseLevels = None,
-    noise_seed: NoiseSeeds = None,
-    noise_dictionaries: NoiseDictionaries = None,
     output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
     ] = False,
+    noise: NoiseLevels = None,
+    noise_seed: NoiseSeeds = None,
     as_json: Json = False,
-    base: Annotated[
-        str | None,
-        typer.Option(help=f"Public model to start from; default: {DEFAULT_BASE}.", rich_help_panel=BENCHMARK),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(help="Intermediate checkpoint by name; without it, the baseline.", rich_help_panel=BENCHMARK),
-    ] = None,
-    tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: all.", rich_help_panel=BENCHMARK)] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(help="Leave out a task, or languages of one: --skip udpos:kk,yo.", rich_help_panel=BENCHMARK),
-    ] = None,
-    train_limit: Annotated[
-        int | None, typer.Option(min=1, help="Train on at most so many rows.", rich_help_panel=BENCHMARK)
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="What tables call the start; seeds share one.", rich_help_panel=BENCHMARK)
-    ] = None,
-    namespace: Namespace = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Folder of the run.", rich_help_panel=BENCHMARK)] = None,
     **options: Any,
 ) -> None:
     """Score one model in every language of some tasks, or train and score every task of a benchmark.
@@ -103,61 +55,47 @@ def evaluate(
     """
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
-    common: dict[str, Any] = {"languages": split_list(languages), "split": split, "limit": limit, "data_dir": data_dir}
-    common |= {"available": available, **_retrieval_options(layer, pooling, prefix)}
-    noises = noises_of(noise, noise_seed, noise_dictionaries)
+    asked = typed(BenchmarkOptions, options, *_ELSEWHERE)
+    asked = replace(asked, prefix=_one_or_two(asked.prefix))
+    noises = noises_of(noise, noise_seed, asked.noise_dictionaries)
+    training = chosen(options)
     if len(names) == 1 and names[0] in list_benchmarks():
         of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
-        if of_tasks:
-            raise StiltsError(
-                f"{of_tasks[0]} is for tasks: {names[0]} trains a model for each of its own and keeps all rows in "
-                "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
-            )
-        base = _base_of_benchmark(names[0], base, model)
-        training = chosen(options)
-        _check_trainings(load_benchmark(names[0]), flags, StiltsOptions(**training, data_dir=data_dir))
-        chosen_parts(load_benchmark(names[0]), split_list(tasks), split_list(languages), skip or [])
-        if as_json and len(noises) > 1:
-            raise StiltsError(
-                f"--json prints one object a benchmark, and {len(noises)} noises were given. Leave out --json: all "
-                "rows are kept in --output-dir, and hf-stilts robustness DIR --json reads them."
-            )
-        from hf_stilts.hub.reachable import check_reachable
+        _check_for_benchmark(names[0], of_tasks, noises, as_json)
+        asked = replace(asked, base=_base_of_benchmark(names[0], asked.base, model))
+        _evaluate_benchmark(names[0], _with_trainings(names[0], asked, training, flags), noises, as_json)
+    else:
+        of_benchmarks = [
+            BenchmarkOptions.flag_for(each) for each in BenchmarkOptions.PANELS["Benchmark"] if getattr(asked, each)
+        ]
+        _check_for_tasks(names, model, [*flags, *of_benchmarks, *map(flag_of, training)])
+        _evaluate_tasks(names, str(model), asked, noises, output, publish=publish, as_json=as_json)
 
-        check_reachable(init or base)
-        # Those that the settings of a run have always named, by name; the others as flags.
-        named = {each: training.pop(each) for each in ("recipe", "text_to_text") if each in training}
-        adapter = StiltsOptions(**training).whole_adapter
-        training = {each: value for each, value in training.items() if each not in ("adapter", "lora_target_modules")}
-        for each_noise in noises:
-            _evaluate_benchmark(
-                names[0],
-                base,
-                as_json,
-                **common,
-                **named,
-                **each_noise,
-                init=init,
-                label=label,
-                namespace=namespace,
-                flags=[*as_flags(training), *flags],
-                tasks=split_list(tasks),
-                skip=skip or [],
-                out=output_dir,
-                train_limit=train_limit,
-                adapter=adapter,
-            )
-        return
-    of_benchmarks: dict[str, Any] = {
-        "--base": base,
-        "--init": init,
-        "--tasks": tasks,
-        "--train-limit": train_limit,
-        "--label": label,
-    }
-    of_benchmarks |= {"--skip": skip, "--output-dir": output_dir}
-    of_benchmarks |= {flag_of(each): value for each, value in chosen(options).items()}
-    stray = [*flags, *(option for option, given in of_benchmarks.items() if given)]
+
+def _check_for_benchmark(benchmark: str, of_tasks: list[str], noises: list[dict[str, Any]], as_json: bool) -> None:
+    """Refuse what a benchmark does not take.
+
+    Raises:
+        StiltsError: an option of tasks, or one object of JSON for several noises.
+    """
+    if of_tasks:
+        raise StiltsError(
+            f"{of_tasks[0]} is for tasks: {benchmark} trains a model for each of its own and keeps all rows in "
+            "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
+        )
+    if as_json and len(noises) > 1:
+        raise StiltsError(
+            f"--json prints one object a benchmark, and {len(noises)} noises were given. Leave out --json: all "
+            "rows are kept in --output-dir, and hf-stilts robustness DIR --json reads them."
+        )
+
+
+def _check_for_tasks(names: list[str], model: str | None, stray: list[str]) -> None:
+    """Refuse what only a benchmark takes.
+
+    Raises:
+        StiltsError: such an option; or no model was given.
+    """
     if stray:
         raise StiltsError(
             f"{stray[0]} is no option for {', '.join(names)}: a task is scored with a checkpoint that is trained for "
@@ -168,7 +106,6 @@ def evaluate(
             f"No model was given to score on {', '.join(names)}; a trained checkpoint is expected. Type its name or "
             f"folder: hf-stilts evaluate {' '.join(names)} --model NAME"
         )
-    _evaluate_tasks(names, model, as_json, output, publish, noises, **common)
 
 
 @app.command()
@@ -206,32 +143,51 @@ def _base_of_benchmark(benchmark: str, base: str | None, model: str | None) -> s
     return model
 
 
-def _retrieval_options(layer: int | None, pooling: str | None, prefix: list[str] | None) -> dict[str, Any]:
-    """Those of the options of retrieval tasks that were given.
+def _one_or_two(prefix: Any) -> Any:
+    """Prefixes as they were typed: one text for all, or two.
 
     Raises:
-        StiltsError: more than two prefixes.
+        StiltsError: there are more.
     """
-    if prefix and len(prefix) > 2:
+    if prefix is None or len(prefix) == 2:
+        return prefix
+    if len(prefix) > 2:
         raise StiltsError(
             f"--prefix was given {len(prefix)} times; expected once for all texts, or twice: for queries (or source "
             "sentences), then for what answers them (or target sentences). "
             "Type: --prefix 'query: ' --prefix 'passage: '"
         )
-    given = {"layer": layer, "pooling": pooling, "prefix": prefix[0] if prefix and len(prefix) == 1 else prefix}
-    return {name: value for name, value in given.items() if value not in (None, [])}
+    return prefix[0]
 
 
-def _check_trainings(benchmark: Benchmark, flags: list[str], options: StiltsOptions) -> None:
-    """Find what is wrong with the options of a benchmark's trainings, before torch is imported.
+def _with_trainings(name: str, asked: BenchmarkOptions, training: dict[str, Any], flags: list[str]) -> BenchmarkOptions:
+    """The options of a benchmark with those of its trainings, all checked before torch is imported.
+
+    Args:
+        name: of the benchmark.
+        asked: its options.
+        training: options of its trainings, by name.
+        flags: stock flags of its trainings.
 
     Raises:
-        StiltsError: an unknown flag or recipe, or a wrong value.
+        StiltsError: an unknown flag, recipe, task or language, or a wrong value.
         FileNotFoundError: a file or folder that is not there.
     """
+    options, benchmark = StiltsOptions(**training, data_dir=asked.data_dir), load_benchmark(name)
     recipe(options.recipe, load_task(benchmark.tasks[0]), "target")
     check_typed_paths(options)
     check_stock_flags(flags)
+    chosen_parts(benchmark, asked.tasks, asked.languages, asked.skip)
+    # Those that the settings of a run have always named, by name; the others as flags.
+    by_name = ("recipe", "text_to_text", "adapter", "lora_target_modules")
+    others = {each: value for each, value in training.items() if each not in by_name}
+    return replace(
+        asked,
+        recipe=options.recipe,
+        text_to_text=options.text_to_text,
+        adapter=options.whole_adapter,
+        flags=(*as_flags(others), *flags),
+    )
 
 
 @app.command()
@@ -255,40 +211,58 @@ def robustness(
     show_robustness(report, languages=languages, as_json=as_json)
 
 
-def _evaluate_benchmark(name: str, model: str, as_json: bool, **options: Any) -> None:
+def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[str, Any]], as_json: bool) -> None:
+    """Run a benchmark, once for each noise, and show its scores."""
+    from hf_stilts.hub.reachable import check_reachable
+
+    check_reachable(asked.init or asked.base)
     from contextlib import redirect_stdout
 
     from hf_stilts.console import show_benchmark
     from hf_stilts.evaluation.processes import processes
     from hf_stilts.studies.benchmark import IncompleteRun, benchmark_scores, run_benchmark
 
-    incomplete = None
-    with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        try:
-            table = run_benchmark(name, model, **options)
-        except IncompleteRun as error:
-            incomplete, table = error, error.table
-    if len(table) and processes().is_main_process:  # under torchrun every process has the table; one speaks
-        show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
-    if incomplete:
-        raise incomplete
+    for noise in noises:
+        options = replace(asked, **noise)
+        incomplete = None
+        with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
+            try:
+                table = run_benchmark(name, **options.keywords())
+            except IncompleteRun as error:
+                incomplete, table = error, error.table
+        if len(table) and processes().is_main_process:  # under torchrun every process has the table; one speaks
+            show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
+        if incomplete:
+            raise incomplete
+
+
+def _check_names(names: list[str], languages: Sequence[str] | None) -> None:
+    """Refuse a mistyped name, or a language too many, before torch is loaded.
+
+    Raises:
+        StiltsError: there is one; the nearest name, or the languages that there are, are in the message.
+    """
+    for name in names:
+        near = [] if name in list_tasks() else nearest(name, list_benchmarks())
+        if near:
+            raise StiltsError(f"No task or benchmark {name!r}. Did you mean {near[0]}? Run: hf-stilts tasks")
+        check_languages(load_task(name), languages)
 
 
 def _evaluate_tasks(
     names: list[str],
     model: str,
-    as_json: bool,
-    output: Path | None,
-    publish: bool,
+    asked: ScoringOptions,
     noises: list[dict[str, Any]],
-    **options: Any,
+    output: Path | None,
+    *,
+    publish: bool,
+    as_json: bool,
 ) -> None:
+    """Score a model on tasks, each with each noise, show its scores, and publish them where that was asked for."""
     from hf_stilts.hub.reachable import check_reachable
 
-    for name in names:  # a mistyped name, or a language too many, is answered before torch is loaded
-        if near := nearest(name, list_benchmarks()) if name not in list_tasks() else []:
-            raise StiltsError(f"No task or benchmark {name!r}. Did you mean {near[0]}? Run: hf-stilts tasks")
-        check_languages(load_task(name), options["languages"])
+    _check_names(names, asked.languages)
     check_reachable(model)
     import pandas as pd
 
@@ -298,16 +272,19 @@ def _evaluate_tasks(
     from hf_stilts.hub.scores import add_scores, refuse_unless_scorable
 
     if publish:
-        if options["limit"] is not None:
+        if asked.limit is not None:
             raise StiltsError("--publish is for whole test sets, and --limit scores a part. Leave out one of them.")
         if noises != [{}]:
             raise StiltsError("--publish is for test sets as they are, and --noise misspells them. Leave out one.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
-    tables, searched = [], [name for name in names if not load_task(name).has_head]
-    for name, misspelt in itertools.product(names, noises):
-        # Where tasks are mixed, the layer and the like are of those that search.
-        own = {key: value for key, value in options.items() if key not in RETRIEVAL or name in searched or not searched}
-        tables.append(zero_shot(model, name, **own, **misspelt))
+    scoring = asked.keywords(ScoringOptions)
+    searched = [name for name in names if not load_task(name).has_head]
+    tables = []
+    for name, noise in itertools.product(names, noises):
+        options = {**scoring, **noise}
+        if searched and name not in searched:  # where tasks are mixed, the layer and the like are of those that search
+            options |= dict.fromkeys(RETRIEVAL)
+        tables.append(zero_shot(model, name, **options))
         if output and processes().is_main_process:  # at once: the next task may fail
             append_jsonl(tables[-1], output)
     if not processes().is_main_process:  # under torchrun every process has the table; one writes and speaks

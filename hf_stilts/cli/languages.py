@@ -49,9 +49,16 @@ def data_translate(
 
     translator = ModelTranslator(model, revision=revision, beams=beams, prefix=prefix, batch_tokens=batch_tokens)
     report = translate(
-        task, split_list(to) or [], translator, out, language=language, splits=split_list(splits) or [], limit=limit,
-        data_dir=data_dir, exclude=exclude,
-    )  # fmt: skip
+        task,
+        split_list(to) or [],
+        translator,
+        out,
+        language=language,
+        splits=split_list(splits) or [],
+        limit=limit,
+        data_dir=data_dir,
+        exclude=exclude,
+    )
     show(report.rows(), as_json=as_json)
 
 
@@ -79,9 +86,19 @@ def data_code_switch(
     from hf_stilts.console import show
 
     report = code_switch(
-        task, split_list(to) or [], lexicons, out, probability=probability, mode=mode, language=language,
-        splits=split_list(splits) or [], seed=seed, limit=limit, data_dir=data_dir, exclude=exclude,
-    )  # fmt: skip
+        task,
+        split_list(to) or [],
+        lexicons,
+        out,
+        probability=probability,
+        mode=mode,
+        language=language,
+        splits=split_list(splits) or [],
+        seed=seed,
+        limit=limit,
+        data_dir=data_dir,
+        exclude=exclude,
+    )
     show(report.rows(), as_json=as_json)
 
 
@@ -101,9 +118,14 @@ def data_transliterate(
     from hf_stilts.console import show
 
     report = transliterate(
-        task, script, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,
+        task,
+        script,
+        out,
+        languages=split_list(languages) or [],
+        splits=split_list(splits) or [],
+        limit=limit,
         data_dir=data_dir,
-    )  # fmt: skip
+    )
     show(report.rows(), as_json=as_json)
 
 
@@ -128,9 +150,14 @@ def data_noise(
     from hf_stilts.console import show
 
     report = misspell(
-        task, chosen, out, languages=split_list(languages) or [], splits=split_list(splits) or [], limit=limit,
+        task,
+        chosen,
+        out,
+        languages=split_list(languages) or [],
+        splits=split_list(splits) or [],
+        limit=limit,
         data_dir=data_dir,
-    )  # fmt: skip
+    )
     show(report.rows(), as_json=as_json)
 
 
@@ -151,9 +178,14 @@ def data_overlap(
     from hf_stilts.data.overlap import overlap
 
     report = overlap(
-        task, split_list(against) or [], languages=split_list(languages) or [], split=split, minimum=minimum,
-        against_languages=split_list(against_languages), data_dir=data_dir,
-    )  # fmt: skip
+        task,
+        split_list(against) or [],
+        languages=split_list(languages) or [],
+        split=split,
+        minimum=minimum,
+        against_languages=split_list(against_languages),
+        data_dir=data_dir,
+    )
     show(report.rows(), as_json=as_json)
     if exclude:
         say(f"Train without them: --exclude {report.exclusion().save(exclude)}", as_json=as_json)

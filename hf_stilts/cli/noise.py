@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.options import ScoringOptions
 
 NoiseOption = Annotated[
     str,
@@ -26,9 +27,7 @@ TrainingNoise = Annotated[
 ]
 TrainingNoiseSeed = Annotated[int, typer.Option("--noise-seed", help="Chooses words and errors.")]
 NoiseSeeds = Annotated[list[int] | None, typer.Option(help="Chooses words and errors; again for more. Default: 0.")]
-NoiseDictionaries = Annotated[
-    Path | None, typer.Option(help="For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line.")
-]
+NoiseDictionaries = Annotated[Path | None, typer.Option(help=ScoringOptions.help_for("noise_dictionaries"))]
 
 
 def noises_of(

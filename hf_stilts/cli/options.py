@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from hf_stilts.options import DATA_DIR_HELP, Options, flag_of
+from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
@@ -20,7 +20,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help=HELP["limit"])]
 Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]
 Namespace = Annotated[
     str | None,
-    typer.Option(rich_help_panel="Run", help="User or organisation on the Hub; else HF_STILTS_NAMESPACE, else you."),
+    typer.Option(rich_help_panel="Run", help=NAMESPACE_HELP),
 ]
 Public = Annotated[bool, typer.Option("--public", help="Publish for everybody to see.", rich_help_panel="Run")]
 Resume = Annotated[
@@ -115,20 +115,27 @@ def training_options(*left_out: str) -> Callable[[Function], Function]:
     return shared_options(StiltsOptions, *left_out)
 
 
-def typed(declaration: type[Declared], options: dict[str, Any]) -> Declared:
-    """A declaration's options out of those that a command received, several values as tuples.
+def typed(declaration: type[Declared], options: dict[str, Any], *left_out: str) -> Declared:
+    """A declaration's options as a command received them, several values as tuples.
+
+    Args:
+        declaration: as for `shared_options`.
+        options: all that the command received; those of the declaration are taken out.
+        left_out: as for `shared_options`.
 
     Raises:
         StiltsError: as the declaration.
     """
     values = {}
     for each in fields(declaration):
-        if each.name not in options:
+        if each.name in left_out:
             continue
-        value, several = options[each.name], each.metadata.get("several")
+        value, several = options.pop(each.name), each.metadata.get("several")
         if several == "commas":
             value = split_list(value)
-        values[each.name] = (tuple(value) if value else None) if several else value
+        if several:
+            value = tuple(value) if value else each.default
+        values[each.name] = value
     return declaration(**values)
 
 
@@ -139,13 +146,13 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 
 def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     """An option as typer takes it: type, default and help of the one declaration."""
-    option = next(each for each in fields(declaration) if each.name == name)
+    option = declaration.__dataclass_fields__[name]
     option_type = get_type_hints(declaration)[name]
     if several := option.metadata.get("several"):
         option_type = (str if several == "commas" else list[str]) | None
     declared = typer.Option(
-        option.metadata.get("flag") or flag_of(name),
-        help=option.metadata["help"],
+        declaration.flag_for(name),
+        help=declaration.help_for(name),
         rich_help_panel=next((panel for panel, names in declaration.PANELS.items() if name in names), None),
         min=declaration.LEAST.get(name),
     )

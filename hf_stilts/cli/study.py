@@ -9,14 +9,13 @@ import typer
 
 from hf_stilts.cli.options import App, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
-from hf_stilts.options import help_of
 from hf_stilts.studies.options import StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
 app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
-Scale = Annotated[Literal["full", "small"], typer.Option(help=help_of(StudyOptions, "scale"))]
-OutputDir = Annotated[Path | None, typer.Option(help=help_of(StudyOptions, "output_dir"))]
+Scale = Annotated[Literal["full", "small"], typer.Option(help=StudyOptions.help_for("scale"))]
+OutputDir = Annotated[Path | None, typer.Option(help=StudyOptions.help_for("output_dir"))]
 
 
 @app.command("list")

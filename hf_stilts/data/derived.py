@@ -239,13 +239,21 @@ def _write_parquet(task: Task, split: str, rows: Iterator[Mapping[str, Any]], pa
 def _write_card(task: Task, tag: str, repository: Path, info: DatasetInfo, made: Mapping[str, Any]) -> None:
     card = read_card(repository / CARD)
     files = {tag: {split: [f"{tag}/{_file(split)}"] for split in info.splits or ()}}
-    info.download_size = sum((repository / path).stat().st_size for paths in files[tag].values() for path in paths)
+    info.download_size = 0
+    for paths in files[tag].values():
+        info.download_size += sum((repository / path).stat().st_size for path in paths)
     describe(card, files, {tag: info})
     card.data[MADE] = dict(sorted({**(card.data.get(MADE) or {}), tag: dict(made)}.items()))
-    card.data["language"] = sorted({code for each in card.data[MADE] for code in variety(each).languages})
+    languages: set[str] = set()
+    for each in card.data[MADE]:
+        languages.update(variety(each).languages)
+    card.data["language"] = sorted(languages)
     card.data["license"] = task.license
-    lines = [f"| {each} | {'; '.join(f'{k}: {v}' for k, v in how.items())} |" for each, how in card.data[MADE].items()]
-    table = "\n".join(["| configuration | made |", "|---|---|", *lines])
+    lines = ["| configuration | made |", "|---|---|"]
+    for each, how in card.data[MADE].items():
+        said = "; ".join(f"{name}: {value}" for name, value in how.items())
+        lines.append(f"| {each} | {said} |")
+    table = "\n".join(lines)
     card.text = f"\n# {task.name}, made into other languages\n\nFrom {task.dataset}; its licence holds.\n\n{table}\n"
     write(repository / CARD, str(card))
 

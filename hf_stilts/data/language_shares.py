@@ -27,10 +27,13 @@ def shares(languages: Languages) -> dict[str, Fraction]:
         StiltsError: a share is no number or negative, a language is there twice, or the shares do not sum to 1.
     """
     named = languages.split(",") if isinstance(languages, str) else languages
+    pairs: list[tuple[str, str]] = []
     if isinstance(named, Mapping):
-        pairs = [(language, str(share)) for language, share in named.items()]
+        pairs += [(language, str(share)) for language, share in named.items()]
     else:
-        pairs = [(language.strip(), share.strip()) for language, _, share in (each.partition("=") for each in named)]
+        for each in named:
+            language, _, share = each.partition("=")
+            pairs.append((language.strip(), share.strip()))
     if not pairs or len({language for language, _ in pairs}) != len(pairs) or not all(name for name, _ in pairs):
         raise _not_understood(languages, "every language once")
     if not any(share for _, share in pairs):

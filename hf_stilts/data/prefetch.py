@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -69,23 +69,33 @@ def prefetch(task: Task | str, out: str | os.PathLike[str], languages: Iterable[
     return PrefetchReport(mirror, tuple(_prefetch(source, mirror, codes) for source, codes in [*own, *trained_on]))
 
 
+def _each_path(files: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[str]:
+    """Paths of all configurations and splits."""
+    for splits in files.values():
+        for paths in splits.values():
+            yield from paths
+
+
 def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
     revision, folder = commit_of(task), out / task.dataset
     root = f"hf://datasets/{task.dataset}@{revision}/"
-    files, infos, options = {}, {}, {}
+    files: dict[str, dict[str, list[str]]] = {}
+    infos, options = {}, {}
     with reaching(task):
-        shared = [] if task.candidates is None else [task.candidates]
-        for config in dict.fromkeys([*(config_of(task, language) for language in languages), *shared]):
+        configs = [config_of(task, language) for language in languages]
+        if task.candidates is not None:
+            configs.append(task.candidates)
+        for config in dict.fromkeys(configs):
             builder = hub_builder(replace(task, revision=revision), config)
             if not builder.config.data_files:
                 raise ConnectionError("only the cache of an earlier load was found, which is no copy of its files")
             name = config or builder.config.name
-            files[name] = {
-                split: [path.removeprefix(root) for path in paths] for split, paths in builder.config.data_files.items()
-            }
+            files[name] = {}
+            for split, found in builder.config.data_files.items():
+                files[name][split] = [path.removeprefix(root) for path in found]
             infos[name] = builder.info
             options[name] = _reader_options(builder.config)
-        paths = sorted({path for splits in files.values() for paths in splits.values() for path in paths})
+        paths = sorted(set(_each_path(files)))
         # Both the client and the card take patterns, and the name of a file may look like one.
         snapshot_download(
             task.dataset,
@@ -95,10 +105,9 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
             local_dir=folder,
         )
         card = read_card(folder / CARD) if (folder / CARD).is_file() else _foreign_card(task, revision)
-    patterns = {
-        name: {split: [glob.escape(path) for path in listed] for split, listed in splits.items()}
-        for name, splits in files.items()
-    }
+    patterns: dict[str, dict[str, list[str]]] = {}
+    for name, splits in files.items():
+        patterns[name] = {split: [glob.escape(path) for path in listed] for split, listed in splits.items()}
     describe(card, patterns, infos, options)
     write(folder / CARD, str(card))
     size = sum((folder / path).stat().st_size for path in paths)

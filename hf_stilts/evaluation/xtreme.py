@@ -191,15 +191,14 @@ def _score_task(report: Report, task: Task, predictions: Path, labels: Path) -> 
     if not all((folder / task.name).is_dir() for folder in (predictions, labels)):
         report.missing[task.name] = wanted
         return
-    lacking = {
-        folder: [language for language in wanted if not layout.file_of(folder, task, language).is_file()]
-        for folder in (predictions, labels)
-    }
-    for folder, languages in lacking.items():
-        if languages:
-            file = layout.file_of(folder, task, languages[0])
-            report.notes.append(f"{task.name} has no score in {', '.join(languages)}: there is no {file}, and so on.")
-    missing = [language for language in wanted if any(language in languages for languages in lacking.values())]
+    missing: set[str] = set()
+    for folder in (predictions, labels):
+        files = {language: layout.file_of(folder, task, language) for language in wanted}
+        lacking = [language for language, file in files.items() if not file.is_file()]
+        if lacking:
+            file = files[lacking[0]]
+            report.notes.append(f"{task.name} has no score in {', '.join(lacking)}: there is no {file}, and so on.")
+        missing.update(lacking)
     for language in wanted:
         if language in missing:
             continue
@@ -207,7 +206,7 @@ def _score_task(report: Report, task: Task, predictions: Path, labels: Path) -> 
         report.notes += notes
         for metric, score in scores.items():
             report.languages.setdefault(task.name, {}).setdefault(metric, {})[language] = score
-    report.missing[task.name] = tuple(missing)
+    report.missing[task.name] = tuple(language for language in wanted if language in missing)
 
 
 def _say_what_is_missing(report: Report) -> None:
@@ -252,8 +251,10 @@ def _pairs(task: Task, language: str, found: Sequence[str], gold: Sequence[str],
 
 
 def _answers(task: Task, language: str, found: Any, gold: Any, note: Callable[[str], None]) -> Scores:
-    articles = gold["data"] if isinstance(gold, Mapping) else gold
-    questions = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
+    questions: list[Any] = []
+    for article in gold["data"] if isinstance(gold, Mapping) else gold:
+        for paragraph in article["paragraphs"]:
+            questions += paragraph["qas"]
     silent = sum(qa["id"] not in found for qa in questions)
     if silent:
         note(f"{silent} of {len(questions)} questions are not answered and count 0")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -23,6 +22,7 @@ from hf_stilts.augmentation.noisy_rows import columns_of, noisy
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, present, splits
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.setting import setting
@@ -84,8 +84,9 @@ def zero_shot(
             a model whose head was trained for it; retrieval takes any encoder.
         task: name, path of a task file, or `Task`.
         languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
-        options: as `each_language`: `tokenizer`, `split`, `limit`, `max_length`, `trained_in`, `available`, `data_dir`,
-            `noise`, `noise_seed`, `noise_dictionaries`, and what retrieval kinds take.
+        options: as `each_language`: `tokenizer`, the fields of `ScoringOptions` (`split`, `limit`, `max_length`,
+            `trained_in`, `available`, `data_dir`, `noise`, `noise_seed`, `noise_dictionaries`), and what retrieval
+            kinds take.
 
     Returns:
         One row per language and metric: task, language, metric, score (percent), rows, setting, split, model,
@@ -106,16 +107,7 @@ def each_language(
     languages: Sequence[str] | None = None,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    split: str = "test",
-    limit: int | None = None,
-    max_length: int | None = None,
-    trained_in: Sequence[str] | None = None,
-    available: bool = False,
-    data_dir: str | os.PathLike[str] | None = None,
-    noise: str | None = None,
-    noise_seed: int = 0,
-    noise_dictionaries: str | os.PathLike[str] | None = None,
-    **retrieval: Any,
+    **options: Any,
 ) -> Iterator[LanguageResult]:
     """As `zero_shot`, one language after another, with the predictions.
 
@@ -124,97 +116,64 @@ def each_language(
         task: as in `zero_shot`.
         languages: as in `zero_shot`.
         tokenizer: the model's; default: the one beside the checkpoint.
-        split: canonical split to score.
-        limit: at most so many rows of each language; of BUCC so many sentences a side, of LAReQA and Mewsli-X so many
-            queries, which are searched among all candidates.
-        max_length: tokens per window. Default: what the published scripts use for the kind.
-        trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
-            `stilts.json` or the Trainer says.
-        available: leave out the languages whose rows are not there. By default a missing one is refused before
-            anything is loaded.
-        data_dir: local mirror of the data sets.
-        noise: how the rows are misspelt before they are scored, as `keyboard=0.1` (a tenth of the words; see
-            `hf_stilts.augmentation.noise`), or with columns `keyboard=0.1:question`. The rows of the table then have
-            `noise` and `noise_seed`. What a threshold is tuned on stays as it is. Level 0 is no noise.
-        noise_seed: chooses words and errors.
-        noise_dictionaries: for `natural` noise, file or folder of errors.
-        retrieval: for retrieval tasks, e.g. `layer=8`, `pooling="cls"`, `precision="bf16"`.
+        options: fields of `hf_stilts.evaluation.options.ScoringOptions`; the others are for retrieval tasks, e.g.
+            `precision="bf16"`.
     """
-    misspelling = Noise.parse(noise, noise_seed, noise_dictionaries) if noise is not None else None
-    if misspelling is not None:
-        columns_of(load_task(task).kind, misspelling)  # a wrong column is said before anything is loaded
-    misspelling = misspelling if misspelling is not None and misspelling.level else None
-    task = labelled(task, data_dir)
-    check_languages(task, languages)
-    if task.has_head and retrieval:
-        raise StiltsError(
-            f"{next(iter(retrieval))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
-            "tokenizer, split, limit, max_length, trained_in, available, data_dir and noise."
-        )
-    asked = present(task, split, languages, available=available, data_dir=data_dir)
-    noted = {language: _noted(misspelling, language) for language in asked}
-    if not task.has_head and max_length is not None:
-        retrieval["max_length"] = max_length
-    opened = open_checkpoint(resolve(model)) if isinstance(model, str) else None
-    if task.declaration.text_answers and answers_in_words(opened.record if opened else model):
-        task = replace(task, text_to_text=True)
-    scored = _loaded(opened, task) if opened else _given(model, task)
-    tokenizer = tokenizer or scored.tokenizer or load_tokenizer(opened or scored.name, scored.revision)
-    if default_device().type != "cpu":
-        scored.model.to(processes().device)
-    if processes().num_processes > 1:
-        retrieval = {"share": True, **retrieval}
-    check_length(scored.model, max_length)
-    readable = readable_length(scored.model, tokenizer)
+    chosen = {name: options.pop(name) for name in ScoringOptions.names() if name in options}
+    if languages is not None:
+        chosen["languages"] = tuple(languages)
+    return score_languages(model, task, ScoringOptions(**chosen), tokenizer=tokenizer, retrieval=options)
+
+
+def score_languages(
+    model: str | PreTrainedModel | RecordedTrainer,
+    task: str | Task,
+    options: ScoringOptions,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    retrieval: Mapping[str, Any] | None = None,
+) -> Iterator[LanguageResult]:
+    """As `each_language`, of options in one object.
+
+    Args:
+        model: as in `zero_shot`.
+        task: as in `zero_shot`.
+        options: how the languages are scored.
+        tokenizer: as in `each_language`.
+        retrieval: further options of a retrieval kind, by name.
+    """
+    noise = noise_of(options)
+    if noise is not None:
+        columns_of(load_task(task).kind, noise)  # a wrong column is said before anything is loaded
+    task = labelled(task, options.data_dir)
+    check_languages(task, options.languages)
+    searching = _search_options(task, options, retrieval or {})
+    asked = present(task, options.split, options.languages, available=options.available, data_dir=options.data_dir)
+    noise = noise if noise is not None and noise.level else None
+    noted = {language: _noted(noise, language) for language in asked}
+    scored = _opened(model, task, tokenizer)
+    check_length(scored.model, options.max_length)
+    rows = _Rows(scored.task, options, noise)
     together: dict[str, Retrieved] = {}
     if task.declaration.joint:
-        searching, shared = load_retrieval_kind(task.kind), load_candidates(task, data_dir=data_dir)
-        every = {language: _rows(task, split, language, limit, data_dir, misspelling) for language in asked}
-        together = searching.evaluate_jointly(task, every, scored.model, tokenizer, candidates=shared, **retrieval)
+        together = _search_jointly(scored, rows, asked, searching)
     for language in asked:
-        rows = _rows(task, split, language, limit, data_dir, misspelling)
-        if language in together:
+        if task.declaration.joint:
             found = together[language]
-        elif task.has_head:
-            kind = kind_for(task, language)
-            window = max_length or min(kind.max_length, readable)
-            with naming_language(language):
-                predictions = predict(
-                    scored.model, task, rows, tokenizer,
-                    max_length=window, label_order=scored.order, progress=f"{task.name} {language}",
-                )  # fmt: skip
-                scores = kind.score(task, predictions, rows)
-            names = rows["id"] if "id" in rows.column_names else range(len(rows))
-            found = Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
+            count = len(found.ids)
         else:
-            searching = load_retrieval_kind(task.kind)
-            tuned = _tuned(task, searching, split, language, limit, data_dir)
-            with naming_language(language):
-                found = searching.evaluate(task, rows, scored.model, tokenizer, **tuned, **retrieval)
-        common = {
-            "task": task.name,
-            "language": language,
-            "rows": len(found.ids) if together else len(rows),
-            "split": split,
-            "setting": setting(task, language, scored.record, trained_in),
-            "model": scored.name,
-            "model_revision": scored.revision,
-            "data_revision": data_revision(task, language, data_dir=data_dir),
-            "seed": scored.record.seed if scored.record else None,
-            **found.settings,
-            **noted[language],
-            "versions": f"hf_stilts {__version__}, transformers {transformers.__version__}, "
-            f"torch {torch.__version__}, python {platform.python_version()}",
-        }
-        yield LanguageResult(
-            task.name,
-            language,
-            [
-                {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
-                for metric, score in found.scores.items()
-            ],
-            list(_examples(found)),
-        )
+            of_language = rows.of(language)
+            count = len(of_language)
+            if task.has_head:
+                found = _predict(scored, of_language, language, options.max_length)
+            else:
+                found = _search(scored, rows, of_language, language, searching)
+        common = _common(scored, options, language, count, found.settings, noted[language])
+        metrics = [
+            {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
+            for metric, score in found.scores.items()
+        ]
+        yield LanguageResult(task.name, language, metrics, list(_examples(found)))
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -242,45 +201,142 @@ def append_jsonl(table: pd.DataFrame, path: Path) -> None:
         lines.write(table.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n") + "\n")
 
 
-def _noted(misspelling: Noise | None, language: str) -> dict[str, Any]:
-    """What the rows of a table say of the noise; nothing where there is none."""
-    if misspelling is None:
-        return {}
-    return {"noise": misspelling.described(language), "noise_seed": misspelling.seed}
+def noise_of(options: ScoringOptions) -> Noise | None:
+    """The noise of level 0 or more that was asked for.
+
+    Raises:
+        StiltsError: as `Noise.parse`.
+    """
+    if options.noise is None:
+        return None
+    return Noise.parse(options.noise, options.noise_seed, options.noise_dictionaries)
 
 
-def _rows(
-    task: Task,
-    split: str,
-    language: str,
-    limit: int | None,
-    data_dir: str | os.PathLike[str] | None,
-    misspelling: Noise | None = None,
-) -> Dataset:
-    """Rows of a language, misspelt where that is asked for; of a kind whose one row is a whole corpus, a part of it."""
-    rows = load(task, split, language, limit=limit, data_dir=data_dir)
-    if limit is not None and not task.has_head:
-        rows = load_retrieval_kind(task.kind).first(rows, limit)
-    if misspelling is None:
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a task that are scored, misspelt where that is asked for."""
+
+    task: Task
+    options: ScoringOptions
+    noise: Noise | None
+
+    def of(self, language: str) -> Dataset:
+        """Rows of a language."""
+        rows = self.stored(self.options.split, language)
+        if self.noise is None:
+            return rows
+        rows, edits = noisy(rows, self.task, language, self.noise)
+        if not edits:
+            logger.warning("%s %s: noise %s changes nothing in these rows.", self.task.name, language, self.noise)
         return rows
-    rows, edits = noisy(rows, task, language, misspelling)
-    if not edits:
-        logger.warning("%s %s: noise %s changes nothing in these rows.", task.name, language, misspelling)
-    return rows
+
+    def stored(self, split: str, language: str) -> Dataset:
+        """Rows as they are; of a kind whose one row is a whole corpus, a part of it where there is a limit."""
+        limit = self.options.limit
+        rows = load(self.task, split, language, limit=limit, data_dir=self.options.data_dir)
+        if limit is not None and not self.task.has_head:
+            rows = load_retrieval_kind(self.task.kind).first(rows, limit)
+        return rows
 
 
-def _tuned(
-    task: Task,
-    kind: RetrievalKind,
-    split: str,
-    language: str,
-    limit: int | None,
-    data_dir: str | os.PathLike[str] | None,
-) -> dict[str, Any]:
-    """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
-    if kind.tuned_on is None or kind.tuned_on == split or kind.tuned_on not in splits(task, language, data_dir):
+def _noted(noise: Noise | None, language: str) -> dict[str, Any]:
+    """What the rows of a table say of the noise; nothing where there is none."""
+    if noise is None:
         return {}
-    return {"tune_on": _rows(task, kind.tuned_on, language, limit, data_dir), "tune_split": kind.tuned_on}
+    return {"noise": noise.described(language), "noise_seed": noise.seed}
+
+
+def _search_options(task: Task, options: ScoringOptions, further: Mapping[str, Any]) -> dict[str, Any]:
+    """What a retrieval kind is told; nothing for a task with a head.
+
+    Raises:
+        StiltsError: a task with a head was given some.
+    """
+    given = {**options.retrieval, **further}
+    if task.has_head and given:
+        raise StiltsError(
+            f"{next(iter(given))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
+            "tokenizer, split, limit, max_length, trained_in, available, data_dir and noise."
+        )
+    if not task.has_head and options.max_length is not None:
+        given["max_length"] = options.max_length
+    if not task.has_head and processes().num_processes > 1:
+        given = {"share": True, **given}
+    return given
+
+
+def _predict(scored: _Scored, rows: Dataset, language: str, max_length: int | None) -> Retrieved:
+    """What a trained head says of the rows of a language."""
+    task, kind = scored.task, kind_for(scored.task, language)
+    window = max_length or min(kind.max_length, readable_length(scored.model, scored.tokenizer))
+    with naming_language(language):
+        predictions = predict(
+            scored.model,
+            task,
+            rows,
+            scored.tokenizer,
+            max_length=window,
+            label_order=scored.order,
+            progress=f"{task.name} {language}",
+        )
+        scores = kind.score(task, predictions, rows)
+    names = rows["id"] if "id" in rows.column_names else range(len(rows))
+    return Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
+
+
+def _search(scored: _Scored, rows: _Rows, found: Dataset, language: str, options: Mapping[str, Any]) -> Retrieved:
+    """What the encoder finds in one language."""
+    kind = load_retrieval_kind(scored.task.kind)
+    tuned = _tuned(kind, rows, language)
+    with naming_language(language):
+        return kind.evaluate(scored.task, found, scored.model, scored.tokenizer, **tuned, **options)
+
+
+def _search_jointly(
+    scored: _Scored, rows: _Rows, languages: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, Retrieved]:
+    """What the encoder finds where all languages are searched at once, among the same candidates."""
+    kind = load_retrieval_kind(scored.task.kind)
+    candidates = load_candidates(scored.task, data_dir=rows.options.data_dir)
+    every = {language: rows.of(language) for language in languages}
+    return kind.evaluate_jointly(scored.task, every, scored.model, scored.tokenizer, candidates=candidates, **options)
+
+
+def _tuned(kind: RetrievalKind, rows: _Rows, language: str) -> dict[str, Any]:
+    """Rows that a threshold is set on, where the kind has one and the data set has another split for it."""
+    split = kind.tuned_on
+    if split is None or split == rows.options.split:
+        return {}
+    if split not in splits(rows.task, language, rows.options.data_dir):
+        return {}
+    return {"tune_on": rows.stored(split, language), "tune_split": split}
+
+
+def _common(
+    scored: _Scored,
+    options: ScoringOptions,
+    language: str,
+    rows: int,
+    settings: Mapping[str, Any],
+    noted: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the table says of a language beside its scores: what was scored, on what, with what."""
+    versions = f"hf_stilts {__version__}, transformers {transformers.__version__}"
+    versions += f", torch {torch.__version__}, python {platform.python_version()}"
+    return {
+        "task": scored.task.name,
+        "language": language,
+        "rows": rows,
+        "split": options.split,
+        "setting": setting(scored.task, language, scored.record, options.trained_in),
+        "model": scored.name,
+        "model_revision": scored.revision,
+        "data_revision": data_revision(scored.task, language, data_dir=options.data_dir),
+        "seed": scored.record.seed if scored.record else None,
+        **settings,
+        **noted,
+        "versions": versions,
+    }
 
 
 def answers_in_words(model: Any) -> bool:
@@ -292,31 +348,49 @@ def answers_in_words(model: Any) -> bool:
     return type(model) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.values()
 
 
-class _Scored(NamedTuple):
-    """What is scored: the model with its head, where it came from, and what its training was."""
+@dataclass(frozen=True)
+class _Scored:
+    """What is scored: the model with its head, where it came from, what its training was, and the task as it has it."""
 
+    task: Task
     model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     order: list[int] | None
-    tokenizer: PreTrainedTokenizerBase | None
     name: str
     revision: str | None
     record: Record | None
 
 
-def _loaded(opened: OpenedCheckpoint, task: Task) -> _Scored:
+def _opened(model: str | PreTrainedModel | RecordedTrainer, task: Task, tokenizer: Any) -> _Scored:
+    """The model, its head checked against the task, on the device that scores."""
+    opened = open_checkpoint(resolve(model)) if isinstance(model, str) else None
+    if task.declaration.text_answers and answers_in_words(opened.record if opened else model):
+        task = replace(task, text_to_text=True)
+    scored = _loaded(opened, task, tokenizer) if opened else _given(model, task, tokenizer)
+    if default_device().type != "cpu":
+        scored.model.to(processes().device)
+    return scored
+
+
+def _loaded(opened: OpenedCheckpoint, task: Task, tokenizer: Any) -> _Scored:
+    """The model of a checkpoint."""
     model, order = load_trained(opened, task) if task.has_head else (load_body(opened)[0], None)
-    return _Scored(model, order, None, opened.name, opened.commit, opened.record)
+    tokenizer = tokenizer or load_tokenizer(opened, opened.commit)
+    return _Scored(task, model, tokenizer, order, opened.name, opened.commit, opened.record)
 
 
-def _given(model: Any, task: Task) -> _Scored:
+def _given(model: Any, task: Task, tokenizer: Any) -> _Scored:
+    """A model object, or the one that a Trainer trained."""
+    record = None
     if isinstance(model, RecordedTrainer):
         trained = model.accelerator.unwrap_model(model.model)
-        return _given(trained, task)._replace(
-            record=describe_run(model.record(), model.args, trained), tokenizer=model.tokenizer_for_rows
-        )
+        record = describe_run(model.record(), model.args, trained)
+        tokenizer = tokenizer or model.tokenizer_for_rows
+        model = trained
     order = load_trained(model, task)[1] if task.has_head else None
     start = parent_of(model.config)
-    return _Scored(model, order, None, model.config._name_or_path, start.commit if start else None, None)
+    name, revision = model.config._name_or_path, start.commit if start else None
+    return _Scored(task, model, tokenizer or load_tokenizer(name, revision), order, name, revision, record)
 
 
 def _examples(found: Retrieved) -> Iterator[dict[str, Any]]:

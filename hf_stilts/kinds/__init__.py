@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hf_stilts.declarations import Declaration, import_kind
 from hf_stilts.errors import StiltsError
@@ -10,6 +10,8 @@ from hf_stilts.kinds.base import Kind, RetrievalKind, Retrieved
 
 if TYPE_CHECKING:
     from hf_stilts.task import Task
+
+Found = TypeVar("Found", Kind, RetrievalKind)
 
 __all__ = ["Declaration", "Kind", "RetrievalKind", "Retrieved", "kind_for", "load_kind", "load_retrieval_kind"]
 
@@ -34,13 +36,11 @@ def load_kind(name: str) -> Kind:
     Raises:
         StiltsError: there is none of this name, or it has no head.
     """
-    found = import_kind(name)
-    if not isinstance(found, Kind):
-        raise StiltsError(
-            f"{name} is a kind without a head, which uses an encoder as it is; expected one that is trained. Use "
-            "hf_stilts.kinds.load_retrieval_kind."
-        )
-    return found
+    wrong = (
+        "without a head, which uses an encoder as it is; expected one that is trained. Use "
+        "hf_stilts.kinds.load_retrieval_kind."
+    )
+    return _of_base(name, Kind, wrong)  # type: ignore[type-abstract]  # it is compared with, and not called
 
 
 def load_retrieval_kind(name: str) -> RetrievalKind:
@@ -49,9 +49,17 @@ def load_retrieval_kind(name: str) -> RetrievalKind:
     Raises:
         StiltsError: there is none of this name, or it has a head.
     """
+    wrong = "with a head; expected one that uses an encoder as it is. Use hf_stilts.kinds.load_kind."
+    return _of_base(name, RetrievalKind, wrong)
+
+
+def _of_base(name: str, base: type[Found], wrong: str) -> Found:
+    """Kind by its name.
+
+    Raises:
+        StiltsError: there is none, or it is not of this base: `wrong` says what it is, what was expected, what to use.
+    """
     found = import_kind(name)
-    if not isinstance(found, RetrievalKind):
-        raise StiltsError(
-            f"{name} is a kind with a head; expected one that uses an encoder as it is. Use hf_stilts.kinds.load_kind."
-        )
+    if not isinstance(found, base):
+        raise StiltsError(f"{name} is a kind {wrong}")
     return found

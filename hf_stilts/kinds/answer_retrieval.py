@@ -118,10 +118,16 @@ class AnswerRetrieval(RetrievalKind):
         Raises:
             StiltsError: not one row per language, a candidate's id twice, or no right answer in the whole pool.
         """
-        questions = [each for language, data in rows.items() for each in _questions(task, language, data)]
+        questions: list[Question] = []
+        for language, data in rows.items():
+            questions += _questions(task, language, data)
         ids, texts, spoken = _pool(task, rows, candidates)
         place = {name: row for row, name in enumerate(ids)}
-        gold = [{place[name] for name in each.gold if name in place} for each in questions]
+        gold, own = [], []
+        for question in questions:
+            right = {place[name] for name in question.gold if name in place}
+            gold.append(right)
+            own.append({row for row in right if spoken[row] == question.language})
         if not any(gold) or len(place) < len(ids):
             raise StiltsError(
                 f"Task {task.name}: {sum(map(len, gold))} right answers are among {len(ids)} candidates with "
@@ -129,29 +135,30 @@ class AnswerRetrieval(RetrievalKind):
             )
         query_length, candidate_length = query_length or max_length, candidate_length or max_length
         setting, lengths = _vectors(model, layer, pooling, prefix, query_length, candidate_length)
-        asked, searched = (
-            {**encoding, **setting.arguments(side), **({"max_length": length} if length else {})}
-            for side, length in enumerate(lengths)
-        )
-        vectors = encode(model, tokenizer, [each.text for each in questions], **asked)
-        shards = encode_shards(model, tokenizer, texts, folder=cache, **searched)
+        sides = []
+        for side, length in enumerate(lengths):
+            options = {**encoding, **setting.arguments(side)}
+            if length:
+                options["max_length"] = length
+            sides.append(options)
+        vectors = encode(model, tokenizer, [each.text for each in questions], **sides[0])
+        shards = encode_shards(model, tokenizer, texts, folder=cache, **sides[1])
         # Answers in the query's own language are taken out of the ranking later on: look that much deeper.
-        own = [{row for row in rows if spoken[row] == q.language} for q, rows in zip(questions, gold, strict=True)]
         ranked = search_shards(vectors, shards, self.depth + max(map(len, own), default=0)).indices
-        found: dict[str, Any] = {"query_length": query_length, "candidate_length": candidate_length}
-        found = {name: length for name, length in found.items() if length}
-        found |= {"candidates": len(ids), "pool": " ".join(rows) if candidates is None else "shared"}
-        ranking = Ranking(questions, ranked, gold, own, spoken, self.depth)
-        return {
-            language: Retrieved(
-                scores,
-                {**setting.columns(), **found},
-                ids=[questions[row].name for row in at],
-                predictions=[[ids[place] for place in ranked[row, : self.depth]] for row in at],
-                shares=shares,
-            )
-            for language, at, scores, shares in ranking.by_language()
-        }
+        settings = setting.columns()
+        if query_length:
+            settings["query_length"] = query_length
+        if candidate_length:
+            settings["candidate_length"] = candidate_length
+        settings |= {"candidates": len(ids), "pool": " ".join(rows) if candidates is None else "shared"}
+        found = {}
+        for language, at, scores, shares in Ranking(questions, ranked, gold, own, spoken, self.depth).by_language():
+            predictions = []
+            for row in at:
+                predictions.append([ids[place] for place in ranked[row, : self.depth]])
+            names = [questions[row].name for row in at]
+            found[language] = Retrieved(scores, settings, ids=names, predictions=predictions, shares=shares)
+        return found
 
 
 @dataclass(frozen=True)
@@ -256,9 +263,12 @@ def _pool(
     parts = {language: data[0] for language, data in rows.items()}
     if not all("candidates" in part for part in parts.values()):
         raise StiltsError(f"The rows of task {task.name} hold no candidates. Set candidates= in its file, or add them.")
-    ids = [name for part in parts.values() for name in part["candidate_ids"]]
-    texts = [text for part in parts.values() for text in part["candidates"]]
-    return ids, texts, np.repeat(list(parts), [len(part["candidates"]) for part in parts.values()])
+    ids, texts, spoken = [], [], []
+    for language, part in parts.items():
+        ids += part["candidate_ids"]
+        texts += part["candidates"]
+        spoken += [language] * len(part["candidates"])
+    return ids, texts, np.array(spoken, dtype=np.str_)
 
 
 KIND = AnswerRetrieval()

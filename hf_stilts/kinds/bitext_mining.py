@@ -179,15 +179,18 @@ def _by_source(
 
 
 def _gold_rows(task: Task, row: dict[str, Any]) -> NDArray[np.int64]:
-    places = [{name: place for place, name in enumerate(row[ids])} for ids in ("source_ids", "target_ids")]
+    sources = {name: place for place, name in enumerate(row["source_ids"])}
+    targets = {name: place for place, name in enumerate(row["target_ids"])}
     pairs = sorted({tuple(pair) for pair in row["gold"]})
-    missing = [name for pair in pairs for name, known in zip(pair, places, strict=True) if name not in known]
+    missing = []
+    for source, target in pairs:
+        missing += [name for name, known in ((source, sources), (target, targets)) if name not in known]
     if missing or not pairs:
         raise StiltsError(
             f"Task {task.name}: {len(pairs)} gold pairs, {len(missing)} of their ids unknown ({missing[:1]}); expected "
             "at least one pair, of ids in source_ids and target_ids. Correct the gold in the task's prepare=."
         )
-    return np.array([[places[0][source], places[1][target]] for source, target in pairs], dtype=np.int64)
+    return np.array([[sources[source], targets[target]] for source, target in pairs], dtype=np.int64)
 
 
 KIND = BitextMining()

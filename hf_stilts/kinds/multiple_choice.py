@@ -103,12 +103,14 @@ class MultipleChoice(Kind):
                     )
             questions = batch.get("question", [None] * len(numbers))
             prompts = [" ".join(filter(None, parts)) for parts in zip(batch["context"], questions, strict=True)]
-            firsts = [prompt for prompt in prompts for _ in range(width)]
+            firsts = list(chain.from_iterable([prompt] * width for prompt in prompts))
             encoded = tokenizer(firsts, list(chain(*batch["choices"])), truncation=True, max_length=max_length)
-            starts = range(0, len(firsts), width)
-            nested = {name: [flat[start : start + width] for start in starts] for name, flat in encoded.items()}
-            targets = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
-            return {**nested, "labels": targets, "row": numbers}
+            made: Batch = {}
+            for name, flat in encoded.items():
+                made[name] = [flat[start : start + width] for start in range(0, len(firsts), width)]
+            made["labels"] = [labels[row] if labels[row] >= 0 else IGNORED for row in numbers]
+            made["row"] = numbers
+            return made
 
         return map_rows(make, task, rows, tokenizer, keep, kind=self, max_length=max_length, train=train)
 
@@ -180,7 +182,11 @@ def choice_numbers(task: Task, rows: Dataset) -> list[int]:
 def _pad_choices(features: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
     width = len(features[0]["input_ids"])
     read = [name for name in tokenizer.model_input_names if name in features[0]]
-    flat = pad([{name: row[name][i] for name in read} for row in features for i in range(width)], tokenizer)
+    choices = []
+    for row in features:
+        for number in range(width):
+            choices.append({name: row[name][number] for name in read})
+    flat = pad(choices, tokenizer)
     batch = {name: values.view(len(features), width, -1) for name, values in flat.items()}
     return {**batch, "labels": torch.tensor([row["labels"] for row in features])}
 

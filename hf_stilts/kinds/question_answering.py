@@ -182,8 +182,11 @@ class QuestionAnswering(Kind):
         if shared < self.doc_stride:
             logger.warning(
                 "Windows of %s tokens share %s tokens of a context, not doc_stride=%s: the longest question leaves %s.",
-                max_length, shared, self.doc_stride, room - max_query,
-            )  # fmt: skip
+                max_length,
+                shared,
+                self.doc_stride,
+                room - max_query,
+            )
         return max_query, shared
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:

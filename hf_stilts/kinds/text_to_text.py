@@ -253,14 +253,20 @@ def _inputs(task: Task, batch: Batch) -> list[str]:
     >>> _inputs(load_task("xnli"), {"text": ["It rains."], "text_pair": ["It is wet."]})
     ['xnli: text: It rains. text_pair: It is wet.']
     """
-    texts = [column for column, holds in task.declaration.columns.items() if holds == "text" and column in batch]
-    parts: list[tuple[str, Sequence[str]]] = [(column, batch[column]) for column in texts if column != "context"]
+    parts: list[tuple[str, Sequence[str]]] = []
+    for name, holds in task.declaration.columns.items():
+        if holds == "text" and name in batch and name != "context":
+            parts.append((name, batch[name]))
     if "choices" in batch:
         columns = zip_longest(*batch["choices"], fillvalue="")
         parts += [(f"choice{number}", choices) for number, choices in enumerate(columns, 1)]
-    parts += [("context", batch["context"])] if "context" in batch else []
-    named = [[(part, values[place]) for part, values in parts] for place in range(len(parts[0][1]))]
-    return [" ".join([f"{_prefix(task)}:", *(f"{part}: {value}" for part, value in row if value)]) for row in named]
+    if "context" in batch:
+        parts.append(("context", batch["context"]))
+    texts = []
+    for place in range(len(parts[0][1])):
+        named = [f"{part}: {values[place]}" for part, values in parts if values[place]]
+        texts.append(" ".join([f"{_prefix(task)}:", *named]))
+    return texts
 
 
 def _prefix(task: Task) -> str:

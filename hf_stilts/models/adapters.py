@@ -208,9 +208,9 @@ def split_off(weights: dict[str, torch.Tensor], rank: int) -> dict[str, torch.Te
 def set_weights(model: Any, weights: dict[str, torch.Tensor], where: str) -> None:
     """Give a model of peft its adapter's weights, all of them; of modules it alone has the product stays zero."""
     own = load_peft().get_peft_model_state_dict(model, save_embedding_layers=False)
-    misfits = [
-        name for name, weight in weights.items() if name not in own or own[name].shape != weight.shape
-    ] or [name for name in own if name not in weights and "decoder" not in name]  # fmt: skip
+    misfits = [name for name, weight in weights.items() if name not in own or own[name].shape != weight.shape]
+    if not misfits:
+        misfits = [name for name in own if name not in weights and "decoder" not in name]
     if misfits:
         raise StiltsError(
             f"{where}: {misfits[0].removeprefix(PREFIX)} of the adapter does not fit "

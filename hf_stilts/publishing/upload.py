@@ -264,9 +264,14 @@ def _card_of(
     if there.record is None:
         return [CommitOperationCopy(CARD_FILE, CARD_FILE, src_revision=wanted.sha)]
     card = render(
-        there.record, repo_id, step_tag(step), notes_of(there.card),
-        there=held.card, before=held.record, another_model=bool(held.foreign),
-    )  # fmt: skip
+        there.record,
+        repo_id,
+        step_tag(step),
+        notes_of(there.card),
+        there=held.card,
+        before=held.record,
+        another_model=bool(held.foreign),
+    )
     return [CommitOperationAdd(CARD_FILE, card.encode())]
 
 
@@ -389,9 +394,15 @@ def _complete(folder: Path, pending: PendingCheckpoint) -> Record:
 def _write_card(folder: Path, pending: PendingCheckpoint, held: Held) -> dict[str, LocalFile]:
     """Write `stilts.json` and the card, with what people wrote in the card that is there, beside the weights."""
     card = render(
-        _complete(folder, pending), pending.repo_id, pending.tag, pending.notes,
-        there=held.card, before=held.record, another_model=bool(held.foreign), stated=pending.stated,
-    )  # fmt: skip
+        _complete(folder, pending),
+        pending.repo_id,
+        pending.tag,
+        pending.notes,
+        there=held.card,
+        before=held.record,
+        another_model=bool(held.foreign),
+        stated=pending.stated,
+    )
     return {**write_record(folder, pending), **_write(folder, {CARD_FILE: card})}
 
 

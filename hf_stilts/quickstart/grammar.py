@@ -86,9 +86,20 @@ CLASSES = {
     "thing": (32, "NOUN"), "kind": (8, "NOUN"), "action": (16, "VERB"), "colour": (6, "ADJ"), "quality": (6, "ADJ"),
     "time": (6, "ADV"),
 }  # fmt: skip
+# Which concept says what goes with it: a worker has his actions, his places and his qualities.
+_LIKES = (
+    ("worker", "action"),
+    ("worker", "place"),
+    ("worker", "quality"),
+    ("action", "thing"),
+    ("thing", "colour"),
+    ("thing", "number"),
+    ("place", "time"),
+)
 NAMES = ("person", "place")  # the same in all languages, as digits and punctuation are
 MODIFIERS = ("quality", "colour", "number", "place", "time")
 PARTICLES = {"the": "PART", "not": "PART", "in": "ADP", "near": "ADP", "who": "PART", "what": "PART", "where": "PART"}
+_ASKED_BY = {"agent": "who", "thing": "what", "place": "where"}
 TAGS = ("ADJ", "ADP", "ADV", "NOUN", "NUM", "PART", "PROPN", "PUNCT", "VERB")
 INTERNATIONAL = 0.25  # share of trades, things, kinds and qualities for which an international word exists
 SHARPNESS = 8  # the higher, the fewer concepts go with a concept: about 4 of 20 actions have 4/5 of a worker's weight
@@ -156,13 +167,11 @@ class World:
         self.concepts = {name: [f"{name}{i}" for i in range(count)] for name, (count, _) in CLASSES.items()}
         rng = random.Random(f"{seed} affinities")
         self.trades = {person: rng.choice(self.concepts["worker"]) for person in self.concepts["person"]}
-        self._likes = {
-            (given, name): {concept: _tendencies(rng, self.concepts[name]) for concept in self.concepts[given]}
-            for given, name in (
-                ("worker", "action"), ("worker", "place"), ("worker", "quality"), ("action", "thing"),
-                ("thing", "colour"), ("thing", "number"), ("place", "time"),
-            )
-        }  # fmt: skip
+        self._likes = {}
+        for given, name in _LIKES:
+            self._likes[given, name] = {
+                concept: _tendencies(rng, self.concepts[name]) for concept in self.concepts[given]
+            }
 
     @cached_property
     def lexicons(self) -> dict[str, dict[str, str]]:
@@ -170,13 +179,14 @@ class World:
         rng = random.Random(f"{self.seed} words")
         taken: set[str] = set()
         sound = SyntheticLanguage("", "", "b d f k l m n r s t v z", "a e i o u", "n r l")
-        names = {concept: _word(rng, sound, 2, taken).capitalize() for name in NAMES for concept in self.concepts[name]}
-        loans = {
-            concept: _word(rng, sound, 3, taken)
-            for name in ("worker", "thing", "kind", "quality")
-            for concept in self.concepts[name]
-            if rng.random() < INTERNATIONAL
-        }
+        names, loans = {}, {}
+        for name in NAMES:
+            for concept in self.concepts[name]:
+                names[concept] = _word(rng, sound, 2, taken).capitalize()
+        for name in ("worker", "thing", "kind", "quality"):
+            for concept in self.concepts[name]:
+                if rng.random() < INTERNATIONAL:
+                    loans[concept] = _word(rng, sound, 3, taken)
         names |= {number: str(digit) for digit, number in enumerate(self.concepts["number"], start=2)}
         lexicons = {}
         for code, synthetic in SYNTHETIC_LANGUAGES.items():
@@ -206,7 +216,9 @@ class World:
         thing = self.like(rng, action, "thing")
         place = self.like(rng, agent, "place")
         scene = Scene(
-            agent, action, thing,
+            agent,
+            action,
+            thing,
             quality=None if agent in self.trades else self.like(rng, agent, "quality"),
             colour=self.like(rng, thing, "colour"),
             number=self.like(rng, thing, "number"),
@@ -214,7 +226,7 @@ class World:
             adposition=rng.choice(("in", "near")),
             time=self.like(rng, place, "time"),
             negated=rng.random() < 0.1,
-        )  # fmt: skip
+        )
         return scene.without(name for name in MODIFIERS if rng.random() >= detail)
 
     def tell(self, scene: Scene, language: str, ask: str = "") -> list[Word]:
@@ -225,9 +237,13 @@ class World:
             noun: str, role: str, adjective: str | None = None, number: str | None = None, ending: str = ""
         ) -> list[Word]:
             if ask == role:
-                return [Word(lexicon[{"agent": "who", "thing": "what", "place": "where"}[role]], "PART", "question")]
+                return [Word(lexicon[_ASKED_BY[role]], "PART", "question")]
             common = not noun.startswith(NAMES)
-            form = lexicon[noun] + (synthetic.plural if number else "") + (ending if common else "")
+            form = lexicon[noun]
+            if number:
+                form += synthetic.plural
+            if common:
+                form += ending
             core = [Word(form, "NOUN" if common else "PROPN", role)]
             if adjective:
                 core.insert(len(core) if synthetic.adjective_last else 0, Word(lexicon[adjective], "ADJ", role))

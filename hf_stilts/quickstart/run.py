@@ -120,10 +120,16 @@ def pretrain(folder: Path, seed: int) -> None:
     parts = {language: load(text, "train", language, data_dir=data) for language in text.languages}
     rows = concatenate_datasets([rows.add_column("language", [code] * len(rows)) for code, rows in parts.items()])
     config = XLMRobertaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=130, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=130,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         initializer_range=0.05,  # so narrow a model hardly starts to learn from the usual 0.02
-    )  # fmt: skip
+    )
     args = _arguments(folder / "runs" / "pretraining", seed, steps=1500, batch=32, rate=3e-3)
     args.remove_unused_columns = False  # the collator reads which tokens are special
     set_seed(seed)  # before the first weights are drawn
@@ -143,9 +149,11 @@ def pretrain(folder: Path, seed: int) -> None:
     api = HfApi()
     api.create_repo(BASE, exist_ok=True)
     api.upload_folder(
-        repo_id=BASE, folder_path=folder / "runs" / "world-mini", ignore_patterns=["*.bin"],
+        repo_id=BASE,
+        folder_path=folder / "runs" / "world-mini",
+        ignore_patterns=["*.bin"],
         commit_message="Masked LM of the made-up world",
-    )  # fmt: skip
+    )
 
 
 def evaluate(folder: Path, seed: int) -> None:
@@ -290,9 +298,17 @@ def _arguments(folder: Path, seed: int, *, steps: int, batch: int, rate: float, 
 
     saving: dict[str, Any] = {"save_strategy": "steps", "eval_strategy": "steps"} if more else {"save_strategy": "no"}
     return TrainingArguments(
-        str(folder), seed=seed, max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
-        warmup_steps=0.1, logging_strategy="no", use_cpu=True, **saving, **more,
-    )  # fmt: skip
+        str(folder),
+        seed=seed,
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=rate,
+        warmup_steps=0.1,
+        logging_strategy="no",
+        use_cpu=True,
+        **saving,
+        **more,
+    )
 
 
 def _hush(trainer: Trainer) -> None:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
-from accelerate import PartialState
 
-from hf_stilts.augmentation.noise import Noise
 from hf_stilts.benchmark import Benchmark, chosen_parts, load_benchmark
 from hf_stilts.data.load import present
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.evaluation.processes import processes
 from hf_stilts.evaluation.results import NOISE, RESULTS, SETTINGS, predictions_file
-from hf_stilts.evaluation.zero_shot import each_language
+from hf_stilts.evaluation.zero_shot import noise_of, score_languages
 from hf_stilts.files import cut_weights, read_lines, write, write_lines
 from hf_stilts.hub.checkpoints import check_name, resolve
+from hf_stilts.studies.options import BenchmarkOptions
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.run import run_phase
@@ -47,32 +46,7 @@ class IncompleteRun(StiltsError):
 
 
 def run_benchmark(
-    benchmark: str | Benchmark,
-    base: str | None = None,
-    *,
-    model: str | None = None,
-    init: str | None = None,
-    label: str | None = None,
-    namespace: str | None = None,
-    out: str | os.PathLike[str] | None = None,
-    tasks: Sequence[str] | None = None,
-    languages: Sequence[str] | None = None,
-    recipe: str = "jiant",
-    flags: Sequence[str] = (),
-    split: str = "test",
-    limit: int | None = None,
-    train_limit: int | None = None,
-    layer: int | None = None,
-    pooling: str | None = None,
-    prefix: str | Sequence[str] | None = None,
-    text_to_text: bool = False,
-    adapter: str | None = None,
-    available: bool = False,
-    skip: Sequence[str] = (),
-    data_dir: str | os.PathLike[str] | None = None,
-    noise: str | None = None,
-    noise_seed: int = 0,
-    noise_dictionaries: str | os.PathLike[str] | None = None,
+    benchmark: str | Benchmark, base: str | None = None, *, model: str | None = None, **options: Any
 ) -> pd.DataFrame:
     """Phase three on every task of a benchmark, zero-shot: the table that papers print.
 
@@ -83,38 +57,15 @@ def run_benchmark(
 
     Args:
         benchmark: `"xtreme"`, `"xtreme-r"` or a `Benchmark`.
-        base: public model: the start without `init`, else the one that `init` descends from. Default:
-            `FacebookAI/xlm-roberta-base`.
+        base: public model, as of `BenchmarkOptions`.
         model: old word for `base`.
-        init: intermediate checkpoint by name (`"mnli"`); `None` is the baseline.
-        label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
-            else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
-        namespace: whose intermediate checkpoint.
-        out: folder of the run. Default: `runs/<benchmark>-<base>[-from-<init>]`. It receives
+        options: fields of `hf_stilts.studies.options.BenchmarkOptions`. Its `out`, the folder of the run, receives
 
             - `results.jsonl`: a row per task, language and metric;
             - `predictions/<task>/<language>.jsonl`: a row per example, `{"id", "prediction", "gained", "possible"}`;
             - `training/<task>/`: the trained models, by the name of the task that trains them;
             - `settings.json`: what this run is;
             - `noise/<noise>-seed<n>/`: of misspelt rows, such files again. All of them share the trained models.
-        tasks: some of the benchmark's; default: all.
-        languages: some of the benchmark's; a task without any of them is left out.
-        recipe: profile of hyper-parameters.
-        flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
-        split: canonical split to score.
-        limit: at most so many rows of each language are scored.
-        train_limit: at most so many rows are trained on.
-        layer: hidden state for retrieval tasks. Default: the last of a sentence-transformers model, else the papers'.
-        pooling: for retrieval tasks, as in `hf_stilts.encode`.
-        prefix: for retrieval tasks, put before every text; or two, for sources or queries and for what answers them.
-        text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
-        adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
-        available: score only the languages whose rows are there. By default a task that lacks some is not run.
-        skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
-        data_dir: local mirror of the data sets.
-        noise: misspell the rows that are scored, as `each_language` does: `keyboard=0.1`. Level 0 is no noise.
-        noise_seed: as for `each_language`.
-        noise_dictionaries: as for `each_language`.
 
     Returns:
         All rows of `results.jsonl` that were asked for; those whose `main` is true make up the averages.
@@ -124,112 +75,208 @@ def run_benchmark(
         IncompleteRun: after all else is done, some tasks could not be run: rows are missing, a training failed. Its
             `table` has the others; the same call again does those that failed.
     """
-    benchmark = load_benchmark(benchmark)
-    wanted = chosen_parts(benchmark, tasks, languages, skip)
+    stray = [name for name in options if name not in BenchmarkOptions.names()]
+    if stray:
+        raise StiltsError(f"run_benchmark has no {stray[0]}=. {did_you_mean(stray[0], BenchmarkOptions.names(), 3)}")
     base = model_and_base(model, base)[1] or DEFAULT_BASE
-    check_name(base.partition("@")[0])
-    start = resolve(init, base=base, namespace=namespace) if init else None
-    encoder = base if start is None else start.repo_id + (f"@{start.commit}" if start.commit else "")
-    folder = Path(out or f"runs/{benchmark.name}-{_short(base)}{f'-from-{_short(init)}' if init else ''}")
-    settings: dict[str, Any] = {"benchmark": benchmark.name, "model": base, "from": encoder if init else None}
-    settings |= {
-        "label": label or (label_of(init) if init else "none"),
-        "recipe": recipe,
-        "flags": list(flags),
-        "limit": limit,
-        "train_limit": train_limit,
-        "split": split,
-        "layer": layer,
-        **{name: value for name, value in {"pooling": pooling, "prefix": prefix}.items() if value is not None},
-        **({"text_to_text": True} if text_to_text else {}),
-        **({"adapter": adapter} if adapter else {}),
-    }
-    group = processes()
-    if group.num_processes > 1 and group.device.type == "cpu":  # the stock arguments do not find that out themselves
-        flags = ("--use_cpu", "true", *flags)
-    _claim(folder, settings, write_it=group.is_main_process)
-    whole, misspelt = folder, _misspelt(noise, noise_seed, noise_dictionaries)
-    if misspelt:
-        folder = whole / NOISE / f"{misspelt['noise'].replace(':', '-')}-seed{noise_seed}"
-        noted = {name: str(value) if name == "noise_dictionaries" else value for name, value in misspelt.items()}
-        _claim(folder, settings | noted, write_it=group.is_main_process)
-    rows = read_lines(folder / RESULTS) if (folder / RESULTS).is_file() else []
-    done = {(row["task"], row["language"]) for row in rows}
-    group.wait_for_everyone()  # nobody writes before everybody has read
-    todo, failed = _plan(benchmark, wanted, done, split=split, available=available, data_dir=data_dir)
-    for task, codes in todo:
+    return _Run(load_benchmark(benchmark), BenchmarkOptions(base=base, **options)).carry_out()
+
+
+class _Run:
+    """A benchmark run: what was asked for, where it lies, and what is done of it."""
+
+    def __init__(self, benchmark: Benchmark, options: BenchmarkOptions) -> None:
+        """Find what was asked for, and claim the folder.
+
+        Raises:
+            StiltsError: as `run_benchmark`.
+        """
+        self.benchmark, self.options = benchmark, options
+        self.wanted = chosen_parts(benchmark, options.tasks, options.languages, options.skip)
+        self.base, self.encoder = _start(options)
+        self.label = options.label or (label_of(options.init) if options.init else "none")
+        self.group = processes()
+        self.training = Path(options.out or self._default_folder())
+        noise = noise_of(options)
+        self.noise = noise if noise is not None and noise.level else None
+        self.folder = self._claimed()
+        self.rows = read_lines(self.folder / RESULTS) if (self.folder / RESULTS).is_file() else []
+        self.failed: dict[str, Exception] = {}
+        self.group.wait_for_everyone()  # nobody writes before everybody has read
+
+    def carry_out(self) -> pd.DataFrame:
+        """Train and score what is left, and return the rows that were asked for.
+
+        Raises:
+            IncompleteRun: some tasks could not be run.
+        """
+        for task, codes in self._left():
+            try:
+                self._score(task, codes, self._trained(task))
+            except (ValueError, OSError) as error:
+                self.failed[task.name] = error
+                logger.warning("%s could not be run: %s", task.name, error)
+        self.group.wait_for_everyone()
+        asked = {(task.name, code) for task, codes in self.wanted for code in codes}
+        table = pd.DataFrame([row for row in self.rows if (row["task"], row["language"]) in asked])
+        if self.failed:
+            raise _incomplete(self.benchmark, self.wanted, self.failed, table, self.folder)
+        return table
+
+    def _claimed(self) -> Path:
+        """Folder of the results, which with noise lies in that of the run; both are this run's.
+
+        Raises:
+            StiltsError: one holds a run with other settings.
+        """
+        settings = self._settings()
+        _claim(self.training, settings, write_it=self.group.is_main_process)
+        if self.noise is None:
+            return self.training
+        options = self.options
+        settings |= {"noise": str(self.noise), "noise_seed": options.noise_seed}
+        if options.noise_dictionaries is not None:
+            settings["noise_dictionaries"] = str(options.noise_dictionaries)
+        folder = self.training / NOISE / f"{str(self.noise).replace(':', '-')}-seed{options.noise_seed}"
+        _claim(folder, settings, write_it=self.group.is_main_process)
+        return folder
+
+    def _default_folder(self) -> str:
+        start = f"-from-{_short(self.options.init)}" if self.options.init else ""
+        return f"runs/{self.benchmark.name}-{_short(self.base)}{start}"
+
+    def _settings(self) -> dict[str, Any]:
+        """What decides the results of the run, for `settings.json`."""
+        options = self.options
+        found: dict[str, Any] = {
+            "benchmark": self.benchmark.name,
+            "model": self.base,
+            "from": self.encoder if options.init else None,
+            "label": self.label,
+            "recipe": options.recipe,
+            "flags": list(options.flags),
+            "limit": options.limit,
+            "train_limit": options.train_limit,
+            "split": options.split,
+            "layer": options.layer,
+        }
+        # Later options stand there only where they were given, so that folders of earlier versions go on.
+        for name in ("pooling", "prefix", "max_length", "trained_in"):
+            value = getattr(options, name)
+            if value is not None:
+                found[name] = value if isinstance(value, str | int) else list(value)
+        if options.text_to_text:
+            found["text_to_text"] = True
+        if options.adapter:
+            found["adapter"] = options.adapter
+        return found
+
+    def _left(self) -> list[tuple[Task, list[str]]]:
+        """Tasks with the languages that are still to be scored; what keeps others from it, before any training."""
+        options = self.options
+        done = {(row["task"], row["language"]) for row in self.rows}
+        todo: list[tuple[Task, list[str]]] = []
+        for task, codes in self.wanted:
+            missing = [code for code in codes if (task.name, code) not in done]
+            if not missing:
+                continue
+            try:
+                found = present(task, options.split, missing, available=options.available, data_dir=options.data_dir)
+            except (ValueError, OSError) as error:
+                self.failed[task.name] = error
+                logger.warning("%s is left out: %s", task.name, error)
+                continue
+            there, languages = set(found), self.benchmark.languages_of(task)
+            if task.declaration.joint:  # languages share a pool: those that are there change with it
+                there |= {code for code in languages if (task.name, code) in done}
+            todo.append((task, [code for code in languages if code in there]))
+        return todo
+
+    def _trained(self, task: Task) -> _Trained:
+        """The model that is scored on a task; trains it where it is missing."""
+        if not _trains(task):
+            return _Trained(self.encoder, None)
+        place = self.training / "training" / "-".join(task.train or (task.name,))
+        finished = place / TRAINED
+        there = finished.is_file() and cut_weights(place) is None  # else its training writes it again
+        self.group.wait_for_everyone()
+        if there:
+            return _Trained(str(place), json.loads(finished.read_text(encoding="utf-8"))["dev_score"])
+        result = run_phase("target", task, ["--output_dir", str(place), *self._flags()], **self._how(task))
+        metric = load_task(task.train[-1]).metric if task.train else task.metric
+        dev = {"dev_score": result.get(metric), "dev_metric": metric, "steps": result["steps"]}
+        if self.group.is_main_process:
+            write(finished, json.dumps(dev, indent=2) + "\n")
+        self.group.wait_for_everyone()
+        return _Trained(str(place), dev["dev_score"])
+
+    def _how(self, task: Task) -> dict[str, Any]:
+        """How a task is trained, as `run_phase` takes it."""
+        options = self.options
+        start = {"init": self.encoder} if options.init else {"base": self.base}
+        return {
+            **start,
+            "resume": True,
+            "recipe": options.recipe,
+            "limit": options.train_limit,
+            "data_dir": options.data_dir,
+            "adapter": options.adapter,
+            "text_to_text": options.text_to_text and task.declaration.text_answers is not None,
+        }
+
+    def _flags(self) -> tuple[str, ...]:
+        """Stock flags of the trainings."""
+        if self.group.num_processes > 1 and self.group.device.type == "cpu":
+            return ("--use_cpu", "true", *self.options.flags)  # the stock arguments do not find that out themselves
+        return tuple(self.options.flags)
+
+    def _score(self, task: Task, codes: Sequence[str], trained: _Trained) -> None:
+        """Score languages of a task, and write the rows of each as soon as it is scored."""
+        source = {
+            "benchmark": self.benchmark.name,
+            "base": self.base,
+            "intermediate": self.label,
+            "dev_score": trained.dev_score,
+        }
+        metric = self.benchmark.metric(task)
+        options = replace(self.options, languages=tuple(codes), available=False)
+        if _trains(task):  # what is trained says itself how its vectors are made
+            options = replace(options, layer=None, pooling=None, prefix=None)
         stale = {(task.name, code) for code in codes}
-        try:
-            trained: dict[str, Any] = {"folder": encoder, "dev_score": None}
-            trains = task.has_head or bool(task.train)
-            if trains:
-                trained = _trained(task, whole, group, flags=flags, recipe=recipe, init=encoder if init else None,
-                                   base=None if init else base, limit=train_limit, data_dir=data_dir,
-                                   adapter=adapter,
-                                   text_to_text=text_to_text and task.declaration.text_answers is not None)  # fmt: skip
-            source = {"benchmark": benchmark.name, "base": base, "intermediate": settings["label"]}
-            source |= {"dev_score": trained["dev_score"]}
-            metric = benchmark.metric(task)
-            chosen = {"layer": layer, "pooling": pooling, "prefix": prefix}  # what is trained says it itself
-            options: dict[str, Any] = {}
-            if not trains:
-                options = {name: value for name, value in chosen.items() if value is not None}
-            for result in each_language(
-                trained["folder"], task, codes, split=split, limit=limit, data_dir=data_dir, **options, **misspelt
-            ):
-                rows = [row for row in rows if (row["task"], row["language"]) not in stale]
-                stale = set()
-                rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
-                if group.is_main_process:
-                    write_lines(predictions_file(folder, task.name, result.language), result.predictions)
-                    write_lines(folder / RESULTS, rows)
-                logger.info("%s %s is scored.", task.name, result.language)
-        except (ValueError, OSError) as error:
-            failed[task.name] = error
-            logger.warning("%s could not be run: %s", task.name, error)
-    group.wait_for_everyone()
-    asked = {(task.name, code) for task, codes in wanted for code in codes}
-    table = pd.DataFrame([row for row in rows if (row["task"], row["language"]) in asked])
-    if failed:
-        raise _incomplete(benchmark, wanted, failed, table, folder)
-    return table
+        for result in score_languages(trained.model, task, options):
+            # Rows of an earlier run go when the first new ones are there.
+            self.rows = [row for row in self.rows if (row["task"], row["language"]) not in stale]
+            stale = set()
+            self.rows += [source | row | {"main": row["metric"] == metric} for row in result.rows]
+            if self.group.is_main_process:
+                write_lines(predictions_file(self.folder, task.name, result.language), result.predictions)
+                write_lines(self.folder / RESULTS, self.rows)
+            logger.info("%s %s is scored.", task.name, result.language)
 
 
-def _misspelt(noise: str | None, noise_seed: int, noise_dictionaries: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """What `each_language` is told of noise; nothing where rows are scored as they are."""
-    misspelling = Noise.parse(noise, noise_seed, noise_dictionaries) if noise is not None else None
-    if misspelling is None or not misspelling.level:
-        return {}
-    given = {} if noise_dictionaries is None else {"noise_dictionaries": noise_dictionaries}
-    return {"noise": str(misspelling), "noise_seed": noise_seed, **given}
+class _Trained(NamedTuple):
+    """A model that is scored on a task, by name or folder, and its score on English dev where it was trained."""
+
+    model: str
+    dev_score: float | None
 
 
-def _plan(
-    benchmark: Benchmark,
-    wanted: Sequence[tuple[Task, tuple[str, ...]]],
-    done: set[tuple[str, str]],
-    *,
-    split: str,
-    available: bool,
-    data_dir: str | os.PathLike[str] | None,
-) -> tuple[list[tuple[Task, list[str]]], dict[str, Exception]]:
-    """Tasks with the languages that are still to be scored, and what keeps others from it, said before any training."""
-    todo: list[tuple[Task, list[str]]] = []
-    failed: dict[str, Exception] = {}
-    for task, codes in wanted:
-        missing = [code for code in codes if (task.name, code) not in done]
-        if not missing:
-            continue
-        try:
-            there = {*present(task, split, missing, available=available, data_dir=data_dir)}
-        except (ValueError, OSError) as error:
-            failed[task.name] = error
-            logger.warning("%s is left out: %s", task.name, error)
-            continue
-        if task.declaration.joint:  # languages share a pool: those that are there change with it
-            there |= {code for code in benchmark.languages_of(task) if (task.name, code) in done}
-        todo.append((task, [code for code in benchmark.languages_of(task) if code in there]))
-    return todo, failed
+def _trains(task: Task) -> bool:
+    return task.has_head or bool(task.train)
+
+
+def _start(options: BenchmarkOptions) -> tuple[str, str]:
+    """Public model, and the encoder that the trainings start from, each by name.
+
+    Raises:
+        StiltsError: there is none of this name.
+    """
+    base = str(options.base)
+    check_name(base.partition("@")[0])
+    if options.init is None:
+        return base, base
+    start = resolve(options.init, base=base, namespace=options.namespace)
+    return base, start.repo_id + (f"@{start.commit}" if start.commit else "")
 
 
 def _incomplete(
@@ -290,23 +337,6 @@ def benchmark_scores(table: pd.DataFrame, benchmark: str | Benchmark) -> dict[st
         )
     groups = benchmark.totals({name: task["score"] for name, task in tasks.items()})
     return {"tasks": tasks, "groups": groups, "complete": complete, "notes": notes}
-
-
-def _trained(task: Task, folder: Path, group: PartialState, *, flags: Sequence[str], **training: Any) -> dict[str, Any]:
-    """Folder of the model that is trained for a task, and its score on English dev; trains it where it is missing."""
-    place = folder / "training" / "-".join(task.train or (task.name,))
-    finished = place / TRAINED
-    there = finished.is_file() and cut_weights(place) is None  # else its training writes it again
-    group.wait_for_everyone()
-    if there:
-        return {"folder": str(place), **json.loads(finished.read_text(encoding="utf-8"))}
-    result = run_phase("target", task, ["--output_dir", str(place), *flags], resume=True, **training)
-    metric = load_task(task.train[-1]).metric if task.train else task.metric
-    dev = {"dev_score": result.get(metric), "dev_metric": metric, "steps": result["steps"]}
-    if group.is_main_process:
-        write(finished, json.dumps(dev, indent=2) + "\n")
-    group.wait_for_everyone()
-    return {"folder": str(place), **dev}
 
 
 def _claim(folder: Path, settings: dict[str, Any], *, write_it: bool) -> None:

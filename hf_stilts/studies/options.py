@@ -1,4 +1,4 @@
-"""Options of planning and running a study, declared once: what is changed of it, and where it lies.
+"""Options of benchmarks and studies, declared once.
 
 Standard library only, so that a command finds a mistake in what was typed before torch is imported.
 """
@@ -9,8 +9,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hf_stilts.options import DATA_DIR_HELP, Options, option
+from hf_stilts.evaluation.options import ScoringOptions
+from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options, option
 from hf_stilts.studies.study import Study, overridden
+from hf_stilts.training.options import HELP, OPTIONS
+from hf_stilts.training.start import DEFAULT_BASE
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(ScoringOptions):
+    """How the targets of a benchmark are trained, and how they are scored (`ScoringOptions`).
+
+    Args:
+        base: public model: the start without `init`, else the one that `init` descends from. Default:
+            `FacebookAI/xlm-roberta-base`.
+        init: intermediate checkpoint by name (`"mnli"`); `None` is the baseline.
+        tasks: some of the benchmark's; default: all.
+        skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
+        train_limit: at most so many rows are trained on.
+        label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
+            else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
+        namespace: whose intermediate checkpoint.
+        out: folder of the run. Default: `runs/<benchmark>-<base>[-from-<init>]`.
+        recipe: profile of hyper-parameters.
+        flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
+        text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
+        adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
+
+    Raises:
+        StiltsError: a number below the least that an option takes.
+    """
+
+    LEAST = {**ScoringOptions.LEAST, "train_limit": 1}
+    PANELS = {
+        "Benchmark": ("base", "init", "tasks", "skip", "train_limit", "label", "out"),
+        "Run": ("namespace",),
+        "Training": ("recipe", "flags", "text_to_text", "adapter"),
+    }
+
+    base: str | None = option(None, f"Public model to start from; default: {DEFAULT_BASE}.")
+    init: str | None = option(None, "Intermediate checkpoint by name; without it, the baseline.")
+    tasks: tuple[str, ...] | None = option(None, "Comma-separated; default: all.", several="commas")
+    skip: tuple[str, ...] = option((), "Leave out a task, or languages of one: --skip udpos:kk,yo.", several="again")
+    train_limit: int | None = option(None, "Train on at most so many rows.")
+    label: str | None = option(None, "What tables call the start; seeds share one.")
+    namespace: str | None = option(None, NAMESPACE_HELP)
+    out: Path | None = option(None, "Folder of the run.", flag="--output-dir")
+    recipe: str = option(OPTIONS["recipe"], HELP["recipe"])
+    flags: tuple[str, ...] = option((), "Any field of transformers.TrainingArguments, for every training.")
+    text_to_text: bool = option(OPTIONS["text_to_text"], HELP["text_to_text"])
+    adapter: str | None = option(OPTIONS["adapter"], HELP["adapter"])
 
 
 @dataclass(frozen=True)

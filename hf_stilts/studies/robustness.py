@@ -236,5 +236,8 @@ def _overall(key: dict[str, Any], rows: Sequence[dict[str, Any]], curves: Sequen
     areas = [each["area"] for each in curves if (each["start"], each["noise"]) == (key["start"], key["noise"])]
     counted = sum(row["drop_rate"] is not None for row in rows)
     return key | {
-        "tasks": len(areas), "settings": counted, "average_drop_rate": _mean(rows, "drop_rate"), "area": fmean(areas),
-    }  # fmt: skip
+        "tasks": len(areas),
+        "settings": counted,
+        "average_drop_rate": _mean(rows, "drop_rate"),
+        "area": fmean(areas),
+    }

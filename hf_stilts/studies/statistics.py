@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,16 +58,15 @@ def paired_bootstrap(
     (50.0, True, True)
     """
     runs = [*ours, *theirs]
-    names = list(dict.fromkeys(name for run in runs for name in run))
+    pairs = list(itertools.chain.from_iterable(run.values() for run in runs))
+    names = list(dict.fromkeys(itertools.chain.from_iterable(runs)))
     # Where nothing was gained at all it may as well be a ratio: pairs that two models mined, none of them right.
-    is_mean = all(possible == 1 for run in runs for _, possible in run.values()) and any(
-        gained for run in runs for gained, _ in run.values()
-    )
-    if is_mean and any(len(run) < len(names) for run in runs):
-        stranger = next(name for name in names if any(name not in run for run in runs))
+    is_mean = all(possible == 1 for _, possible in pairs) and any(gained for gained, _ in pairs)
+    strangers = [name for name in names if not all(name in run for run in runs)] if is_mean else []
+    if strangers:
         raise StiltsError(
-            f"The two models were not scored on the same examples: only one has {stranger!r}. Score both on the same "
-            "rows (the same --limit and data) and compare again."
+            f"The two models were not scored on the same examples: only one has {strangers[0]!r}. Score both on the "
+            "same rows (the same --limit and data) and compare again."
         )
     if not names:
         raise StiltsError("There is no example to compare. Score both models first.")
@@ -74,12 +74,11 @@ def paired_bootstrap(
     table = np.array([[run.get(name, (0, 0)) for run in runs] for name in names], dtype=np.float64)
     table = table.reshape(len(names), -1)
     generator = np.random.default_rng(seed)
-    drawn = [
-        _difference(
-            generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count) @ table, len(ours)
-        )
-        for count in _portions(samples, DRAWS_AT_A_TIME)
-    ]
+    equal = np.full(len(names), 1 / len(names))
+    drawn = []
+    for count in _portions(samples, DRAWS_AT_A_TIME):
+        times = generator.multinomial(len(names), equal, size=count)  # how often each example is drawn
+        drawn.append(_difference(times @ table, len(ours)))
     differences = np.concatenate(drawn)
     low, high = np.percentile(differences, [2.5, 97.5])
     tail = min((differences <= 0).sum(), (differences >= 0).sum())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
+from hf_stilts.definitions import Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import LOCAL_USE, list_tasks, load_task, module_of_file
+from hf_stilts.task import LOCAL_USE, list_tasks, load_task
 
 Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """Of training rows: "de", ("en", "sw"), {"en": 0.5, "de-t-en": 0.5}, or "all" that the task has."""
@@ -294,7 +290,7 @@ def list_studies() -> list[str]:
     >>> "phang2020" in list_studies()
     True
     """
-    return sorted({*_own_studies(), *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return STUDIES.names()
 
 
 def load_study(name: str | Study) -> Study:
@@ -308,17 +304,10 @@ def load_study(name: str | Study) -> Study:
         StiltsError: no such study; the nearest names and the command that lists all are in the message.
         FileNotFoundError: no such file.
     """
-    if isinstance(name, Study):
-        return name
-    if name.endswith(".py"):
-        return _named(module_of_file(Path(name), "study"), Path(name).stem)
-    if name in _own_studies():
-        return _named(importlib.import_module(f"hf_stilts.studies.library.{name}"), name)
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            loaded = point.load()
-            return replace(loaded, name=name) if isinstance(loaded, Study) else _named(loaded, name)
-    raise StiltsError(f"No study {name!r}. {did_you_mean(name, list_studies(), 3)} Run: hf-stilts study list")
+    return STUDIES.load(name)
+
+
+STUDIES = Definitions(Study, "hf_stilts.studies.library", ENTRY_POINTS, "hf-stilts study list")
 
 
 def scaled(study: Study, scale: str) -> Study:
@@ -410,15 +399,3 @@ def _plain(value: Any) -> Any:
 
 def _tasks_of(target: str) -> tuple[str, ...]:
     return load_benchmark(target).tasks if target in list_benchmarks() else (target,)
-
-
-def _own_studies() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "library")])]
-
-
-def _named(module: ModuleType, name: str) -> Study:
-    study = vars(module).get("STUDY")
-    if not isinstance(study, Study):
-        raise StiltsError(f"{module.__file__} has no STUDY = Study(...). Define it; its file name is the study's name.")
-    summary = (module.__doc__ or "").strip().split("\n")[0]
-    return replace(study, name=name, description=study.description or summary)

@@ -149,8 +149,9 @@ def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
 
 def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
     """Scores of every language; those that an earlier attempt had finished are kept."""
+    from hf_stilts.evaluation.options import ScoringOptions
     from hf_stilts.evaluation.results import RESULTS, predictions_file
-    from hf_stilts.evaluation.zero_shot import each_language
+    from hf_stilts.evaluation.zero_shot import score_languages
     from hf_stilts.files import read_lines, write_lines
     from hf_stilts.task import load_task
 
@@ -159,13 +160,11 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     if task.declaration.joint:  # languages share a pool of candidates: they belong together
         rows = []
     there = {row["language"] for row in rows}
-    left = [code for code in call["languages"] if code not in there]
+    left = tuple(code for code in call["languages"] if code not in there)
     name, revision = call["base"]
     model = str(store.folder(call["model"]) / MODEL) if call["model"] else name + _at(name, revision)
-    options: dict[str, Any] = {"split": call["split"], "limit": call["limit"], "data_dir": call["data_dir"]}
-    if call["noise"]:
-        options["noise"] = call["noise"]
-    for result in each_language(model, task, left, **options) if left else ():
+    asked = {name: call[name] for name in ("split", "limit", "data_dir", "noise")}
+    for result in score_languages(model, task, ScoringOptions(languages=left, **asked)) if left else ():
         rows += result.rows
         write_lines(predictions_file(folder, task.name, result.language), result.predictions)
         write_lines(done, rows)

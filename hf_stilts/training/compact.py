@@ -144,12 +144,14 @@ def compact(model: PreTrainedModel, ids: NDArray[np.integer[Any]], folder: str |
         StiltsError: the embeddings are tied to the output layer or frozen.
     """
     stock = model.get_input_embeddings()
-    users = [
-        (module, name, child) for module in model.modules() for name, child in module.named_children()
-        if any(weight is stock.weight for weight in child.parameters(recurse=False))
-    ]  # fmt: skip
-    plain = (torch.nn.Embedding, CompactEmbedding)
-    tied = [f"{type(module).__name__}.{name}" for module, name, child in users if type(child) not in plain]
+    users, tied = [], []
+    for module in model.modules():
+        for name, child in module.named_children():
+            if not any(weight is stock.weight for weight in child.parameters(recurse=False)):
+                continue
+            users.append((module, name, child))
+            if type(child) not in (torch.nn.Embedding, CompactEmbedding):
+                tied.append(f"{type(module).__name__}.{name}")
     if tied:
         raise StiltsError(
             f"The word embeddings of {type(model).__name__} are also the weights of {tied[0]}, which gives every word "

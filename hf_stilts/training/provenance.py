@@ -78,8 +78,11 @@ def with_validation(
     logger.warning(
         "%s has no validation split: %d of its %d training rows, chosen by id, are not trained on; English ones are "
         "evaluated on instead. To change that: held_out=%g in the task's file, or a validation split",
-        task.name, len(rows) - len(kept), len(rows), task.held_out,
-    )  # fmt: skip
+        task.name,
+        len(rows) - len(kept),
+        len(rows),
+        task.held_out,
+    )
     dev = dev.select(range(min(judged or len(dev), len(dev))))
     return rows.select(kept), dev, f"{len(dev)} rows held out of the English {task.split_for('train')} split, by id"
 

@@ -226,9 +226,14 @@ class StiltsTrainer(StockTrainer):
         features = self.training_features(data)
         if self.contrastive is not None:
             features = self.contrastive.features(
-                data.kind, data.task, features, data.rows, self.tokenizer_for_rows,
-                max_length=data.max_length, data_dir=self.options.data_dir,
-            )  # fmt: skip
+                data.kind,
+                data.task,
+                features,
+                data.rows,
+                self.tokenizer_for_rows,
+                max_length=data.max_length,
+                data_dir=self.options.data_dir,
+            )
             collate = self.contrastive.collator(collate, self.tokenizer_for_rows)
         sets = {name: evaluated for name, (evaluated, _) in data.scored.items()}
         return collate, features, sets[""] if [*sets] == [""] else sets

@@ -252,11 +252,29 @@ def test_text_form():
     assert str(Noise.parse(" keyboard=0.10:question, context", seed=2)) == "keyboard=0.1:question,context"
 
 
-def test_the_table_is_what_the_generator_writes():
+@pytest.fixture
+def generator():
     script = ROOT / "tools" / "keyboards.py"
     spec = importlib.util.spec_from_file_location("keyboard_generator", script)
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
+    return generator
+
+
+def test_the_generator_takes_the_text_above_the_tables_from_the_module(generator, monkeypatch):
+    """The terms stand in one place; the version and the holders are those of the installed xkb-data."""
+    monkeypatch.setattr(generator, "version", lambda: "9.9-1")
+    written = (ROOT / "hf_stilts" / "augmentation" / "keyboards.py").read_text(encoding="utf-8")
+    above = generator.head(
+        written, "Files: *\nCopyright 2031 A\n Copyright in a sentence\nCopyright 2031 A\nCopyright B\n"
+    )
+    assert "xkb-data 9.9-1 (X Keyboard" in above and '    Copyright 2031 A\n    Copyright B\n"""' in above
+    kept = [line for line in written.split(generator.TABLES)[0].split("\n") if not line.startswith("    Copyright ")]
+    found = [line for line in above.split("\n") if not line.startswith("    Copyright ")]
+    assert [line for line in found if "9.9-1" not in line] == [line for line in kept if "of xkb-data" not in line]
+
+
+def test_the_table_is_what_the_generator_writes(generator):
     if generator.ctypes.util.find_library("xkbcommon") is None or generator.version() is None:
         pytest.skip("libxkbcommon or xkb-data is not installed")
     written = (ROOT / "hf_stilts" / "augmentation" / "keyboards.py").read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import fields, replace
-from importlib.metadata import EntryPoint
 
 import pytest
 from command import run
@@ -132,8 +131,11 @@ def test_a_study_is_found_by_the_path_of_its_file(tmp_path):
 def test_a_study_is_found_by_the_entry_point_of_another_package(tmp_path, monkeypatch):
     (tmp_path / "their_study.py").write_text(FILE)
     monkeypatch.syspath_prepend(tmp_path)
-    points = [EntryPoint("theirs", "their_study", module.ENTRY_POINTS), EntryPoint("named", "their_study:STUDY", "")]
-    monkeypatch.setattr(module, "entry_points", lambda group: points if group == "hf_stilts.studies" else [])
+    info = tmp_path / "their_studies-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-studies\nVersion: 1.0\n")
+    points = f"[{module.ENTRY_POINTS}]\ntheirs = their_study\nnamed = their_study:STUDY\n"
+    (info / "entry_points.txt").write_text(points)
     assert {"theirs", "named"} < {*list_studies()}
     assert load_study("theirs").name == "theirs" and load_study("named").name == "named"
 

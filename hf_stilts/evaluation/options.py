@@ -1,0 +1,77 @@
+"""Options of scoring, declared once: `zero_shot` and `run_benchmark` take them as keywords, `evaluate` as flags.
+
+Standard library only, so that a command finds a mistake in what was typed before torch is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_stilts.options import DATA_DIR_HELP, Options, option
+
+RETRIEVAL = ("layer", "pooling", "prefix")
+
+
+@dataclass(frozen=True)
+class ScoringOptions(Options):
+    """How a model is scored in the languages of a task.
+
+    Args:
+        languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
+        available: leave out the languages whose rows are not there. By default a missing one is refused before
+            anything is loaded.
+        split: canonical split to score.
+        limit: at most so many rows of each language; of BUCC so many sentences a side, of LAReQA and Mewsli-X so many
+            queries, which are searched among all candidates.
+        max_length: tokens per window. Default: what the published scripts use for the kind.
+        trained_in: languages of the training rows (`de-t-en`: translated). Default: what the checkpoint's
+            `stilts.json` or the Trainer says.
+        layer: of tasks without a head, the hidden state that is pooled. Default: the last of a sentence-transformers
+            model, else the papers'.
+        pooling: of tasks without a head, as in `hf_stilts.encode`.
+        prefix: of tasks without a head, put before every text; or two, for sources or queries and for what answers
+            them.
+        data_dir: local mirror of the data sets.
+        noise: how the rows are misspelt before they are scored, as `keyboard=0.1` (a tenth of the words; see
+            `hf_stilts.augmentation.noise`), or with columns `keyboard=0.1:question`. The rows of the table then have
+            `noise` and `noise_seed`. What a threshold is tuned on stays as it is. Level 0 is no noise.
+        noise_seed: chooses words and errors.
+        noise_dictionaries: for `natural` noise, file or folder of errors.
+
+    Raises:
+        StiltsError: a number below the least that an option takes.
+    """
+
+    LEAST = {"limit": 1, "max_length": 1}
+
+    languages: tuple[str, ...] | None = option(None, "Comma-separated; default: all of the task.", several="commas")
+    available: bool = option(False, "Only the languages whose rows are there.")
+    split: str = option("test", "Canonical split.")
+    limit: int | None = option(None, "Use at most so many rows.")
+    max_length: int | None = option(None, "Tokens per window; default: what the published scripts use.")
+    trained_in: tuple[str, ...] | None = option(
+        None, "Languages of the training rows, comma-separated; default: what the checkpoint says.", several="commas"
+    )
+    layer: int | None = option(
+        None, "Retrieval: hidden state, 0 = embeddings; default: a sentence encoder's last, else the papers'."
+    )
+    pooling: str | None = option(None, "Retrieval: mean, cls, ...; default: as the model's folder says.")
+    prefix: str | tuple[str, ...] | None = option(
+        None,
+        "Retrieval: put before every text, as 'query: '; twice: before queries, and what answers them.",
+        several="again",
+    )
+    data_dir: Path | None = option(None, DATA_DIR_HELP)
+    noise: str | None = option(None, "Misspell the rows that are scored: keyboard=0.1. 0 is none.")
+    noise_seed: int = option(0, "Chooses words and errors.")
+    noise_dictionaries: Path | None = option(
+        None, "For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line."
+    )
+
+    @property
+    def retrieval(self) -> dict[str, Any]:
+        """What was given of the options of tasks without a head, by name."""
+        given = {name: getattr(self, name) for name in RETRIEVAL}
+        return {name: value for name, value in given.items() if value is not None}
