@@ -55,5 +55,5 @@ dist: install    ## wheel and source distribution in dist/
 	$(BIN)/python -m build --outdir dist .
 
 bench: install   ## benchmarks against peers; ratios printed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

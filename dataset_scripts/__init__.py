@@ -238,7 +238,10 @@ def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: It
 def load_converter(name: str) -> Converter:
     """A converter's module by name."""
     if name not in list_converters():
-        raise StiltsError(f"No converter {name!r}. There are: {', '.join(list_converters())}. Choose one of them.")
+        write = f", or write dataset_scripts/{name}.py as the README.md there says" if name in list_tasks() else ""
+        raise StiltsError(
+            f"No converter {name!r}. There are: {', '.join(list_converters())}. Choose one of them{write}."
+        )
     return cast(Converter, importlib.import_module(f"{__name__}.{name}"))
 
 

@@ -46,7 +46,7 @@ def list_published(
     from hf_stilts.hub.checkpoints import list_checkpoints
 
     found = list_checkpoints(base=base, task=task, language=language, namespace=namespace)
-    title = "" if found else "No published checkpoint matches"
+    title = "" if found else "Published checkpoints that match"
     show(found.rows(), as_json=as_json, title=title, optional=("phase", "languages", "base"))
 
 

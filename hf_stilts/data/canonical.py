@@ -116,9 +116,10 @@ def canonical(
     _require(task, features)
     known = {"task": task, "mapping": mapping, "names": names, "language": language}
     known |= {"columns": list(features), "number": number, "code": _code(task)}
-    with _typed(task, stored):
-        if limit is not None:
+    if limit is not None:
+        with _typed(task, stored, ValueError):  # `datasets` turns a value into a number itself
             return Dataset.from_list(first, features=features)
+    with _typed(task, stored):
         return rows.map(
             _batch,
             batched=True,
@@ -136,10 +137,24 @@ def _typed(task: Task, stored: Row, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, CastError, *more) as error:
+        if task.declaration.labelled and not task.labels and (column := _text_label(task, stored)):
+            raise StiltsError(
+                f"{_whose(task)} has no labels= and its column {column!r} holds text: {error}. Expected the names of "
+                f"its classes. Write them in {_file(task)}, in the order of their ids: labels=(...)."
+            ) from error
         raise StiltsError(
             f"{_whose(task)} has columns of other types than {task.kind} reads: {error}. Stored: {stored}. "
             f"Expected: {types(task)}. Convert them in prepare= in {_file(task)}."
         ) from error
+
+
+def _text_label(task: Task, stored: Row) -> str | None:
+    """Stored column of the labels, if it holds text; None if not."""
+    for column in _labels(task):
+        name = task.columns.get(column, column)
+        if isinstance(name, str) and stored.get(name) in (_STRING, _STRINGS):
+            return name
+    return None
 
 
 def _mapping(task: Task, present: list[str]) -> Mapping:

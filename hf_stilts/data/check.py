@@ -33,6 +33,8 @@ class CheckReport(Tabular):
     checked: tuple[Checked, ...]
     held_out: float = 0
     """Share of the train rows that training evaluates on, where there is no English validation split."""
+    untrained: bool = False
+    """Whether the target phase has nothing to train on: no English train split, and no other task named for it."""
 
     @property
     def ok(self) -> bool:
@@ -57,6 +59,11 @@ class CheckReport(Tabular):
         if self.held_out:
             share = f"{100 * self.held_out:g} %"
             said += f" It has no validation split: training holds out {share} of the train rows for it."
+        if self.untrained:
+            said += (
+                f" It has no English train split: it can be scored, and not be trained as a target. To train it on the "
+                f'English rows of other tasks: train=("TASK",) in the file of {self.task}.'
+            )
         return said
 
 
@@ -82,9 +89,13 @@ def check(
     chosen = languages or served(task, data_dir)
     found = (each for language in chosen for each in _language(task, language, limit, data_dir))
     checked = tuple(found)
-    english = {each.split for each in checked if each.language == "en"}
-    held_out = task.held_out if "train" in english and "validation" not in english and task.has_head else 0
-    return CheckReport(task.name, checked, held_out)
+    english = [each for each in checked if each.language == "en"]
+    # Where a split failed, those behind it were not looked at.
+    if not task.has_head or not english or any(each.fault for each in english):
+        return CheckReport(task.name, checked)
+    there = {each.split for each in english}
+    held_out = task.held_out if "train" in there and "validation" not in there else 0
+    return CheckReport(task.name, checked, held_out, untrained="train" not in there and not task.train)
 
 
 def fault(row: dict[str, Any]) -> str:

@@ -272,13 +272,14 @@ def _stored_splits(task: Task, split: str, language: str, present: list[str]) ->
     if set(stored) <= set(present):
         return stored
     called = "" if joined == split else f" (called {joined!r} there)"
-    train = (
-        f" Its English training rows are those of {', '.join(task.train)}." if split == "train" and task.train else ""
-    )
-    share = ""
+    train = way = ""
+    if split == "train" and task.train:
+        train = f" Its English training rows are those of {', '.join(task.train)}."
+    elif split == "train" and language == "en" and task.has_head:
+        way = f' To train it on the English rows of another task: train=("TASK",) in the file of {task.name}.'
     if split == "validation" and not task.held_out and task.split_for("train") in present:
-        share = f" To evaluate on a share of the train rows in training: held_out=0.05 in the file of {task.name}."
+        way = f" To evaluate on a share of the train rows in training: held_out=0.05 in the file of {task.name}."
     raise StiltsError(
         f"Task {task.name} has no split {split!r}{called} in language {language!r}.{train} "
-        f"Ask for one that is there: {', '.join(present)}.{share}"
+        f"Ask for one that is there: {', '.join(present)}.{way}"
     )

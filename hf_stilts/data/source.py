@@ -90,6 +90,12 @@ def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | 
     if folder is None:
         return None
     if not (folder / CARD).is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileNotFoundError(
+                f"{folder} has files and no {CARD}. Expected the card, which is written last, so that half a copy is "
+                f"not read. {_how_to_get(task)}; for files of your own write {folder / CARD}: empty, or with the "
+                "configurations in its front matter, as on the Hub."
+            )
         raise FileNotFoundError(f"No {folder / CARD}: the mirror lacks {task.dataset}. {_how_to_get(task)}.")
     try:
         return read_configuration(folder, config)
@@ -243,4 +249,9 @@ def _how_to_get(task: Task) -> str:
     build = (name for name in same if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"))
     ways = [f"hf-stilts data prefetch {task.name} --out DIR (where there is a network)"] * ("/" in task.dataset)
     ways += [f"hf-stilts data build {name} --raw DIR --out DIR (from the publisher's files)" for name in build][:1]
+    if not ways:
+        return (
+            f"No converter makes them. Put files and a {CARD} into DIR/{task.dataset}, as in a data set repository, or "
+            f"write the converter dataset_scripts/{task.name}.py"
+        )
     return f"Run: {', or: '.join(ways)}"

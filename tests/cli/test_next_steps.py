@@ -6,12 +6,9 @@ import shlex
 import shutil
 
 import pytest
-import typer
+from command import check
 from places import ROOT
 from story import BASE
-from transformers import TrainingArguments
-
-from hf_stilts.cli import app
 
 PACKAGE = ROOT / "hf_stilts"
 # A command in a message ends where the sentence goes on.
@@ -50,20 +47,7 @@ def commands():
 
 @pytest.mark.parametrize("words", commands())
 def test_every_command_in_a_message_exists_with_its_options(words):
-    command, rest = typer.main.get_command(app), list(words)
-    while hasattr(command, "commands") and rest and rest[0] in command.commands:
-        command = command.commands[rest.pop(0)]
-    if hasattr(command, "commands") and command.name == "submission":  # `submission DIR` is `submission write DIR`
-        command = command.commands["write"]
-    assert command.name, f"no command {words[0]}"
-    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    for word in rest:
-        if not word.startswith("--"):
-            continue
-        name = word.partition("=")[0]
-        takes_stock = command.context_settings.get("ignore_unknown_options")
-        stock = takes_stock and name[2:] in TrainingArguments.__dataclass_fields__
-        assert name in options or stock, f"{' '.join(words)}: {command.name} has no option {name}"
+    check(words)
 
 
 def test_the_texts_are_found():

@@ -189,6 +189,21 @@ def test_a_column_of_another_type_is_named(mirror, limit, said):
         load("udpos", "test", "de", data_dir=root, limit=limit)
 
 
+@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("text-classification", {"text": "an owl", "label": "animal"}),
+        ("token-classification", {"tokens": ["an", "owl"], "label": ["O", "animal"]}),
+    ],
+)
+def test_labels_that_are_text_ask_for_their_names(mirror, limit, kind, row):
+    columns = {"tags": "label"} if kind == "token-classification" else {}
+    root = mirror.add("me/animals", "default", {"train": [row]})
+    with pytest.raises(StiltsError, match=r"no labels= and its column 'label' holds text.*labels=\(\.\.\.\)"):
+        load(Task(kind=kind, dataset="me/animals", columns=columns, name="animals"), data_dir=root, limit=limit)
+
+
 def test_json_lines_serve_as_well_as_parquet(mirror):
     root = mirror.add("mteb/tatoeba-bitext-mining", "deu-eng", {"test": [{"x": 1}]})
     next(root.rglob("*.parquet")).unlink()
@@ -222,6 +237,44 @@ def test_what_is_not_there_says_what_to_type(mirror, call, error, said):
     root = mirror.add("mteb/tatoeba-bitext-mining", "deu-eng", {"test": [{"sentence1": "a", "sentence2": "b"}]})
     with pytest.raises(error, match=said):
         load(*call, data_dir=root)
+
+
+@pytest.mark.parametrize("dataset", ["me/animals", "animals"])
+def test_files_without_a_card_ask_for_it(tmp_path, dataset):
+    task = Task(kind="text-classification", dataset=dataset, labels=("animal",), name="animals")
+    folder = tmp_path / dataset
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").write_text(json.dumps({"text": "an owl", "label": "animal"}) + "\n")
+    with pytest.raises(FileNotFoundError, match=f"files and no README.md.*write {folder / 'README.md'}"):
+        load(task, data_dir=tmp_path)
+    (folder / "README.md").touch()
+    assert load(task, data_dir=tmp_path)[0] == {"id": "0", "text": "an owl", "label": 0}
+
+
+def test_rows_that_no_converter_makes_say_where_to_put_them(monkeypatch):
+    monkeypatch.delenv("HF_STILTS_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"DIR/animals.*dataset_scripts/animals\.py.*--data-dir DIR"):
+        load(Task(kind="text-classification", dataset="animals", name="animals"))
+
+
+@pytest.mark.parametrize("train", [(), ("squad_v1",)])
+def test_a_target_without_training_rows_is_told_how_to_get_them(mirror, train):
+    row = {"id": "1", "question": "q", "context": "owl", "answers": {"text": ["owl"], "answer_start": [0]}}
+    root = mirror.add("me/questions", "default", {"validation": [row], "test": [row]})
+    task = Task(kind="question-answering", dataset="me/questions", metric="f1", train=train, name="questions")
+    report = check(task, data_dir=root)
+    assert report.ok and report.untrained == (not train)
+    assert ('train=("TASK",) in the file of questions' in str(report)) == (not train)
+    with pytest.raises(StiltsError, match="are those of squad_v1" if train else r'train=\("TASK",\) in the file of'):
+        load(task, data_dir=root)
+
+
+def test_of_a_split_that_failed_nothing_is_concluded(mirror):
+    """A fault in the train split ends the look at its language: whether there is a validation split is not known."""
+    splits = {"train": [{"text": "an owl", "label": "bird"}], "validation": [{"text": "a cat", "label": "animal"}]}
+    task = Task(kind="text-classification", dataset="me/animals", labels=("animal",), name="animals")
+    report = check(task, data_dir=mirror.add("me/animals", "default", splits))
+    assert not report.ok and report.held_out == 0 and "validation" not in str(report)
 
 
 def test_a_test_set_names_the_tasks_that_train_it(mirror):

@@ -255,6 +255,8 @@ def test_a_file_there_twice_is_not_guessed_at(raw, tmp_path):
 def test_unknown_converters_and_options_say_what_there_is(raw, tmp_path):
     with pytest.raises(StiltsError, match="No converter 'qqp'. There are: anli, bucc2018, ccg, commonsenseqa"):
         build("qqp", tmp_path, tmp_path / "out")
+    with pytest.raises(StiltsError, match=r"write dataset_scripts/qqp\.py"):
+        build("qqp", tmp_path, tmp_path / "out")
     with pytest.raises(StiltsError, match="udpos has no option 'fuse'. It has: fused"):
         build("udpos", raw("udpos"), tmp_path / "out", options={"fuse": True})
     with pytest.raises(FileNotFoundError, match="No folder"):

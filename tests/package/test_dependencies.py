@@ -4,9 +4,11 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, metadata, version
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from places import ROOT
 
 from hf_stilts.errors import StiltsError, needs_extra
@@ -45,6 +47,24 @@ def test_every_folder_of_the_package_is_in_the_wheel():
         for file in folder.rglob("*.py"):
             there.add(".".join([name, *file.parent.relative_to(folder).parts]))
     assert sorted(there) == built["packages"]
+
+
+def test_constraints_hold_on_the_lowest_python():
+    """A pin that the lowest Python cannot install carries a marker, or `make install` fails there."""
+    lowest = PYPROJECT["project"]["requires-python"].removeprefix(">=")
+    pins = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    checked = 0
+    for pin in map(Requirement, filter(None, pins)):
+        try:
+            needed = metadata(pin.name)["Requires-Python"] or ""
+        except PackageNotFoundError:
+            continue
+        if pin.specifier.contains(version(pin.name), prereleases=True):
+            checked += 1
+            taken = pin.marker is None or pin.marker.evaluate({"python_version": lowest})
+            assert not taken or SpecifierSet(needed).contains(lowest), f"{pin}: needs Python {needed}"
+    if not checked:
+        pytest.skip("none of the pinned versions is installed")
 
 
 def test_every_package_that_is_imported_is_declared():
