@@ -277,14 +277,22 @@ def show_status(status: Status, study: str, folder: Any, *, cells: bool, as_json
             out.print(f"\n{title}")
         for cell in chosen:
             out.print(f"  {cell['title']}: {cell['why'] or cell['log'] or ''}", markup=False)
-            if cell["state"] == "failed":
+            if cell["log"] and cell["why"] and cell["log"] not in cell["why"]:
+                out.print(f"    {cell['log']}", markup=False)
+            if cell["log"] or cell["state"] == "failed":
                 out.print(f"    log: {folder}/cells/{cell['cell']}/log.txt", markup=False)
     if cells:
         out.print()
-        show([{name: cell[name] for name in ("title", "state", "cell")} for cell in status.cells], as_json=False)
-    left = any(cell["state"] in ("to do", "failed", "broken") for cell in status.cells)
+        rows = []
+        for cell in status.cells:
+            state = f"{cell['state']}, {cell['why']}" if cell["state"] == "queued" else cell["state"]
+            rows.append({"title": cell["title"], "state": state, "cell": cell["cell"]})
+        show(rows, as_json=False)
     out.print()
-    say_next(["study", "run" if left else "report", study, "--output-dir", str(folder)])
+    words = ["study", status.next_command(), study, "--output-dir", str(folder)]
+    if status.slurm and words[1] == "run":
+        words += ["--slurm", status.slurm]
+    say_next(words)
 
 
 def show_study_report(report: StudyReport, files: Sequence[Any], *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from hf_stilts.studies.study import Intermediate, Study
 from hf_stilts.task import load_task
 from hf_stilts.training.recipes import recipe as load_recipe
 
-STATES = ("done", "running", "failed", "broken", "no data", "to do")
+STATES = ("done", "running", "queued", "failed", "broken", "no data", "to do")
 FORWARD = 3  # a training step is a forward pass and a backward one of twice its cost
 CAP = 2**17  # of a mixture: examples of a task that count, unless cap is given
 EPOCHS = 3  # of a mixture: what `run_mixture` trains unless num_train_epochs is given

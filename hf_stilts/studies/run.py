@@ -82,6 +82,27 @@ def run_study(
             the workers cannot be started.
     """
     store, tell = CellStore(output_dir, lease), tell or (lambda outcome, title, detail: None)
+    found, blocked = prepare(study, store, data_dir=data_dir, available=available, redo_broken=redo_broken, tell=tell)
+    return _Run(store, found, blocked, workers, tell).carry_out()
+
+
+def prepare(
+    study: Study,
+    store: CellStore,
+    *,
+    data_dir: str | os.PathLike[str] | None,
+    available: bool,
+    redo_broken: bool,
+    tell: Tell,
+) -> tuple[Cells, dict[str, str]]:
+    """What comes before the first cell of a run, wherever the cells are done: look at everything, note the study.
+
+    Returns:
+        The cells, and those that cannot be done: identity -> why, all of them left out by `available`.
+
+    Raises:
+        StiltsError: as `run_study`.
+    """
     before = _noted(store, study.name)
     revisions = _pinned(study, before.get("revisions", {}))
     found = unfold(study, data_dir=data_dir, revisions=revisions, available=available)
@@ -97,7 +118,7 @@ def run_study(
     _check_room(store, found, blocked)
     _tell_of_changes(store, before, found, tell)
     _write_note(store, study, found, revisions)
-    return _Run(store, found, blocked, workers, tell).carry_out()
+    return found, blocked
 
 
 def _noted(store: CellStore, name: str) -> dict[str, Any]:
@@ -311,9 +332,8 @@ class _Worker:
     def start(self, cell: Cell, run: str) -> None:
         """Give it a cell."""
         self.cell = cell
-        about = {name: getattr(cell, name) for name in ("stage", "spec", "call", "title", "needs")}
         try:
-            self._orders.write(json.dumps({"cell": about, "run": run}) + "\n")
+            self._orders.write(json.dumps({"cell": order(cell), "run": run}) + "\n")
             self._orders.flush()
         except BrokenPipeError:
             return  # it has ended, which its listener says
@@ -364,7 +384,7 @@ class _Worker:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **_environment(self.number, self.count)},
+                env={**os.environ, **environment(self.number, self.count)},
                 start_new_session=True,  # Ctrl-C is for the process that gives the orders; it ends the others
             )
         self._orders = cast(IO[str], self.process.stdin)
@@ -376,7 +396,12 @@ class _Worker:
         self.answers.put((self, None))
 
 
-def _environment(number: int, count: int) -> dict[str, str]:
+def order(cell: Cell) -> dict[str, Any]:
+    """Fields of a cell that its worker needs, as JSON holds them."""
+    return {name: getattr(cell, name) for name in ("stage", "spec", "call", "title", "needs")}
+
+
+def environment(number: int, count: int) -> dict[str, str]:
     """What a worker's environment has of its own: one GPU, and its share of the processors."""
     found = {"TOKENIZERS_PARALLELISM": "false"} if count > 1 else {}
     if count > 1 and "OMP_NUM_THREADS" not in os.environ:

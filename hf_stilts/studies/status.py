@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hf_stilts.studies.cells import STAGES
 from hf_stilts.studies.plan import STATES, state_of
-from hf_stilts.studies.store import CellStore
+from hf_stilts.studies.slurm import job_of, queue
+from hf_stilts.studies.store import LOG, CellStore
 
 
 @dataclass
@@ -16,12 +18,14 @@ class Status:
     """State of every cell of a study.
 
     Attributes:
-        cells: a row each: `title`, `stage`, `state` (of `STATES`), `why`, and where one failed the last line of its
-            `log`.
+        cells: a row each: `title`, `stage`, `state` (of `STATES`), `why`, the last line of its `log` where it failed
+            or runs, and its `job` where Slurm was given one.
+        slurm: options of the jobs that Slurm was given for cells which are not finished.
     """
 
     study: str
     cells: list[dict[str, Any]] = field(default_factory=list)
+    slurm: str | None = None
 
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: how many cells are in each state that occurs."""
@@ -32,6 +36,13 @@ class Status:
             counts = {state: sum(cell["state"] == state for cell in cells) for state in states}
             rows.append({"stage": stage, "cells": len(cells), **counts})
         return rows
+
+    def next_command(self) -> str:
+        """What of `hf-stilts study` to type now: run, status while Slurm works on all that is left, or report."""
+        states = {cell["state"] for cell in self.cells}
+        if states & {"to do", "failed", "broken"}:
+            return "run"
+        return "status" if "queued" in states else "report"
 
     def wrong(self) -> list[dict[str, Any]]:
         """The cells that failed or are broken."""
@@ -58,15 +69,41 @@ def status(study: str, output_dir: str | os.PathLike[str]) -> Status:
     found = Status(study)
     for name, about in cells.items():
         state, why = state_of(store, name, blocked)
-        row = {"title": about["title"], "stage": about["stage"], "state": state, "why": why, "cell": name}
-        row["log"] = _last_line(store, name) if state in ("failed", "running") else None
-        found.cells.append(row)
+        found.cells.append({"title": about["title"], "stage": about["stage"], "state": state, "why": why, "cell": name})
+    _ask_slurm(store, found)
+    for row in found.cells:
+        row["log"] = _last_line(store.folder(row["cell"]) / LOG) if row["state"] in ("failed", "running") else None
     return found
 
 
-def _last_line(store: CellStore, name: str) -> str | None:
-    """Last line of a cell's log that says something."""
-    path = store.folder(name) / "log.txt"
+def _ask_slurm(store: CellStore, found: Status) -> None:
+    """Correct what only Slurm knows: which cells wait in its queue, and which lost their job without a word."""
+    given = {}
+    for row in found.cells:
+        if row["state"] in ("to do", "failed", "running") and (job := job_of(store, row["cell"])):
+            given[row["cell"]] = job
+    there = queue([job.job for job in given.values()]) if given else {}
+    for row in found.cells:
+        job = given.get(row["cell"])
+        if job is None:
+            continue
+        row["job"], found.slurm = job.job, job.options
+        if there is None:
+            if row["state"] == "to do":
+                row |= {"state": "queued", "why": f"job {job.job}, as far as can be said where there is no squeue"}
+        elif job.job in there:
+            state, reason = there[job.job]
+            said = "" if reason == "None" else f" ({reason})"
+            row |= {"state": "queued" if state == "PENDING" else "running", "why": f"job {job.job}: {state}{said}"}
+        elif row["state"] == "to do":
+            output = store.root / job.output
+            if output.is_file():  # a job that waited for one which failed has none, and is to be submitted again
+                said = _last_line(output)
+                row |= {"state": "failed", "why": f"job {job.job} ended without a result. {said or ''} ({output})"}
+
+
+def _last_line(path: Path) -> str | None:
+    """Last line of a log that says something."""
     if not path.is_file():
         return None
     with path.open("rb") as file:

@@ -32,6 +32,7 @@ from hf_stilts.studies.cells import Cell, identity
 
 LEASE = 120.0  # seconds; a training touches its attempt from a thread of its own, which a long step does not stop
 RECORD = "record.json"
+LOG = "log.txt"
 MODEL = "model"  # folder of a cell's trained model
 _ATTEMPT = re.compile(r"attempt-(\d{4})\.json")
 

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from hf_stilts.devices import default_device
 from hf_stilts.studies.cells import Cell
-from hf_stilts.studies.store import MODEL, CellStore, LostCell
+from hf_stilts.studies.store import LOG, MODEL, CellStore, LostCell
 
 
 def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
@@ -55,7 +55,7 @@ def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
         outcome: dict[str, Any] = {"outcome": "taken"}
         if number is not None:
             held.append((cell.identity, number))
-            outcome = _attempt(store, cell, number, order["run"])
+            outcome = attempt(store, cell, number, order["run"])
             held.clear()
         _answer(answers, outcome)
 
@@ -77,8 +77,19 @@ def do(store: CellStore, cell: Cell, number: int) -> None:
     store.write_record(cell, number, result, seconds=time.monotonic() - began, versions=_versions())
 
 
-def _attempt(store: CellStore, cell: Cell, number: int, run: str) -> dict[str, Any]:
-    log = (store.folder(cell.identity) / "log.txt").open("a", encoding="utf-8")
+def attempt(store: CellStore, cell: Cell, number: int, run: str) -> dict[str, Any]:
+    """Do a cell that was claimed, and let it go.
+
+    Args:
+        store: where the cells lie.
+        cell: the cell.
+        number: of the attempt, from `CellStore.claim`.
+        run: name of the run, which is noted where it fails.
+
+    Returns:
+        `outcome`: "done", "failed" with its `error`, or "taken" where another process took the cell over meanwhile.
+    """
+    log = (store.folder(cell.identity) / LOG).open("a", encoding="utf-8")
     kept = [os.dup(descriptor) for descriptor in (1, 2)]
     for descriptor in (1, 2):
         os.dup2(log.fileno(), descriptor)
