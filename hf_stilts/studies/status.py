@@ -98,7 +98,7 @@ def _ask_slurm(store: CellStore, found: Status) -> None:
         elif row["state"] == "to do":
             output = store.root / job.output
             if output.is_file():  # a job that waited for one which failed has none, and is to be submitted again
-                said = _last_line(output)
+                last = _last_line(output)
                 row |= {"state": "failed", "why": f"job {job.job} ended without a result. {said or ''} ({output})"}
 
 
