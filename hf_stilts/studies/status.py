@@ -99,7 +99,7 @@ def _ask_slurm(store: CellStore, found: Status) -> None:
             output = store.root / job.output
             if output.is_file():  # a job that waited for one which failed has none, and is to be submitted again
                 last = _last_line(output)
-                row |= {"state": "failed", "why": f"job {job.job} ended without a result. {said or ''} ({output})"}
+                row |= {"state": "failed", "why": f"job {job.job} ended without a result. {last or ''} ({output})"}
 
 
 def _last_line(path: Path) -> str | None:
