@@ -222,7 +222,7 @@ def _take_up(trainer: StiltsTrainer, done: Record, publish: PublishCheckpoints |
     folder = trainer.args.output_dir
     start = newest_saved(folder) if publish is not None else None
     if start is not None:
-        trainer.nothing_left = True
+        trainer.resuming.nothing_left = True
         trainer.train(resume_from_checkpoint=str(start))
     trainer._load_from_checkpoint(folder)
     best = done.recipe.get("best_step")
@@ -266,7 +266,7 @@ def _go_on_waiting(patience: EarlyStoppingCallback, checkpoint: Path, trainer: S
     kept = state.stateful_callbacks.get(type(patience).__name__, {})
     waited = (kept[-1] if isinstance(kept, list) else kept).get("attributes", {})
     patience.early_stopping_patience_counter = waited.get("early_stopping_patience_counter", 0)
-    trainer.nothing_left = patience.early_stopping_patience_counter >= patience.early_stopping_patience
+    trainer.resuming.nothing_left = patience.early_stopping_patience_counter >= patience.early_stopping_patience
 
 
 def _before(

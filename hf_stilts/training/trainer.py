@@ -20,26 +20,15 @@ from transformers.trainer_utils import HubStrategy, has_length, set_seed
 from hf_stilts.data.canonical import named
 from hf_stilts.data.load import labelled
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import write
 from hf_stilts.hub.checkpoints import resolve
-from hf_stilts.hub.record import RECORD_FILE, Record, at_step
+from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.kinds import Kind
 from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.models.body import match_padding
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
-from hf_stilts.publishing.callback import PublishCheckpoints, describe_run
-from hf_stilts.publishing.push import (
-    publisher_among,
-    publisher_of,
-    push,
-    refuse_branch,
-    stated_by,
-    taken_over,
-    write_card,
-)
-from hf_stilts.publishing.saved import flaw, newest_saved, weights_flaw
+from hf_stilts.publishing.push import refuse_branch, stated_by, taken_over
 from hf_stilts.retrieval.encode import embedded_tokens
 from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
@@ -47,6 +36,7 @@ from hf_stilts.training.budget import BudgetGuard
 from hf_stilts.training.checks import check_options, check_trained
 from hf_stilts.training.compact import SameVocabulary, compact_for, without_compact_embeddings
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take
+from hf_stilts.training.current_model import CurrentModel
 from hf_stilts.training.flags import check_reporting
 from hf_stilts.training.given_data import rows_as_dataset, size
 from hf_stilts.training.guards import CollapseGuard, FiniteSteps, NotFinite, chance_loss
@@ -56,7 +46,8 @@ from hf_stilts.training.options import taken
 from hf_stilts.training.provenance import codes_of, exclusion, training_rows
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
-from hf_stilts.training.same_run import RunSettings, Settings, check_checkpoint, settings_of
+from hf_stilts.training.resuming import Resuming, unreadable_states
+from hf_stilts.training.same_run import Settings, settings_of
 from hf_stilts.training.start import DEFAULT_BASE, model_and_base
 from hf_stilts.training.stock import AskableCallbacks, StockTrainer
 from hf_stilts.training.task_data import TaskData
@@ -105,7 +96,6 @@ class StiltsTrainer(StockTrainer):
     phase = ""
     trains_pairs = False
     start: OpenedCheckpoint | None = None  # that the model's body came from; None where a model object was given
-    nothing_left = False  # the checkpoint that is gone on from is of a training that ended, whatever its step
 
     def __init__(
         self,
@@ -158,6 +148,7 @@ class StiltsTrainer(StockTrainer):
             self.trained_rows = compact_for(model, args, self.token_sources(features), processing_class, optimizer)
         stock.setdefault("compute_metrics", self._score)
         stock.setdefault("preprocess_logits_for_metrics", self._reduce)
+        self.current = CurrentModel(self)
         self.pushes_the_end = args.push_to_hub and args.hub_strategy == HubStrategy.END
         args, stock["callbacks"] = taken_over(args, stock.get("callbacks") or [])
         super().__init__(model, args, collate, features, evaluated, processing_class, **stock)
@@ -314,8 +305,7 @@ class StiltsTrainer(StockTrainer):
         averaged = self.contrastive is None and not self.task.text_to_text and not self.trains_pairs
         self.micro = MicroBatches(self, self.options.micro_tokens if averaged else 0)
         self.finite = FiniteSteps(self)
-        self._run_settings = RunSettings()
-        self.add_callback(self._run_settings)
+        self.resuming = Resuming(self)
         self.callback_handler: Any = AskableCallbacks(self.callback_handler, self.record)
         unsmoothed = self._unsmoothed()
         if self.args.label_smoothing_factor and unsmoothed:
@@ -418,12 +408,7 @@ class StiltsTrainer(StockTrainer):
                 step than the last one of this run. Other settings (batch, rate, seed) are said, and gone on with.
             NotFinite: the loss or the gradient of a step was no finite number. What was saved before is published.
         """
-        self._run_settings.settings = self.settings()
-        start = None
-        if resume_from_checkpoint:
-            given = None if isinstance(resume_from_checkpoint, bool) else Path(resume_from_checkpoint)
-            start = self._whole_checkpoint(given)
-            check_checkpoint(start, self._run_settings.settings)
+        start = self.resuming.begin(self.settings(), resume_from_checkpoint)
         self.micro.begin()
         self.finite.begin()
         try:
@@ -432,11 +417,7 @@ class StiltsTrainer(StockTrainer):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
         except UnpicklingError as error:  # it is read with weights_only=True, which runs no code of the file
-            raise StiltsError(
-                f"The optimizer, scheduler or random states in {start} cannot be read, and no code of theirs was "
-                f"run ({' '.join(str(error).split())[:200]}). States that a Trainer saved are expected. Delete that "
-                "folder; if it was fetched, delete the branch resume of its repository, too."
-            ) from error
+            raise unreadable_states(start, error) from error
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -484,22 +465,7 @@ class StiltsTrainer(StockTrainer):
 
     def settings(self) -> Settings:
         """What decides the result of this run, by name."""
-        return settings_of(describe_run(self.record(), self.args, self.model))
-
-    def _whole_checkpoint(self, given: Path | None) -> Path:
-        folder = self.args.output_dir
-        found = given or newest_saved(folder)
-        if found is None:
-            raise StiltsError(
-                f"{folder} holds no whole checkpoint to go on from; one is expected. Pass another --output_dir, or "
-                "train from the start: trainer.train()"
-            )
-        if wrong := flaw(found):
-            raise StiltsError(
-                f"{found} is not whole ({wrong}); a checkpoint as the Trainer saves it is expected. Pass an earlier "
-                "one, or True for the newest whole one."
-            )
-        return found
+        return settings_of(self.current.described())
 
     def resume_point(
         self, epochs_and_steps: tuple[int, int], max_steps: int, epochs: int, checkpoint: Any
@@ -509,24 +475,7 @@ class StiltsTrainer(StockTrainer):
         Raises:
             StiltsError: the checkpoint is of a later step than the last one of this run.
         """
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, RunSettings):  # the stock method may have put a checkpoint's in place of ours
-                callback.settings = self._run_settings.settings
-        # A stock checkpoint has no such entry.
-        self.state.stateful_callbacks[RunSettings.__name__] = self._run_settings.state()
-        step, best = self.state.global_step, self.state.best_model_checkpoint
-        if best is not None and (wrong := weights_flaw(Path(best))):
-            logger.warning("%s is not whole (%s), so the best checkpoint is one of those to come.", best, wrong)
-            self.state.best_model_checkpoint = self.state.best_global_step = self.state.best_metric = None
-        if self.nothing_left:
-            return epochs, 0
-        if step > max_steps:
-            raise StiltsError(
-                f"{checkpoint} is of step {step}, and this run ends at step {max_steps}. Nothing was "
-                f"trained. Leave out --max_steps, or pass {step} or more; for a run of {max_steps} steps another "
-                "--output_dir."
-            )
-        return (epochs, 0) if step == max_steps else epochs_and_steps
+        return self.resuming.point(epochs_and_steps, max_steps, epochs, checkpoint)
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin; `PublishCheckpoints` asks for it."""
@@ -558,13 +507,7 @@ class StiltsTrainer(StockTrainer):
         if self.args.should_save:
             keep_beside(self.accelerator.unwrap_model(self.model), Path(output_dir or self.args.output_dir))
         if not _internal_call and self.is_world_process_zero():
-            state, record = self.state, describe_run(self.record(), self.args, self.model)
-            best = self.weights_step if self.weights_step != state.global_step else None
-            record = at_step(record, best or state.global_step, state.epoch, state.log_history)
-            record = replace(
-                record, step=state.global_step, recipe={**record.recipe, **({"best_step": best} if best else {})}
-            )
-            write(Path(output_dir or self.args.output_dir) / RECORD_FILE, record.to_json())
+            self.current.write_record(Path(output_dir or self.args.output_dir))
         if not _internal_call and self.pushes_the_end:
             self.push_to_hub()
 
@@ -583,9 +526,7 @@ class StiltsTrainer(StockTrainer):
             raise StiltsError(f"create_model_card({args[0]!r}) was called; give its arguments by name: language=...")
         stated = stated_by(card)
         if self.is_world_process_zero():
-            publisher = self._publisher()
-            repo_id = publisher.destination(self.args, self.model)
-            write_card(Path(self.args.output_dir), repo_id, self._record_of_weights(), stated)
+            self.current.write_card(stated)
 
     def push_to_hub(
         self,
@@ -618,27 +559,7 @@ class StiltsTrainer(StockTrainer):
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
-        publisher = self._publisher()
-        return push(
-            Path(self.args.output_dir),
-            publisher.destination(self.args, self.model),
-            self._record_of_weights(),
-            publisher=publisher,
-            private=private,
-            token=token,
-            wait=blocking,
-            stated=stated,
-        )
-
-    def _publisher(self) -> PublishCheckpoints:
-        publisher = publisher_among(self.callback_handler.callbacks) or publisher_of(self.args)
-        publisher.record = publisher.record or self.record
-        return publisher
-
-    def _record_of_weights(self) -> Record:
-        """What the weights went through that the model has now: those of the best checkpoint, perhaps."""
-        record = describe_run(self.record(), self.args, self.model)
-        return at_step(record, self.weights_step, self.state.epoch, self.state.log_history)
+        return self.current.push(private=private, token=token, wait=blocking, stated=stated)
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *rest: Any, **stock: Any
@@ -689,9 +610,7 @@ class StiltsTrainer(StockTrainer):
     @property
     def weights_step(self) -> int:
         """Step whose weights the model has: after a training, the best one's where that was loaded."""
-        best = self.state.best_global_step if self.state.best_model_checkpoint is not None else None
-        loaded = self.args.load_best_model_at_end and not self.is_in_train
-        return best if loaded and best is not None else self.state.global_step
+        return self.current.step
 
     def _scoring(self, data: Any) -> Any:
         """What the Trainer's loop runs over, noting the rows that its outputs will be scored against."""
