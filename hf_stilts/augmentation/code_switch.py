@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.data.derived import Variety, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError
-from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Lexicon = Mapping[str, tuple[str, ...]]
@@ -36,16 +36,8 @@ class Switched:
     switched: int
 
 
-@dataclass(frozen=True, repr=False)
-class SwitchReport(Tabular):
+class SwitchReport(WrittenReport[Switched]):
     """What `code_switch` wrote, split by split."""
-
-    mirror: Path
-    written: tuple[Switched, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a language and split, for tables."""
-        return [dict(vars(each)) for each in self.written]
 
 
 @dataclass(frozen=True)

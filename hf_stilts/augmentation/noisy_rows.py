@@ -13,6 +13,7 @@ import regex
 from datasets import Dataset
 
 from hf_stilts.augmentation.noise import Noise, TextNoise
+from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.data.derived import made_tags, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.progress import progress_bars
@@ -20,7 +21,6 @@ from hf_stilts.data.source import mirror_root
 from hf_stilts.data.words import refuse_unless_trained_on, rewrite
 from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError, did_you_mean
-from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 MENTION = "mention"
@@ -46,16 +46,8 @@ class NoisyRows:
     edits: int
 
 
-@dataclass(frozen=True, repr=False)
-class NoiseReport(Tabular):
+class NoiseReport(WrittenReport[NoisyRows]):
     """What `misspell` wrote, language by language and split by split."""
-
-    mirror: Path
-    written: tuple[NoisyRows, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a language and split, for tables."""
-        return [dict(vars(each)) for each in self.written]
 
 
 def columns_of(kind: str, noise: Noise) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from typing import Any
 from datasets import Dataset
 
 from hf_stilts.augmentation.answer_spans import Segments, Span, marked, search, unmarked
+from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.augmentation.translation_cache import TranslationCache, Translator
 from hf_stilts.data.derived import Variety, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
-from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 Known = Mapping[str, str | None]
@@ -44,12 +44,8 @@ class Translated:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True, repr=False)
-class TranslationReport(Tabular):
+class TranslationReport(WrittenReport[Translated]):
     """What `translate` wrote, language by language and split by split."""
-
-    mirror: Path
-    written: tuple[Translated, ...]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary a language and split, for tables."""

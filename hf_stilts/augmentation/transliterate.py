@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.data.derived import row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, SCRIPT_CODES
-from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
 
 # Scripts of one family, sign for sign, by the names of `indic_transliteration.sanscript`.
@@ -34,16 +34,8 @@ class Transliterated:
     rows: int
 
 
-@dataclass(frozen=True, repr=False)
-class TransliterationReport(Tabular):
+class TransliterationReport(WrittenReport[Transliterated]):
     """What `transliterate` wrote, language by language and split by split."""
-
-    mirror: Path
-    written: tuple[Transliterated, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a language and split, for tables."""
-        return [dict(vars(each)) for each in self.written]
 
 
 @dataclass(frozen=True)

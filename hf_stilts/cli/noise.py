@@ -21,11 +21,6 @@ NoiseLevels = Annotated[
     list[str] | None,
     typer.Option("--noise", help="Misspell the rows that are scored: keyboard=0.1; again for more levels. 0 is none."),
 ]
-TrainingNoise = Annotated[
-    str | None,
-    typer.Option("--noise", help="Misspell the training rows: keyboard=0.1, in whole per cents; see data noise."),
-]
-TrainingNoiseSeed = Annotated[int, typer.Option("--noise-seed", help="Chooses words and errors.")]
 NoiseSeeds = Annotated[list[int] | None, typer.Option(help="Chooses words and errors; again for more. Default: 0.")]
 NoiseDictionaries = Annotated[Path | None, typer.Option(help=ScoringOptions.help_for("noise_dictionaries"))]
 

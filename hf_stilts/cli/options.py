@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -21,20 +21,6 @@ Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]
 Namespace = Annotated[
     str | None,
     typer.Option(rich_help_panel="Run", help=NAMESPACE_HELP),
-]
-Public = Annotated[bool, typer.Option("--public", help="Publish for everybody to see.", rich_help_panel="Run")]
-Resume = Annotated[
-    Literal["auto"] | None,
-    typer.Option(
-        rich_help_panel="Run",
-        help="Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs.",
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", rich_help_panel="Run", help="Train anew where --output_dir holds a run, which is deleted."
-    ),
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Declared = TypeVar("Declared", bound=Options)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from hf_stilts.cli.noise import TrainingNoise, TrainingNoiseSeed, misspelt
-from hf_stilts.cli.options import (
-    STOCK_FLAGS,
-    App,
-    Json,
-    Namespace,
-    Overwrite,
-    Public,
-    Resume,
-    chosen,
-    training_options,
-)
+from hf_stilts.cli.noise import misspelt
+from hf_stilts.cli.options import STOCK_FLAGS, App, Json, chosen, shared_options, training_options, typed
 from hf_stilts.errors import StiltsError
+from hf_stilts.options import NAMESPACE_HELP, Options, option
 from hf_stilts.task import load_task
 from hf_stilts.training import checks
 from hf_stilts.training.flags import check_stock_flags
@@ -32,19 +23,30 @@ from hf_stilts.training.start import DEFAULT_BASE
 app = App()
 
 
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """What `intermediate` and `target` take alike, beside what trainings are told (`StiltsOptions`)."""
+
+    PANELS = {"Run": ("namespace", "public", "resume", "overwrite")}
+
+    noise: str | None = option(None, "Misspell the training rows: keyboard=0.1, in whole per cents; see data noise.")
+    noise_seed: int = option(0, "Chooses words and errors.")
+    namespace: str | None = option(None, NAMESPACE_HELP)
+    public: bool = option(False, "Publish for everybody to see.")
+    resume: Literal["auto"] | None = option(
+        None, "Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
+    )
+    overwrite: bool = option(False, "Train anew where --output_dir holds a run, which is deleted.")
+
+
 @app.command(context_settings=STOCK_FLAGS)
+@shared_options(RunOptions)
 @training_options()
 def intermediate(
     context: typer.Context,
     task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
     base: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
-    noise: TrainingNoise = None,
-    noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = True,
-    namespace: Namespace = None,
-    public: Public = False,
-    resume: Resume = None,
-    overwrite: Overwrite = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
@@ -55,12 +57,22 @@ def intermediate(
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
     tasks = list(takewhile(lambda word: not word.startswith("--"), words))
-    options["languages"] = misspelt(options["languages"], noise, noise_seed)
-    run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
-    _train("intermediate", tasks, words[len(tasks) :], chosen(options), {"base": base}, run, as_json)
+    run = typed(RunOptions, options)
+    options["languages"] = misspelt(options["languages"], run.noise, run.noise_seed)
+    _train(
+        "intermediate",
+        tasks,
+        words[len(tasks) :],
+        chosen(options),
+        {"base": base},
+        run,
+        publish=publish,
+        as_json=as_json,
+    )
 
 
 @app.command(context_settings=STOCK_FLAGS)
+@shared_options(RunOptions)
 @training_options(*MIXTURE_OPTIONS)
 def target(
     context: typer.Context,
@@ -69,13 +81,7 @@ def target(
     base: Annotated[
         str | None, typer.Option(help="Public model: the start without --init, else what --init descends from.")
     ] = None,
-    noise: TrainingNoise = None,
-    noise_seed: TrainingNoiseSeed = 0,
     publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = False,
-    namespace: Namespace = None,
-    public: Public = False,
-    resume: Resume = None,
-    overwrite: Overwrite = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
@@ -83,9 +89,18 @@ def target(
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
     """
-    options["languages"] = misspelt(options["languages"], noise, noise_seed)
-    run = {"publish": publish, "namespace": namespace, "public": public, "resume": resume, "overwrite": overwrite}
-    _train("target", [task], context.args, chosen(options), {"init": init, "base": base}, run, as_json)
+    run = typed(RunOptions, options)
+    options["languages"] = misspelt(options["languages"], run.noise, run.noise_seed)
+    _train(
+        "target",
+        [task],
+        context.args,
+        chosen(options),
+        {"init": init, "base": base},
+        run,
+        publish=publish,
+        as_json=as_json,
+    )
 
 
 def _train(
@@ -94,13 +109,17 @@ def _train(
     flags: list[str],
     options: dict[str, Any],
     start: dict[str, Any],
-    run: dict[str, Any],
+    run: RunOptions,
+    *,
+    publish: bool,
     as_json: bool,
 ) -> None:
     """Train from what was typed: mistakes in it first, then the Hub, then torch."""
     if not tasks:
         raise StiltsError(f"No task stands before {flags[0]}. Type for example: hf-stilts {phase} mnli {flags[0]} ...")
     mixture = len(tasks) > 1 or any(name in options for name in MIXTURE_OPTIONS)
+    if run.public and not publish:
+        raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
     _check(phase, tasks, flags, StiltsOptions(**options), run, mixture=mixture)
     from hf_stilts.hub.reachable import check_reachable
 
@@ -112,13 +131,13 @@ def _train(
     from hf_stilts.publishing.callback import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 
-    namespace, resume = run["namespace"], bool(run["resume"])
+    resume = bool(run.resume)
     publisher = None
-    if run["publish"]:
-        publisher = PublishCheckpoints(namespace=namespace, private=not run["public"], resume=resume)
+    if publish:
+        publisher = PublishCheckpoints(namespace=run.namespace, private=not run.public, resume=resume)
     if phase == "target":  # where the intermediate checkpoint is looked up, too
-        start["namespace"] = namespace
-    how = {"publish": publisher, "resume": resume, "overwrite": run["overwrite"]}
+        start["namespace"] = run.namespace
+    how: dict[str, Any] = {"publish": publisher, "resume": resume, "overwrite": run.overwrite}
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         if mixture:
             result = run_mixture(tasks, flags, **how, **start, **options)
@@ -129,7 +148,7 @@ def _train(
 
 
 def _check(
-    phase: str, tasks: list[str], flags: list[str], options: StiltsOptions, run: Mapping[str, Any], *, mixture: bool
+    phase: str, tasks: list[str], flags: list[str], options: StiltsOptions, run: RunOptions, *, mixture: bool
 ) -> None:
     """Find what is wrong with the words of a command, before torch is imported.
 
@@ -137,8 +156,6 @@ def _check(
         StiltsError: an unknown task, flag, recipe or language; options that do not go together; a folder in use.
         FileNotFoundError: a file or folder that is not there.
     """
-    if run["public"] and not run["publish"]:
-        raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
     trained = [checks.trained_by(task, phase) for task in tasks]
     by_name = checks.mixture_tasks(tasks) if mixture else {}
     if mixture:
@@ -157,4 +174,4 @@ def _check(
         place = folder.mixture_folder(by_name, options)
     else:
         place = folder.run_folder(phase, load_task(tasks[0]), options)
-    folder.check_free(typed or place, resume=bool(run["resume"]), overwrite=run["overwrite"])
+    folder.check_free(typed or place, resume=bool(run.resume), overwrite=run.overwrite)

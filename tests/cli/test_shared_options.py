@@ -10,6 +10,7 @@ from command import run
 
 from hf_stilts.cli import app
 from hf_stilts.cli.options import typed
+from hf_stilts.cli.training import RunOptions
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.evaluation.zero_shot import zero_shot
@@ -150,7 +151,7 @@ def test_a_folder_of_a_run_is_compared_by_every_option_of_scoring(tmp_path):
         run_benchmark("xtreme", **given, prefix=["a ", "b "])
 
 
-@pytest.mark.parametrize("declaration", [ScoringOptions, BenchmarkOptions, StudyOptions])
+@pytest.mark.parametrize("declaration", [ScoringOptions, BenchmarkOptions, StudyOptions, RunOptions])
 def test_a_declaration_has_a_help_for_every_option_and_no_stray_name(declaration):
     names = set(declaration.names())
     assert all(declaration.help_for(name) for name in names)
