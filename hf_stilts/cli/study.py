@@ -94,6 +94,16 @@ def study_run(
     redo_broken: Annotated[
         bool, typer.Option("--redo-broken", help="Do the cells again whose record or weights are broken.")
     ] = False,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=VALUE,...",
+            help="Submit a Slurm job for each cell and end; options of sbatch: partition=gpu,time=4:00:00,gpus=1.",
+        ),
+    ] = None,
+    array: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --slurm: job arrays, each of N jobs at a time.")
+    ] = None,
     as_json: Json = False,
     **options: Any,
 ) -> None:
@@ -102,6 +112,13 @@ def study_run(
     from hf_stilts.studies.run import run_study
 
     given = typed(StudyOptions, options)
+    if slurm is not None:
+        if workers > 1:
+            raise StiltsError("--workers is of this machine, and --slurm works on others. Leave out one; see --array.")
+        _submit(study, given, slurm, array, redo_broken=redo_broken, as_json=as_json)
+        return
+    if array is not None:
+        raise StiltsError("--array is of Slurm's jobs, and --slurm was not given. Add it: --slurm time=4:00:00")
     chosen = given.changed(load_study(study))
     folder = given.folder(chosen.name)
     result = run_study(
@@ -160,6 +177,34 @@ def study_report(
     report = make(name, folder, bootstrap=bootstrap, seed=seed)
     files = report.write(out or folder / "report", split_list(formats) or [])
     show_study_report(report, files, as_json=as_json)
+
+
+def _submit(
+    study: str, given: StudyOptions, slurm: str, array: int | None, *, redo_broken: bool, as_json: bool
+) -> None:
+    """Give a study to Slurm, and say what it was given."""
+    from hf_stilts.console import say, say_next, show, tell_cell
+    from hf_stilts.studies.slurm import parse_options, submit_study
+
+    sbatch = parse_options(slurm)
+    chosen = given.changed(load_study(study))
+    folder = given.folder(chosen.name)
+    result = submit_study(
+        chosen,
+        folder,
+        sbatch,
+        array=array,
+        data_dir=given.data_dir,
+        available=given.available,
+        redo_broken=redo_broken,
+        tell=tell_cell,
+    )
+    if as_json:
+        show([vars(result)], as_json=True)
+    else:
+        numbers = f"{len(result.submitted)} cells submitted, {len(result.queued)} had a job, {result.before} were done"
+        say(numbers + (f", {len(result.left_out)} left out" if result.left_out else "") + ".")
+    say_next(["study", "status", study, "--output-dir", str(folder)], as_json=as_json)
 
 
 def _probed(cells: Any) -> Any:

@@ -95,11 +95,10 @@ def _ask_slurm(store: CellStore, found: Status) -> None:
             state, reason = there[job.job]
             said = "" if reason == "None" else f" ({reason})"
             row |= {"state": "queued" if state == "PENDING" else "running", "why": f"job {job.job}: {state}{said}"}
-        elif row["state"] == "to do":
-            output = store.root / job.output
-            if output.is_file():  # a job that waited for one which failed has none, and is to be submitted again
-                last = _last_line(output)
-                row |= {"state": "failed", "why": f"job {job.job} ended without a result. {last or ''} ({output})"}
+        elif row["state"] == "to do" and (last := _last_line(store.root / job.output)):
+            # A job that waited for one which failed has said nothing, and is to be submitted again.
+            why = f"job {job.job} ended without a result. {last} ({store.root / job.output})"
+            row |= {"state": "failed", "why": why}
 
 
 def _last_line(path: Path) -> str | None:
