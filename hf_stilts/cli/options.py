@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
@@ -35,6 +36,17 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite", rich_help_panel="Run", help="Train anew where --output_dir holds a run, which is deleted."
     ),
+]
+Figures = Annotated[
+    Path | None, typer.Option(help="Also draw pictures into this folder, as SVG, PDF and PNG; needs matplotlib.")
+]
+GroupBy = Annotated[
+    Literal["class", "family", "script"],
+    typer.Option(help="How the pictures of gains by language group them: by resource class, family or script."),
+]
+Format = Annotated[
+    Literal["md", "csv", "latex"] | None,
+    typer.Option("--format", help="Print the tables in this format instead; csv: the first table alone."),
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Declared = TypeVar("Declared", bound=Options)
@@ -159,6 +171,16 @@ def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
     )
+
+
+def refuse_two_formats(table_format: str | None, as_json: bool) -> None:
+    """Refuse `--format` beside `--json`.
+
+    Raises:
+        StiltsError: both were given.
+    """
+    if table_format and as_json:
+        raise StiltsError(f"--format {table_format} and --json were given; one of them is expected. Leave one out.")
 
 
 def split_list(text: str | None) -> list[str] | None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hf_stilts.errors import needs_extra
+from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.languages import LANGUAGES, NATIVE_NAMES
 
 FORMATS = ("svg", "pdf", "png")
@@ -36,6 +36,16 @@ _SETTINGS = {
     "lines.linewidth": 1.4, "lines.markersize": 4.5, "axes.linewidth": 0.7, "pdf.fonttype": 42,
     "svg.hashsalt": "hf_stilts", "figure.facecolor": "white", "axes.facecolor": "white",
 }  # fmt: skip
+
+
+def check_drawing() -> None:
+    """Refuse to draw where that is not possible, before what is drawn is made with much work.
+
+    Raises:
+        StiltsError: matplotlib is not installed.
+    """
+    with needs_extra("quickstart", "A picture"):
+        import matplotlib  # noqa: F401
 
 
 @contextmanager
@@ -128,6 +138,20 @@ def save(figure: Any, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path
             figure.savefig(path, dpi=180, metadata=undated)
         written.append(path)
     return written
+
+
+def ending_of(path: Path) -> str:
+    """Format that a picture's file asks for by its ending; none is PNG.
+
+    Raises:
+        StiltsError: another ending than those of `FORMATS`.
+    """
+    ending = path.suffix.lower().lstrip(".") or "png"
+    if ending not in FORMATS:
+        raise StiltsError(
+            f"{path} ends in .{ending}; a picture is a file of .{', .'.join(FORMATS)}. Type {path.with_suffix('.png')}"
+        )
+    return ending
 
 
 def inline_svg(figure: Any, name: str, title: str) -> str:

@@ -5,9 +5,9 @@ Each function takes plain rows and gives a matplotlib figure, which `drawing.sav
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,42 +15,21 @@ from hf_stilts.languages import LANGUAGES
 from hf_stilts.studies.drawing import (
     COLOURS,
     FAINT,
-    FORMATS,
     INK,
     MISSING,
     arm_labels,
     language_label,
     line_style,
-    save,
     style,
     width,
 )
+from hf_stilts.studies.statistics import SIGNIFICANT
 
 Row = Mapping[str, Any]
-SIGNIFICANT = 0.05
 MOST_COLUMNS = 100  # of one strip of a matrix; more are broken into strips
-_BY = ("class", "family", "script")
+GROUPINGS = ("class", "family", "script")
 _CLASSES = {0: "left behind", 1: "scraping by", 2: "hopefuls", 3: "rising stars", 4: "underdogs", 5: "winners"}
 _SMALL = 6.5
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of a report.
-
-    Args:
-        name: of its files.
-        title: what it shows.
-        figure: of matplotlib.
-    """
-
-    name: str
-    title: str
-    figure: Any
-
-    def save(self, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-        """Write it into a folder as `<name>.svg`, `.pdf`, `.png`."""
-        return save(self.figure, folder / self.name, formats)
 
 
 def gain_matrix(
@@ -77,13 +56,12 @@ def gain_matrix(
     marked = any(row.get("p_holm") is not None for row in rows)
     mark = ("*" if wide else "Dot") + ": p < 0.05 after Holm's correction; " if marked else ""
     foot = mark + _counted(rows) + _empty(cells, arms, columns)
-    with style(named.values()):
+    with style([*named.values(), title]):
         sheet = _Sheet(
             title,
             foot,
             left=0.25 + width(list(named.values()), 7.5),
-            widths=[across * len(strip) for strip in strips],
-            heights=[high * len(arms)] * len(strips),
+            sizes=[(across * len(strip), high * len(arms)) for strip in strips],
             above=0.2 + (0.22 if groups else 0) * by_language,
             below=0.2 + (0.2 if by_language else width([task for _, task, _ in columns], 7)),
         )
@@ -111,8 +89,7 @@ def score_matrix(rows: Sequence[Row], *, groups: Mapping[str, Sequence[str]] | N
             title,
             foot,
             left=0.25 + width(tasks, 7.5),
-            widths=[0.3 * len(codes)],
-            heights=[0.28 * len(tasks)],
+            sizes=[(0.3 * len(codes), 0.28 * len(tasks))],
             above=0.1,
             below=0.3,
         )
@@ -151,22 +128,22 @@ def language_gains(rows: Sequence[Row], *, by: str = "class", title: str) -> Any
     tested = any(row.get("p_holm") is not None for row in rows)
     filled = "filled: p < 0.05 after Holm's correction; " if tested else ""
     foot = f"Diamonds: mean of a group; {intervals}{filled}" + _counted(rows)
-    with style(drawn):
+    with style([*drawn, title]):
         each = max(1.05, min(4.0, 9.0 / len(tasks)))
         sheet = _Sheet(
-            title, foot, left=0.2 + width(drawn, 7.8), widths=[each * len(tasks) + _Sheet.BETWEEN * (len(tasks) - 1)],
-            heights=[0.165 * len(lines) + 0.1], above=0.25, below=0.45, right=0.2, split=len(tasks),
+            title, foot, left=0.3 + width(drawn, 7.8), above=0.25, below=0.45, right=0.2, split=len(tasks),
+            sizes=[(each * len(tasks) + 0.12 * (len(tasks) - 1), 0.165 * len(lines) + 0.1)],
         )  # fmt: skip
         for axes, task in zip(sheet.axes, tasks, strict=True):
             own = [row for row in rows if row["task"] == task]
             _draw_gains(axes, own, place, headings, grouped)
-            axes.set_title(task)
+            _head(axes, task)
             axes.set_ylim(len(lines) - 0.3, -0.7)
-            axes.set_xlabel("points")
             axes.locator_params(axis="x", nbins=4)
-            axes.tick_params(axis="y", length=0)
-            axes.set_yticks([])
+            axes.yaxis.set_visible(axes is sheet.axes[0])
+        sheet.axes[0].set_xlabel("gain in points")
         sheet.axes[0].set_yticks(range(len(lines)), drawn)
+        sheet.axes[0].tick_params(axis="y", length=0)
         for tick, (_, heading) in zip(sheet.axes[0].get_yticklabels(), lines, strict=True):
             tick.set_fontweight("bold" if heading else "normal")
         return sheet.figure
@@ -208,9 +185,15 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
     named = arm_labels(arms)
     place = {arm: number for number, arm in enumerate(arms)}
     across = min(5, len(tasks))
-    with style(named.values()):
-        figure, panels = _panels(len(tasks), across, 1.9, 0.5 + 0.2 * len(arms), sharey=True)
-        for axes, task in zip(panels, tasks, strict=False):
+    with style([*named.values(), title]):
+        foot = "Dashed line: the baseline's gap. " + _counted(rows)
+        changes = [change for change in _CHANGES if any(row["change"] == change for row in rows)]
+        sheet = _panels(
+            title, foot, len(tasks), across, (1.75, 0.25 + 0.2 * len(arms)), tail=0.1 + 0.17 * len(changes),
+            left=0.25 + width(list(named.values()), 7.5), above=0.25, below=0.45, right=0.3,
+        )  # fmt: skip
+        panels = sheet.axes
+        for number, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
             own = [row for row in rows if row["task"] == task]
             axes.axvline(own[0]["baseline"], color=INK, linestyle=(0, (4, 2)), linewidth=1)
             for row in own:
@@ -220,15 +203,18 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
                 face = colour if filled else "white"
                 marker = ">" if row["points"] > row["baseline"] else "<"
                 axes.plot([row["points"]], [line], marker, color=colour, markerfacecolor=face, markersize=5)
-            axes.set_title(task)
-            axes.set_yticks(range(len(arms)), list(named.values()))
+            _head(axes, task)
+            if number % across == 0:
+                axes.set_yticks(range(len(arms)), list(named.values()))
+            else:
+                axes.yaxis.set_visible(False)
             axes.set_ylim(len(arms) - 0.5, -0.5)
             axes.margins(x=0.12)
             axes.locator_params(axis="x", nbins=5)
         for axes in panels[max(0, len(tasks) - across) : len(tasks)]:
             axes.set_xlabel("gap in points")
-        _change_legend(figure, {row["change"] for row in rows})
-        return _finish(figure, title, "Dashed line: the baseline's gap. " + _counted(rows))
+        _change_legend(sheet, changes)
+        return sheet.figure
 
 
 # How a gap changed -> colour, and whether its marker is filled: hollow is what does not count as a reduction.
@@ -241,18 +227,24 @@ _CHANGES = {
 }
 
 
-def layer_curves(curves: Mapping[str, Sequence[float]], *, title: str, chance: float | None = None) -> Any:
+def layer_curves(
+    curves: Mapping[str, Sequence[float]], *, title: str, chance: float | None = None, foot: str = ""
+) -> Any:
     """Retrieval accuracy over the hidden states, a line an arm.
 
     Args:
         curves: arm -> accuracy in per cent of `hidden_states[0]`, `[1]`, ...
         title: above the picture.
         chance: accuracy of guessing in per cent, as a dotted line.
+        foot: below the picture: seeds, languages, sentences.
     """
     named = arm_labels(curves)
     states = max(len(values) for values in curves.values())
-    with style(named.values()):
-        figure, (axes,) = _panels(1, 1, max(4.4, 0.24 * states + 1.0), 3.6)
+    with style([*named.values(), title]):
+        names = [*named.values(), *(["chance"] if chance is not None else [])]
+        size = (max(3.8, 0.24 * states), 3.4)
+        sheet = _panels(title, foot, 1, 1, size, left=0.6, above=0.05, below=0.45, right=_beside(names))
+        axes = sheet.axes[0]
         for number, (arm, values) in enumerate(curves.items()):
             # Markers of lines that lie on each other stand at different places.
             every = (number % 3, 3) if states > 8 else 1
@@ -264,20 +256,18 @@ def layer_curves(curves: Mapping[str, Sequence[float]], *, title: str, chance: f
         axes.set_xticks(range(0, states, 1 if states <= 13 else 2))
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color=MISSING, linewidth=0.6)
-        _legend(figure, axes)
-        return _finish(figure, title, "")
+        _legend(sheet, axes)
+        return sheet.figure
 
 
-def noise_curves(
-    curves: Sequence[Row], *, overall: Sequence[Row] = (), title: str = "Scores on misspelt rows", note: str = ""
-) -> Any:
+def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = (), note: str = "") -> Any:
     """Scores on misspelt rows over the level of noise: a panel a target and kind of noise, a line a start.
 
     Args:
         curves: rows of `RobustnessReport.curves`.
+        title: above the picture.
         overall: rows of `RobustnessReport.overall`; where there is one kind of noise, the legend has their area under
             the curve and average drop rate.
-        title: above the picture.
         note: below it.
     """
     panels = list(dict.fromkeys((each["task"], each["noise"]) for each in curves))
@@ -289,23 +279,27 @@ def noise_curves(
             rate = row["average_drop_rate"]
             drop = "" if rate is None else f", drop {rate:.1f} %"
             said[str(row["start"])] = f"{names[str(row['start'])]} (area {row['area']:.1f}{drop})"
-    with style(names.values()):
+    with style([*names.values(), title]):
         across = 2 if len(panels) == 4 else min(3, len(panels))
-        figure, every = _panels(len(panels), across, 2.9, 2.3)
+        beside = _beside(list(said.values()))
+        sheet = _panels(
+            title, note, len(panels), across, (2.4, 1.8), left=0.6, above=0.28, below=0.45, right=beside, between=0.5
+        )
+        every = sheet.axes
         for axes, (task, noise) in zip(every, panels, strict=False):
             for each in curves:
                 if (each["task"], each["noise"]) == (task, noise):
                     levels = [100 * level for level in each["levels"]]
                     start = str(each["start"])
                     axes.plot(levels, each["scores"], label=said[start], **line_style(starts.index(start)))
-            axes.set_title(f"{task}, {noise}")
+            _head(axes, f"{task}, {noise}")
             axes.grid(axis="y", color=MISSING, linewidth=0.6)
             axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel("words misspelt (%)")
         for axes in every[::across]:
             axes.set_ylabel("score, mean over languages (%)")
-        _legend(figure, *every[: len(panels)])
-        return _finish(figure, title, note)
+        _legend(sheet, *every[: len(panels)])
+        return sheet.figure
 
 
 def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
@@ -318,8 +312,13 @@ def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
     panels = list(dict.fromkeys((row["arm"], row["metric"]) for row in rows))
     named = arm_labels(dict.fromkeys(arm for arm, _ in panels))
     seeds = sorted({row["seed"] for row in rows})
-    with style(named.values()):
-        figure, every = _panels(len(panels), min(4, len(panels)), 2.3, 2.1)
+    foot = f"English dev rows of the intermediate task. n = {len(seeds)} seed{'s' if len(seeds) > 1 else ''}."
+    with style([*named.values(), title]):
+        sheet = _panels(
+            title, foot, len(panels), min(4, len(panels)), (1.8, 1.3),
+            left=0.6, above=0.62, below=0.45, right=1.2 if len(seeds) > 1 else 0.2, between=0.6,
+        )  # fmt: skip
+        every = sheet.axes
         for axes, (arm, metric) in zip(every, panels, strict=False):
             own = [row for row in rows if (row["arm"], row["metric"]) == (arm, metric)]
             for seed in seeds:
@@ -327,14 +326,14 @@ def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
                 if points:
                     steps, scores = zip(*points, strict=True)
                     axes.plot(steps, scores, label=f"seed {seed}", **line_style(seeds.index(seed)))
-            axes.set_title(named[arm])
+            _head(axes, named[arm], 0.36 if any(row["examples"] for row in own) else 0.05)
             axes.set_ylabel(f"dev {metric} (%)")
             axes.set_xlabel("steps")
             axes.locator_params(axis="x", nbins=4)
             axes.grid(axis="y", color=MISSING, linewidth=0.6)
             _examples_above(axes, own)
-        _legend(figure, *every[: len(panels)])
-        return _finish(figure, title, "English dev rows of the intermediate task.")
+        _legend(sheet, *every[: len(panels)])
+        return sheet.figure
 
 
 class _Sheet:
@@ -344,15 +343,14 @@ class _Sheet:
         title: above all panels.
         foot: below them.
         left: of the panels, for the labels of lines.
-        widths: of the rows of panels.
-        heights: of the rows of panels.
+        sizes: width and height of each row of panels.
         above: every row of panels.
         below: every row of panels.
         right: of the panels, for a colour bar.
-        split: panels beside each other in the one row.
+        split: panels beside each other in every row.
+        between: inches between these.
+        tail: inches that stay free between the panels and the foot.
     """
-
-    BETWEEN = 0.12
 
     def __init__(
         self,
@@ -360,30 +358,31 @@ class _Sheet:
         foot: str,
         *,
         left: float,
-        widths: Sequence[float],
-        heights: Sequence[float],
+        sizes: Sequence[tuple[float, float]],
         above: float,
         below: float,
         right: float = 0.85,
         split: int = 1,
+        between: float = 0.12,
+        tail: float = 0.0,
     ) -> None:
         from matplotlib.figure import Figure
 
-        self.right = left + max(widths)
+        self.right = left + max(across for across, _ in sizes)
         self.wide = max(self.right + right, 4.2)
         title, foot = _wrapped(title, int(self.wide * 11)), _wrapped(foot, int(self.wide * 15))
         head = 0.36 + 0.17 * title.count("\n")
-        end = 0.3 + 0.12 * foot.count("\n")
-        self.high = head + sum(above + high + below for high in heights) + end
+        self.end = end = 0.3 + 0.12 * foot.count("\n")
+        self.high = head + sum(above + high + below for _, high in sizes) + tail + end
         self.figure = Figure(figsize=(self.wide, self.high))
         self.figure.text(0.08 / self.wide, 1 - 0.1 / self.high, title, size=10, weight="bold", va="top")
         self.figure.text(0.08 / self.wide, (end - 0.08) / self.high, foot, size=_SMALL, va="top", color=INK)
         self.axes = []
         top = self.high - head
-        for across, high in zip(widths, heights, strict=True):
-            one = (across - self.BETWEEN * (split - 1)) / split
+        for across, high in sizes:
+            one = (across - between * (split - 1)) / split
             for place in range(split):
-                self.axes.append(self._at(left + place * (one + self.BETWEEN), top - above - high, one, high))
+                self.axes.append(self._at(left + place * (one + between), top - above - high, one, high))
             top -= above + high + below
 
     def _at(self, left: float, bottom: float, across: float, high: float) -> Any:
@@ -392,10 +391,14 @@ class _Sheet:
 
     def colour_bar(self, image: Any, said: str) -> None:
         """Beside the first row of panels."""
+        from matplotlib.ticker import MaxNLocator
+
         first = self.axes[0].get_position()
-        high = min(2.2, max(1.0, first.height * self.high))
+        high = min(2.2, max(0.7, first.height * self.high))
         axes = self._at(self.right + 0.15, first.y1 * self.high - high, 0.12, high)
-        self.figure.colorbar(image, cax=axes, label=said)
+        bar = self.figure.colorbar(image, cax=axes, label=said)
+        bar.locator = MaxNLocator(3 if high < 1 else 7)
+        bar.update_ticks()
 
 
 def _columns(rows: Sequence[Row], groups: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
@@ -430,7 +433,7 @@ def _strips(columns: Sequence[tuple[str, str, str]]) -> list[list[tuple[str, str
 def _reach(gains: Sequence[float]) -> float:
     """Where the colours end: at the largest gain, but for the fiftieth part of the cells that are beyond the others."""
     largest = sorted(abs(gain) for gain in gains)
-    return max(1.0, largest[int(0.98 * (len(largest) - 1))])
+    return max(1.0, largest[math.ceil(0.98 * (len(largest) - 1))])
 
 
 def _paint(axes: Any, values: Sequence[Sequence[float | None]], colours: str, low: float, high: float) -> Any:
@@ -457,7 +460,7 @@ def _draw_strip(
 ) -> Any:
     """Cells of one strip; `numbers` says which column of the rows is written into them."""
     found = [[cells.get((arm, task, code)) for _, task, code in strip] for arm in arms]
-    image = _paint(axes, [[row and row["gain"] for row in line] for line in found], "RdBu", -reach, reach)
+    image = _paint(axes, [[row["gain"] if row else None for row in line] for line in found], "RdBu", -reach, reach)
     dots: dict[str, list[tuple[int, int]]] = {"white": [], "black": []}
     for line, rows in enumerate(found):
         for place, row in enumerate(rows):
@@ -510,7 +513,7 @@ def _label_strip(
 
 def _fitted(name: str, columns: int, small: bool) -> str:
     """A name over so many columns, cut to what stands there."""
-    letters = max(2, int(columns * (2.4 if small else 8)))
+    letters = max(2, int(columns * (2.4 if small else 10)))
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
@@ -560,15 +563,17 @@ def _stands(row: Row) -> bool:
     return corrected is None or corrected < SIGNIFICANT
 
 
-def _change_legend(figure: Any, changes: set[str]) -> None:
+def _change_legend(sheet: _Sheet, changes: Sequence[str]) -> None:
+    """What the colours of gaps mean, below the panels."""
     from matplotlib.lines import Line2D
 
     lines = []
-    for change, (colour, filled) in _CHANGES.items():
-        if change in changes:
-            face = colour if filled else "white"
-            lines.append(Line2D([], [], color=colour, marker="<", markerfacecolor=face, label=change))
-    figure.legend(handles=lines, loc="outside lower center", ncols=min(3, len(lines)))
+    for change in changes:
+        colour, filled = _CHANGES[change]
+        face = colour if filled else "white"
+        lines.append(Line2D([], [], color=colour, marker="<", markerfacecolor=face, label=change))
+    place = (0.08 / sheet.wide, sheet.end / sheet.high)
+    sheet.figure.legend(handles=lines, loc="lower left", bbox_to_anchor=place, borderaxespad=0, labelspacing=0.25)
 
 
 def _examples_above(axes: Any, rows: Sequence[Row]) -> None:
@@ -582,44 +587,46 @@ def _examples_above(axes: Any, rows: Sequence[Row]) -> None:
     above.locator_params(axis="x", nbins=4)
     above.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
     above.spines["top"].set_visible(True)
-    axes.title.set_y(1.24)
 
 
-def _panels(count: int, across: int, wide: float, high: float, *, sharey: bool = False) -> tuple[Any, list[Any]]:
-    """A figure of `count` panels of `wide` x `high` inches, `across` beside each other."""
-    from matplotlib.figure import Figure
-
+def _panels(title: str, foot: str, count: int, across: int, size: tuple[float, float], **margins: float) -> _Sheet:
+    """A sheet of `count` panels of `size` inches, `across` beside each other; margins as `_Sheet` has them."""
+    wide, high = size
+    between = margins.pop("between", 0.15)
     down = -(-count // across)
-    figure = Figure(figsize=(wide * across + 1.6, high * down + 1.1), layout="constrained")
-    every = list(figure.subplots(down, across, squeeze=False, sharey=sharey).flatten())
-    for axes in every[count:]:
+    sizes = [(wide * across + between * (across - 1), high)] * down
+    sheet = _Sheet(title, foot, sizes=sizes, split=across, between=between, **margins)
+    for axes in sheet.axes[count:]:
         axes.set_axis_off()
-    return figure, every
+    return sheet
 
 
-def _legend(figure: Any, *panels: Any) -> None:
+def _head(axes: Any, text: str, up: float = 0.05) -> None:
+    """A panel's heading, so many inches above it; matplotlib's own titles look for what they hit, which is slow."""
+    high = axes.get_position().height * axes.figure.get_size_inches()[1]
+    axes.text(0.5, 1 + up / high, text, size=9, ha="center", va="bottom", transform=axes.transAxes)
+
+
+def _legend(sheet: _Sheet, *panels: Any) -> None:
     """One legend beside all panels, a line for each name of any of them."""
     lines: dict[str, Any] = {}
     for axes in panels:
         for line, name in zip(*axes.get_legend_handles_labels(), strict=True):
             lines.setdefault(name, line)
     if len(lines) > 1:
-        figure.legend(lines.values(), lines.keys(), loc="outside right upper", handlelength=3.4)
+        place = ((sheet.right + 0.12) / sheet.wide, sheet.axes[0].get_position().y1)
+        sheet.figure.legend(
+            lines.values(), lines.keys(), loc="upper left", bbox_to_anchor=place, handlelength=3.4, borderaxespad=0
+        )
 
 
-def _finish(figure: Any, title: str, foot: str) -> Any:
-    """Title above, what was counted below."""
-    across = figure.get_size_inches()[0]
-    figure.suptitle(_wrapped(title, int(across * 11)), size=10, weight="bold", x=0.01, ha="left")
-    if foot:
-        figure.supxlabel(_wrapped(foot, int(across * 15)), size=_SMALL, x=0.01, ha="left")
-    return figure
+def _beside(names: Sequence[str]) -> float:
+    """Inches that a legend of these names takes beside the panels."""
+    return 0.75 + width(list(names), 7.5) if len(names) > 1 else 0.2
 
 
 def _wrapped(text: str, letters: int) -> str:
     """A text in lines of at most so many letters."""
-    import textwrap
-
     return textwrap.fill(text, letters)
 
 

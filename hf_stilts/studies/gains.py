@@ -32,8 +32,9 @@ class GainReport(Tabular):
 
     Attributes:
         languages: intermediate, task, language: median `score` and `baseline` over seeds, `gain`, `spread` and
-            `baseline_spread` (standard deviations over seeds), `seeds`; where the predictions of both were kept, the
-            95 % interval of the gain over examples (`low`, `high`) and its `p`.
+            `baseline_spread` (standard deviations over seeds), `seeds`, and where the results say so the `rows` that
+            were scored; where the predictions of both were kept, the 95 % interval of the gain over examples (`low`,
+            `high`) and its `p`.
         tasks: the same of each task's mean over languages; `up` and `down` languages, `p` of the sign test over
             languages, `p_holm` corrected over the tasks of one intermediate task.
         groups: the same of each group and of the total.
@@ -99,6 +100,7 @@ def gains(
     report = GainReport(
         *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline), notes
     )
+    _add_rows(report, table)
     _add_bootstrap(report, table, baseline, bootstrap, seed)
     _add_sign_tests(report)
     return report
@@ -224,6 +226,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                 continue
             higher = pivot[above].mean(axis=1).groupby("intermediate").median()
             lower = pivot[below].mean(axis=1).groupby("intermediate").median()
+            seeds = pivot.groupby("intermediate").size()
             median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
             for start in starts:
                 rise = float(lower[start] - lower[baseline])
@@ -240,6 +243,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                         "gain of the lower": rise,
                         "reduction": reduction,
                         "change": change,
+                        "seeds": int(min(seeds[start], seeds[baseline])),
                     }
                 )
     return rows
@@ -290,6 +294,17 @@ def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
     return [row | {"gain": row["score"] - row["baseline"]} for row in rows]
 
 
+def _add_rows(report: GainReport, table: pd.DataFrame) -> None:
+    """How many rows of each language were scored; all runs have as many (`_check`)."""
+    if "rows" not in table:
+        return
+    counts = table.dropna(subset=["rows"]).groupby(["task", "language"])["rows"].first().to_dict()
+    for row in report.languages:
+        count = counts.get((row["task"], row["language"]))
+        if count is not None:
+            row["rows"] = int(count)
+
+
 def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, samples: int, seed: int) -> None:
     """Intervals over examples; all seeds see the same draw."""
     folders = table.groupby("intermediate", sort=False)["run"].unique()
@@ -310,13 +325,13 @@ def _examples(file: Path) -> dict[Any, tuple[float, float]]:
 
 
 def _add_sign_tests(report: GainReport) -> None:
+    of_languages: dict[tuple[str, str], list[float]] = {}
+    for cell in report.languages:
+        of_languages.setdefault((cell["intermediate"], cell["task"]), []).append(cell["gain"])
     for start in dict.fromkeys(row["intermediate"] for row in report.tasks):
         rows = [row for row in report.tasks if row["intermediate"] == start]
         for row in rows:
-            differences = [
-                cell["gain"] for cell in report.languages
-                if (cell["intermediate"], cell["task"]) == (start, row["task"])
-            ]  # fmt: skip
+            differences = of_languages.get((start, row["task"]), [])
             row |= {"up": sum(value > 0 for value in differences), "down": sum(value < 0 for value in differences)}
             row |= {"p": sign_test(differences)}
         for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
