@@ -10,18 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import Any, TypeAlias
+
+import pandas as pd
 
 from hf_stilts.benchmark import Benchmark, list_benchmarks, load_benchmark
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import NOISE, PREDICTIONS, RESULTS
 from hf_stilts.files import read_lines, write, write_lines
 from hf_stilts.studies.cells import short
-from hf_stilts.studies.gains import GainReport, gains
+from hf_stilts.studies.gains import GainReport, best_starts, compare
 from hf_stilts.studies.robustness import robustness
 from hf_stilts.studies.statistics import SIGNIFICANT, holm
 from hf_stilts.studies.store import CellStore
 
+Trainings: TypeAlias = dict[tuple[str, str, str], Mapping[str, Any]]
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 _FACTORS = ("base", "train_on", "adapter", "noise")
 _TITLES = {
@@ -168,8 +171,8 @@ def study_report(
             rows[name] += [said | row for row in table]
     if "noise" in varying:
         _add_noise(rows, about["arms"], finished, store, bases, report)
-    rows["arms"] = _arms(entries, store, bases)
-    rows["learning"] = _learning(entries, store, bases)
+    trainings = _intermediates(entries, store)
+    rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
     wanted = ("scores", *about["report"], "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
     report.notes = list(dict.fromkeys(report.notes))
@@ -178,7 +181,7 @@ def study_report(
 
 @dataclass
 class _Run:
-    """One arm with one seed: rows of its scores, and where its predictions lie."""
+    """One arm with one seed: rows of its main scores, and where its predictions lie."""
 
     arm: str
     seed: int
@@ -204,7 +207,7 @@ def _run(arm: str, seed: int, entries: Sequence[Mapping[str, Any]], store: CellS
         if entry["trained"] and (record := store.record(entry["trained"])):
             dev = record["result"].get("dev_score")
         about = {"intermediate": arm, "base": entry["base"], "benchmark": "study", "dev_score": dev}
-        run.rows += [row | about for row in read_lines(folder / RESULTS)]
+        run.rows += [row | about for row in read_lines(folder / RESULTS) if row["main"]]
         run.predictions[entry["task"]] = folder / PREDICTIONS / entry["task"]
     return run
 
@@ -224,24 +227,25 @@ def _compare(
         where = f" ({', '.join(factors.values())})" if factors else ""
         report.notes.append(f"There are no gains{where}: the baseline has no scores.")
         return found
-    tables: dict[str, list[GainReport]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        files = {
-            arm: [_lay_out(run, Path(tempfile.mkdtemp(dir=scratch))) for run in each] for arm, each in runs.items()
-        }
-        for arm in runs:
-            if arm == baseline or not runs[arm]:
-                continue
-            both = [*files[baseline], *files[arm]]
-            compared = gains(both, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
-            tables.setdefault("arms", []).append(compared)
-            report.notes += [f"{arm}: {said}" for said in compared.notes]
-        every = [file for each in files.values() for file in each]
-        best: list[dict[str, Any]] = []
-        if len([arm for arm in runs if runs[arm]]) > 1:
-            best = gains(every, baseline=baseline, benchmark=benchmark, bootstrap=0).best
+    # One file of predictions for each run, task and language: `compare` knows runs by name.
+    by_name = {f"{run.arm}, seed {run.seed}": run for each in runs.values() for run in each}
+    table = pd.DataFrame([row | {"run": name} for name, run in by_name.items() for row in run.rows])
+    results = dict(list(table.groupby("run", sort=False)))
+
+    def predictions(run: str, task: str, language: str) -> Path:
+        return by_name[run].predictions[task] / f"{language}.jsonl"
+
+    compared: list[GainReport] = []
+    for arm in runs:
+        if arm == baseline or not runs[arm]:
+            continue
+        both = [results[name] for name, run in by_name.items() if run.arm in (baseline, arm)]
+        found_here = compare(both, predictions, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
+        compared.append(found_here)
+        report.notes += [f"{arm}: {said}" for said in found_here.notes]
+    best = best_starts([*results.values()], baseline) if compared else []
     for name, attribute in {"gains": "tasks", "groups": "groups", "languages": "languages", "gaps": "gaps"}.items():
-        found[name] = [_renamed(row) for each in tables.get("arms", ()) for row in getattr(each, attribute)]
+        found[name] = [_renamed(row) for each in compared for row in getattr(each, attribute)]
     _correct(found["languages"])
     found["best"] = [_renamed(row) for row in best]
     return found
@@ -340,10 +344,10 @@ def _of_arm(row: Mapping[str, Any]) -> dict[str, Any]:
     return {{"start": "arm"}.get(name, name): value for name, value in row.items()}
 
 
-def _learning(entries: Sequence[Mapping[str, Any]], store: CellStore, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+def _learning(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
     """Dev scores of each intermediate training that is finished, where it was evaluated while it trained."""
     rows = []
-    for (base, arm, _), record in _intermediates(entries, store).items():
+    for (base, arm, _), record in trainings.items():
         batch = record["result"].get("batch")
         for point in record["result"].get("curve", ()):
             step = point["step"]
@@ -353,11 +357,9 @@ def _learning(entries: Sequence[Mapping[str, Any]], store: CellStore, bases: Map
     return rows
 
 
-def _intermediates(
-    entries: Sequence[Mapping[str, Any]], store: CellStore
-) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+def _intermediates(entries: Sequence[Mapping[str, Any]], store: CellStore) -> Trainings:
     """Base, arm and cell of each intermediate training that is finished -> its record."""
-    found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    found: Trainings = {}
     for entry in entries:
         start = _start_of(entry, store)
         if start and (entry["base"], entry["arm"], start) not in found and (record := store.record(start)):
@@ -365,10 +367,10 @@ def _intermediates(
     return found
 
 
-def _arms(entries: Sequence[Mapping[str, Any]], store: CellStore, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+def _arms(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
     """What the intermediate trainings that are finished have read, in fact and not by plan."""
     read: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for (base, arm, _), record in _intermediates(entries, store).items():
+    for (base, arm, _), record in trainings.items():
         read.setdefault((base, arm), []).append(record)
     rows = []
     for (base, arm), records in read.items():
