@@ -236,6 +236,13 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
         out.print(note)
 
 
+def show_text(text: str, *, notes: Sequence[str] = ()) -> None:
+    """Print a text for another program as it is, and notes for people on standard error."""
+    sys.stdout.write(text)
+    for note in notes:
+        warn(note)
+
+
 def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:
     """Print what a study takes: its cells by stage and state, then what each arm reads."""
     if as_json:

@@ -80,6 +80,14 @@ LANGUAGES: dict[str, Language] = {
     "zh": Language("cmn", "Chinese", "Sino-Tibetan", "Han", 5, 14000, True),
 }
 
+# What languages that are not written in Latin letters call themselves, in their own script.
+NATIVE_NAMES: dict[str, str] = {
+    "ar": "العربية", "bg": "български", "bn": "বাংলা", "el": "ελληνικά", "fa": "فارسی", "gu": "ગુજરાતી", "he": "עברית",
+    "hi": "हिन्दी", "ja": "日本語", "ka": "ქართული", "kk": "қазақша", "ko": "한국어", "ml": "മലയാളം", "mr": "मराठी",
+    "my": "မြန်မာ", "pa": "ਪੰਜਾਬੀ", "ru": "русский", "ta": "தமிழ்", "te": "తెలుగు", "th": "ไทย", "uk": "українська",
+    "ur": "اردو", "zh": "中文",
+}  # fmt: skip
+
 # ISO 15924 codes of the scripts above, as language tags (`hi-Latn`) and NLLB's codes (`hin_Deva`) spell them.
 SCRIPT_CODES: dict[str, str] = {
     "Arabic": "Arab", "Bengali": "Beng", "Burmese": "Mymr", "Cyrillic": "Cyrl", "Devanagari": "Deva",

@@ -5,18 +5,32 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hf_stilts.benchmark import chosen_parts, list_benchmarks, load_benchmark
 from hf_stilts.cli.noise import NoiseLevels, NoiseSeeds, noises_of
-from hf_stilts.cli.options import STOCK_FLAGS, App, Json, chosen, say_renamed, shared_options, training_options, typed
+from hf_stilts.cli.options import (
+    STOCK_FLAGS,
+    App,
+    Figures,
+    Format,
+    GroupBy,
+    Json,
+    chosen,
+    refuse_two_formats,
+    say_renamed,
+    shared_options,
+    training_options,
+    typed,
+)
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.evaluation.options import RETRIEVAL, ScoringOptions
 from hf_stilts.options import flag_of
+from hf_stilts.studies.drawing import check_drawing, ending_of, save
 from hf_stilts.studies.options import BenchmarkOptions
 from hf_stilts.task import check_languages, list_tasks, load_task
 from hf_stilts.training.checks import check_typed_paths
@@ -25,9 +39,21 @@ from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import recipe
 from hf_stilts.training.start import DEFAULT_BASE
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 app = App()
 # Options of benchmarks that the command has in another form: those of trainings, and noise of several levels.
 _ELSEWHERE = ("recipe", "flags", "text_to_text", "adapter", "max_length", "trained_in", "noise", "noise_seed")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How the scores of a benchmark are shown: as JSON, as tables of a format, with pictures in a folder."""
+
+    as_json: bool
+    table_format: str | None
+    figures: Path | None
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -44,6 +70,16 @@ def evaluate(
     ] = False,
     noise: NoiseLevels = None,
     noise_seed: NoiseSeeds = None,
+    table_format: Annotated[
+        Literal["md", "csv", "latex"] | None,
+        typer.Option(
+            "--format", rich_help_panel="Benchmark", help="Print tables in this format instead; csv: of languages."
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel="Benchmark", help="Draw the scores into this folder, as SVG, PDF and PNG."),
+    ] = None,
     as_json: Json = False,
     **options: Any,
 ) -> None:
@@ -61,29 +97,34 @@ def evaluate(
     training = chosen(options)
     if len(names) == 1 and names[0] in list_benchmarks():
         of_tasks = [option for option, given in {"--publish": publish, "--output": output}.items() if given]
-        _check_for_benchmark(names[0], of_tasks, noises, as_json)
+        shown = _Shown(as_json, table_format, figures)
+        _check_for_benchmark(names[0], of_tasks, noises, shown)
         asked = replace(asked, base=_base_of_benchmark(names[0], asked.base, model))
-        _evaluate_benchmark(names[0], _with_trainings(names[0], asked, training, flags), noises, as_json)
+        _evaluate_benchmark(names[0], _with_trainings(names[0], asked, training, flags), noises, shown)
     else:
         of_benchmarks = [
             BenchmarkOptions.flag_for(each) for each in BenchmarkOptions.PANELS["Benchmark"] if getattr(asked, each)
         ]
+        of_benchmarks += [each for each, given in {"--format": table_format, "--figures": figures}.items() if given]
         _check_for_tasks(names, model, [*flags, *of_benchmarks, *map(flag_of, training)])
         _evaluate_tasks(names, str(model), asked, noises, output, publish=publish, as_json=as_json)
 
 
-def _check_for_benchmark(benchmark: str, of_tasks: list[str], noises: list[dict[str, Any]], as_json: bool) -> None:
-    """Refuse what a benchmark does not take.
+def _check_for_benchmark(benchmark: str, of_tasks: list[str], noises: list[dict[str, Any]], shown: _Shown) -> None:
+    """Refuse what a benchmark does not take, and pictures where none can be drawn.
 
     Raises:
-        StiltsError: an option of tasks, or one object of JSON for several noises.
+        StiltsError: an option of tasks, one object of JSON for several noises, two formats, or no matplotlib.
     """
+    refuse_two_formats(shown.table_format, shown.as_json)
+    if shown.figures is not None:
+        check_drawing()
     if of_tasks:
         raise StiltsError(
             f"{of_tasks[0]} is for tasks: {benchmark} trains a model for each of its own and keeps all rows in "
             "results.jsonl of --output-dir. Leave it out; to publish scores, evaluate one task with --publish."
         )
-    if as_json and len(noises) > 1:
+    if shown.as_json and len(noises) > 1:
         raise StiltsError(
             f"--json prints one object a benchmark, and {len(noises)} noises were given. Leave out --json: all "
             "rows are kept in --output-dir, and hf-stilts robustness DIR --json reads them."
@@ -115,15 +156,30 @@ def gains(
     bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    table_format: Format = None,
+    figures: Figures = None,
+    group_by: GroupBy = "class",
     as_json: Json = False,
 ) -> None:
     """Compare runs from intermediate checkpoints with the baseline: gains, their chance, gaps, the best per target."""
-    from hf_stilts.console import show_gains
+    refuse_two_formats(table_format, as_json)
+    from hf_stilts.console import say, show_gains, show_text
+    from hf_stilts.evaluation.results import read_results
     from hf_stilts.studies.gains import gains as compare
+    from hf_stilts.studies.pictures import gain_pictures, write_pictures
+    from hf_stilts.studies.tables import as_text, gain_tables
 
-    show_gains(
-        compare(results, baseline=baseline, bootstrap=bootstrap, seed=seed), languages=languages, as_json=as_json
-    )
+    if figures is not None:
+        check_drawing()
+    report = compare(results, baseline=baseline, bootstrap=bootstrap, seed=seed)
+    if table_format:
+        show_text(as_text(gain_tables(report, languages=languages), table_format), notes=report.notes)
+    else:
+        show_gains(report, languages=languages, as_json=as_json)
+    if figures is not None:
+        benchmark = load_benchmark(read_results(results[0])["benchmark"].iloc[0])
+        drawn = write_pictures(gain_pictures(report, benchmark, by=group_by), figures)
+        say(f"Drawn: {figures}: {len(drawn)} files.", as_json=as_json or table_format is not None)
 
 
 def _base_of_benchmark(benchmark: str, base: str | None, model: str | None) -> str:
@@ -196,31 +252,37 @@ def robustness(
         list[Path], typer.Argument(help="Folders of evaluate xtreme, or files of evaluate TASK --output.")
     ],
     languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw the curves into this PNG; needs matplotlib.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the curves into this .png, .svg or .pdf; needs matplotlib.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare noisy scores with clean ones: drops, their rate, flipped predictions, area under the curve."""
     from hf_stilts.console import say, show_robustness
+    from hf_stilts.studies.pictures import robustness_picture
     from hf_stilts.studies.robustness import robustness as measure
 
+    ending = "png"
+    if picture is not None:
+        check_drawing()
+        ending = ending_of(picture)
     report = measure(results)
     if picture is not None:
-        from hf_stilts.studies.figures import noise_curves
-
-        say(f"The curves are in {noise_curves(report.curves, picture)}.", as_json=as_json)
+        figure = robustness_picture(report).figure
+        (file,) = save(figure, picture.with_suffix(""), [ending])
+        say(f"The curves are in {file}.", as_json=as_json)
     show_robustness(report, languages=languages, as_json=as_json)
 
 
-def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[str, Any]], as_json: bool) -> None:
+def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[str, Any]], shown: _Shown) -> None:
     """Run a benchmark, once for each noise, and show its scores."""
     from hf_stilts.hub.reachable import check_reachable
 
     check_reachable(asked.init or asked.base)
     from contextlib import redirect_stdout
 
-    from hf_stilts.console import show_benchmark
     from hf_stilts.evaluation.processes import processes
-    from hf_stilts.studies.benchmark import IncompleteRun, benchmark_scores, run_benchmark
+    from hf_stilts.studies.benchmark import IncompleteRun, run_benchmark
 
     for noise in noises:
         options = replace(asked, **noise)
@@ -231,9 +293,36 @@ def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[st
             except IncompleteRun as error:
                 incomplete, table = error, error.table
         if len(table) and processes().is_main_process:  # under torchrun every process has the table; one speaks
-            show_benchmark(table, benchmark_scores(table, name), as_json=as_json)
+            figures = _figures_of(shown.figures, noise, len(noises))
+            _show_benchmark(table, name, replace(shown, figures=figures))
         if incomplete:
             raise incomplete
+
+
+def _figures_of(figures: Path | None, noise: dict[str, Any], count: int) -> Path | None:
+    """Folder of the pictures of one of several noises: `keyboard-0.1-0`."""
+    if figures is None or count == 1:
+        return figures
+    return figures / f"{noise['noise'].partition(':')[0]}-{noise['noise_seed']}".replace("=", "-")
+
+
+def _show_benchmark(table: pd.DataFrame, name: str, shown: _Shown) -> None:
+    """Print the scores of a benchmark, and draw them where that was asked for."""
+    from hf_stilts.console import say, show_benchmark, show_text
+    from hf_stilts.studies.benchmark import benchmark_scores
+    from hf_stilts.studies.pictures import score_pictures, write_pictures
+    from hf_stilts.studies.tables import as_text, score_tables
+
+    found, rows = benchmark_scores(table, name), table[table["main"].astype(bool)].to_dict("records")
+    if shown.table_format:
+        show_text(as_text(score_tables(rows, found), shown.table_format), notes=found["notes"])
+    else:
+        show_benchmark(table, found, as_json=shown.as_json)
+    if shown.figures is not None:
+        benchmark = load_benchmark(name)
+        title = f"{benchmark.title}: {rows[0]['base']}, intermediate training: {rows[0]['intermediate']}"
+        drawn = write_pictures(score_pictures(rows, benchmark, title), shown.figures)
+        say(f"Drawn: {shown.figures}: {len(drawn)} files.", as_json=shown.as_json or shown.table_format is not None)
 
 
 def _check_names(names: list[str], languages: Sequence[str] | None) -> None:

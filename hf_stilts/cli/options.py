@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
@@ -21,6 +22,17 @@ Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]
 Namespace = Annotated[
     str | None,
     typer.Option(rich_help_panel="Run", help=NAMESPACE_HELP),
+]
+Figures = Annotated[
+    Path | None, typer.Option(help="Also draw pictures into this folder, as SVG, PDF and PNG; needs matplotlib.")
+]
+GroupBy = Annotated[
+    Literal["class", "family", "script"],
+    typer.Option(help="How the pictures of gains by language group them: by resource class, family or script."),
+]
+Format = Annotated[
+    Literal["md", "csv", "latex"] | None,
+    typer.Option("--format", help="Print the tables in this format instead; csv: the first table alone."),
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Declared = TypeVar("Declared", bound=Options)
@@ -145,6 +157,16 @@ def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
     )
+
+
+def refuse_two_formats(table_format: str | None, as_json: bool) -> None:
+    """Refuse `--format` beside `--json`.
+
+    Raises:
+        StiltsError: both were given.
+    """
+    if table_format and as_json:
+        raise StiltsError(f"--format {table_format} and --json were given; one of them is expected. Leave one out.")
 
 
 def split_list(text: str | None) -> list[str] | None:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, Json, Namespace, shared_options, split_list, typed
+from hf_stilts.cli.options import App, Figures, GroupBy, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
+from hf_stilts.studies.drawing import check_drawing
 from hf_stilts.studies.options import StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
@@ -162,21 +163,38 @@ def study_status(
 def study_report(
     study: Name,
     output_dir: OutputDir = None,
-    formats: Annotated[str, typer.Option("--format", help="Of the files: md, csv, latex, comma-separated.")] = "md,csv",
+    formats: Annotated[
+        str, typer.Option("--format", help="Of the files: html, md, csv, latex, comma-separated.")
+    ] = "html,md,csv",
     out: Annotated[Path | None, typer.Option(help="Folder of the files; default: report/ in --output-dir.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    figures: Figures = None,
+    group_by: GroupBy = "class",
     as_json: Json = False,
 ) -> None:
-    """Make the tables of a study from whatever is finished: scores, gains, gaps; what is missing is named."""
-    from hf_stilts.console import show_study_report
+    """Make the report of a study from whatever is finished: scores, gains, gaps, pictures; what is missing is named.
+
+    report.html has all of it in one file: tables to sort, filter and download, pictures inside, nothing from elsewhere.
+    """
+    from hf_stilts.console import say, show_study_report
+    from hf_stilts.studies.page import FORMATS, write_report
+    from hf_stilts.studies.pictures import study_pictures, write_pictures
+    from hf_stilts.studies.tables import check_formats
     from hf_stilts.studies.tables import study_report as make
 
     name = _name(study)
+    wanted = split_list(formats) or []
+    check_formats(wanted, FORMATS)
+    if figures is not None:
+        check_drawing()
     folder = StudyOptions(output_dir=output_dir).folder(name)
     report = make(name, folder, bootstrap=bootstrap, seed=seed)
-    files = report.write(out or folder / "report", split_list(formats) or [])
+    files = write_report(report, out or folder / "report", wanted, by=group_by)
     show_study_report(report, files, as_json=as_json)
+    if figures is not None:
+        drawn = write_pictures(study_pictures(report, by=group_by), figures)
+        say(f"Drawn: {figures}: {len(drawn)} files.", as_json=as_json)
 
 
 def _submit(

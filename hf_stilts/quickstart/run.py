@@ -273,24 +273,34 @@ def comparison(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, folder: Path) -> None:
     """Write `gains.png` (encoders x targets and languages) and `layers.png` (retrieval accuracy per hidden state)."""
-    from hf_stilts.studies.figures import heat_map, layer_curve
+    from hf_stilts.studies.drawing import save
+    from hf_stilts.studies.figures import gain_matrix, layer_curves
 
-    main = table[table["main"]].copy()
-    main["column"] = main["task"].str.removeprefix("world_") + " " + main["language"]
-    scores = main.pivot_table(index="encoder", columns="column", values="score", sort=False)
-    heat_map(
-        scores.loc[[DIRECT, *INTERMEDIATE]],
-        folder / "gains.png",
-        title="Scores in every language, coloured by the gain",
-    )
+    main = table[table["main"]]
+    before = main[main["encoder"] == DIRECT].set_index(["task", "language"])["score"]
+    rows = [
+        {
+            "arm": row["encoder"],
+            "task": row["task"].removeprefix("world_"),
+            "language": row["language"],
+            "score": row["score"],
+            "gain": row["score"] - before[row["task"], row["language"]],
+            "seeds": 1,
+            "rows": row["rows"],
+        }
+        for row in main.to_dict("records")
+    ]
+    title = "Scores in every language (%), coloured by the gain over no intermediate training"
+    save(gain_matrix(rows, title=title, show="score"), folder / "gains", ["png"])
     layers = table[table["language"] == "mean"]
     curves = {label: layers[layers["encoder"] == label]["score"].tolist() for label in (DIRECT, *INTERMEDIATE)}
-    layer_curve(
+    figure = layer_curves(
         curves,
-        folder / "layers.png",
         title="Finding translations of English sentences, by layer",
         chance=100 / CANDIDATES,
+        foot=f"n = 1 seed, {CANDIDATES} sentences a language.",
     )
+    save(figure, folder / "layers", ["png"])
 
 
 def _arguments(folder: Path, seed: int, *, steps: int, batch: int, rate: float, **more: Any) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from hf_stilts.tabular import Tabular
 from hf_stilts.training.flags import deciding
 
 BASELINE = "none"
+Predictions: TypeAlias = Callable[[str, str, str], Path]
 # Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
 LOW, HIGH = (0, 1, 2), (4, 5)
 
@@ -32,8 +33,9 @@ class GainReport(Tabular):
 
     Attributes:
         languages: intermediate, task, language: median `score` and `baseline` over seeds, `gain`, `spread` and
-            `baseline_spread` (standard deviations over seeds), `seeds`; where the predictions of both were kept, the
-            95 % interval of the gain over examples (`low`, `high`) and its `p`.
+            `baseline_spread` (standard deviations over seeds), `seeds`, and where the results say so the `rows` that
+            were scored; where the predictions of both were kept, the 95 % interval of the gain over examples (`low`,
+            `high`) and its `p`.
         tasks: the same of each task's mean over languages; `up` and `down` languages, `p` of the sign test over
             languages, `p_holm` corrected over the tasks of one intermediate task.
         groups: the same of each group and of the total.
@@ -90,18 +92,59 @@ def gains(
                 "benchmark's run: hf-stilts evaluate xtreme --base NAME --output-dir DIR"
             )
     _check_settings(files)
-    table = pd.concat(runs, ignore_index=True)
-    table = table[table["main"].astype(bool)]
-    _check(table, baseline)
-    table, notes = _common(table)
+    return compare(runs, _predictions_beside, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
+
+
+def compare(
+    runs: Sequence[pd.DataFrame],
+    predictions: Predictions,
+    *,
+    baseline: str = BASELINE,
+    benchmark: Benchmark | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> GainReport:
+    """As `gains`, of results that were read already.
+
+    Args:
+        runs: rows of each run, with a column `run` that names it.
+        predictions: run, task and language -> the file of its predictions, which need not be there.
+        baseline: as in `gains`.
+        benchmark: as in `gains`.
+        bootstrap: as in `gains`.
+        seed: as in `gains`.
+
+    Raises:
+        StiltsError: as in `gains`.
+    """
+    table, notes = _comparable(runs, baseline)
     units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
     starts = [name for name in table["intermediate"].unique() if name != baseline]
     report = GainReport(
         *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline), notes
     )
-    _add_bootstrap(report, table, baseline, bootstrap, seed)
+    _add_rows(report, table)
+    _add_bootstrap(report, table, predictions, baseline, bootstrap, seed)
     _add_sign_tests(report)
     return report
+
+
+def best_starts(runs: Sequence[pd.DataFrame], baseline: str = BASELINE) -> list[dict[str, Any]]:
+    """`GainReport.best` alone, of results as `compare` takes them."""
+    return _best(_comparable(runs, baseline)[0], baseline)
+
+
+def _comparable(runs: Sequence[pd.DataFrame], baseline: str) -> tuple[pd.DataFrame, list[str]]:
+    """Main rows of the tasks and languages that every run has, and what was left out."""
+    table = pd.concat(runs, ignore_index=True)
+    table = table[table["main"].astype(bool)]
+    _check(table, baseline)
+    return _common(table)
+
+
+def _predictions_beside(run: str, task: str, language: str) -> Path:
+    """Predictions of a run that is named by its file of results."""
+    return predictions_file(Path(run).parent, task, language)
 
 
 def _check_settings(files: Sequence[Path]) -> None:
@@ -192,7 +235,8 @@ def _gain_tables(
     units: pd.DataFrame, starts: Sequence[str], baseline: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     scores = units.groupby(["level", "name", "language", "intermediate"], sort=False)["score"]
-    median, spread, seeds = scores.median(), scores.std(), scores.count()
+    # Looked up thousands of times, which a Series is slow at.
+    median, spread, seeds = (each.to_dict() for each in (scores.median(), scores.std(), scores.count()))
     tables: dict[str, list[dict[str, Any]]] = {"language": [], "task": [], "group": []}
     for start in starts:
         for unit in units[["level", "name", "language"]].drop_duplicates().itertuples(index=False, name=None):
@@ -210,8 +254,9 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
     """Differences between languages, and what of them is gone after intermediate training."""
     cells = units[units["level"] == "language"]
     rows = []
-    for name, scores in cells.groupby("name", sort=False):
-        pivot = scores.pivot_table(index=["intermediate", "run"], columns="language", values="score")
+    every = cells.pivot_table(index=["intermediate", "run"], columns=["name", "language"], values="score")
+    for name in cells["name"].unique():
+        pivot = every[name]
         sides = {
             "English less the others": ([code for code in pivot if code == "en"], [c for c in pivot if c != "en"]),
             "classes 4-5 less 0-2": tuple(
@@ -222,24 +267,27 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
         for gap, (above, below) in sides.items():
             if not above or not below:
                 continue
-            higher = pivot[above].mean(axis=1).groupby("intermediate").median()
-            lower = pivot[below].mean(axis=1).groupby("intermediate").median()
-            median = (pivot[above].mean(axis=1) - pivot[below].mean(axis=1)).groupby("intermediate").median()
+            higher, lower = pivot[above].mean(axis=1), pivot[below].mean(axis=1)
+            sides_of_run = pd.DataFrame({"higher": higher, "lower": lower, "gap": higher - lower})
+            by_start = sides_of_run.groupby("intermediate")
+            seeds, median = by_start.size(), by_start.median().to_dict("index")
             for start in starts:
-                rise = float(lower[start] - lower[baseline])
-                reduction, change = _reduction(float(median[baseline] - median[start]), rise)
+                before, after = median[baseline], median[start]
+                rise = after["lower"] - before["lower"]
+                reduction, change = _reduction(before["gap"] - after["gap"], rise)
                 rows.append(
                     {
                         "intermediate": start,
                         "task": name,
                         "gap": gap,
                         "languages": f"{len(above)} and {len(below)}",
-                        "points": float(median[start]),
-                        "baseline": float(median[baseline]),
-                        "gain of the higher": float(higher[start] - higher[baseline]),
+                        "points": after["gap"],
+                        "baseline": before["gap"],
+                        "gain of the higher": after["higher"] - before["higher"],
                         "gain of the lower": rise,
                         "reduction": reduction,
                         "change": change,
+                        "seeds": int(min(seeds[start], seeds[baseline])),
                     }
                 )
     return rows
@@ -290,12 +338,28 @@ def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
     return [row | {"gain": row["score"] - row["baseline"]} for row in rows]
 
 
-def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, samples: int, seed: int) -> None:
+def _add_rows(report: GainReport, table: pd.DataFrame) -> None:
+    """How many rows of each language were scored; all runs have as many (`_check`)."""
+    if "rows" not in table:
+        return
+    counts = table.dropna(subset=["rows"]).groupby(["task", "language"])["rows"].first().to_dict()
+    for row in report.languages:
+        count = counts.get((row["task"], row["language"]))
+        if count is not None:
+            row["rows"] = int(count)
+
+
+def _add_bootstrap(
+    report: GainReport, table: pd.DataFrame, predictions: Predictions, baseline: str, samples: int, seed: int
+) -> None:
     """Intervals over examples; all seeds see the same draw."""
-    folders = table.groupby("intermediate", sort=False)["run"].unique()
+    runs = table.groupby("intermediate", sort=False)["run"].unique()
     for row in report.languages if samples else ():
+        pair = [(run, row["task"], row["language"]) for run in (*runs[row["intermediate"]], *runs[baseline])]
+        if not all(predictions(*each).is_file() for each in pair):
+            continue
         sides = [
-            [_examples(predictions_file(Path(run).parent, row["task"], row["language"])) for run in folders[start]]
+            [_examples(predictions(run, row["task"], row["language"])) for run in runs[start]]
             for start in (row["intermediate"], baseline)
         ]
         if all(examples for side in sides for examples in side):
@@ -304,19 +368,18 @@ def _add_bootstrap(report: GainReport, table: pd.DataFrame, baseline: str, sampl
 
 
 def _examples(file: Path) -> dict[Any, tuple[float, float]]:
-    """What each example gained and could have gained; nothing where the file is missing or has none of it."""
-    lines = read_lines(file) if file.is_file() else []
-    return {line["id"]: (line["gained"], line["possible"]) for line in lines if "gained" in line}
+    """What each example gained and could have gained; nothing where the file does not say."""
+    return {line["id"]: (line["gained"], line["possible"]) for line in read_lines(file) if "gained" in line}
 
 
 def _add_sign_tests(report: GainReport) -> None:
+    of_languages: dict[tuple[str, str], list[float]] = {}
+    for cell in report.languages:
+        of_languages.setdefault((cell["intermediate"], cell["task"]), []).append(cell["gain"])
     for start in dict.fromkeys(row["intermediate"] for row in report.tasks):
         rows = [row for row in report.tasks if row["intermediate"] == start]
         for row in rows:
-            differences = [
-                cell["gain"] for cell in report.languages
-                if (cell["intermediate"], cell["task"]) == (start, row["task"])
-            ]  # fmt: skip
+            differences = of_languages.get((start, row["task"]), [])
             row |= {"up": sum(value > 0 for value in differences), "down": sum(value < 0 for value in differences)}
             row |= {"p": sign_test(differences)}
         for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):

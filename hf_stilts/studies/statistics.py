@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hf_stilts.errors import StiltsError
 
 DRAWS_AT_A_TIME = 64
+SIGNIFICANT = 0.05  # p-values below it are marked, after the correction for several tests
 Examples: TypeAlias = Mapping[Any, tuple[float, float]]
 
 

@@ -6,23 +6,26 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import Any, TypeAlias
+
+import pandas as pd
 
 from hf_stilts.benchmark import Benchmark, list_benchmarks, load_benchmark
 from hf_stilts.errors import StiltsError
-from hf_stilts.evaluation.results import PREDICTIONS, RESULTS
+from hf_stilts.evaluation.results import NOISE, PREDICTIONS, RESULTS
 from hf_stilts.files import read_lines, write, write_lines
 from hf_stilts.studies.cells import short
-from hf_stilts.studies.gains import GainReport, gains
-from hf_stilts.studies.statistics import holm
+from hf_stilts.studies.gains import GainReport, best_starts, compare
+from hf_stilts.studies.robustness import robustness
+from hf_stilts.studies.statistics import SIGNIFICANT, holm
 from hf_stilts.studies.store import CellStore
 
+Trainings: TypeAlias = dict[tuple[str, str, str], Mapping[str, Any]]
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
-SIGNIFICANT = 0.05
 _FACTORS = ("base", "train_on", "adapter", "noise")
 _TITLES = {
     "scores": "Scores: mean over languages, median over seeds",
@@ -31,7 +34,10 @@ _TITLES = {
     "languages": "Gains by language, with 95 % intervals over examples; p_holm corrected over the languages of an arm",
     "gaps": "Gaps between languages in points, and what of them is gone",
     "best": "Best start per target, chosen on English dev",
+    "noise": "Scores on misspelt rows, mean over languages",
+    "robustness": "What noise costs: mean drop rate in per cent, area under the curve",
     "arms": "What each arm read in phase two, median over seeds",
+    "learning": "Dev scores of the intermediate trainings step by step",
 }
 
 
@@ -49,7 +55,7 @@ class Table:
             return self.rows
         lines: dict[tuple[Any, ...], dict[str, Any]] = {}
         for row in self.rows:
-            own = {name: row[name] for name in (*_FACTORS, "arm") if name in row}
+            own = {name: row[name] for name in (*_FACTORS, "arm", "intermediate") if name in row}
             line = lines.setdefault(tuple(own.values()), own)
             mark = "*" if row["p_holm"] < SIGNIFICANT else ""
             line[row["task"]] = f"{row['gain']:+.1f}{mark}"
@@ -66,6 +72,8 @@ class StudyReport:
         tables: the matrices of scores and gains first.
         missing: titles of the cells that are not finished.
         notes: what a reader should know.
+        groups: group -> its targets, as pictures have them.
+        factors: columns that tell comparisons apart, each of which has a baseline of its own.
     """
 
     study: str
@@ -73,20 +81,21 @@ class StudyReport:
     tables: list[Table] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    factors: tuple[str, ...] = ()
 
     def write(self, folder: Path, formats: Sequence[str]) -> list[Path]:
         """Write the tables.
 
         Args:
-            folder: receives `report.md`, and for each table `<name>.csv` and `<name>.tex`.
+            folder: receives `report.md`, and for each table `<name>.csv` and `<name>.tex`; `page.write_report` also
+                writes `report.html`.
             formats: of `FORMATS`.
 
         Raises:
             StiltsError: an unknown format.
         """
-        unknown = [each for each in formats if each not in FORMATS]
-        if unknown:
-            raise StiltsError(f"No format {unknown[0]!r}; there are {', '.join(FORMATS)}. Pass --format md,csv,latex.")
+        check_formats(formats)
         written = []
         if "md" in formats:
             written.append(folder / "report.md")
@@ -107,6 +116,17 @@ class StudyReport:
         if self.notes:
             parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in self.notes))
         return "\n\n".join(parts) + "\n"
+
+
+def check_formats(formats: Sequence[str], known: Sequence[str] = tuple(FORMATS)) -> None:
+    """Refuse a format that there is not.
+
+    Raises:
+        StiltsError: an unknown format, or none.
+    """
+    unknown = [each for each in formats if each not in known] or ([""] if not formats else [])
+    if unknown:
+        raise StiltsError(f"No format {unknown[0]!r}; there are {', '.join(known)}. Pass --format {','.join(known)}.")
 
 
 def study_report(
@@ -138,17 +158,22 @@ def study_report(
     if len(set(bases.values())) < len(bases):
         bases = {each: each for each in bases}
     varying = [name for name in _FACTORS if len({entry[name] for entry in entries}) > 1]
+    benchmark = _benchmark(about, entries)
+    report.groups, report.factors = dict(benchmark.groups), tuple(varying)
     baseline = next((name for name, arm in about["arms"].items() if arm is None), None)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TITLES}
     for factors in dict.fromkeys(tuple(entry[name] for name in _FACTORS) for entry in entries):
         chosen = [entry for entry in finished if tuple(entry[name] for name in _FACTORS) == factors]
         said = {name: _value(value, bases) for name, value in zip(_FACTORS, factors, strict=True) if name in varying}
         runs = {arm: _runs(arm, chosen, store) for arm in about["arms"]}
-        found = _compare(runs, baseline, _benchmark(about, entries), bootstrap, seed, report, said)
+        found = _compare(runs, baseline, benchmark, bootstrap, seed, report, said)
         for name, table in found.items():
             rows[name] += [said | row for row in table]
-    rows["arms"] = _arms(entries, store, bases)
-    wanted = ("scores", *about["report"], "arms")
+    if "noise" in varying:
+        _add_noise(rows, about["arms"], finished, store, bases, report)
+    trainings = _intermediates(entries, store)
+    rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
+    wanted = ("scores", *about["report"], "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -156,7 +181,7 @@ def study_report(
 
 @dataclass
 class _Run:
-    """One arm with one seed: rows of its scores, and where its predictions lie."""
+    """One arm with one seed: rows of its main scores, and where its predictions lie."""
 
     arm: str
     seed: int
@@ -182,7 +207,7 @@ def _run(arm: str, seed: int, entries: Sequence[Mapping[str, Any]], store: CellS
         if entry["trained"] and (record := store.record(entry["trained"])):
             dev = record["result"].get("dev_score")
         about = {"intermediate": arm, "base": entry["base"], "benchmark": "study", "dev_score": dev}
-        run.rows += [row | about for row in read_lines(folder / RESULTS)]
+        run.rows += [row | about for row in read_lines(folder / RESULTS) if row["main"]]
         run.predictions[entry["task"]] = folder / PREDICTIONS / entry["task"]
     return run
 
@@ -202,32 +227,34 @@ def _compare(
         where = f" ({', '.join(factors.values())})" if factors else ""
         report.notes.append(f"There are no gains{where}: the baseline has no scores.")
         return found
-    tables: dict[str, list[GainReport]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        files = {arm: [_lay_out(run, Path(scratch)) for run in each] for arm, each in runs.items()}
-        for arm in runs:
-            if arm == baseline or not runs[arm]:
-                continue
-            both = [*files[baseline], *files[arm]]
-            compared = gains(both, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
-            tables.setdefault("arms", []).append(compared)
-            report.notes += [f"{arm}: {said}" for said in compared.notes]
-        every = [file for each in files.values() for file in each]
-        best: list[dict[str, Any]] = []
-        if len([arm for arm in runs if runs[arm]]) > 1:
-            best = gains(every, baseline=baseline, benchmark=benchmark, bootstrap=0).best
+    # One file of predictions for each run, task and language: `compare` knows runs by name.
+    by_name = {f"{run.arm}, seed {run.seed}": run for each in runs.values() for run in each}
+    table = pd.DataFrame([row | {"run": name} for name, run in by_name.items() for row in run.rows])
+    results = dict(list(table.groupby("run", sort=False)))
+
+    def predictions(run: str, task: str, language: str) -> Path:
+        return by_name[run].predictions[task] / f"{language}.jsonl"
+
+    compared: list[GainReport] = []
+    for arm in runs:
+        if arm == baseline or not runs[arm]:
+            continue
+        both = [results[name] for name, run in by_name.items() if run.arm in (baseline, arm)]
+        found_here = compare(both, predictions, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
+        compared.append(found_here)
+        report.notes += [f"{arm}: {said}" for said in found_here.notes]
+    best = best_starts([*results.values()], baseline) if compared else []
     for name, attribute in {"gains": "tasks", "groups": "groups", "languages": "languages", "gaps": "gaps"}.items():
-        found[name] = [_renamed(row) for each in tables.get("arms", ()) for row in getattr(each, attribute)]
+        found[name] = [_renamed(row) for each in compared for row in getattr(each, attribute)]
     _correct(found["languages"])
     found["best"] = [_renamed(row) for row in best]
     return found
 
 
-def _lay_out(run: _Run, scratch: Path) -> Path:
-    """A run's results as `evaluate` leaves them: one file, and the predictions beside it."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
+def _lay_out(run: _Run, folder: Path) -> Path:
+    """A run's results in a folder as `evaluate` leaves them: one file, and the predictions beside it."""
+    (folder / PREDICTIONS).mkdir(parents=True)
     write_lines(folder / RESULTS, run.rows)
-    (folder / PREDICTIONS).mkdir()
     for task, predictions in run.predictions.items():
         (folder / PREDICTIONS / task).mkdir()
         for file in predictions.glob("*.jsonl"):
@@ -271,20 +298,87 @@ def _scores(runs: Mapping[str, list[_Run]], tasks: Sequence[str]) -> list[dict[s
     return rows
 
 
-def _arms(entries: Sequence[Mapping[str, Any]], store: CellStore, bases: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the intermediate trainings that are finished have read, in fact and not by plan."""
-    read: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+def _add_noise(
+    rows: dict[str, list[dict[str, Any]]],
+    arms: Iterable[str],
+    finished: Sequence[Mapping[str, Any]],
+    store: CellStore,
+    bases: Mapping[str, str],
+    report: StudyReport,
+) -> None:
+    """Add what noise costs, comparison by comparison: scores by level, drop rates, areas."""
+    others = [name for name in _FACTORS if name != "noise"]
+    for factors in dict.fromkeys(tuple(entry[name] for name in others) for entry in finished):
+        chosen = [entry for entry in finished if tuple(entry[name] for name in others) == factors]
+        said = {
+            name: _value(value, bases) for name, value in zip(others, factors, strict=True) if name in report.factors
+        }
+        with tempfile.TemporaryDirectory() as scratch:
+            folders = [folder for arm in arms for folder in _clean_and_noisy(arm, chosen, store, Path(scratch))]
+            try:
+                found = robustness(folders)
+            except (StiltsError, FileNotFoundError, ValueError) as error:
+                where = f" ({', '.join(said.values())})" if said else ""
+                report.notes.append(f"There are no noise curves{where}: {error}")
+                continue
+        rows["noise"] += [said | _of_arm(row) for row in found.tasks]
+        rows["robustness"] += [said | _of_arm(row) for row in found.overall]
+        report.notes += found.notes
+
+
+def _clean_and_noisy(arm: str, entries: Sequence[Mapping[str, Any]], store: CellStore, scratch: Path) -> Iterator[Path]:
+    """Folders of an arm's seeds as `evaluate` leaves them: clean results, those of each noise below them."""
+    levels = dict.fromkeys(entry["noise"] for entry in entries)
+    runs = {noise: _runs(arm, [each for each in entries if each["noise"] == noise], store) for noise in levels}
+    for clean in runs.get(None, ()):
+        noisy = [run for noise in levels if noise for run in runs[noise] if run.seed == clean.seed]
+        if noisy:
+            folder = _lay_out(clean, Path(tempfile.mkdtemp(dir=scratch))).parent
+            for number, run in enumerate(noisy):
+                _lay_out(run, folder / NOISE / str(number))
+            yield folder
+
+
+def _of_arm(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `robustness` in the words of a study: the start is an arm."""
+    return {{"start": "arm"}.get(name, name): value for name, value in row.items()}
+
+
+def _learning(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Dev scores of each intermediate training that is finished, where it was evaluated while it trained."""
+    rows = []
+    for (base, arm, _), record in trainings.items():
+        batch = record["result"].get("batch")
+        for point in record["result"].get("curve", ()):
+            step = point["step"]
+            own = {"base": bases[base], "arm": arm, "seed": record["spec"]["seed"], "step": step}
+            own["examples"] = step * batch if batch else None
+            rows += [{**own, "metric": name, "score": score} for name, score in point.items() if name != "step"]
+    return rows
+
+
+def _intermediates(entries: Sequence[Mapping[str, Any]], store: CellStore) -> Trainings:
+    """Base, arm and cell of each intermediate training that is finished -> its record."""
+    found: Trainings = {}
     for entry in entries:
         start = _start_of(entry, store)
-        if start and (record := store.record(start)):
-            read.setdefault((entry["base"], entry["arm"]), {})[start] = record
+        if start and (entry["base"], entry["arm"], start) not in found and (record := store.record(start)):
+            found[entry["base"], entry["arm"], start] = record
+    return found
+
+
+def _arms(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the intermediate trainings that are finished have read, in fact and not by plan."""
+    read: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for (base, arm, _), record in trainings.items():
+        read.setdefault((base, arm), []).append(record)
     rows = []
     for (base, arm), records in read.items():
-        results = [record["result"] for record in records.values()]
+        results = [record["result"] for record in records]
         batches = [result["batch"] for result in results]
         steps = median(result["steps"] for result in results)
         examples = None if None in batches else round(steps * median(batches))
-        hours = median(record["seconds"] for record in records.values()) / 3600
+        hours = median(record["seconds"] for record in records) / 3600
         rows.append(
             {"base": bases[base], "arm": arm, "seeds": len(results), "steps": round(steps), "examples": examples}
         )
@@ -315,10 +409,10 @@ def _benchmark(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -
 def as_markdown(table: Table) -> str:
     """A table of Markdown; numbers to one place, what is missing as a dash."""
     rows = table.lines()
-    columns = _columns(rows)
+    columns = columns_of(rows)
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
-        cells = [_cell(column, row.get(column)).replace("|", "\\|") for column in columns]
+        cells = [cell_text(column, row.get(column)).replace("|", "\\|") for column in columns]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -326,7 +420,7 @@ def as_markdown(table: Table) -> str:
 def as_csv(table: Table) -> str:
     """Comma-separated values with a line of names: a row for each number, none of them rounded."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, _columns(table.rows), lineterminator="\n")
+    writer = csv.DictWriter(file, columns_of(table.rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(table.rows)
     return file.getvalue()
@@ -335,7 +429,7 @@ def as_csv(table: Table) -> str:
 def as_latex(table: Table) -> str:
     r"""A LaTeX table with the rules of booktabs, to be read by \input."""
     rows = table.lines()
-    columns = _columns(rows)
+    columns = columns_of(rows)
     numbers = [all(not isinstance(row.get(column), str) or _is_gain(row[column]) for row in rows) for column in columns]
     lines = [
         "\\begin{table}",
@@ -346,15 +440,17 @@ def as_latex(table: Table) -> str:
         "\\midrule",
     ]
     for row in rows:
-        lines.append(" & ".join(_escaped(_cell(column, row.get(column))) for column in columns) + " \\\\")
+        lines.append(" & ".join(_escaped(cell_text(column, row.get(column))) for column in columns) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of columns in the order in which rows bring them."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _cell(column: str, value: Any) -> str:
+def cell_text(column: str, value: Any) -> str:
+    """A value as tables show it: numbers to one place, p-values to three, what is missing as a dash."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -375,6 +471,57 @@ _LATEX = {
 def _escaped(text: str) -> str:
     """A text in LaTeX, character by character."""
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def as_text(tables: Sequence[Table], spelling: str) -> str:
+    """Tables as one text: with `"csv"` the first alone, since a file of values has one head.
+
+    Args:
+        tables: at least one.
+        spelling: of `FORMATS`.
+    """
+    if spelling == "csv":
+        return as_csv(tables[0])
+    if spelling == "latex":
+        return "\n".join(as_latex(table) for table in tables)
+    return "\n\n".join(f"## {table.title}\n\n{as_markdown(table)}" for table in tables) + "\n"
+
+
+def gain_tables(report: GainReport, *, languages: bool = False) -> list[Table]:
+    """Tables of the gains of some runs, those of tasks first.
+
+    Args:
+        report: of `gains`.
+        languages: the gain of every language too, and first.
+    """
+    tasks = Table("gains", _TITLES["gains"], report.tasks)
+    of_languages = Table("languages", "Gains by language, with 95 % intervals over examples", report.languages)
+    others = [Table(name, _TITLES[name], getattr(report, name)) for name in ("groups", "gaps", "best")]
+    tables = [of_languages, tasks, *others] if languages else [tasks, *others]
+    return [table for table in tables if table.rows]
+
+
+def score_tables(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> list[Table]:
+    """Tables of a benchmark's scores: every language, then the means of tasks and groups.
+
+    Args:
+        rows: of `run_benchmark`, the main ones.
+        found: what `benchmark_scores` makes of them.
+    """
+    languages: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        line = languages.setdefault(row["language"], {"language": row["language"]})
+        line[row["task"]] = row["score"]
+    columns = columns_of(list(languages.values()))
+    lines = [{column: languages[code].get(column) for column in columns} for code in sorted(languages)]
+    tasks = [{"task": name, **task} for name, task in found["tasks"].items()]
+    groups = [{"group": name, "score": score} for name, score in found["groups"].items()]
+    tables = [
+        Table("languages", "Scores in every language", lines),
+        Table("tasks", "Scores, mean over languages", tasks),
+        Table("groups", "Scores, mean over tasks", groups),
+    ]
+    return [table for table in tables if table.rows]
 
 
 def _value(value: Any, bases: Mapping[str, str]) -> str:

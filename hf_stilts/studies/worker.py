@@ -197,11 +197,31 @@ def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         batch: int | None = budget_of(model).batch
     except StiltsError:  # a mixture, whose tasks have batches of their own
         batch = None
+    curve = _curve(model, result)
     for checkpoint in sorted(model.rglob("checkpoint-*")):
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
     kept = {name: value for name, value in result.items() if isinstance(value, int | float) or value is None}
-    return {**kept, "batch": batch, "body": result.get("body"), "train_seconds": result["seconds"]}
+    about = {"batch": batch, "body": result.get("body"), "train_seconds": result["seconds"], "curve": curve}
+    return kept | about
+
+
+def _curve(model: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Dev scores of a training step by step: `step`, and of each metric of its result the score there."""
+    from hf_stilts.hub.record import scores_at
+    from hf_stilts.publishing.pending import STATE_FILE
+    from hf_stilts.publishing.saved import newest_saved
+
+    newest = newest_saved(model)
+    if newest is None:
+        return []
+    history = json.loads((newest / STATE_FILE).read_text(encoding="utf-8")).get("log_history", [])
+    curve = []
+    for step in sorted({int(entry["step"]) for entry in history if "step" in entry}):
+        scores = {name: score for name, score in scores_at(step, history).items() if name in result}
+        if scores:
+            curve.append({"step": step, **scores})
+    return curve
 
 
 def _at(name: str, revision: str) -> str:
