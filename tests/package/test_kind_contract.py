@@ -93,7 +93,7 @@ BROKEN = {
     ),
     "kinds/bitext_mining.py": ("def first(self, rows: Dataset, limit: int)", "def first(self, rows: Dataset)", "first"),
     "evaluation/predict.py": ("kind.reduce(found,", "kind.reduced(found,", 'no attribute "reduced"'),
-    "evaluation/zero_shot.py": ("searching.evaluate_jointly(", "searching.evaluate_all(", 'attribute "evaluate_all"'),
+    "evaluation/zero_shot.py": ("kind.evaluate_jointly(", "kind.evaluate_all(", 'attribute "evaluate_all"'),
     "kinds/text_to_text.py": ("self.of.decode(", "self.of.decoded(", 'no attribute "decoded"'),
     "data/canonical.py": ("task.declaration.corpus", "task.declaration.corpse", 'no attribute "corpse"'),
     "training/broken.py": ("", "", '"Broken" has no attribute "tusk"(.*\n)*.*"Kind" has no attribute "collate"'),
