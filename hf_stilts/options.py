@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from hf_stilts.errors import StiltsError
 
-DATA_DIR_HELP = "Local mirror of the data sets; else HF_STILTS_DATA, else the Hub."
-NAMESPACE_HELP = "User or organisation on the Hub; else HF_STILTS_NAMESPACE, else you."
+DATA_DIR_HELP = "Local mirror of the data sets; default: HF_STILTS_DATA, else the Hub."
+NAMESPACE_HELP = "User or organisation on the Hub; default: HF_STILTS_NAMESPACE, else you."
 
 
 class Options:

@@ -18,7 +18,7 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-hub = App(help="A small Hub on this machine, for work without the network.", no_args_is_help=True)
+hub = App(help="A small Hub on this machine, for work without a network.", no_args_is_help=True)
 
 
 def _version(asked: bool) -> None:
@@ -32,14 +32,17 @@ def _version(asked: bool) -> None:
 @app.callback()
 def entry(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and end.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Intermediate-task training across languages: train, publish, fine-tune, evaluate zero-shot."""
 
 
 @app.command()
-def tasks(name: Annotated[str | None, typer.Argument(help="Show this one.")] = None, as_json: Json = False) -> None:
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Task to show: a name, or the path of its file.")] = None,
+    as_json: Json = False,
+) -> None:
     """List the tasks, or show one."""
     from hf_stilts.console import show, show_object
     from hf_stilts.task import describe, list_tasks, load_task
@@ -65,14 +68,14 @@ app.add_typer(hub, name="hub")
 
 @hub.command("serve")
 def hub_serve(
-    folder: Annotated[Path, typer.Argument(help="Where the repositories are kept.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the repositories.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 5564,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port.")] = 5564,
     token: Annotated[
-        str | None, typer.Option(help="What callers must present; default: any.", envvar="HF_STILTS_HUB_TOKEN")
+        str | None, typer.Option(help="Token that clients must send; default: any token.", envvar="HF_STILTS_HUB_TOKEN")
     ] = None,
 ) -> None:
-    """Run a small Hub that stock clients use through HF_ENDPOINT."""
+    """Serve a small Hub; stock clients use it through HF_ENDPOINT."""
     from hf_stilts.console import announce_hub
 
     with needs_extra("local-hub", "The embedded Hub"):
@@ -86,11 +89,13 @@ def hub_serve(
 
 @app.command()
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("quickstart"),
-    seed: Annotated[int, typer.Option(help="Two runs with the same seed give the same numbers.")] = 42,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier quickstart and its Hub.")] = False,
+    folder: Annotated[Path, typer.Option(help="Folder for all files of the run.")] = Path("quickstart"),
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal results.")] = 42,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier quickstart in this folder, with its Hub.")
+    ] = False,
 ) -> None:
-    """All three phases offline on a small made-up world, in two to three minutes."""
+    """Run all three phases offline on a small synthetic corpus, in two to three minutes."""
     from hf_stilts.quickstart.run import run
 
     run(folder, seed=seed, overwrite=overwrite)

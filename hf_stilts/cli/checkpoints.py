@@ -13,14 +13,15 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.training.options import OPTIONS
 
 app = App()
-published = App(help="What is published, and where it comes from.", invoke_without_command=True)
+published = App(help="List, trace, verify and collect published checkpoints.", invoke_without_command=True)
 app.add_typer(published, name="checkpoints")
 
 
-Base = Annotated[str | None, typer.Option(help="Public model they descend from.")]
-OfTask = Annotated[str | None, typer.Option("--task", help="Task they were trained on.")]
-Language = Annotated[str | None, typer.Option(help="Language they were trained in.")]
-Whose = Annotated[str | None, typer.Option("--namespace", help="Whose; default: anybody's.")]
+Published = Annotated[str, typer.Argument(help="Published checkpoint: mnli, mnli@step-2000, org/model@step-2000.")]
+Base = Annotated[str | None, typer.Option(help="Only checkpoints trained from this public model.")]
+OfTask = Annotated[str | None, typer.Option("--task", help="Only checkpoints trained on this task.")]
+Language = Annotated[str | None, typer.Option(help="Only checkpoints trained in this language.")]
+Whose = Annotated[str | None, typer.Option("--namespace", help="Only of this user or organisation; default: of all.")]
 
 
 @published.callback()
@@ -32,7 +33,7 @@ def published_ones(
     namespace: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """List what is published, by the Hub's own tags."""
+    """List published checkpoints, found by their tags on the Hub."""
     if not context.invoked_subcommand:
         list_published(base, task, language, namespace, as_json)
 
@@ -41,7 +42,7 @@ def published_ones(
 def list_published(
     base: Base = None, task: OfTask = None, language: Language = None, namespace: Whose = None, as_json: Json = False
 ) -> None:
-    """List what is published, as without this word."""
+    """List published checkpoints (the same as without `list`)."""
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import list_checkpoints
 
@@ -51,8 +52,8 @@ def list_published(
 
 
 @published.command("lineage")
-def checkpoints_lineage(name: str, as_json: Json = False) -> None:
-    """Walk from a checkpoint back to the public model."""
+def checkpoints_lineage(name: Published, as_json: Json = False) -> None:
+    """Show every model from a checkpoint back to the public model."""
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import Checkpoint, lineage
 
@@ -64,8 +65,8 @@ def checkpoints_lineage(name: str, as_json: Json = False) -> None:
 
 
 @published.command("verify")
-def checkpoints_verify(name: str, as_json: Json = False) -> None:
-    """Compare a published checkpoint with the checksums recorded when it was sent."""
+def checkpoints_verify(name: Published, as_json: Json = False) -> None:
+    """Compare the files of a published checkpoint with the checksums in its stilts.json."""
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import verify
 
@@ -77,9 +78,9 @@ def checkpoints_verify(name: str, as_json: Json = False) -> None:
 
 @published.command("collect")
 def checkpoints_collect(
-    title: Annotated[str, typer.Argument(help="Title of the collection, made where it is missing.")],
-    names: Annotated[list[str], typer.Argument(help="Checkpoints: mnli, org/model.")],
-    namespace: Annotated[str | None, typer.Option(help="Whose; default: yours.")] = None,
+    title: Annotated[str, typer.Argument(help="Title of the collection; it is created if it does not exist.")],
+    names: Annotated[list[str], typer.Argument(help="Published checkpoints: mnli, org/model.")],
+    namespace: Annotated[str | None, typer.Option(help="User or organisation; default: you.")] = None,
     as_json: Json = False,
 ) -> None:
     """Group the checkpoints of one study in a private collection on the Hub."""
@@ -92,15 +93,15 @@ def checkpoints_collect(
 @app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    retry: Annotated[bool, typer.Option("--retry", help="Send what waits or failed.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Show only; the default.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and send what a running training adds.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Upload pending and failed checkpoints.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show the outbox; the default.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep running, and upload what a training adds.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove files of another model from the repository.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what waits in a run's outbox, or send it."""
+    """Show the pending checkpoints in a run's outbox, or upload them."""
     from hf_stilts.console import say, show
     from hf_stilts.publishing import outbox
 
@@ -118,9 +119,9 @@ def publish(
 @app.command()
 @training_options(*(option for option in OPTIONS if option not in ("data_dir", "micro_tokens")))
 def reproduce(
-    name: Annotated[str, typer.Argument(help="A published checkpoint: mnli, mnli@step-2000, org/model@step-2000.")],
-    output_dir: Annotated[Path | None, typer.Option(help="Where to train.")] = None,
-    tolerance: Annotated[float, typer.Option(min=0, help="Points by which a score may be off.")] = 0.5,
+    name: Published,
+    output_dir: Annotated[Path | None, typer.Option(help="Folder for the new training.")] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="Points by which a score may differ.")] = 0.5,
     as_json: Json = False,
     **options: Any,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, DataDir, Json, split_list
+from hf_stilts.cli.options import App, DataDir, Json, TaskName, split_list
 from hf_stilts.errors import StiltsError
 
 app = App(help="Build, check and fetch data sets.", no_args_is_help=True)
@@ -15,18 +15,20 @@ app = App(help="Build, check and fetch data sets.", no_args_is_help=True)
 
 @app.command("build")
 def data_build(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Converter; it has the name of its task.")],
     raw: Annotated[Path, typer.Option(help="Folder with the publisher's files.")],
-    out: Annotated[Path, typer.Option(help="The mirror to write into.")],
+    out: Annotated[Path, typer.Option(help="Folder of the mirror to write to.")],
     push: Annotated[str | None, typer.Option(help="Also push to this user or organisation.")] = None,
-    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all that are there.")] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Languages, comma-separated; default: all with raw files.")
+    ] = None,
     checksum: Annotated[bool, typer.Option(help="Refuse files that differ from the published ones.")] = True,
     option: Annotated[
-        list[str] | None, typer.Option(help="Of the converter, NAME=VALUE: --option fused=false (udpos).")
+        list[str] | None, typer.Option(help="Option of the converter, NAME=VALUE: --option fused=false (udpos).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Convert a publisher's raw files into Parquet that tasks load like the Hub's."""
+    """Convert a publisher's raw files to the Parquet repository that a task reads."""
     from hf_stilts.console import say, say_next, show, warn
     from hf_stilts.dataset_scripts import build
     from hf_stilts.task import load_task
@@ -50,12 +52,12 @@ def data_build(
 
 @app.command("check")
 def data_check(
-    task: str,
-    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    task: TaskName,
+    languages: Annotated[str | None, typer.Option(help="Languages, comma-separated; default: all.")] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Load some rows of every language and split of a task and look at them."""
+    """Check the first rows of every language and split of a task."""
     from hf_stilts.console import say, show
     from hf_stilts.data.check import check
 
@@ -68,12 +70,12 @@ def data_check(
 
 @app.command("prefetch")
 def data_prefetch(
-    task: str,
-    out: Annotated[Path, typer.Option(help="The mirror to write into.")],
-    languages: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    task: TaskName,
+    out: Annotated[Path, typer.Option(help="Folder of the mirror to write to.")],
+    languages: Annotated[str | None, typer.Option(help="Languages, comma-separated; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy what a task needs from the Hub into a mirror, for machines without network."""
+    """Copy the data sets of a task from the Hub to a mirror, for machines without a network."""
     from hf_stilts.console import show
     from hf_stilts.data.prefetch import prefetch
 

@@ -61,12 +61,10 @@ class _Shown:
 @shared_options(BenchmarkOptions, *_ELSEWHERE)
 def evaluate(
     name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
-    model: Annotated[
-        str | None, typer.Option(help="Tasks: the trained checkpoint to score, by name or folder.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="Tasks: also append the rows to this .jsonl file.")] = None,
+    model: Annotated[str | None, typer.Option(help="Tasks: trained checkpoint to score, a name or a folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Tasks: also append the table to this .jsonl file.")] = None,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Tasks: also write the main scores onto the published model's card.")
+        bool, typer.Option("--publish", help="Tasks: also add the main scores to the card of the published model.")
     ] = False,
     noise: NoiseLevels = None,
     noise_seed: NoiseSeeds = None,
@@ -83,11 +81,11 @@ def evaluate(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Score one model in every language of some tasks, or train and score every task of a benchmark.
+    """Score a model in every language of some tasks, or train and score every task of a benchmark.
 
-    hf-stilts evaluate xtreme --base FacebookAI/xlm-roberta-base --init mnli trains each target in English once, scores
-    every language, and goes on where it was if it is run again. Options of these trainings: those below, and any field
-    of transformers.TrainingArguments: --max_steps 500 --seed 7.
+    A benchmark trains each target in English once and scores every language.
+    After an interruption the same command continues. Its trainings take the
+    options below and any field of transformers.TrainingArguments: --max_steps 500.
     """
     flags = next((name[place:] for place, word in enumerate(name) if word.startswith("-")), [])
     names = name[: len(name) - len(flags)]
@@ -151,17 +149,19 @@ def _check_for_tasks(names: list[str], model: str | None, stray: list[str]) -> N
 
 @app.command()
 def gains(
-    results: Annotated[list[Path], typer.Argument(help="Files results.jsonl of evaluate, or their folders.")],
-    baseline: Annotated[str, typer.Option(help="The start that the others are compared with.")] = "none",
-    bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    results: Annotated[list[Path], typer.Argument(help="results.jsonl files of evaluate, or their folders.")],
+    baseline: Annotated[str, typer.Option(help="Label of the baseline.")] = "none",
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Bootstrap samples of the examples of a language; 0: none.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
+    languages: Annotated[bool, typer.Option("--languages", help="Also print a line for every language.")] = False,
     table_format: Format = None,
     figures: Figures = None,
     group_by: GroupBy = "class",
     as_json: Json = False,
 ) -> None:
-    """Compare runs from intermediate checkpoints with the baseline: gains, their chance, gaps, the best per target."""
+    """Compare runs from intermediate checkpoints with the baseline: gains, p-values, gaps, best task per target."""
     refuse_two_formats(table_format, as_json)
     from hf_stilts.console import say, show_gains, show_text
     from hf_stilts.evaluation.results import read_results
@@ -251,13 +251,13 @@ def robustness(
     results: Annotated[
         list[Path], typer.Argument(help="Folders of evaluate xtreme, or files of evaluate TASK --output.")
     ],
-    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    languages: Annotated[bool, typer.Option("--languages", help="Also print a line for every language.")] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw the curves into this .png, .svg or .pdf; needs matplotlib.")
+        Path | None, typer.Option(help="Plot the curves to this .png, .svg or .pdf file; needs matplotlib.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare noisy scores with clean ones: drops, their rate, flipped predictions, area under the curve."""
+    """Compare scores on noisy and clean rows: drops, flip rate, area under the curve."""
     from hf_stilts.console import say, show_robustness
     from hf_stilts.studies.pictures import robustness_picture
     from hf_stilts.studies.robustness import robustness as measure

@@ -14,33 +14,34 @@ from hf_stilts.cli.options import (
     Exclude,
     Json,
     Limit,
+    TaskName,
     split_list,
 )
 
 app = App()
-Out = Annotated[Path, typer.Option(help="The mirror to write into; --data-dir of the training.")]
-Splits = Annotated[str, typer.Option(help="Comma-separated canonical splits.")]
+Out = Annotated[Path, typer.Option(help="Folder of the mirror to write to; the training reads it with --data-dir.")]
+Splits = Annotated[str, typer.Option(help="Splits, comma-separated: train, validation, test.")]
 From = Annotated[str, typer.Option("--from", help="Language of the rows.")]
 
 
 @app.command("translate")
 def data_translate(
-    task: str,
-    to: Annotated[str, typer.Option(help="Languages, comma-separated.")],
+    task: TaskName,
+    to: Annotated[str, typer.Option(help="Languages to make, comma-separated.")],
     model: Annotated[str, typer.Option(help="Translation model by name or folder: MarianMT, NLLB, M2M100, T5 ...")],
     out: Out,
     language: From = "en",
     splits: Splits = "train",
-    revision: Annotated[str | None, typer.Option(help="Commit of the model.")] = None,
-    beams: Annotated[int, typer.Option(min=1, help="Of the search; 1 is greedy.")] = 4,
-    prefix: Annotated[str, typer.Option(help="Put before every text, for T5.")] = "",
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Most tokens at a time, times beams.")] = 8192,
+    revision: Annotated[str | None, typer.Option(help="Commit of the translation model.")] = None,
+    beams: Annotated[int, typer.Option(min=1, help="Number of beams; 1: greedy search.")] = 4,
+    prefix: Annotated[str, typer.Option(help="Text to put before every input, for T5.")] = "",
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens in a batch, times beams.")] = 8192,
     limit: Limit = None,
     data_dir: DataDir = None,
     exclude: Exclude = None,
     as_json: Json = False,
 ) -> None:
-    """Translate a task's rows; killed and run again, it goes on where it was."""
+    """Translate a task's rows; after an interruption the same command continues."""
     from hf_stilts.augmentation.translate import check_translation, translate
 
     check_translation(task, split_list(to) or [], language)  # before torch and a model are loaded
@@ -64,24 +65,26 @@ def data_translate(
 
 @app.command("code-switch")
 def data_code_switch(
-    task: str,
-    to: Annotated[str, typer.Option(help="Languages, comma-separated.")],
+    task: TaskName,
+    to: Annotated[str, typer.Option(help="Languages to make, comma-separated.")],
     lexicons: Annotated[Path, typer.Option(help="Folder of MUSE's dictionaries: en-de.txt, en-sw.txt, ...")],
     out: Out,
-    probability: Annotated[float, typer.Option(min=0, max=1, help="Of a word that a lexicon knows.")] = 0.5,
+    probability: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability that a word of a lexicon is replaced.")
+    ] = 0.5,
     mode: Annotated[
         Literal["multilingual", "bilingual"],
-        typer.Option(help="A language for each word, or rows of their own for each language."),
+        typer.Option(help="multilingual: a language for each word; bilingual: separate rows for each language."),
     ] = "multilingual",
     language: From = "en",
     splits: Splits = "train",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the replaced words.")] = 0,
     limit: Limit = None,
     data_dir: DataDir = None,
     exclude: Exclude = None,
     as_json: Json = False,
 ) -> None:
-    """Replace words of a task's rows by those of other languages, with lexicons."""
+    """Replace words of a task's rows by their translations in lexicons."""
     from hf_stilts.augmentation.code_switch import code_switch
     from hf_stilts.console import show
 
@@ -104,8 +107,10 @@ def data_code_switch(
 
 @app.command("transliterate")
 def data_transliterate(
-    task: str,
-    languages: Annotated[str, typer.Option(help="Of the rows, comma-separated: hi,ta, or made ones: hi-t-en.")],
+    task: TaskName,
+    languages: Annotated[
+        str, typer.Option(help="Languages of the rows, comma-separated: hi,ta, or translated rows: hi-t-en.")
+    ],
     out: Out,
     script: Annotated[str, typer.Option(help="ISO 15924 code: Latn, or for Indic languages Deva, Taml, ...")] = "Latn",
     splits: Splits = "train",
@@ -113,7 +118,7 @@ def data_transliterate(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write a task's rows in another script."""
+    """Transliterate a task's rows to another script."""
     from hf_stilts.augmentation.transliterate import transliterate
     from hf_stilts.console import show
 
@@ -131,18 +136,20 @@ def data_transliterate(
 
 @app.command("noise")
 def data_noise(
-    task: str,
+    task: TaskName,
     noise: NoiseOption,
     out: Out,
-    languages: Annotated[str, typer.Option(help="Of the rows, comma-separated: en,de, or made ones: de-t-en.")] = "en",
+    languages: Annotated[
+        str, typer.Option(help="Languages of the rows, comma-separated: en,de, or translated rows: de-t-en.")
+    ] = "en",
     splits: Splits = "train",
-    seed: Annotated[int, typer.Option(help="Chooses words and errors.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of words and errors.")] = 0,
     noise_dictionaries: NoiseDictionaries = None,
     limit: Limit = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Misspell a task's rows, to train on them; what is evaluated on is misspelt by evaluate --noise."""
+    """Misspell a task's rows for training; for evaluation use evaluate --noise."""
     from hf_stilts.augmentation.noise import Noise
 
     chosen = Noise.parse(noise, seed, noise_dictionaries)
@@ -163,13 +170,17 @@ def data_noise(
 
 @app.command("overlap")
 def data_overlap(
-    task: str,
+    task: TaskName,
     against: Annotated[str, typer.Option(help="Evaluation tasks, comma-separated.")],
-    languages: Annotated[str, typer.Option(help="Of the training rows, comma-separated.")] = "en",
-    against_languages: Annotated[str | None, typer.Option(help="Of the evaluation tasks; default: all.")] = None,
-    split: Annotated[str, typer.Option(help="Canonical split of the training rows.")] = "train",
-    minimum: Annotated[int, typer.Option(min=1, help="Words that a sentence must have to count.")] = 3,
-    exclude: Annotated[Path | None, typer.Option(help="Write the list of these rows, for --exclude.")] = None,
+    languages: Annotated[str, typer.Option(help="Languages of the training rows, comma-separated.")] = "en",
+    against_languages: Annotated[
+        str | None, typer.Option(help="Languages of the evaluation tasks; default: all.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of the training rows.")] = "train",
+    minimum: Annotated[int, typer.Option(min=1, help="Minimum number of words of a sentence that counts.")] = 3,
+    exclude: Annotated[
+        Path | None, typer.Option(help="Write the list of these rows to this file; trainings read it with --exclude.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:

@@ -19,9 +19,11 @@ NoiseOption = Annotated[
 ]
 NoiseLevels = Annotated[
     list[str] | None,
-    typer.Option("--noise", help="Misspell the rows that are scored: keyboard=0.1; again for more levels. 0 is none."),
+    typer.Option("--noise", help="Misspell the scored rows: keyboard=0.1; may be repeated. 0: no noise."),
 ]
-NoiseSeeds = Annotated[list[int] | None, typer.Option(help="Chooses words and errors; again for more. Default: 0.")]
+NoiseSeeds = Annotated[
+    list[int] | None, typer.Option(help="Random seed of words and errors; may be repeated. Default: 0.")
+]
 NoiseDictionaries = Annotated[Path | None, typer.Option(help=ScoringOptions.help_for("noise_dictionaries"))]
 
 

@@ -15,7 +15,8 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+TaskName = Annotated[str, typer.Argument(help="Task, by name or by the path of its file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help=DATA_DIR_HELP)]
 Limit = Annotated[int | None, typer.Option(min=1, help=HELP["limit"])]
 Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]

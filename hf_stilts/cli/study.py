@@ -13,8 +13,8 @@ from hf_stilts.studies.drawing import check_drawing
 from hf_stilts.studies.options import StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
-app = App(help="Comparisons of intermediate tasks as one command each.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A study by name, or the path of a Python file that defines STUDY.")]
+app = App(help="Plan, run and report a study: a comparison of intermediate tasks.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of a study, or path of a Python file that defines STUDY.")]
 Scale = Annotated[Literal["full", "small"], typer.Option(help=StudyOptions.help_for("scale"))]
 OutputDir = Annotated[Path | None, typer.Option(help=StudyOptions.help_for("output_dir"))]
 
@@ -56,17 +56,18 @@ def study_show(study: Name, scale: Scale = "full", as_json: Json = False) -> Non
 def study_plan(
     study: Name,
     namespace: Namespace = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Examples a second in training, for the hours.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Training speed in examples a second, to compute the hours.")
+    ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure the hours: a few steps of each training on this machine.")
+        bool, typer.Option("--probe", help="Measure the training speed with a few steps on this machine.")
     ] = False,
-    cells: Annotated[bool, typer.Option("--cells", help="Also a line for every cell.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="Also print a line for every cell.")] = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Say what a study takes: cells by state, what each arm reads, hours, storage. Nothing is downloaded or trained.
-
-    But with --probe: then a few steps of each kind of training are, which needs the data and the base.
+    """Show what a study needs: cells, training budget of each arm, hours, storage. Downloads and trains nothing,
+    unless --probe measures a few steps of each training, which needs the data and the base.
     """
     from hf_stilts.console import show_plan
     from hf_stilts.studies.plan import plan
@@ -91,15 +92,17 @@ def study_plan(
 @shared_options(StudyOptions)
 def study_run(
     study: Name,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that work at a time; with GPUs one for each.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of worker processes, each with a GPU of its own if there is one.")
+    ] = 1,
     redo_broken: Annotated[
-        bool, typer.Option("--redo-broken", help="Do the cells again whose record or weights are broken.")
+        bool, typer.Option("--redo-broken", help="Run cells with a broken record or broken weights again.")
     ] = False,
     slurm: Annotated[
         str | None,
         typer.Option(
             metavar="NAME=VALUE,...",
-            help="Submit a Slurm job for each cell and end; options of sbatch: partition=gpu,time=4:00:00,gpus=1.",
+            help="Submit a Slurm job for each cell and exit; options of sbatch: partition=gpu,time=4:00:00,gpus=1.",
         ),
     ] = None,
     array: Annotated[
@@ -108,7 +111,7 @@ def study_run(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Do the cells of a study that are missing; stopped at any moment, the same command goes on where it was."""
+    """Run the missing cells of a study; after an interruption the same command continues."""
     from hf_stilts.console import say, say_next, show, tell_cell
     from hf_stilts.studies.run import run_study
 
@@ -147,10 +150,10 @@ def study_run(
 def study_status(
     study: Name,
     output_dir: OutputDir = None,
-    cells: Annotated[bool, typer.Option("--cells", help="Also a line for every cell.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="Also print a line for every cell.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show where a run stands: cells by state, what failed and the last line of its log, what to type."""
+    """Show the state of a run: cells by state, failed cells with the last line of their log, the next command."""
     from hf_stilts.console import show_status
     from hf_stilts.studies.status import status
 
@@ -164,18 +167,20 @@ def study_report(
     study: Name,
     output_dir: OutputDir = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Of the files: html, md, csv, latex, comma-separated.")
+        str, typer.Option("--format", help="Formats of the files, comma-separated: html, md, csv, latex.")
     ] = "html,md,csv",
-    out: Annotated[Path | None, typer.Option(help="Folder of the files; default: report/ in --output-dir.")] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Draws over the examples of a language; 0: none.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; default: report/ in --output-dir.")] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Bootstrap samples of the examples of a language; 0: none.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
     figures: Figures = None,
     group_by: GroupBy = "class",
     as_json: Json = False,
 ) -> None:
-    """Make the report of a study from whatever is finished: scores, gains, gaps, pictures; what is missing is named.
+    """Write the report of a study from its finished cells: scores, gains, gaps, plots. Missing cells are named.
 
-    report.html has all of it in one file: tables to sort, filter and download, pictures inside, nothing from elsewhere.
+    report.html is one file with sortable tables and plots, which loads nothing from elsewhere.
     """
     from hf_stilts.console import say, show_study_report
     from hf_stilts.studies.page import FORMATS, write_report

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from hf_stilts.cli.options import App, DataDir, Json
 
-BenchmarkName = Annotated[str, typer.Option(help="xtreme or xtreme-r.")]
+BenchmarkName = Annotated[str, typer.Option(help="Benchmark: xtreme or xtreme-r.")]
 
 
 class WriteByDefault(TyperGroup):
@@ -25,20 +25,20 @@ class WriteByDefault(TyperGroup):
 
 app = App(
     cls=WriteByDefault,
-    help="Files of XTREME and XTREME-R: hf-stilts submission DIR --predictions RUN writes, check and score read them.",
+    help="Write, check and score submissions to XTREME and XTREME-R; submission DIR is short for submission write DIR.",
     no_args_is_help=True,
 )
 
 
 @app.command()
 def write(
-    folder: Annotated[Path, typer.Argument(help="Where the submission goes.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the submission to write.")],
     predictions: Annotated[Path, typer.Option(help="Folder of a run of hf-stilts evaluate xtreme.")],
     benchmark: BenchmarkName = "xtreme",
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write predictions as the official scorer reads them."""
+    """Write predictions in the format of the official scorer."""
     from hf_stilts.console import say_next, show
     from hf_stilts.evaluation.submission import write_submission
 
@@ -50,12 +50,14 @@ def write(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="The submission.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the submission.")],
     benchmark: BenchmarkName = "xtreme",
-    labels: Annotated[Path | None, typer.Option(help="Compare numbers and ids with these gold labels.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of gold labels, to compare numbers of lines and ids.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is missing or malformed, file and line; exit code 1 if anything is. Warnings alone are exit code 0."""
+    """Report missing and malformed files and lines. Exit code 1 on errors, 0 on warnings alone."""
     from hf_stilts.console import say, show
     from hf_stilts.evaluation.submission import check_submission
 
@@ -69,13 +71,15 @@ def check(
 
 @app.command()
 def score(
-    folder: Annotated[Path, typer.Argument(help="The submission.")],
-    labels: Annotated[Path, typer.Option(help="Folder of the same layout with the gold labels.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the submission.")],
+    labels: Annotated[Path, typer.Option(help="Folder of gold labels, in the layout of a submission.")],
     benchmark: BenchmarkName = "xtreme",
-    lareqa: Annotated[float | None, typer.Option(help="LAReQA's mAP@20 in percent, for XTREME-R's total.")] = None,
+    lareqa: Annotated[
+        float | None, typer.Option(help="mAP@20 of LAReQA in percent, for the total of XTREME-R.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Official scores, groups and total; what is missing is named."""
+    """Compute the official scores of tasks, groups and the total. Missing files are named."""
     from hf_stilts.console import show_report
     from hf_stilts.evaluation.xtreme import evaluate
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hf_stilts.cli.noise import misspelt
-from hf_stilts.cli.options import STOCK_FLAGS, App, Json, chosen, shared_options, training_options, typed
+from hf_stilts.cli.options import STOCK_FLAGS, App, Json, TaskName, chosen, shared_options, training_options, typed
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import NAMESPACE_HELP, Options, option
 from hf_stilts.task import load_task
@@ -29,14 +29,14 @@ class RunOptions(Options):
 
     PANELS = {"Run": ("namespace", "public", "resume", "overwrite")}
 
-    noise: str | None = option(None, "Misspell the training rows: keyboard=0.1, in whole per cents; see data noise.")
-    noise_seed: int = option(0, "Chooses words and errors.")
+    noise: str | None = option(None, "Misspell the training rows: keyboard=0.1 (whole per cents); see data noise.")
+    noise_seed: int = option(0, "Random seed of words and errors.")
     namespace: str | None = option(None, NAMESPACE_HELP)
-    public: bool = option(False, "Publish for everybody to see.")
+    public: bool = option(False, "Make new repositories public; default: private.")
     resume: Literal["auto"] | None = option(
-        None, "Go on from the newest checkpoint, here or on the Hub, and keep there what another machine needs."
+        None, "Continue from the newest checkpoint, local or on the Hub; also upload the training state."
     )
-    overwrite: bool = option(False, "Train anew where --output_dir holds a run, which is deleted.")
+    overwrite: bool = option(False, "Delete the run in --output_dir and train again.")
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -44,9 +44,9 @@ class RunOptions(Options):
 @training_options()
 def intermediate(
     context: typer.Context,
-    task: Annotated[list[str], typer.Argument(help="A task, or several: a mixture, each step of one of them.")],
+    task: Annotated[list[str], typer.Argument(help="Task, by name or path; several tasks are trained as a mixture.")],
     base: Annotated[str, typer.Option(help="Public model to start from.")] = DEFAULT_BASE,
-    publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = True,
+    publish: Annotated[bool, typer.Option(help="Publish every checkpoint on the Hub.", rich_help_panel="Run")] = True,
     as_json: Json = False,
     **options: Any,
 ) -> None:
@@ -76,12 +76,15 @@ def intermediate(
 @training_options(*MIXTURE_OPTIONS)
 def target(
     context: typer.Context,
-    task: str,
-    init: Annotated[str | None, typer.Option(help="Intermediate checkpoint by name; without it, the baseline.")] = None,
-    base: Annotated[
-        str | None, typer.Option(help="Public model: the start without --init, else what --init descends from.")
+    task: TaskName,
+    init: Annotated[
+        str | None, typer.Option(help="Intermediate checkpoint to start from; without it: the baseline.")
     ] = None,
-    publish: Annotated[bool, typer.Option(help="Send every checkpoint to the Hub.", rich_help_panel="Run")] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Public model to start from; with --init: the model that the checkpoint was trained from."),
+    ] = None,
+    publish: Annotated[bool, typer.Option(help="Publish every checkpoint on the Hub.", rich_help_panel="Run")] = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:

@@ -46,28 +46,36 @@ class ScoringOptions(Options):
 
     LEAST = {"limit": 1, "max_length": 1}
 
-    languages: tuple[str, ...] | None = option(None, "Comma-separated; default: all of the task.", several="commas")
-    available: bool = option(False, "Only the languages whose rows are there.")
-    split: str = option("test", "Canonical split.")
-    limit: int | None = option(None, "Use at most so many rows.")
-    max_length: int | None = option(None, "Tokens per window; default: what the published scripts use.")
+    languages: tuple[str, ...] | None = option(
+        None, "Languages, comma-separated; default: all of the task.", several="commas"
+    )
+    available: bool = option(False, "Score only the languages whose rows are available.")
+    split: str = option("test", "Split: train, validation or test.")
+    limit: int | None = option(None, "Maximum number of rows of each language.")
+    max_length: int | None = option(
+        None, "Maximum number of tokens of an input; default: that of the published scripts."
+    )
     trained_in: tuple[str, ...] | None = option(
-        None, "Languages of the training rows, comma-separated; default: what the checkpoint says.", several="commas"
+        None,
+        "Languages of the training rows, comma-separated; default: those in the checkpoint's record.",
+        several="commas",
     )
     layer: int | None = option(
-        None, "Retrieval: hidden state, 0 = embeddings; default: a sentence encoder's last, else the papers'."
+        None, "Retrieval: hidden state, 0: embeddings; default: the last of a sentence encoder, else the papers'."
     )
-    pooling: str | None = option(None, "Retrieval: mean, cls, ...; default: as the model's folder says.")
+    pooling: str | None = option(
+        None, "Retrieval: mean, cls, ...; default: the pooling in the model's folder, else the papers'."
+    )
     prefix: str | tuple[str, ...] | None = option(
         None,
-        "Retrieval: put before every text, as 'query: '; twice: before queries, and what answers them.",
+        "Retrieval: text before every input, as 'query: '; given twice: before queries, before candidates.",
         several="again",
     )
     data_dir: Path | None = option(None, DATA_DIR_HELP)
-    noise: str | None = option(None, "Misspell the rows that are scored: keyboard=0.1. 0 is none.")
-    noise_seed: int = option(0, "Chooses words and errors.")
+    noise: str | None = option(None, "Misspell the scored rows: keyboard=0.1. 0: no noise.")
+    noise_seed: int = option(0, "Random seed of words and errors.")
     noise_dictionaries: Path | None = option(
-        None, "For natural noise: file, or folder of <language>.tsv, ERROR<tab>CORRECTION a line."
+        None, "For natural noise: a file, or a folder of <language>.tsv, with lines ERROR<tab>CORRECTION."
     )
 
     @property

@@ -48,11 +48,15 @@ class BenchmarkOptions(ScoringOptions):
     }
 
     base: str | None = option(None, f"Public model to start from; default: {DEFAULT_BASE}.")
-    init: str | None = option(None, "Intermediate checkpoint by name; without it, the baseline.")
-    tasks: tuple[str, ...] | None = option(None, "Comma-separated; default: all.", several="commas")
-    skip: tuple[str, ...] = option((), "Leave out a task, or languages of one: --skip udpos:kk,yo.", several="again")
-    train_limit: int | None = option(None, "Train on at most so many rows.")
-    label: str | None = option(None, "What tables call the start; seeds share one.")
+    init: str | None = option(None, "Intermediate checkpoint to start from; without it: the baseline.")
+    tasks: tuple[str, ...] | None = option(
+        None, "Tasks of the benchmark, comma-separated; default: all.", several="commas"
+    )
+    skip: tuple[str, ...] = option((), "Leave out a task, or languages of a task: --skip udpos:kk,yo.", several="again")
+    train_limit: int | None = option(None, "Maximum number of training rows.")
+    label: str | None = option(
+        None, "Name of the start in tables, equal for all seeds; default: the checkpoint's name without its seed."
+    )
     namespace: str | None = option(None, NAMESPACE_HELP)
     out: Path | None = option(None, "Folder of the run.", flag="--output-dir")
     recipe: str = option(OPTIONS["recipe"], HELP["recipe"])
@@ -67,22 +71,24 @@ class StudyOptions(Options):
 
     LEAST = {"seeds": 1, "max_steps": 1, "limit": 1, "train_limit": 1}
 
-    scale: Literal["full", "small"] = option("full", "small: what one laptop can do.")
+    scale: Literal["full", "small"] = option("full", "full, or small: for one laptop.")
     base: tuple[str, ...] | None = option(
-        None, "Public model or folder instead of the study's; may be repeated.", several="again"
+        None, "Public model or folder, instead of the study's; may be repeated.", several="again"
     )
     arms: tuple[str, ...] | None = option(
         None, "Only this arm of the study; may be repeated.", flag="--arm", several="again"
     )
-    targets: tuple[str, ...] | None = option(None, "Comma-separated, instead of the study's.", several="commas")
-    languages: tuple[str, ...] | None = option(None, "Score only these, comma-separated.", several="commas")
-    seeds: int | None = option(None, "So many, from 0.")
-    max_steps: int | None = option(None, "Of every training.")
-    limit: int | None = option(None, "Score at most so many rows of each language.")
-    train_limit: int | None = option(None, "Train on at most so many rows.")
+    targets: tuple[str, ...] | None = option(
+        None, "Tasks or benchmarks, comma-separated, instead of the study's.", several="commas"
+    )
+    languages: tuple[str, ...] | None = option(None, "Languages to score, comma-separated.", several="commas")
+    seeds: int | None = option(None, "Number of seeds: 0, 1, ...")
+    max_steps: int | None = option(None, "Number of optimizer steps of every training.")
+    limit: int | None = option(None, "Maximum number of scored rows of each language.")
+    train_limit: int | None = option(None, "Maximum number of training rows.")
     output_dir: Path | None = option(None, "Folder of the run; default: runs/study-NAME.")
     data_dir: Path | None = option(None, DATA_DIR_HELP)
-    available: bool = option(False, "Leave out the languages and cells without rows here.")
+    available: bool = option(False, "Leave out languages and cells whose rows are not available.")
 
     def changed(self, study: Study) -> Study:
         """The study with what was given in place of its own fields.

@@ -32,47 +32,55 @@ class StiltsOptions(Options):
         "Mixture": ("sampler", "cap", "name", "text", "text_examples", "alpha"),
     }
 
-    recipe: str = option("jiant", "Hyper-parameter profile: jiant, xtreme-2020, xtreme-r-2021, paper.")
-    adapter: str | None = option(None, "lora, or lora=32 for its rank: train that and the head, and save megabytes.")
+    recipe: str = option("jiant", "Profile of hyper-parameters: jiant, xtreme-2020, xtreme-r-2021, paper.")
+    adapter: str | None = option(None, "Train an adapter and the head only: lora, or lora=32 with its rank.")
     lora_target_modules: str | None = option(
-        None, "Linear layers that LoRA adapts, as query,value; default: peft's for the architecture, or all."
+        None, "Linear layers that LoRA adapts: query,value; default: peft's choice for the architecture, or all."
     )
-    text_to_text: bool = option(False, "Let an encoder-decoder (mT5) answer in words, of possible answers only.")
+    text_to_text: bool = option(
+        False, "Train an encoder-decoder (mT5) to generate the answer; only possible answers are generated."
+    )
     contrastive: str | None = option(
-        None, "Also hold each row's features to those of its translation into this language."
+        None, "Add a contrastive loss between each row and its translation into this language."
     )
 
     languages: str | None = option(
-        None, "Of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en."
+        None, "Languages of the training rows: de, or en,sw, or with shares en=0.75,sw=0.25; default: en."
     )
-    limit: int | None = option(None, "Use at most so many rows.")
-    exclude: Path | None = option(None, "List of training rows to leave out, of: data overlap.")
-    max_length: int | None = option(None, "Tokens per window; default: the recipe's, capped by the model.")
+    limit: int | None = option(None, "Maximum number of rows.")
+    exclude: Path | None = option(None, "List of training rows to leave out, as data overlap writes it.")
+    max_length: int | None = option(
+        None, "Maximum number of tokens of an input; default: the recipe's, at most the model's."
+    )
     data_dir: Path | None = option(None, DATA_DIR_HELP)
 
     micro_tokens: int | None = option(
-        None, "Most tokens that go through the model at a time; the result is the same. 0: no cutting."
+        None, "Maximum number of tokens in a micro-batch; the result is the same. 0: whole batches."
     )
     compact_vocabulary: bool = option(
-        False, "Train only the word embeddings that the data uses: the same model, less than half the memory."
+        False, "Train only the word embeddings that occur in the data: the same model, less than half the memory."
     )
 
     batches: Literal["monolingual", "cross-lingual", "hybrid"] | None = option(
-        None, "With several --languages: a batch is in one language, across two, or half of each."
+        None, "With several --languages: batches in one language, across two, or half of each."
     )
     pooling: Literal["pooler", "mean", "cls"] | None = option(
-        None, "How vectors are pooled; default: as a sentence encoder's folder says, else the pooler, else the mean."
+        None, "Pooling of vectors; default: the sentence encoder's own, else the pooler, else the mean."
     )
-    prefix: str | None = option(None, "Put before every text, as 'query: '; default: a sentence encoder's prompts.")
-    logit_scale: float | None = option(None, "Where the learned scale starts; default: 100.")
-    both_directions: bool = option(False, "Also ask which query belongs to a candidate.")
+    prefix: str | None = option(
+        None, "Text before every input, as 'query: '; default: the prompts of a sentence encoder."
+    )
+    logit_scale: float | None = option(None, "Initial value of the learned scale; default: 100.")
+    both_directions: bool = option(False, "Add the loss of candidates against queries.")
 
-    sampler: str = option("proportional", "proportional, uniform, temperature=2, mnli=2,qqp=1 or 0:mnli=1;9000:...")
-    cap: int | None = option(2**17, "So many examples of a task count.")
-    name: str | None = option(None, "Its name on the Hub, after the model's.")
-    text: Path | None = option(None, "Folder of en.txt, sw.txt, ... for fill_mask.")
-    text_examples: int | None = option(None, "So many windows of text in all; default: as many as there are.")
-    alpha: float = option(0.3, "Exponent of the languages' shares of the text.")
+    sampler: str = option(
+        "proportional", "Sampling of tasks: proportional, uniform, temperature=2, mnli=2,qqp=1 or 0:mnli=1;9000:..."
+    )
+    cap: int | None = option(2**17, "Maximum number of examples of a task that the sampler counts.")
+    name: str | None = option(None, "Name of the mixture in the name of the repository.")
+    text: Path | None = option(None, "Folder of en.txt, sw.txt, ... for the task fill_mask.")
+    text_examples: int | None = option(None, "Maximum number of text windows, over all languages; default: all.")
+    alpha: float = option(0.3, "Exponent of the shares of languages in the text.")
 
     def given(self) -> dict[str, Any]:
         """The options that are not at their defaults, by name."""

@@ -157,3 +157,17 @@ def test_a_declaration_has_a_help_for_every_option_and_no_stray_name(declaration
     assert all(declaration.help_for(name) for name in names)
     assert set(declaration.LEAST) <= names
     assert {name for panel in declaration.PANELS.values() for name in panel} <= names
+
+
+def commands(command, *words):
+    """Every command with its words."""
+    yield words, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, *words, name)
+
+
+def test_every_argument_and_option_has_a_help():
+    found = list(commands(typer.main.get_command(app)))
+    assert len(found) > 30
+    unexplained = [(*words, each.name) for words, command in found for each in command.params if not each.help]
+    assert unexplained == []

@@ -53,6 +53,17 @@ def test_files_that_a_page_names_are_there(page):
     assert not missing
 
 
+def test_the_architecture_draws_every_module_and_names_files_that_are_there():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawing = blocks(ROOT / "docs/architecture.md", ("",))[0]
+    drawn = [word for line in drawing.splitlines() for word in re.split(r"\s{3,}", line.strip())[0].split()]
+    there = [path.stem for path in (ROOT / "hf_stilts").iterdir() if path.suffix == ".py" or path.is_dir()]
+    assert sorted(drawn) == sorted({*there, "metrics", "dataset_scripts"} - {"__init__", "__pycache__"})
+    named = set(re.findall(r"`([\w./]+\.py)`", text))
+    assert len(named) > 40
+    assert not [name for name in named if not any((root / name).is_file() for root in ROOTS)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_lead_to_files_and_headings(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
