@@ -24,7 +24,8 @@ from hf_stilts.studies.study import Intermediate, Study
 
 BASE = "org/base@0123456789012345678901234567890123456789"
 CALL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without
 from hf_stilts.studies import run
 run.WORKER = ({worker!r},)
 sys.path[:0] = {tests!r}
