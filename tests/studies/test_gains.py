@@ -1,14 +1,18 @@
 """Gains over a baseline: medians over seeds, gaps between languages, the best start per target, and what is chance."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
+from command import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_files import SCORES, one, write
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.results import read_results
 from hf_stilts.studies.gains import gains
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
 
@@ -215,3 +219,33 @@ def test_holm_keeps_the_order_and_never_falls_below_the_test_alone(p_values):
 def test_sign_test_by_hand():
     """Two of eight down: 2 * (1 + 8 + 28) / 256."""
     assert sign_test([1, 1, 1, 1, 1, 1, -1, -1, 0]) == pytest.approx(74 / 256)
+
+
+def test_the_command_prints_tables_of_other_programs_and_draws(tmp_path, mistake):
+    pytest.importorskip("matplotlib")
+    files = [
+        write(tmp_path / f"{start}{n}", start, seed) for start, seeds in SCORES.items() for n, seed in enumerate(seeds)
+    ]
+    code, text = run("gains", *files, "--format", "csv", "--languages", "--figures", tmp_path / "drawn")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert code == 0 and len(rows) == 5 and one(rows, task="xnli", language="sw")["gain"] == "9.0"
+    assert one(rows, task="xnli", language="sw")["rows"] == "2"
+    names = {file.name for file in (tmp_path / "drawn").iterdir()}
+    assert {"gain-matrix.svg", "gain-matrix-languages.pdf", "gains-mnli.png", "gap-resources.svg"} <= names
+    latex = run("gains", *files, "--format", "latex")[1]
+    assert "intermediate & xnli & pawsx & tatoeba" in latex and "mnli & +4.3 & -4.0 & +22.0" in latex
+    assert "| mnli | +4.3 | -4.0 | +22.0 |" in run("gains", *files, "--format", "md")[1]
+    assert "--format md and --json were given" in mistake("gains", *files, "--format", "md", "--json")
+
+
+def test_the_command_of_a_benchmark_prints_and_draws_its_scores(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    file = write(tmp_path / "run", "mnli", SCORES["mnli"][0])
+    monkeypatch.setattr("hf_stilts.studies.benchmark.run_benchmark", lambda *_, **__: read_results(file))
+    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_: None)
+    code, text = run("evaluate", "xtreme", "--format", "csv", "--figures", tmp_path / "drawn")
+    assert code == 0
+    assert text == "language,xnli,pawsx,tatoeba\nde,64.0,,50.0\nen,73.0,79.0,\nsw,50.0,,\n"
+    assert (tmp_path / "drawn" / "scores.svg").is_file()
+    latex = run("evaluate", "xtreme", "--format", "latex")[1]
+    assert "sw & 50.0 & -- & -- \\\\" in latex and "xnli & classification & accuracy & 62.3 & 3 & 15" in latex

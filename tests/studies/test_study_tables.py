@@ -8,8 +8,9 @@ import pytest
 from command import run
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import write_json, write_lines
+from hf_stilts.files import read_lines, write_json, write_lines
 from hf_stilts.studies.cells import unfold
+from hf_stilts.studies.pictures import study_pictures
 from hf_stilts.studies.store import CellStore
 from hf_stilts.studies.study import Intermediate, Study, describe_study
 from hf_stilts.studies.tables import study_report
@@ -45,7 +46,7 @@ def finish(folder, made, scores, leave_out=()):
             about = {"task": entry.task, "language": code, "rows": 10, "split": "test", "setting": "zero-shot"}
             rows += [{**about, "metric": "accuracy", "score": float(score), "main": True, "data_revision": "r"}]
             rows += [{**about, "metric": "other", "score": 1.0, "main": False, "data_revision": "r"}]
-            examples = [{"id": n, "gained": float(10 * n < score), "possible": 1.0} for n in range(10)]
+            examples = [{"id": n, "prediction": 0, "gained": float(10 * n < score), "possible": 1.0} for n in range(10)]
             write_lines(place / "predictions" / entry.task / f"{code}.jsonl", examples)
         write_lines(place / "results.jsonl", rows)
         store.write_record(cell, 0, {"rows": 60}, seconds=1.0, versions={})
@@ -148,3 +149,42 @@ def test_the_command_prints_and_writes(tmp_path, mistake):
     found = json.loads(run("study", "report", "tried.py", "--output-dir", tmp_path, "--bootstrap", "0", "--json")[1])
     assert found["tables"]["gains"][0]["task"] == "xnli"
     assert "holds tried, and not other" in mistake("study", "report", "other", "--output-dir", tmp_path)
+
+
+def test_dev_scores_and_noise_of_a_study_are_tables_and_pictures(tmp_path):
+    made = study(noise=(None, "keyboard=0.1"))
+    finish(tmp_path, made, SCORES)
+    found, store = unfold(made), CellStore(tmp_path)
+    for entry in found.entries:
+        file = store.folder(entry.scores) / "results.jsonl"
+        rows = [{**row, "model": "m"} for row in read_lines(file)]
+        if entry.noise:
+            rows = [{**row, "noise": entry.noise, "noise_seed": 0, "score": row["score"] - 5} for row in rows]
+        write_lines(file, rows)
+    for cell in found.cells.values():
+        if cell.stage == "intermediate":
+            curve = [{"step": 50, "accuracy": 55.0}, {"step": 100, "accuracy": 60.0}]
+            trained = {"steps": 100, "batch": 8, "curve": curve}
+            store.write_record(cell, 0, trained, seconds=1.0, versions={})
+    report = study_report("tried", tmp_path, bootstrap=0)
+    noise = {row["arm"]: row for row in table(report, "noise")}
+    assert noise["none"]["clean"] == 40.0 and noise["none"]["score"] == 35.0 and noise["none"]["level"] == 0.1
+    area = {row["arm"]: row["area"] for row in table(report, "robustness")}
+    assert area["none"] == pytest.approx(37.5)
+    learning = [(row["seed"], row["step"], row["examples"], row["score"]) for row in table(report, "learning")]
+    assert learning == [(0, 50, 400, 55.0), (0, 100, 800, 60.0), (1, 50, 400, 55.0), (1, 100, 800, 60.0)]
+    pytest.importorskip("matplotlib")
+    names = [each.name for each in study_pictures(report)]
+    assert "noise-curves" in names and "learning-curves" in names
+    assert "gain-matrix-none" in names and "gain-matrix-keyboard-0.1" in names  # a baseline of its own for each
+
+
+def test_the_command_writes_a_page_and_pictures(tmp_path):
+    pytest.importorskip("matplotlib")
+    finish(tmp_path, study(), SCORES)
+    words = ["study", "report", "tried", "--output-dir", tmp_path, "--bootstrap", "0", "--format", "html"]
+    code, text = run(*words, "--figures", tmp_path / "figures", "--group-by", "script")
+    assert code == 0 and "report.html" in text
+    assert "<svg" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    drawn = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert {"gain-matrix.svg", "gain-matrix.pdf", "gain-matrix.png", "gains-50-more.svg", "gap-english.png"} <= drawn
