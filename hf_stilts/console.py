@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.plan import Plan
     from hf_stilts.studies.robustness import RobustnessReport
+    from hf_stilts.studies.similarity import SimilarityReport
     from hf_stilts.studies.status import Status
     from hf_stilts.studies.tables import StudyReport
 
@@ -43,6 +44,8 @@ _OF_GAINS = (
     "chosen on",
 )  # fmt: skip
 _OF_ROBUSTNESS = ("seeds", "worst_score", "flip_rate", "robust_accuracy", "sd", "worst")
+
+_OF_SIMILARITY = ("first_texts", "second_texts", "concepts", "first_characters", "second_characters")
 
 
 class _Console(Console):
@@ -348,6 +351,21 @@ def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool)
             out.print()
     for note in report.notes:
         out.print(note)
+
+
+def show_similarity(report: SimilarityReport, *, as_json: bool) -> None:
+    """Print how alike languages are, a line a pair; as JSON one object."""
+    if as_json:
+        _write_json(vars(report))
+        return
+    rows = []
+    for pair in report.pairs:
+        measured = {name: "-" if pair[name] is None else f"{pair[name]:.3f}" for name in report.measures}
+        sizes = {name: value for name, value in pair.items() if name not in measured and name != "script"}
+        rows.append(sizes | measured)
+    show(rows, as_json=False, optional=_OF_SIMILARITY)
+    for note in report.notes:
+        out.print(note, markup=False)
 
 
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:
