@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hf_stilts.evaluation.xtreme import Report
+    from hf_stilts.studies.explain import Explanation
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.plan import Plan
     from hf_stilts.studies.robustness import RobustnessReport
+    from hf_stilts.studies.similarity import SimilarityReport
     from hf_stilts.studies.status import Status
     from hf_stilts.studies.tables import StudyReport
 
@@ -43,6 +45,8 @@ _OF_GAINS = (
     "chosen on",
 )  # fmt: skip
 _OF_ROBUSTNESS = ("seeds", "worst_score", "flip_rate", "robust_accuracy", "sd", "worst")
+
+_OF_SIMILARITY = ("first_texts", "second_texts", "concepts", "first_characters", "second_characters")
 
 
 class _Console(Console):
@@ -348,6 +352,55 @@ def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool)
             out.print()
     for note in report.notes:
         out.print(note)
+
+
+def show_similarity(report: SimilarityReport, *, as_json: bool) -> None:
+    """Print how alike languages are, a line a pair; as JSON one object."""
+    if as_json:
+        _write_json(vars(report))
+        return
+    rows = []
+    for pair in report.pairs:
+        measured = {name: "-" if pair[name] is None else f"{pair[name]:.3f}" for name in report.measures}
+        sizes = {name: value for name, value in pair.items() if name not in measured and name != "script"}
+        rows.append(sizes | measured)
+    show(rows, as_json=False, optional=_OF_SIMILARITY)
+    for note in report.notes:
+        out.print(note, markup=False)
+
+
+def show_explanation(found: Explanation, *, as_json: bool) -> None:
+    """Print how similarity goes with gains; as JSON all tables in one object."""
+    if as_json:
+        _write_json(vars(found))
+        return
+    correlations = []
+    for row in found.correlations:
+        line = {name: row[name] for name in ("intermediate", "task", "measure", "languages")}
+        for name in ("spearman", "pearson"):
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            between = "" if low is None else f" [{low:.2f}, {high:.2f}]"
+            line[name] = f"{row[name]:.2f}{between}"
+        line |= {"p_holm": f"{row['p_holm']:.3f}"}
+        line["partial"] = "-" if row["partial"] is None else f"{row['partial']:.2f} (p {row['partial_p']:.3f})"
+        correlations.append(line | {"error": row["error"], "error_of_mean": row["error_of_mean"]})
+    terms = [
+        {name: row[name] for name in ("intermediate", "task", "term", "coefficient")}
+        | {"95 %": f"[{row['low']:.1f}, {row['high']:.1f}]", "p": f"{row['p']:.3f}"}
+        | {"r2": f"{row['r2']:.2f}", "r2_adjusted": f"{row['r2_adjusted']:.2f}"}
+        for row in found.regression
+    ]
+    optional = ("error_of_mean", "error", "pearson")
+    show(
+        correlations,
+        as_json=False,
+        title="Correlations over languages (partial: given log CC-100 size; error: of languages left out, in points)",
+        optional=optional,
+    )
+    if terms:
+        show(terms, as_json=False, title="Regression on all measures (points for a standard deviation)")
+    for note in found.notes:
+        out.print(note, markup=False)
 
 
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:

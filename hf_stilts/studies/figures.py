@@ -302,6 +302,46 @@ def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = 
         return sheet.figure
 
 
+def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: str, outcome: str = "gain") -> Any:
+    """Gain over each measure of similarity: a panel a measure, a point a language, a marker an intermediate and target.
+
+    Args:
+        points: rows of `Explanation.points`.
+        measures: names of their columns, a panel each.
+        title: above the picture.
+        outcome: what `gain` is, for the axis: "gain" or "score".
+    """
+    cases = list(dict.fromkeys((str(each["intermediate"]), each["task"]) for each in points))
+    starts = arm_labels(list(dict.fromkeys(start for start, _ in cases)))
+    names = [f"{starts[start]}, {task}" for start, task in cases]
+    with style([*names, title]):
+        across = min(3, len(measures))
+        sheet = _panels(
+            title, "", len(measures), across, (2.2, 1.9), left=0.6, above=0.28, below=0.45, right=_beside(names),
+            between=0.5,
+        )  # fmt: skip
+        for axes, measure in zip(sheet.axes, measures, strict=False):
+            for place, (start, task) in enumerate(cases):
+                those = [
+                    each
+                    for each in points
+                    if (str(each["intermediate"]), each["task"]) == (start, task) and each[measure] is not None
+                ]
+                x, y = ([each[name] for each in those] for name in (measure, "gain"))
+                axes.plot(x, y, label=names[place], **line_style(place) | {"linestyle": "none"})
+                for each in those:
+                    axes.annotate(
+                        each["language"], (each[measure], each["gain"]), xytext=(3, 2), textcoords="offset points",
+                        size=_SMALL,
+                    )  # fmt: skip
+            _head(axes, measure)
+            axes.locator_params(axis="x", nbins=5)
+        for axes in sheet.axes[: len(measures) : across]:
+            axes.set_ylabel("gain (points)" if outcome == "gain" else "score (%)")
+        _legend(sheet, *sheet.axes[: len(measures)])
+        return sheet.figure
+
+
 def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
     """Dev score over the steps of each intermediate training, examples above: a panel an arm, a line a seed.
 

@@ -159,6 +159,59 @@ def answer_scores(
     return scores
 
 
+def answer_similarity(
+    predictions: Sequence[str | None],
+    golds: Sequence[Sequence[str]],
+    normalisation: Normalisation = "squad",
+    language: str = "en",
+) -> dict[str, float]:
+    """How alike answers are in their characters, in percent: means over questions of the best over the gold answers.
+
+    They say more than words where a script has no blanks, and an answer is one word or another. Compared are normal
+    forms; two that are equal count 1, also where nothing is left of both, and nothing against something counts 0.
+
+    Args:
+        predictions: as in `answer_scores`.
+        golds: as in `answer_scores`; none is an empty answer.
+        normalisation: as in `answer_scores`.
+        language: as in `answer_scores`.
+
+    Returns:
+        `character_f1`: F1 of the characters that both have, in any order, without blanks; `edit_similarity`: 1 less
+        Levenshtein's distance / the longer one's length; `chrf`: sacrebleu's of a sentence.
+
+    Raises:
+        ValueError: as `answer_scores`; or rapidfuzz or sacrebleu is not installed.
+    """
+    try:
+        from rapidfuzz.distance import Levenshtein
+        from sacrebleu.metrics import CHRF
+    except ImportError as error:
+        raise ValueError(
+            f"Similarity of answers needs {error.name}, which is not installed. Run: pip install rapidfuzz sacrebleu"
+        ) from error
+    if len(predictions) != len(golds) or not golds:
+        raise ValueError(f"{len(predictions)} predictions for {len(golds)} questions. Expected as many, at least one.")
+    given = (prediction for prediction in predictions if prediction is not None)
+    known = words(chain(given, chain.from_iterable(golds), [""]), normalisation, language)
+    chrf = CHRF()
+    totals = {"character_f1": 0.0, "edit_similarity": 0.0, "chrf": 0.0}
+    for prediction, gold in zip(predictions, golds, strict=True):
+        if prediction is None:
+            continue
+        found = " ".join(known[prediction])
+        expected = [" ".join(known[text]) for text in gold] or [""]
+        if found in expected:
+            totals = {name: total + 1 for name, total in totals.items()}
+        elif found and any(expected):
+            expected = [answer for answer in expected if answer]
+            letters = [overlap(found.replace(" ", ""), answer.replace(" ", "")) for answer in expected]
+            totals["character_f1"] += max(letters)
+            totals["edit_similarity"] += max(Levenshtein.normalized_similarity(found, answer) for answer in expected)
+            totals["chrf"] += max(chrf.sentence_score(found, [answer]).score for answer in expected) / 100
+    return {name: 100.0 * total / len(golds) for name, total in totals.items()}
+
+
 def best_threshold_scores(
     spans: Sequence[str],
     doubts: Sequence[float],

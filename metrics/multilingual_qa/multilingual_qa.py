@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from .answers import answer_scores
+from .answers import answer_scores, answer_similarity
 
 _DESCRIPTION = """
 Exact match and F1 of answers to questions, the best over each question's gold answers, in percent. Configuration
@@ -19,9 +19,11 @@ Args:
     references: for each question the list of its gold answers.
     language: of the answers; only "mlqa" reads it: ar, de, en, es, hi, vi or zh.
     unanswerable: score questions without answer as SQuAD 2.0 does.
+    similarity: also say how alike the characters of answers are; needs rapidfuzz and sacrebleu.
 Returns:
     exact_match, f1: floats between 0 and 100; em_and_f1: their mean, which XTREME's averages use.
     HasAns_exact, HasAns_f1, NoAns_exact, NoAns_f1: with unanswerable=True, of the two kinds of questions apart.
+    character_f1, edit_similarity, chrf: with similarity=True, floats between 0 and 100.
 Examples:
     >>> import evaluate
     >>> qa = evaluate.load("./metrics/multilingual_qa", "mlqa")
@@ -62,12 +64,21 @@ class MultilingualQa(evaluate.Metric):
         )
 
     def _compute(
-        self, predictions: Any, references: Any, language: str | None = None, unanswerable: bool = False
+        self,
+        predictions: Any,
+        references: Any,
+        language: str | None = None,
+        unanswerable: bool = False,
+        similarity: bool = False,
     ) -> dict[str, Any]:
-        if self.config_name != "mlqa":
-            return answer_scores(predictions, references, unanswerable)
-        if language is None:
+        if self.config_name == "mlqa" and language is None:
             raise ValueError(
                 "MLQA's normalisation needs the language of the answers. Pass language='de', for instance."
             )
-        return answer_scores(predictions, references, unanswerable, "mlqa", language)
+        compared: dict[str, Any] = {}
+        if self.config_name == "mlqa":
+            compared = {"normalisation": "mlqa", "language": language}
+        scores = answer_scores(predictions, references, unanswerable, **compared)
+        if similarity:
+            scores |= answer_similarity(predictions, references, **compared)
+        return scores

@@ -14,6 +14,7 @@ from hf_stilts.metrics import metric_path
 from hf_stilts.metrics.multilingual_qa.answers import (
     answer_scores,
     answer_shares,
+    answer_similarity,
     best_threshold_scores,
     normalise,
     overlap,
@@ -196,3 +197,52 @@ def test_best_scores_are_those_of_the_best_of_all_thresholds(questions):
 def test_a_span_of_infinite_doubt_is_never_given():
     assert best_threshold_scores(["cat"], [float("inf")], [["cat"]])["best_exact"] == 0.0
     assert best_threshold_scores(["cat"], [-float("inf")], [["cat"]])["best_exact"] == 100.0
+
+
+def test_similarity_of_answers_by_hand():
+    sacrebleu = pytest.importorskip("sacrebleu")
+    pytest.importorskip("rapidfuzz")
+    # "the" is left out. houses / horses: 5 shared of 6 each, one replaced; best of two gold answers.
+    found = answer_similarity(["The houses"], [["x", "horses"]])
+    assert found["character_f1"] == pytest.approx(100 * 5 / 6) and found["edit_similarity"] == pytest.approx(
+        100 * 5 / 6
+    )
+    assert found["chrf"] == pytest.approx(sacrebleu.sentence_chrf("houses", ["horses"]).score)
+    # F1 of words is 0. Of characters precision is 2 / 3, recall 2 / 2; one of three is to be deleted.
+    chinese = answer_similarity(["北京市"], [["北京"]])
+    assert answer_scores(["北京市"], [["北京"]])["f1"] == 0
+    assert chinese["character_f1"] == pytest.approx(80) and chinese["edit_similarity"] == pytest.approx(100 * 2 / 3)
+    # In MLQA's normal form each Han character is a word, so there is a blank between them.
+    assert answer_similarity(["北京市"], [["北京"]], "mlqa", "zh")["character_f1"] == pytest.approx(80)
+    # Right, silent, silent where it is right to be, left out, and without anything in common.
+    several = answer_similarity(["a cat!", "", "", None, "xyz"], [["cat"], ["cat"], [], ["cat"], ["abc"]])
+    assert several == pytest.approx(dict.fromkeys(several, 40.0))
+    with pytest.raises(ValueError, match="Expected as many"):
+        answer_similarity(["x"], [])
+
+
+@settings(max_examples=50)
+@given(st.text("abc 北京", max_size=8), st.text("abc 北京", max_size=8))
+def test_similarity_is_between_0_and_100_and_100_where_answers_match(answer, gold):
+    pytest.importorskip("sacrebleu")
+    pytest.importorskip("rapidfuzz")
+    found = answer_similarity([answer], [[gold]])
+    assert all(0 <= value <= 100 for value in found.values())
+    assert (found["edit_similarity"] == 100) == (answer_scores([answer], [[gold]])["exact_match"] == 100)
+
+
+def test_the_module_adds_similarity_on_request_and_leaves_the_official_scores():
+    pytest.importorskip("sacrebleu")
+    pytest.importorskip("rapidfuzz")
+    module = evaluate.load(metric_path("multilingual_qa"), "mlqa")
+    texts = {"predictions": ["北京市"], "references": [["北京"]], "language": "zh"}
+    official = module.compute(**texts)
+    found = module.compute(**texts, similarity=True)
+    assert set(found) - set(official) == {"character_f1", "edit_similarity", "chrf"}
+    assert {name: found[name] for name in official} == official and found["character_f1"] == pytest.approx(80)
+
+
+def test_what_similarity_needs_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    with pytest.raises(ValueError, match="pip install rapidfuzz sacrebleu"):
+        answer_similarity(["x"], [["x"]])
