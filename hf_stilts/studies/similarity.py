@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def read_tables(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def jaccard(first: Iterable[str], second: Iterable[str]) -> float:
+def jaccard(first: Iterable[Hashable], second: Iterable[Hashable]) -> float:
     """What both have, by what either has.
 
     >>> jaccard("abc", "bcd")
@@ -150,7 +150,7 @@ def jaccard(first: Iterable[str], second: Iterable[str]) -> float:
     return len(ours & theirs) / max(1, len(ours | theirs))
 
 
-def type_overlap(first: Iterable[str], second: Iterable[str]) -> float:
+def type_overlap(first: Iterable[Hashable], second: Iterable[Hashable]) -> float:
     """What both have, by the sum of what each has: at most 0.5 (Lin et al. 2019, LangRank).
 
     >>> type_overlap("abc", "bcde")  # 2 / 7
