@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hf_stilts.evaluation.xtreme import Report
     from hf_stilts.studies.explain import Explanation
     from hf_stilts.studies.gains import GainReport
+    from hf_stilts.studies.matrix import TransferMatrix
     from hf_stilts.studies.plan import Plan
     from hf_stilts.studies.robustness import RobustnessReport
     from hf_stilts.studies.similarity import SimilarityReport
@@ -44,6 +45,7 @@ _OF_GAINS = (
     "baseline_spread", "seeds", "spread", "gain of the higher", "gain of the lower", "languages", "down", "up",
     "chosen on",
 )  # fmt: skip
+_MOST_LINES = 20  # of what explains a table
 _OF_ROBUSTNESS = ("seeds", "worst_score", "flip_rate", "robust_accuracy", "sd", "worst")
 
 _OF_SIMILARITY = ("first_texts", "second_texts", "concepts", "first_characters", "second_characters")
@@ -245,6 +247,40 @@ def show_text(text: str, *, notes: Sequence[str] = ()) -> None:
     sys.stdout.write(text)
     for note in notes:
         warn(note)
+
+
+def show_matrix(matrix: TransferMatrix, *, languages: bool, as_json: bool) -> None:
+    """Print the transfer matrix, and what does not compare, with the reason; as JSON all tables in one object."""
+    if as_json:
+        _write_json(vars(matrix))
+        return
+    lines = matrix.lines()
+    bases = list(dict.fromkeys(line["base"] for line in lines))
+    title = "Gain over the baseline in points, mean over languages"
+    if len(bases) == 1:  # then it need not stand in every line
+        title += f"; base {bases[0]}"
+        lines = [{name: value for name, value in line.items() if name != "base"} for line in lines]
+    if lines:
+        show(lines, as_json=False, title=title)
+    else:
+        out.print("No published score has a baseline to compare with.")
+    if languages and matrix.cells:
+        out.print()
+        show(matrix.cells, as_json=False, title="Languages", optional=("metric", "setting", "baseline_runs", "base"))
+    compared = [
+        {"comparison": each["comparison"], "target": each["target"], "intermediates": each["intermediates"],
+         "languages": each["languages"], "not stated": ", ".join(each["not stated"]) or "-"}
+        for each in matrix.comparisons
+    ]  # fmt: skip
+    for title, rows in {"Comparisons": compared, "Compares with nothing": matrix.left_out}.items():
+        if rows:
+            out.print()
+            show(rows[:_MOST_LINES], as_json=False, title=title, optional=("languages", "intermediates"))
+        if len(rows) > _MOST_LINES:
+            out.print(f"and {len(rows) - _MOST_LINES} more; all: --json")
+    out.print()
+    for note in matrix.notes:
+        out.print(note, markup=False)
 
 
 def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hf_stilts.cli import checkpoints, data, evaluation, languages, similarity, study, submission, training
+from hf_stilts.cli import checkpoints, data, evaluation, languages, matrix, similarity, study, submission, training
 from hf_stilts.cli.options import App, Json
 from hf_stilts.errors import needs_extra
 
@@ -59,7 +59,7 @@ def tasks(
 
 data.app.add_typer(languages.app)
 app.add_typer(data.app, name="data")
-for commands in (training, evaluation, similarity, checkpoints):
+for commands in (training, evaluation, matrix, similarity, checkpoints):
     app.add_typer(commands.app)
 app.add_typer(study.app, name="study")
 app.add_typer(submission.app, name="submission")

@@ -385,5 +385,5 @@ def _evaluate_tasks(
         for each in tables:
             show_scores(each)
     if publish:
-        commit = add_scores(model, main_scores(table))
+        commit = add_scores(model, main_scores(table), rows=table[table["main"]].to_dict("records"))
         say(f"The card of {model} has these scores since commit {commit[:8]}.", as_json=as_json)

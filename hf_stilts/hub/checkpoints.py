@@ -370,22 +370,37 @@ def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
     if info.siblings is not None and there is None:
         return None
     try:
-        size = there.size if there and there.size is not None else _size_of_record(api, name, str(info.sha))
+        file = small_file(api, name, RECORD_FILE, str(info.sha), size=there.size if there else None)
     except EntryNotFoundError:
         return None
-    if size > MOST_BYTES:  # anybody's repository is listed: whoever lists it shall not download it for an hour
+    return Record.from_json(file.read_bytes())
+
+
+def small_file(api: HfApi, name: str, path: str, commit: str, *, size: int | None = None) -> Path:
+    """Download a file of anybody's repository, which may hold no more than a record: nobody waits an hour for it.
+
+    Args:
+        api: client of the Hub.
+        name: the repository.
+        path: the file in it.
+        commit: at which commit.
+        size: its bytes, where the caller knows them; else the Hub is asked, unless the file is in the cache.
+
+    Raises:
+        EntryNotFoundError: there is no such file.
+        StiltsError: it is too large.
+    """
+    cached = try_to_load_from_cache(name, path, revision=commit)
+    if isinstance(cached, str):
+        return Path(cached)
+    if size is None:
+        url = hf_hub_url(name, path, revision=commit, endpoint=api.endpoint)
+        size = api.get_hf_file_metadata(url=url).size or 0
+    if size > MOST_BYTES:
         raise StiltsError(
-            f"{RECORD_FILE} of {name} has {size:,} bytes; at most {MOST_BYTES:,} are expected. Use another checkpoint."
+            f"{path} of {name} has {size:,} bytes; at most {MOST_BYTES:,} are expected. Use another checkpoint."
         )
-    return _fetched_record(api, name, info.sha, None)
-
-
-def _size_of_record(api: HfApi, name: str, commit: str) -> int:
-    """Bytes of `stilts.json`; 0 where it is in the cache, or the Hub does not tell."""
-    if isinstance(try_to_load_from_cache(name, RECORD_FILE, revision=commit), str):
-        return 0
-    url = hf_hub_url(name, RECORD_FILE, revision=commit, endpoint=api.endpoint)
-    return api.get_hf_file_metadata(url=url).size or 0
+    return Path(api.hf_hub_download(name, path, revision=commit))
 
 
 def _fetched_record(api: HfApi, name: str, commit: str | None, files: frozenset[str] | None) -> Record | None:

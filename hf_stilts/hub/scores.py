@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.files import parse_lines
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
-from hf_stilts.hub.checkpoints import Checkpoint, resolve
+from hf_stilts.hub.checkpoints import Checkpoint, resolve, small_file
 from hf_stilts.hub.record import RECORD_FILE, Record
+
+SCORES_FILE = "scores.jsonl"
+"""What decided each score of `stilts.json` that was added later: a row as `evaluate --output` writes it."""
 
 
 def refuse_unless_scorable(name: str, api: HfApi | None = None) -> tuple[Checkpoint, Record]:
@@ -25,7 +31,13 @@ def refuse_unless_scorable(name: str, api: HfApi | None = None) -> tuple[Checkpo
     return found, found.record
 
 
-def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: HfApi | None = None) -> str:
+def add_scores(
+    name: str,
+    by_language: Mapping[str, Mapping[str, float]],
+    api: HfApi | None = None,
+    *,
+    rows: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Write scores into `stilts.json` and the card of a published checkpoint, in one commit on `main`.
 
     Weights and tags stay as they are. Scores of the same name are replaced, others are kept.
@@ -34,6 +46,9 @@ def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: H
         name: what `resolve` takes, without a revision: a tag does not move, so only `main` can be added to.
         by_language: language code -> name of the score (`udpos_f1`) -> value.
         api: client of the Hub.
+        rows: of the table of `zero_shot`, those that these scores are from. They say what decided a score (setting,
+            split, revision of the data, layer) and are kept in `scores.jsonl` beside the record, by which others can
+            tell whether it compares with theirs.
 
     Returns:
         The new commit.
@@ -52,6 +67,11 @@ def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: H
     card = Path(api.hf_hub_download(found.repo_id, CARD_FILE, revision=found.commit)).read_bytes().decode()
     described = render(record, found.repo_id, f"step-{record.step}", notes_of(card), there=card, before=before)
     texts = {CARD_FILE: described, RECORD_FILE: record.to_json()}
+    if rows:
+        kept = score_rows(api, found.repo_id, str(found.commit), before) if SCORES_FILE in (found.files or ()) else []
+        new = {_score_of(row) for row in rows}
+        kept = [row for row in kept if _score_of(row) not in new]
+        texts[SCORES_FILE] = "".join(_line(row) for row in [*kept, *rows])
     commit = api.create_commit(
         found.repo_id,
         [CommitOperationAdd(path, text.encode()) for path, text in texts.items()],
@@ -59,3 +79,43 @@ def add_scores(name: str, by_language: Mapping[str, Mapping[str, float]], api: H
         parent_commit=found.commit,  # what somebody else wrote in between is not overwritten
     )
     return str(commit.oid)
+
+
+def score_rows(api: HfApi, name: str, commit: str, record: Record) -> list[dict[str, Any]]:
+    """Rows of a repository's `scores.jsonl` that are about scores of this record.
+
+    A checkpoint that is published later takes the place of the record, and not of this file: rows whose score the
+    record does not hold are of an earlier one, and left out.
+
+    Args:
+        api: client of the Hub.
+        name: the repository, which has such a file.
+        commit: at which commit.
+        record: its `stilts.json` there.
+
+    Raises:
+        StiltsError: the file is too large, or no JSON lines.
+    """
+    path = small_file(api, name, SCORES_FILE, commit)
+    rows = parse_lines(path.read_text(encoding="utf-8", errors="replace"), Path(name) / SCORES_FILE)
+    found = []
+    for row in rows:
+        language, score = _score_of(row)
+        if record.metrics_by_language.get(language, {}).get(score) == row.get("score"):
+            found.append(row)
+    return found
+
+
+def _score_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Language and name of a score, as the record has them."""
+    return str(row.get("language")), f"{row.get('task')}_{row.get('metric')}"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """A row as JSON; what a table of several tasks left empty (NaN) is not said."""
+    said = {}
+    for name, value in row.items():
+        plain = value.item() if hasattr(value, "item") else value
+        if plain is not None and plain == plain:  # noqa: PLR0124 - NaN alone differs from itself
+            said[name] = plain
+    return json.dumps(said, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,55 @@
+"""Commands that ask what is published: what helped which target, and what may help yours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hf_stilts.cli.options import App, Json, split_list
+from hf_stilts.errors import StiltsError
+
+app = App()
+Whose = Annotated[str | None, typer.Option("--namespace", help="Whose models; default: anybody's.")]
+FromBase = Annotated[str | None, typer.Option("--base", help="Only models that began with this public model.")]
+Results = Annotated[
+    list[Path] | None,
+    typer.Option("--results", help="Also your own: results.jsonl of evaluate xtreme, or its folder; may be repeated."),
+]
+Derived = Annotated[
+    bool, typer.Option("--derived", help="Also what others trained from these models, by the scores on their cards.")
+]
+
+
+@app.command()
+def matrix(
+    namespace: Whose = None,
+    base: FromBase = None,
+    targets: Annotated[str | None, typer.Option(help="Only these targets, comma-separated.")] = None,
+    results: Results = None,
+    derived: Derived = False,
+    languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
+    spelt: Annotated[
+        Literal["md", "csv", "latex"] | None, typer.Option("--format", help="Print the matrix alone, in this format.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Gather published scores into intermediate task x target x language, and say which of them compare."""
+    if spelt and as_json:
+        raise StiltsError(f"--format {spelt} and --json were given; one of them is expected. Leave out the other.")
+    from hf_stilts.console import show_matrix, warn
+    from hf_stilts.studies.matrix import transfer_matrix
+
+    found = transfer_matrix(namespace, base, split_list(targets), results=results or (), derived=derived)
+    if spelt is None:
+        show_matrix(found, languages=languages, as_json=as_json)
+        return
+    if not found.cells:
+        raise StiltsError(
+            f"No published score has a baseline to compare with ({' '.join(found.notes)}). To see why, leave out "
+            "--format."
+        )
+    typer.echo(found.text(spelt))
+    if found.left_out:
+        warn(f"{len(found.left_out)} models or scores compare with nothing; without --format the reasons are printed.")

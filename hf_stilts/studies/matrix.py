@@ -1,0 +1,231 @@
+"""The transfer matrix: what anybody published about intermediate task x target x language, as far as it compares.
+
+A score compares with a baseline where all that decided both was the same, but for the intermediate training and the
+seed: base, target, language, metric, setting, split, data, what the target phase was trained on, and its recipe.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from hf_stilts.errors import StiltsError
+from hf_stilts.evaluation.results import results_file
+from hf_stilts.hub.published_scores import Ancestors, published_models
+from hf_stilts.studies.comparable import NONE, NOT_STATED, OF_A_LANGUAGE, Score, scores_of_file, scores_of_models
+from hf_stilts.studies.tables import Table, as_csv, as_latex, as_markdown
+from hf_stilts.tabular import Tabular
+
+FORMATS: dict[str, Callable[[Table], str]] = {"md": as_markdown, "csv": as_csv, "latex": as_latex}
+_MOST_DIFFERENCES = 3  # that a reason names
+
+
+@dataclass(frozen=True, repr=False)
+class TransferMatrix(Tabular):
+    """Gains over the baseline by intermediate task, target and language, of all scores that compare.
+
+    Attributes:
+        cells: base, intermediate, target, language, metric: median `score` and `baseline` over models, `gain` in
+            points, the numbers of models (`runs`, `baseline_runs`), and the number of the comparison.
+        tasks: the same of each target, means over its `languages`; `of` is how many languages the comparison has.
+        comparisons: for each number, what its scores have in common (`conditions`), and the names of what nobody
+            states (`not stated`): there, that it was the same is an assumption.
+        left_out: what compares with nothing: model, intermediate, target, languages, and why.
+        notes: what a reader should know.
+    """
+
+    cells: list[dict[str, Any]]
+    tasks: list[dict[str, Any]]
+    comparisons: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table of cells; the others are attributes of the same form."""
+        return self.cells
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The matrix as it is read: a line for each base and intermediate task, a column for each target.
+
+        Where several comparisons have a target, that with the most languages is shown, then that with the most models.
+        """
+        chosen: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for row in self.tasks:
+            key = (row["base"], row["intermediate"], row["target"])
+            before = chosen.get(key)
+            if before is None or (row["languages"], row["runs"]) > (before["languages"], before["runs"]):
+                chosen[key] = row
+        lines: dict[tuple[str, str], dict[str, Any]] = {}
+        for (base, intermediate, target), row in sorted(chosen.items()):
+            line = lines.setdefault((base, intermediate), {"base": base, "intermediate": intermediate})
+            some = f" ({row['languages']} of {row['of']})" if row["languages"] < row["of"] else ""
+            line[target] = f"{row['gain']:+.1f}{some}"
+        columns = list(dict.fromkeys(name for line in lines.values() for name in line))
+        return [{column: line.get(column) for column in columns} for line in lines.values()]
+
+    def text(self, spelt: str) -> str:
+        """The matrix as Markdown (`md`) or `latex`; as `csv` its cells, a line for each number, none of them rounded.
+
+        Raises:
+            StiltsError: an unknown format.
+        """
+        if spelt not in FORMATS:
+            raise StiltsError(f"No format {spelt!r}; there are {', '.join(FORMATS)}. Pass --format md.")
+        rows = self.cells if spelt == "csv" else self.lines()
+        table = Table("matrix", "Gain over the baseline in points, mean over languages", rows)
+        return FORMATS[spelt](table).rstrip("\n")
+
+
+def transfer_matrix(
+    namespace: str | None = None,
+    base: str | None = None,
+    targets: Sequence[str] | None = None,
+    *,
+    results: Iterable[str | os.PathLike[str]] = (),
+    derived: bool = False,
+    api: HfApi | None = None,
+) -> TransferMatrix:
+    """Gather published scores into the transfer matrix.
+
+    Args:
+        namespace: whose models; None: anybody's.
+        base: only scores of models that began with this public model.
+        targets: only scores of these tasks.
+        results: files `results.jsonl` of `evaluate xtreme`, or their folders, to be read beside what is published.
+        derived: also read models that others trained from the published checkpoints, by the scores on their cards.
+        api: client of the Hub.
+
+    Raises:
+        StiltsError: a file of `results` cannot be read.
+    """
+    of_files = [score for path in results for score in scores_of_file(results_file(Path(path)))]
+    models = published_models(namespace, derived=derived, api=api)
+    scores, left_out = scores_of_models(models, Ancestors(models, api))
+    scores += of_files
+    chosen = [
+        score
+        for score in scores
+        if (base is None or score.base == base) and (targets is None or score.target in targets)
+    ]
+    found = compare(chosen)
+    found.left_out.extend(left_out)
+    found.notes.insert(0, f"{len(models)} models read, {len(scores)} scores found, {len(chosen)} asked for.")
+    return found
+
+
+def compare(scores: Sequence[Score]) -> TransferMatrix:
+    """Put together the scores that compare, and say of the others why they do not."""
+    groups: dict[tuple[Any, ...], list[Score]] = {}
+    for score in scores:
+        groups.setdefault(score.group, []).append(score)
+    found = TransferMatrix([], [], [], [])
+    alone: list[Score] = []
+    for group in sorted(groups.values(), key=len, reverse=True):
+        number = len(found.comparisons) + 1
+        cells, lacking = _cells(group, number)
+        alone += lacking
+        if cells:
+            found.cells.extend(cells)
+            found.tasks.extend(_tasks(cells))
+            found.comparisons.append(_comparison(group[0], cells, number))
+    found.left_out.extend(_reasons(alone, scores))
+    if any(comparison["not stated"] for comparison in found.comparisons):
+        found.notes.append(
+            "Some comparisons rest on what nobody states (see `comparisons`); hf-stilts evaluate TASK --publish states "
+            "it for new scores."
+        )
+    return found
+
+
+def _cells(group: Sequence[Score], number: int) -> tuple[list[dict[str, Any]], list[Score]]:
+    """Gains of one comparison by language; and the scores that have no baseline in it."""
+    by_cell: dict[tuple[Any, ...], dict[str, list[Score]]] = {}
+    for score in group:
+        by_cell.setdefault(score.cell, {}).setdefault(score.intermediate, []).append(score)
+    rows: list[dict[str, Any]] = []
+    alone: list[Score] = []
+    for starts in by_cell.values():
+        baseline = starts.pop(NONE, None)
+        for intermediate, ours in starts.items():
+            if baseline is None:
+                alone += ours
+                continue
+            found, before = (median(each.score for each in side) for side in (ours, baseline))
+            first = ours[0]
+            row: dict[str, Any] = {"base": first.base, "intermediate": intermediate, "target": first.target}
+            row |= {"language": first.language, "metric": first.metric, "score": found, "baseline": before}
+            row |= {"gain": found - before, "runs": len(ours), "baseline_runs": len(baseline)}
+            row |= {"setting": first.conditions["setting"], "comparison": number}
+            rows.append(row)
+    return rows, alone
+
+
+def _tasks(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Means over languages of each intermediate task of one comparison; each language once, as most models have it."""
+    by_start: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for cell in cells:
+        languages = by_start.setdefault(cell["intermediate"], {})
+        before = languages.get(cell["language"])
+        if before is None or cell["runs"] + cell["baseline_runs"] > before["runs"] + before["baseline_runs"]:
+            languages[cell["language"]] = cell
+    every = {cell["language"] for cell in cells}
+    rows = []
+    for intermediate, languages in by_start.items():
+        chosen = list(languages.values())
+        row = {"base": chosen[0]["base"], "intermediate": intermediate, "target": chosen[0]["target"]}
+        row |= {"languages": len(chosen), "of": len(every), "metric": chosen[0]["metric"]}
+        row |= {name: fmean(cell[name] for cell in chosen) for name in ("score", "baseline", "gain")}
+        row |= {name: min(cell[name] for cell in chosen) for name in ("runs", "baseline_runs")}
+        rows.append(row | {"comparison": chosen[0]["comparison"]})
+    return rows
+
+
+def _comparison(score: Score, cells: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
+    common = {name: value for name, value in score.conditions.items() if name not in OF_A_LANGUAGE}
+    missing = [name for name, value in score.conditions.items() if value == NOT_STATED]
+    return {
+        "comparison": number,
+        "base": score.base,
+        "target": score.target,
+        "metric": score.metric,
+        "intermediates": len({cell["intermediate"] for cell in cells}),
+        "languages": len({cell["language"] for cell in cells}),
+        "not stated": missing,
+        "conditions": common,
+    }
+
+
+def _reasons(alone: Sequence[Score], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Why scores have no baseline: there is none, or the nearest differs in something; a row a model and reason."""
+    baselines: dict[tuple[str, str, str], list[Score]] = {}
+    for score in scores:
+        if score.intermediate == NONE:
+            baselines.setdefault((score.base, score.target, score.language), []).append(score)
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for score in alone:
+        candidates = baselines.get((score.base, score.target, score.language), [])
+        why = f"no baseline: {score.target} from {score.base} without intermediate training is not there"
+        if candidates:
+            nearest = min((_differences(score, each) for each in candidates), key=len)
+            more = f"; and {len(nearest) - _MOST_DIFFERENCES} more" if len(nearest) > _MOST_DIFFERENCES else ""
+            why = "; ".join(nearest[:_MOST_DIFFERENCES]) + more
+        row = {"model": score.model, "intermediate": score.intermediate, "target": score.target}
+        rows.setdefault((*row.values(), why), row | {"languages": [], "why": why})["languages"].append(score.language)
+    return list(rows.values())
+
+
+def _differences(score: Score, baseline: Score) -> list[str]:
+    """In what a score and a baseline differ, as sentences."""
+    ours, theirs = ({"metric": each.metric, **each.conditions} for each in (score, baseline))
+    found = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        here, there = ours.get(name, NOT_STATED), theirs.get(name, NOT_STATED)
+        if here != there:
+            found.append(f"{name} {here} (baseline: {there})")
+    return found
