@@ -39,6 +39,8 @@ class ScoringOptions(Options):
             `noise` and `noise_seed`. What a threshold is tuned on stays as it is. Level 0 is no noise.
         noise_seed: chooses words and errors.
         noise_dictionaries: for `natural` noise, file or folder of errors.
+        answer_similarity: of questions, also score how alike the characters of answers are: `character_f1`,
+            `edit_similarity` and `chrf`, as further rows of the table. Other kinds have none.
 
     Raises:
         StiltsError: a number below the least that an option takes.
@@ -77,6 +79,7 @@ class ScoringOptions(Options):
     noise_dictionaries: Path | None = option(
         None, "For natural noise: a file, or a folder of <language>.tsv, with lines ERROR<tab>CORRECTION."
     )
+    answer_similarity: bool = option(False, "Questions: also character F1, edit similarity and chrF of answers.")
 
     @property
     def retrieval(self) -> dict[str, Any]:

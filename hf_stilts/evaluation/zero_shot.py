@@ -21,7 +21,7 @@ from hf_stilts.augmentation.noise import Noise
 from hf_stilts.augmentation.noisy_rows import columns_of, noisy
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, present, splits
 from hf_stilts.devices import default_device
-from hf_stilts.errors import StiltsError
+from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
@@ -85,8 +85,8 @@ def zero_shot(
         task: name, path of a task file, or `Task`.
         languages: two-letter codes; default: all that the task has, from the Hub all that are there (`Task.built`).
         options: as `each_language`: `tokenizer`, the fields of `ScoringOptions` (`split`, `limit`, `max_length`,
-            `trained_in`, `available`, `data_dir`, `noise`, `noise_seed`, `noise_dictionaries`), and what retrieval
-            kinds take.
+            `trained_in`, `available`, `data_dir`, `noise`, `noise_seed`, `noise_dictionaries`,
+            `answer_similarity`), and what retrieval kinds take.
 
     Returns:
         One row per language and metric: task, language, metric, score (percent), rows, setting, split, model,
@@ -142,6 +142,10 @@ def score_languages(
         tokenizer: as in `each_language`.
         retrieval: further options of a retrieval kind, by name.
     """
+    if options.answer_similarity:
+        with needs_extra("similarity", "Similarity of answers"):
+            import rapidfuzz  # noqa: F401
+            import sacrebleu  # noqa: F401
     noise = noise_of(options)
     if noise is not None:
         columns_of(load_task(task).kind, noise)  # a wrong column is said before anything is loaded
@@ -165,7 +169,7 @@ def score_languages(
             of_language = rows.of(language)
             count = len(of_language)
             if task.has_head:
-                found = _predict(scored, of_language, language, options.max_length)
+                found = _predict(scored, of_language, language, options)
             else:
                 found = _search(scored, rows, of_language, language, searching)
         common = _common(scored, options, language, count, found.settings, noted[language])
@@ -265,10 +269,10 @@ def _search_options(task: Task, options: ScoringOptions, further: Mapping[str, A
     return given
 
 
-def _predict(scored: _Scored, rows: Dataset, language: str, max_length: int | None) -> Retrieved:
+def _predict(scored: _Scored, rows: Dataset, language: str, options: ScoringOptions) -> Retrieved:
     """What a trained head says of the rows of a language."""
     task, kind = scored.task, kind_for(scored.task, language)
-    window = max_length or min(kind.max_length, readable_length(scored.model, scored.tokenizer))
+    window = options.max_length or min(kind.max_length, readable_length(scored.model, scored.tokenizer))
     with naming_language(language):
         predictions = predict(
             scored.model,
@@ -280,6 +284,8 @@ def _predict(scored: _Scored, rows: Dataset, language: str, max_length: int | No
             progress=f"{task.name} {language}",
         )
         scores = kind.score(task, predictions, rows)
+        if options.answer_similarity:
+            scores = {**scores, **kind.answer_similarity(predictions, rows)}
     names = rows["id"] if "id" in rows.column_names else range(len(rows))
     return Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
 

@@ -83,6 +83,10 @@ class Kind(Declaration, ABC):
         """
         return None
 
+    def answer_similarity(self, predictions: Sequence[Any], rows: Dataset) -> dict[str, float]:
+        """How alike answers and gold ones are in their characters, in percent; nothing of kinds without answers."""
+        return {}
+
     def check(self, task: Task, rows: Dataset) -> None:  # noqa: B027  most kinds check while they make features
         """Refuse rows in which something is missing.
 

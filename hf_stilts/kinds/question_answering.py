@@ -28,6 +28,7 @@ from hf_stilts.metrics.multilingual_qa.answers import (
     Normalisation,
     answer_scores,
     answer_shares,
+    answer_similarity,
     best_threshold_scores,
 )
 
@@ -284,6 +285,13 @@ class QuestionAnswering(Kind):
             return None
         exact, f1 = answer_shares(predictions, golds, unanswerable, self.normalisation, self.language)
         return np.stack((np.add(exact, f1) / 2, np.ones(len(golds))), axis=1)
+
+    def answer_similarity(self, predictions: Sequence[str], rows: Dataset) -> dict[str, float]:
+        """`character_f1`, `edit_similarity` and `chrf`; nothing where no row has an answer, as in `score`."""
+        golds = _gold_texts(rows)
+        if not (self.may_be_silent(rows) or any(golds)):
+            return {}
+        return answer_similarity(predictions, golds, self.normalisation, self.language)
 
     def may_be_silent(self, rows: Dataset) -> bool:
         """Whether questions may have no answer, as `nulls` says or the rows show."""

@@ -165,6 +165,8 @@ class _Run:
             value = getattr(options, name)
             if value is not None:
                 found[name] = value if isinstance(value, str | int) else list(value)
+        if options.answer_similarity:
+            found["answer_similarity"] = True
         if options.text_to_text:
             found["text_to_text"] = True
         if options.adapter:

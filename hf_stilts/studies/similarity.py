@@ -239,7 +239,7 @@ def _of_texts(pair: TextPair, transliterate: bool) -> dict[str, Any]:
 def chrf(texts: Sequence[str], translations: Sequence[str]) -> float:
     """Corpus chrF of texts with their translations as references, sacrebleu's / 100."""
     with needs_extra("similarity", "chrF"):
-        from sacrebleu.metrics import CHRF
+        from sacrebleu.metrics.chrf import CHRF
 
     return float(CHRF().corpus_score(list(texts), [list(translations)]).score) / 100
 

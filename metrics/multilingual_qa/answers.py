@@ -185,7 +185,7 @@ def answer_similarity(
     """
     try:
         from rapidfuzz.distance import Levenshtein
-        from sacrebleu.metrics import CHRF
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError as error:
         raise ValueError(
             f"Similarity of answers needs {error.name}, which is not installed. Run: pip install rapidfuzz sacrebleu"

@@ -101,6 +101,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
                 "noise": "keyboard=0.1",
                 "noise_seed": 4,
                 "noise_dictionaries": None,
+                "answer_similarity": False,
                 "base": "a/b",
                 "init": "mnli",
                 "tasks": ("xnli", "udpos"),

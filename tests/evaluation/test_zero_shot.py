@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import mirrors
 import pytest
 import tiny
 from datasets import Dataset
 from toy_tasks import CHOICES, PAIRS, SPANS, TAGS, rows
-from transformers import AutoModelForSequenceClassification, TrainingArguments
+from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, TrainingArguments
 
 from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
@@ -176,6 +177,31 @@ def test_shares_of_the_examples_add_up_to_the_main_score(task, tmp_path):
     metric = "em_and_f1" if task.kind == "question-answering" else task.metric
     assert 100 * gained / possible == pytest.approx(kind.score(task, predictions, data)[metric])
     assert 0 < gained
+
+
+def test_similarity_of_answers_stands_beside_the_official_scores_on_request(tmp_path):
+    pytest.importorskip("rapidfuzz")
+    pytest.importorskip("sacrebleu")
+    data = mirrors.build(tmp_path / "mirror", {"xquad": {"test": ["en", "de"]}}, count=4)
+    folder = tiny.save(tmp_path / "qa", model_class=AutoModelForQuestionAnswering)
+    (tmp_path / "qa" / "stilts.json").write_text(Record(phase="target", languages=("en",), seed=7).to_json())
+    official = zero_shot(folder, "xquad", ["de"], data_dir=data)
+    found = zero_shot(folder, "xquad", ["de"], data_dir=data, answer_similarity=True)
+    there = found["metric"].isin(official["metric"])
+    assert found[there].reset_index(drop=True).equals(official)
+    assert set(found[~there]["metric"]) == {"character_f1", "edit_similarity", "chrf"}
+    assert not found[~there]["main"].any() and found[~there]["score"].between(0, 100).all()
+
+
+def test_answers_are_compared_in_the_normal_form_of_their_task():
+    pytest.importorskip("rapidfuzz")
+    pytest.importorskip("sacrebleu")
+    data = Dataset.from_list([{"answers": {"text": ["der Hund"], "answer_start": [0]}}])
+    kind = load_kind(SPANS.kind)
+    assert kind.answer_similarity(["Hund"], data)["edit_similarity"] == pytest.approx(50)  # 4 of 8 letters
+    german = replace(kind, normalisation="mlqa", language="de")
+    assert german.answer_similarity(["Hund"], data) == {"character_f1": 100, "edit_similarity": 100, "chrf": 100}
+    assert load_kind(PAIRS.kind).answer_similarity(["no"], data) == {}
 
 
 def test_shares_of_masked_tokens_and_of_ranked_candidates():
