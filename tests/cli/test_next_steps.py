@@ -60,6 +60,7 @@ def next_step(said):
     return shlex.split(line)
 
 
+@pytest.mark.slow
 def test_every_next_step_runs_as_it_is_printed(stilts, tmp_path):
     """From raw files to a submission's check; folders with blanks, and a task from a file of its own."""
     built = stilts("data", "build", "tatoeba", "--raw", "tatoeba", "--out", "my mirror", "--no-checksum")

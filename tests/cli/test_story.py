@@ -9,6 +9,7 @@ import tiny
 from story import BASE, write_mirror
 
 
+@pytest.mark.slow
 def test_three_phases_by_their_commands(stilts, tmp_path):
     steps = ("--max_steps", "4", "--save_steps", "2", "--eval_steps", "2", "--per_device_train_batch_size", "4")
     first = ("intermediate", "mnli", "--base", BASE, "--namespace", "me", "--use_cpu", "1")

@@ -40,7 +40,7 @@ def published(hub, api, tmp_path):
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param(OURS, id="our own load"),
+        pytest.param(OURS, id="our own load", marks=pytest.mark.slow),
         pytest.param(STOCK, id="stock load", marks=pytest.mark.slow),
         pytest.param(SNAPSHOT, id="stock snapshot", marks=pytest.mark.slow),
     ],

@@ -1,13 +1,16 @@
 """The metric folders work as Spaces: uploaded as they are, loaded by name, scores as from the folder."""
 
+import pytest
 from places import ROOT
 
 METRICS = ROOT / "metrics"
 
 
+@pytest.mark.slow
 def test_a_metric_loads_from_a_space_on_the_hub(client):
     printed = client.python(f"""
 import evaluate
+import pytest
 from huggingface_hub import HfApi
 api = HfApi()
 for name in ("bucc_mining", "tatoeba_retrieval"):

@@ -95,6 +95,7 @@ def requests_by_call(seen):
 @pytest.mark.skipif(
     Version(transformers.__version__) < Version("5.23"), reason="earlier clients ask for an absent file once more"
 )
+@pytest.mark.slow
 def test_against_a_hub_every_file_is_asked_for_and_read_once(client, faults, tmp_path):
     pytest.importorskip("peft", reason="peft is not installed")
     base = tiny.save(tmp_path / "base", model_class=AutoModelForMaskedLM)

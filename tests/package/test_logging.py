@@ -27,6 +27,7 @@ def said(code, **environment):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_what_happens_to_weights_is_said_once_and_no_more_where_nobody_wants_it(tmp_path):
     code = SAY.format(source=tiny.save(tmp_path / "public"))
     assert said(code).count(LINE) == 1
