@@ -363,7 +363,7 @@ def tell_cell(outcome: str, title: str, detail: str) -> None:
     """Say on standard error what became of a cell of a study."""
     if outcome == "note":
         warn(detail)
-    elif outcome != "begun":
+    else:
         err.print(f"{outcome}: {title}{'. ' + detail if detail else ''}", markup=False)
 
 

@@ -231,7 +231,8 @@ class _Run:
         self.result = StudyRun(before=len(self.finished))
         self.result.left_out = [found.cells[name].title for name in blocked if name not in self.finished]
         self.answers: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
-        left = len(found.cells) - len(self.finished) - len(self.result.left_out)
+        self.cells = len(found.cells) - len(self.result.left_out)
+        left = self.cells - len(self.finished)
         self.workers = [_Worker(store, number, workers, self.answers) for number in range(min(workers, left))]
 
     def carry_out(self) -> StudyRun:
@@ -311,7 +312,7 @@ class _Run:
         if answer["outcome"] == "done":
             self.finished.add(cell.identity)
             self.result.done.append(cell.title)
-            self.tell("done", cell.title, "")
+            self.tell("done", cell.title, f"{len(self.finished)} of {self.cells} cells")
         elif answer["outcome"] == "taken":
             self.later[cell.identity] = time.monotonic() + POLL
         else:

@@ -76,11 +76,12 @@ def until(true, seconds=60):
 
 def test_every_cell_is_done_once_in_order_and_never_again(folder):
     told = []
-    result = run_study(study(), folder, tell=lambda outcome, title, detail: told.append((outcome, title)))
+    result = run_study(study(), folder, tell=lambda *what: told.append(what))
     cells = unfold(study()).cells
     assert did(folder) == list(cells) and result.done == [cell.title for cell in cells.values()]
     assert (result.before, result.failed, result.waiting) == (0, {}, [])
-    assert told[:2] == [("begun", result.done[0]), ("done", result.done[0])]
+    assert told[:2] == [("begun", result.done[0], ""), ("done", result.done[0], "1 of 9 cells")]
+    assert told[-1] == ("done", result.done[-1], "9 of 9 cells")
     again = run_study(study(), folder)
     assert again.before == len(cells) and again.done == [] and did(folder) == list(cells)
     assert {cell["state"] for cell in status("tried", folder).cells} == {"done"}
