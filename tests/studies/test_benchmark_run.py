@@ -53,6 +53,7 @@ def test_predictions_carry_what_the_main_score_is_made_of(world, tmp_path):
         assert 100 * gained / possible == pytest.approx(row["score"])
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(world, tmp_path, monkeypatch):
     whole = run_benchmark("xtreme", out=tmp_path / "whole", **world, **CHOSEN)
     for fatal in (2, 5, 10):  # during an evaluation, while writing predictions, and in another task

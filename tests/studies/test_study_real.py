@@ -31,6 +31,9 @@ STUDY = Study(
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
@@ -55,7 +58,6 @@ def scored(world, arm):
     return scores([row for cell in cells for row in read_lines(store.folder(cell) / "results.jsonl")])
 
 
-@pytest.mark.slow
 def test_the_scores_are_those_of_the_single_commands(world, tmp_path):
     flags = [*FLAGS, "--seed", "7"]
     common = {"tasks": ["udpos", "tatoeba"], "languages": ["en", "de", "fi"], "flags": flags}

@@ -138,7 +138,7 @@ def test_a_worker_that_cannot_start_is_said(folder, monkeypatch):
     assert "no torch here" in (folder / "worker-0.log").read_text()
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_is_ended_goes_on_where_it_was(folder, end):
     held = named("udpos after none, base, seed 0")
     (folder / "does.json").write_text(json.dumps({held: "hang"}))
@@ -161,6 +161,7 @@ def test_a_run_that_is_ended_goes_on_where_it_was(folder, end):
     }
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_folder_do_no_cell_twice(folder):
     running = [begin(folder, workers=2) for _ in range(2)]
     said = [each.communicate(timeout=120)[1].decode() for each in running]
