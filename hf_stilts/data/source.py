@@ -120,6 +120,8 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
         ) from error
     except RuntimeError as error:
+        if "client has been closed" in str(error):  # huggingface_hub before 2 closes its own, and tries again with it
+            raise ConnectionError("the connection failed") from error
         if "scripts are no longer supported" not in str(error):
             raise
         raise StiltsError(
