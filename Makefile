@@ -28,7 +28,7 @@ test: install    ## the tests, under 8 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: install ## the tests that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-lowest:     ## the tests with the lowest versions that pyproject.toml declares, in .venv-lowest (TORCH=... replaces its own)
 	$(PYTHON) -m venv .venv-lowest

@@ -30,10 +30,11 @@ STUDY = Study(
     targets=("udpos",),
     languages=("en", "de"),
     seeds=(7,),
-    flags={{"max_steps": 150, "use_cpu": True, "per_device_train_batch_size": 4, "save_steps": 5}},
+    flags={{"max_steps": 400, "use_cpu": True, "per_device_train_batch_size": 4, "save_steps": {first}}},
 )
 """
 SLURM = ("--slurm", "partition=tests,time=30")
+FIRST = 10  # step of the first checkpoint
 
 
 class Cluster:
@@ -43,7 +44,7 @@ class Cluster:
         self.slurm, self.store = slurm, CellStore(folder / "run")
         base, mirror = tiny.save(folder / "base"), mirrors.build(folder / "mirror", mirrors.SMALL)
         self.file = folder / "mine.py"
-        self.file.write_text(SOURCE.format(base=base))
+        self.file.write_text(SOURCE.format(base=base, first=FIRST))
         self.data = ("--data-dir", mirror)
         cells = unfold(load_study(str(self.file)), data_dir=mirror).cells
         self.cells = {cell.title: name for name, cell in cells.items()}
@@ -70,15 +71,15 @@ class Cluster:
 
     def until_it_trains(self, title):
         """Wait until a cell has saved checkpoints and deleted its first."""
-        until(lambda: max(self.checkpoints(title), default=0) >= 20)
-        assert not self.store.finished(self.cells[title]) and 5 not in self.checkpoints(title)
+        until(lambda: max(self.checkpoints(title), default=0) >= 4 * FIRST)
+        assert not self.store.finished(self.cells[title]) and FIRST not in self.checkpoints(title)
 
     def until_it_goes_on(self, title):
         """Wait until a second attempt at a cell is at its end; it must not begin with the first step."""
         name = self.cells[title]
 
         def over():
-            assert 5 not in self.checkpoints(title), "it began anew"
+            assert FIRST not in self.checkpoints(title), "it began anew"
             return self.store.finished(name)
 
         until(over)
