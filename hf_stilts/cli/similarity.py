@@ -45,18 +45,18 @@ def similarity(
         list[Path] | None,
         typer.Option(help="Folder or file of results: how the measures go with gains; again for more runs."),
     ] = None,
-    measures: Annotated[str | None, typer.Option(help="Of --explain, comma-separated; default: all.")] = None,
+    measures: Annotated[str | None, typer.Option(help="With --explain: measures, comma-separated; default: all.")] = None,
     outcome: Annotated[
-        Literal["gain", "score"], typer.Option(help="Of --explain: the gain over --baseline, or the score itself.")
+        Literal["gain", "score"], typer.Option(help="With --explain: gains over --baseline, or scores.")
     ] = "gain",
-    baseline: Annotated[str, typer.Option(help="Of --explain: the intermediate that gains are over.")] = "none",
+    baseline: Annotated[str, typer.Option(help="With --explain: the start that gains are over.")] = "none",
     bootstrap: Annotated[int, typer.Option(min=0, help="Draws of languages for intervals; 0: none.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
     picture: Annotated[
         Path | None, typer.Option(help="Draw gains over measures into this file (.png, .svg, .pdf); needs matplotlib.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the measures to this .jsonl file, for --table.")] = None,
-    split: Annotated[str, typer.Option(help="Canonical split of a task.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of a task: train, validation or test.")] = "test",
     limit: Limit = None,
     data_dir: DataDir = None,
     as_json: Json = False,
