@@ -45,7 +45,9 @@ def similarity(
         list[Path] | None,
         typer.Option(help="Folder or file of results: how the measures go with gains; again for more runs."),
     ] = None,
-    measures: Annotated[str | None, typer.Option(help="With --explain: measures, comma-separated; default: all.")] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="With --explain: measures, comma-separated; default: all.")
+    ] = None,
     outcome: Annotated[
         Literal["gain", "score"], typer.Option(help="With --explain: gains over --baseline, or scores.")
     ] = "gain",
