@@ -13,9 +13,17 @@ from typer.core import TyperCommand
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
+from hf_stilts.task import load_task
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
-TaskName = Annotated[str, typer.Argument(help="Task, by name or by the path of its file.")]
+
+def _known_task(name: str) -> str:
+    """The name of a task that there is; another one is refused before the command imports anything large."""
+    load_task(name)
+    return name
+
+
+TaskName = Annotated[str, typer.Argument(callback=_known_task, help="Task, by name or by the path of its file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help=DATA_DIR_HELP)]
 Limit = Annotated[int | None, typer.Option(min=1, help=HELP["limit"])]

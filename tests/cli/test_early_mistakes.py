@@ -37,6 +37,10 @@ MISTAKES = {
     "evaluate xnli --model x/y --languages xx": "xnli has no xx",
     "evaluate xnli --model ./gone": "./gone is neither a folder",
     "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
+    "data check mnlii": "Did you mean mnli",
+    "data prefetch mnlii --out x": "Did you mean mnli",
+    "data translate mnlii --to de --model x --out x": "Did you mean mnli",
+    "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
 PROGRAM = """

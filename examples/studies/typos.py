@@ -1,0 +1,27 @@
+"""Whether intermediate training or multilingual fine-tuning withstands typing errors better, with a small real encoder.
+
+The study `typos` at the size of one laptop: `make encoder` builds the base, and every arm reads 2,400 rows. UD treebanks of
+nine languages are the rows of multilingual fine-tuning; the other languages are zero-shot for both.
+"""
+
+from hf_stilts import Intermediate, Study
+
+STUDY = Study(
+    base=("encoder/multilingual-e5-small",),
+    arms={
+        "none": None,
+        "SNLI": Intermediate("examples/studies/snli_dev.py"),
+        "SNLI, misspelt": Intermediate("examples/studies/snli_dev.py", languages="en-x-nz10-keyboard-0"),
+    },
+    targets=("udpos", "tatoeba"),
+    train_on={
+        "English": "en",
+        "multilingual": {"en": 0.2, **dict.fromkeys(("af", "el", "id", "mr", "te", "tr", "vi", "wo"), 0.1)},
+    },
+    train_limit=2400,
+    noise=(None, "keyboard=0.1", "keyboard=0.2", "keyboard=0.3"),
+    flags={"max_steps": 150, "per_device_train_batch_size": 16, "learning_rate": 1e-4},
+    controls=("examples", "steps"),
+    languages=("af", "ar", "de", "el", "en", "es", "fi", "hi", "id", "mr", "ru", "te", "th", "tl", "tr", "vi"),
+    limit=150,
+)
