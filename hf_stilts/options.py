@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from hf_stilts.errors import StiltsError
 
-DATA_DIR_HELP = "Local mirror of the data sets; default: HF_STILTS_DATA, else the Hub."
+MIRROR = "HF_STILTS_DATA"
+DATA_DIR_HELP = f"Local mirror of the data sets; default: {MIRROR}, else the Hub."
 NAMESPACE_HELP = "User or organisation on the Hub; default: HF_STILTS_NAMESPACE, else you."
 
 

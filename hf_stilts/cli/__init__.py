@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from hf_stilts.cli import checkpoints, data, evaluation, languages, matrix, similarity, study, submission, training
-from hf_stilts.cli.options import App, Json
-from hf_stilts.errors import needs_extra
+from hf_stilts.cli.options import App, DataDir, Json
+from hf_stilts.errors import StiltsError, needs_extra
 
 app = App(
     no_args_is_help=True,
@@ -94,8 +94,25 @@ def quickstart(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete an earlier quickstart in this folder, with its Hub.")
     ] = False,
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real", help="Instead: a real encoder and real text, Tatoeba before and after SNLI; under ten minutes."
+        ),
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="With --real: public model or folder; default: intfloat/multilingual-e5-small.")
+    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Run all three phases offline on a small synthetic corpus, in two to three minutes."""
+    if real:
+        from hf_stilts.quickstart.real import run_real
+
+        run_real(folder, base=base, seed=seed, data_dir=data_dir)
+        return
+    if base or data_dir:
+        raise StiltsError("--base and --data-dir are for a real encoder; the synthetic one has its own. Add --real.")
     from hf_stilts.quickstart.run import run
 
     run(folder, seed=seed, overwrite=overwrite)

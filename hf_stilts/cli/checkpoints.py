@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, Json, training_options
+from hf_stilts.cli.options import App, Json, ask_hub, training_options
 from hf_stilts.errors import StiltsError
 from hf_stilts.training.options import OPTIONS
 
@@ -43,6 +43,9 @@ def list_published(
     base: Base = None, task: OfTask = None, language: Language = None, namespace: Whose = None, as_json: Json = False
 ) -> None:
     """List published checkpoints (the same as without `list`)."""
+    from hf_stilts.hub.reachable import require_hub
+
+    require_hub()
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import list_checkpoints
 
@@ -84,6 +87,9 @@ def checkpoints_collect(
     as_json: Json = False,
 ) -> None:
     """Group the checkpoints of one study in a private collection on the Hub."""
+    from hf_stilts.hub.reachable import require_hub
+
+    require_hub()
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import collect
 
@@ -126,6 +132,7 @@ def reproduce(
     **options: Any,
 ) -> None:
     """Run a published checkpoint's training again, at the same revisions, and compare scores and weights."""
+    ask_hub(name, data_dir=options.get("data_dir"))
     from contextlib import redirect_stdout
 
     from hf_stilts.console import say, show

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, DataDir, Json, TaskName, split_list
+from hf_stilts.cli.options import App, DataDir, Json, TaskName, ask_hub, split_list
 from hf_stilts.errors import StiltsError
 
 app = App(help="Build, check and fetch data sets.", no_args_is_help=True)
@@ -58,6 +58,7 @@ def data_check(
     as_json: Json = False,
 ) -> None:
     """Check the first rows of every language and split of a task."""
+    ask_hub(data_dir=data_dir)
     from hf_stilts.console import say, show
     from hf_stilts.data.check import check
 
@@ -76,6 +77,9 @@ def data_prefetch(
     as_json: Json = False,
 ) -> None:
     """Copy the data sets of a task from the Hub to a mirror, for machines without a network."""
+    from hf_stilts.hub.reachable import require_hub
+
+    require_hub()
     from hf_stilts.console import show
     from hf_stilts.data.prefetch import prefetch
 

@@ -20,6 +20,7 @@ from hf_stilts.cli.options import (
     Format,
     GroupBy,
     Json,
+    ask_hub,
     chosen,
     refuse_two_formats,
     say_renamed,
@@ -276,9 +277,7 @@ def robustness(
 
 def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[str, Any]], shown: _Shown) -> None:
     """Run a benchmark, once for each noise, and show its scores."""
-    from hf_stilts.hub.reachable import check_reachable
-
-    check_reachable(asked.init or asked.base)
+    ask_hub(asked.init or asked.base, data_dir=asked.data_dir)
     from contextlib import redirect_stdout
 
     from hf_stilts.evaluation.processes import processes
@@ -349,10 +348,8 @@ def _evaluate_tasks(
     as_json: bool,
 ) -> None:
     """Score a model on tasks, each with each noise, show its scores, and publish them where that was asked for."""
-    from hf_stilts.hub.reachable import check_reachable
-
     _check_names(names, asked.languages)
-    check_reachable(model)
+    ask_hub(model, data_dir=asked.data_dir)
     import pandas as pd
 
     from hf_stilts.console import say, show, show_scores

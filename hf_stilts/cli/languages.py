@@ -15,6 +15,7 @@ from hf_stilts.cli.options import (
     Json,
     Limit,
     TaskName,
+    ask_hub,
     split_list,
 )
 
@@ -45,6 +46,7 @@ def data_translate(
     from hf_stilts.augmentation.translate import check_translation, translate
 
     check_translation(task, split_list(to) or [], language)  # before torch and a model are loaded
+    ask_hub(model, data_dir=data_dir)
     from hf_stilts.augmentation.translators import ModelTranslator
     from hf_stilts.console import show
 
@@ -85,6 +87,7 @@ def data_code_switch(
     as_json: Json = False,
 ) -> None:
     """Replace words of a task's rows by their translations in lexicons."""
+    ask_hub(data_dir=data_dir)
     from hf_stilts.augmentation.code_switch import code_switch
     from hf_stilts.console import show
 
@@ -119,6 +122,7 @@ def data_transliterate(
     as_json: Json = False,
 ) -> None:
     """Transliterate a task's rows to another script."""
+    ask_hub(data_dir=data_dir)
     from hf_stilts.augmentation.transliterate import transliterate
     from hf_stilts.console import show
 
@@ -153,6 +157,7 @@ def data_noise(
     from hf_stilts.augmentation.noise import Noise
 
     chosen = Noise.parse(noise, seed, noise_dictionaries)
+    ask_hub(data_dir=data_dir)
     from hf_stilts.augmentation.noisy_rows import misspell
     from hf_stilts.console import show
 
@@ -185,6 +190,7 @@ def data_overlap(
     as_json: Json = False,
 ) -> None:
     """Count the training rows that share a sentence with evaluation sets, and list them."""
+    ask_hub(data_dir=data_dir)
     from hf_stilts.console import say, show
     from hf_stilts.data.overlap import overlap
 

@@ -38,6 +38,9 @@ def matrix(
     """Gather published scores into intermediate task x target x language, and say which of them compare."""
     if spelt and as_json:
         raise StiltsError(f"--format {spelt} and --json were given; one of them is expected. Leave out the other.")
+    from hf_stilts.hub.reachable import require_hub
+
+    require_hub()
     from hf_stilts.console import show_matrix, warn
     from hf_stilts.studies.matrix import transfer_matrix
 

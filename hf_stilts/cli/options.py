@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options
+from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options
 from hf_stilts.task import load_task
 from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
 
@@ -166,6 +167,13 @@ def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
     )
+
+
+def ask_hub(*names: str | None, data_dir: Path | None) -> None:
+    """As `check_reachable`, for a command that loads models by name, and rows from the Hub where there is no mirror."""
+    from hf_stilts.hub.reachable import check_reachable
+
+    check_reachable(*names, rows=data_dir is None and not os.environ.get(MIRROR))
 
 
 def refuse_two_formats(table_format: str | None, as_json: bool) -> None:

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hf_stilts.cli.noise import misspelt
-from hf_stilts.cli.options import STOCK_FLAGS, App, Json, TaskName, chosen, shared_options, training_options, typed
+from hf_stilts.cli.options import (
+    STOCK_FLAGS,
+    App,
+    Json,
+    TaskName,
+    ask_hub,
+    chosen,
+    shared_options,
+    training_options,
+    typed,
+)
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import NAMESPACE_HELP, Options, option
 from hf_stilts.task import load_task
@@ -124,9 +134,7 @@ def _train(
     if run.public and not publish:
         raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
     _check(phase, tasks, flags, StiltsOptions(**options), run, mixture=mixture)
-    from hf_stilts.hub.reachable import check_reachable
-
-    check_reachable(start.get("init") or start["base"] or DEFAULT_BASE)
+    ask_hub(start.get("init") or start["base"] or DEFAULT_BASE, data_dir=options.get("data_dir"))
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run

@@ -24,9 +24,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from hf_stilts.data.mirror import CARD, Configuration, read_configuration
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
+from hf_stilts.options import MIRROR
 from hf_stilts.task import Task, list_tasks, load_task
 
-MIRROR = "HF_STILTS_DATA"
 _COMMIT = re.compile("[0-9a-f]{40}")
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
 UNREACHABLE: tuple[type[Exception], ...] = (ConnectionError, LocalEntryNotFoundError, HfHubHTTPError.__bases__[0])
@@ -120,8 +120,6 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             f"Correct config= or revision= of task {task.name}, or build what the Hub lacks. {_how_to_get(task)}."
         ) from error
     except RuntimeError as error:
-        if "client has been closed" in str(error):  # huggingface_hub before 2 closes its own, and tries again with it
-            raise ConnectionError("the connection failed") from error
         if "scripts are no longer supported" not in str(error):
             raise
         raise StiltsError(

@@ -32,7 +32,21 @@ def why_unreachable(seconds: float = _SECONDS) -> str | None:
     return None
 
 
-def check_reachable(*names: str | None) -> None:
+def require_hub() -> None:
+    """Before a question that only the Hub can answer.
+
+    Raises:
+        StiltsError: it does not answer.
+    """
+    reason = why_unreachable()
+    if reason is not None:
+        raise StiltsError(
+            f"The Hub at {constants.ENDPOINT} does not answer ({reason}). Type the command again when it answers, or "
+            "set HF_ENDPOINT to another Hub: hf-stilts hub serve DIR"
+        )
+
+
+def check_reachable(*names: str | None, rows: bool = False) -> None:
     """Before torch is loaded: refuse at once what would end in minutes of retries and a misleading reason.
 
     Where the Hub does not answer, this process goes on with the cache alone, as with HF_HUB_OFFLINE=1; the upload
@@ -40,6 +54,7 @@ def check_reachable(*names: str | None) -> None:
 
     Args:
         names: models and checkpoints that will be loaded: a folder, `org/model`, `mnli`, each perhaps with `@revision`.
+        rows: whether rows of data sets come from the Hub, too.
 
     Raises:
         StiltsError: one is a folder that is not there; the Hub does not answer, and one is not in the cache.
@@ -47,7 +62,7 @@ def check_reachable(*names: str | None) -> None:
     remote = [name for name in names if name is not None and not Path(name).is_dir()]
     for name in remote:
         check_name(name.partition("@")[0])
-    if not remote:
+    if not remote and not rows:
         return
     reason = why_unreachable()
     if reason is None:

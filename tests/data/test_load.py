@@ -348,16 +348,3 @@ def test_check_reports_a_language_that_is_not_there(mirror):
         ("de", "test", 8, False),
         ("fr", "", 0, True),
     ]
-
-
-def test_a_client_that_closed_itself_at_a_failed_connection_is_a_hub_out_of_reach(monkeypatch):
-    """huggingface_hub 1.25 closes its client at a refused connection, and asks again with it."""
-    import datasets
-
-    def refused(*_, **__):
-        raise RuntimeError("Cannot send a request, as the client has been closed.")
-
-    monkeypatch.delenv("HF_STILTS_DATA", raising=False)
-    monkeypatch.setattr(datasets, "load_dataset_builder", refused)
-    with pytest.raises(ConnectionError, match="tatoeba-bitext-mining.*cannot be reached.*--data-dir DIR"):
-        load("tatoeba", "test", "de")
