@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from hf_stilts.augmentation.options import RowOptions
 from hf_stilts.cli.noise import NoiseDictionaries, NoiseOption
 from hf_stilts.cli.options import (
     App,
     DataDir,
-    Exclude,
     Json,
-    Limit,
     TaskName,
     ask_hub,
+    shared_options,
     split_list,
+    typed,
 )
 
 app = App()
 Out = Annotated[Path, typer.Option(help="Folder of the mirror to write to; the training reads it with --data-dir.")]
-Splits = Annotated[str, typer.Option(help="Splits, comma-separated: train, validation, test.")]
-From = Annotated[str, typer.Option("--from", help="Language of the rows.")]
+
+_SEVERAL = ("language", "exclude")  # in their place these commands have `--languages`, and they leave no row out
 
 
 @app.command("translate")
+@shared_options(RowOptions)
 def data_translate(
     task: TaskName,
     to: Annotated[str, typer.Option(help="Languages to make, comma-separated.")],
     model: Annotated[str, typer.Option(help="Translation model by name or folder: MarianMT, NLLB, M2M100, T5 ...")],
     out: Out,
-    language: From = "en",
-    splits: Splits = "train",
     revision: Annotated[str | None, typer.Option(help="Commit of the translation model.")] = None,
     beams: Annotated[int, typer.Option(min=1, help="Number of beams; 1: greedy search.")] = 4,
     prefix: Annotated[str, typer.Option(help="Text to put before every input, for T5.")] = "",
     batch_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens in a batch, times beams.")] = 8192,
-    limit: Limit = None,
-    data_dir: DataDir = None,
-    exclude: Exclude = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Translate a task's rows; after an interruption the same command continues."""
     from hf_stilts.augmentation.translate import check_translation, translate
 
-    check_translation(task, split_list(to) or [], language)  # before torch and a model are loaded
-    ask_hub(model, data_dir=data_dir)
+    rows = typed(RowOptions, options)
+    check_translation(task, split_list(to) or [], rows.language)  # before torch and a model are loaded
+    ask_hub(model, data_dir=rows.data_dir)
     from hf_stilts.augmentation.translators import ModelTranslator
     from hf_stilts.console import show
 
@@ -56,16 +55,13 @@ def data_translate(
         split_list(to) or [],
         translator,
         out,
-        language=language,
-        splits=split_list(splits) or [],
-        limit=limit,
-        data_dir=data_dir,
-        exclude=exclude,
+        **rows.keywords(),
     )
     show(report.rows(), as_json=as_json)
 
 
 @app.command("code-switch")
+@shared_options(RowOptions)
 def data_code_switch(
     task: TaskName,
     to: Annotated[str, typer.Option(help="Languages to make, comma-separated.")],
@@ -78,16 +74,13 @@ def data_code_switch(
         Literal["multilingual", "bilingual"],
         typer.Option(help="multilingual: a language for each word; bilingual: separate rows for each language."),
     ] = "multilingual",
-    language: From = "en",
-    splits: Splits = "train",
     seed: Annotated[int, typer.Option(help="Random seed of the replaced words.")] = 0,
-    limit: Limit = None,
-    data_dir: DataDir = None,
-    exclude: Exclude = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Replace words of a task's rows by their translations in lexicons."""
-    ask_hub(data_dir=data_dir)
+    rows = typed(RowOptions, options)
+    ask_hub(data_dir=rows.data_dir)
     from hf_stilts.augmentation.code_switch import code_switch
     from hf_stilts.console import show
 
@@ -98,17 +91,14 @@ def data_code_switch(
         out,
         probability=probability,
         mode=mode,
-        language=language,
-        splits=split_list(splits) or [],
         seed=seed,
-        limit=limit,
-        data_dir=data_dir,
-        exclude=exclude,
+        **rows.keywords(),
     )
     show(report.rows(), as_json=as_json)
 
 
 @app.command("transliterate")
+@shared_options(RowOptions, *_SEVERAL)
 def data_transliterate(
     task: TaskName,
     languages: Annotated[
@@ -116,13 +106,12 @@ def data_transliterate(
     ],
     out: Out,
     script: Annotated[str, typer.Option(help="ISO 15924 code: Latn, or for Indic languages Deva, Taml, ...")] = "Latn",
-    splits: Splits = "train",
-    limit: Limit = None,
-    data_dir: DataDir = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Transliterate a task's rows to another script."""
-    ask_hub(data_dir=data_dir)
+    rows = typed(RowOptions, options, *_SEVERAL)
+    ask_hub(data_dir=rows.data_dir)
     from hf_stilts.augmentation.transliterate import transliterate
     from hf_stilts.console import show
 
@@ -131,14 +120,15 @@ def data_transliterate(
         script,
         out,
         languages=split_list(languages) or [],
-        splits=split_list(splits) or [],
-        limit=limit,
-        data_dir=data_dir,
+        splits=rows.splits,
+        limit=rows.limit,
+        data_dir=rows.data_dir,
     )
     show(report.rows(), as_json=as_json)
 
 
 @app.command("noise")
+@shared_options(RowOptions, *_SEVERAL)
 def data_noise(
     task: TaskName,
     noise: NoiseOption,
@@ -146,18 +136,17 @@ def data_noise(
     languages: Annotated[
         str, typer.Option(help="Languages of the rows, comma-separated: en,de, or translated rows: de-t-en.")
     ] = "en",
-    splits: Splits = "train",
     seed: Annotated[int, typer.Option(help="Random seed of words and errors.")] = 0,
     noise_dictionaries: NoiseDictionaries = None,
-    limit: Limit = None,
-    data_dir: DataDir = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Misspell a task's rows for training; for evaluation use evaluate --noise."""
     from hf_stilts.augmentation.noise import Noise
 
     chosen = Noise.parse(noise, seed, noise_dictionaries)
-    ask_hub(data_dir=data_dir)
+    rows = typed(RowOptions, options, *_SEVERAL)
+    ask_hub(data_dir=rows.data_dir)
     from hf_stilts.augmentation.noisy_rows import misspell
     from hf_stilts.console import show
 
@@ -166,9 +155,9 @@ def data_noise(
         chosen,
         out,
         languages=split_list(languages) or [],
-        splits=split_list(splits) or [],
-        limit=limit,
-        data_dir=data_dir,
+        splits=rows.splits,
+        limit=rows.limit,
+        data_dir=rows.data_dir,
     )
     show(report.rows(), as_json=as_json)
 

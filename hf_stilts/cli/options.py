@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options
 from hf_stilts.task import load_task
-from hf_stilts.training.options import HELP, OPTIONS, StiltsOptions
+from hf_stilts.training.options import OPTIONS, StiltsOptions
 
 
 def _known_task(name: str) -> str:
@@ -27,8 +27,6 @@ def _known_task(name: str) -> str:
 TaskName = Annotated[str, typer.Argument(callback=_known_task, help="Task, by name or by the path of its file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help=DATA_DIR_HELP)]
-Limit = Annotated[int | None, typer.Option(min=1, help=HELP["limit"])]
-Exclude = Annotated[Path | None, typer.Option(help=HELP["exclude"])]
 Namespace = Annotated[
     str | None,
     typer.Option(rich_help_panel="Run", help=NAMESPACE_HELP),
@@ -155,9 +153,13 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     """An option as typer takes it: type, default and help of the one declaration."""
     option = declaration.__dataclass_fields__[name]
-    option_type = get_type_hints(declaration)[name]
-    if several := option.metadata.get("several"):
-        option_type = (str if several == "commas" else list[str]) | None
+    option_type, default = get_type_hints(declaration)[name], option.default
+    several = option.metadata.get("several")
+    if several == "commas":
+        option_type = str | None
+        default = ",".join(default) if default else None
+    elif several == "again":
+        option_type = list[_each_of(option_type)] | None  # type: ignore[misc]
     declared = typer.Option(
         declaration.flag_for(name),
         help=declaration.help_for(name),
@@ -165,8 +167,13 @@ def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
         min=declaration.LEAST.get(name),
     )
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[option_type, declared]
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[option_type, declared]
     )
+
+
+def _each_of(option_type: Any) -> Any:
+    """The type of one value of `tuple[Path, ...]`, or of that or None."""
+    return next(get_args(each)[0] for each in (option_type, *get_args(option_type)) if get_origin(each) is tuple)
 
 
 def ask_hub(*names: str | None, data_dir: Path | None) -> None:

@@ -3,72 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, DataDir, Json, Limit, split_list
+from hf_stilts.cli.options import App, Json, shared_options, typed
 from hf_stilts.errors import StiltsError
+from hf_stilts.studies.options import ExplanationOptions, SimilarityOptions
+
+if TYPE_CHECKING:
+    from hf_stilts.studies.explain import Explanation
+    from hf_stilts.studies.similarity import SimilarityReport
 
 app = App()
 
 
 @app.command()
+@shared_options(ExplanationOptions)
+@shared_options(SimilarityOptions)
 def similarity(
     text: Annotated[
         str | None,
         typer.Argument(help="A task, or a folder with a text file a language, a sentence a line: de.txt, en.txt."),
     ] = None,
-    to: Annotated[str, typer.Option(help="Languages that the others are compared with, comma-separated.")] = "en",
-    languages: Annotated[str | None, typer.Option(help="The others, comma-separated; default: all there are.")] = None,
-    parallel: Annotated[
-        bool, typer.Option("--parallel", help="Text i of each language translates text i of the others; for chrF.")
-    ] = False,
-    transliterate: Annotated[
-        bool, typer.Option("--transliterate", help="Compare words and characters in Latin letters.")
-    ] = False,
-    base: Annotated[str | None, typer.Option(help="Also compare the sub-words of this model's tokenizer.")] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Also compare this model's vectors of parallel texts, as mPLM-Sim does.")
-    ] = None,
-    layer: Annotated[
-        int | None, typer.Option(min=0, help="Hidden state of --encoder; default: as in retrieval.")
-    ] = None,
-    words: Annotated[
-        Path | None, typer.Option(help="Also compare a word list: TSV, a language a column, a concept a line.")
-    ] = None,
-    table: Annotated[
-        list[Path] | None,
-        typer.Option(help="Measures from elsewhere: .jsonl, .tsv or .csv with columns first, second; again for more."),
-    ] = None,
-    explain: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder or file of results: how the measures go with gains; again for more runs."),
-    ] = None,
-    measures: Annotated[
-        str | None, typer.Option(help="With --explain: measures, comma-separated; default: all.")
-    ] = None,
-    outcome: Annotated[
-        Literal["gain", "score"], typer.Option(help="With --explain: gains over --baseline, or scores.")
-    ] = "gain",
-    baseline: Annotated[str, typer.Option(help="With --explain: the start that gains are over.")] = "none",
-    bootstrap: Annotated[int, typer.Option(min=0, help="Draws of languages for intervals; 0: none.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw gains over measures into this file (.png, .svg, .pdf); needs matplotlib.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the measures to this .jsonl file, for --table.")] = None,
-    split: Annotated[str, typer.Option(help="Split of a task: train, validation or test.")] = "test",
-    limit: Limit = None,
-    data_dir: DataDir = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Measure how alike languages are, from text that you have, and whether that explains what they gain."""
-    if text is None and (stray := "--base" if base else "--encoder" if encoder else None):
+    asked, explaining = typed(SimilarityOptions, options), typed(ExplanationOptions, options)
+    _check(text, asked, explaining)
+    from hf_stilts.console import say, show_explanation, show_similarity
+
+    report = _measured(text, asked)
+    if asked.output is not None:
+        say(f"The measures are in {report.save(asked.output)}.", as_json=as_json)
+    if explaining.explain is None:
+        show_similarity(report, as_json=as_json)
+        return
+    found = _explained(report, asked.to[0], explaining)
+    if explaining.picture is not None:
+        say(f"The picture is in {_drawn(found, report, explaining, explaining.picture)}.", as_json=as_json)
+    show_explanation(found, as_json=as_json)
+
+
+def _check(text: str | None, asked: SimilarityOptions, explaining: ExplanationOptions) -> None:
+    """Refuse options that do not go together, and a picture that cannot be drawn.
+
+    Raises:
+        StiltsError: a model without texts to compare, two languages of training, or a picture of an unknown form.
+    """
+    if text is None and (asked.base or asked.encoder):
+        stray = "--base" if asked.base else "--encoder"
         raise StiltsError(f"{stray} compares texts, and none were given. Type: hf-stilts similarity TASK_OR_FOLDER")
-    others = split_list(to) or []
-    _check_explaining(explain, others, measures, picture)
-    from hf_stilts.console import say, show_similarity
+    if explaining.explain and len(asked.to) > 1:
+        raise StiltsError(
+            f"--explain compares with one language, that of training, and --to {','.join(asked.to)} names "
+            f"{len(asked.to)}. Type: --to {asked.to[0]}"
+        )
+    if explaining.picture is not None:
+        from hf_stilts.studies.drawing import check_drawing, ending_of
+
+        check_drawing()
+        ending_of(explaining.picture)
+
+
+def _measured(text: str | None, asked: SimilarityOptions) -> SimilarityReport:
+    """The measures of every pair of languages."""
     from hf_stilts.studies.language_texts import text_pairs
     from hf_stilts.studies.similarity import similarity as measure
 
@@ -76,69 +76,47 @@ def similarity(
     if text is not None:
         pairs = text_pairs(
             text,
-            to=others,
-            languages=split_list(languages),
-            parallel=parallel,
-            split=split,
-            limit=limit,
-            data_dir=data_dir,
+            to=asked.to,
+            languages=asked.languages,
+            parallel=asked.parallel,
+            split=asked.split,
+            limit=asked.limit,
+            data_dir=asked.data_dir,
         )
-    report = measure(
+    return measure(
         pairs,
-        base=base,
-        encoder=encoder,
-        layer=layer,
-        transliterate=transliterate,
-        words=words,
-        to=others,
-        tables=table or (),
+        base=asked.base,
+        encoder=asked.encoder,
+        layer=asked.layer,
+        transliterate=asked.transliterate,
+        words=asked.words,
+        to=asked.to,
+        tables=asked.table or (),
     )
-    if output is not None:
-        say(f"The measures are in {report.save(output)}.", as_json=as_json)
-    if explain is None:
-        show_similarity(report, as_json=as_json)
-        return
-    from hf_stilts.console import show_explanation
-    from hf_stilts.studies.explain import explain as find
 
-    chosen = split_list(measures) or report.measures
-    found = find(
-        explain,
+
+def _explained(report: SimilarityReport, to: str, explaining: ExplanationOptions) -> Explanation:
+    """How the measures go with the gains, or scores, of some results."""
+    from hf_stilts.studies.explain import explain
+
+    return explain(
+        explaining.explain or (),
         report.pairs,
-        chosen,
-        to=others[0],
-        outcome=outcome,
-        baseline=baseline,
-        bootstrap=bootstrap,
-        seed=seed,
+        explaining.measures or report.measures,
+        to=to,
+        outcome=explaining.outcome,
+        baseline=explaining.baseline,
+        bootstrap=explaining.bootstrap,
+        seed=explaining.seed,
     )
-    if picture is not None:
-        from hf_stilts.studies.drawing import ending_of, save
-        from hf_stilts.studies.figures import similarity_points
-
-        figure = similarity_points(found.points, chosen, title="Similarity and gain", outcome=outcome)
-        (file,) = save(figure, picture.with_suffix(""), [ending_of(picture)])
-        say(f"The picture is in {file}.", as_json=as_json)
-    show_explanation(found, as_json=as_json)
 
 
-def _check_explaining(explain: list[Path] | None, to: list[str], measures: str | None, picture: Path | None) -> None:
-    """Refuse options that do not go together, and a picture that cannot be drawn.
+def _drawn(found: Explanation, report: SimilarityReport, explaining: ExplanationOptions, picture: Path) -> Path:
+    """Draw gains over each measure into a file."""
+    from hf_stilts.studies.drawing import ending_of, save
+    from hf_stilts.studies.figures import similarity_points
 
-    Raises:
-        StiltsError: an option of `--explain` without it, or two languages of training.
-    """
-    if explain is None:
-        if stray := "--measures" if measures else "--picture" if picture else None:
-            raise StiltsError(f"{stray} is of --explain, which was not given. Type for example: --explain runs/mnli")
-        return
-    if len(to) > 1:
-        raise StiltsError(
-            f"--explain compares with one language, that of training, and --to {','.join(to)} names {len(to)}. "
-            f"Type: --to {to[0]}"
-        )
-    if picture is not None:
-        from hf_stilts.studies.drawing import check_drawing, ending_of
-
-        check_drawing()
-        ending_of(picture)
+    measures = list(explaining.measures or report.measures)
+    figure = similarity_points(found.points, measures, title="Similarity and gain", outcome=explaining.outcome)
+    (file,) = save(figure, picture.with_suffix(""), [ending_of(picture)])
+    return file

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.options import ScoringOptions
-from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options, option
+from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options, flag_of, option
 from hf_stilts.studies.study import Study, overridden
 from hf_stilts.training.options import HELP, OPTIONS
 from hf_stilts.training.start import DEFAULT_BASE
@@ -112,3 +113,71 @@ class StudyOptions(Options):
     def folder(self, study: str) -> Path:
         """Folder of the run of a study of this name."""
         return self.output_dir or Path(f"runs/study-{study}")
+
+
+@dataclass(frozen=True)
+class SimilarityOptions(Options):
+    """What `similarity` compares, and how."""
+
+    LEAST = {"layer": 0, "limit": 1}
+    PANELS = {
+        "Text": ("split", "limit", "data_dir", "parallel"),
+        "Measures": ("transliterate", "base", "encoder", "layer", "words", "table", "output"),
+    }
+
+    to: tuple[str, ...] = option(
+        ("en",), "Languages that the others are compared with, comma-separated.", several="commas"
+    )
+    languages: tuple[str, ...] | None = option(
+        None, "The others, comma-separated; default: all there are.", several="commas"
+    )
+    split: str = option("test", "Split of a task: train, validation or test.")
+    limit: int | None = option(None, "Maximum number of texts of each language.")
+    data_dir: Path | None = option(None, DATA_DIR_HELP)
+    parallel: bool = option(False, "Text i of each language translates text i of the others; for chrF.")
+    transliterate: bool = option(False, "Compare words and characters in Latin letters.")
+    base: str | None = option(None, "Also compare the sub-words of this model's tokenizer.")
+    encoder: str | None = option(None, "Also compare this model's vectors of parallel texts, as mPLM-Sim does.")
+    layer: int | None = option(None, "Hidden state of --encoder; default: as in retrieval.")
+    words: Path | None = option(None, "Also compare a word list: TSV, a language a column, a concept a line.")
+    table: tuple[Path, ...] | None = option(
+        None,
+        "Measures from elsewhere: .jsonl, .tsv or .csv with columns first, second; may be repeated.",
+        several="again",
+    )
+    output: Path | None = option(None, "Write the measures to this .jsonl file, for --table.")
+
+
+@dataclass(frozen=True)
+class ExplanationOptions(Options):
+    """Whether similarity goes with gains: options of `similarity --explain`."""
+
+    LEAST = {"bootstrap": 0}
+    PANELS = {"Gains": ("explain", "measures", "outcome", "baseline", "bootstrap", "seed", "picture")}
+
+    explain: tuple[Path, ...] | None = option(
+        None, "Folder or file of results: how the measures go with gains; may be repeated.", several="again"
+    )
+    measures: tuple[str, ...] | None = option(
+        None, "With --explain: measures, comma-separated; default: all.", several="commas"
+    )
+    outcome: Literal["gain", "score"] = option("gain", "With --explain: gains over --baseline, or scores.")
+    baseline: str = option("none", "With --explain: the start that gains are over.")
+    bootstrap: int = option(1000, "With --explain: bootstrap samples of languages; 0: none.")
+    seed: int = option(0, "With --explain: random seed of the bootstrap.")
+    picture: Path | None = option(
+        None, "With --explain: draw gains over measures into this file (.png, .svg, .pdf); needs matplotlib."
+    )
+
+    def check(self) -> None:
+        """As `Options`; and refuse what is of `--explain` without it.
+
+        Raises:
+            StiltsError: as `Options`; or `measures` or `picture` without results.
+        """
+        super().check()
+        stray = [name for name in ("measures", "picture") if getattr(self, name)]
+        if stray and not self.explain:
+            raise StiltsError(
+                f"{flag_of(stray[0])} is of --explain, which was not given. Type for example: --explain runs/mnli"
+            )

@@ -26,6 +26,8 @@ from hf_stilts.devices import default_device
 from hf_stilts.studies.cells import Cell
 from hf_stilts.studies.store import LOG, MODEL, CellStore, LostCell
 
+FASTER = {"compact_vocabulary": None}  # wherever the trained model comes out the same
+
 
 def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
     """Do one cell after another until the orders end.
@@ -124,7 +126,7 @@ def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> di
     if _at(name, revision):
         options["revision"] = revision
     flags = _flags(call, folder)
-    given = {"recipe": call["recipe"], "resume": True, "data_dir": call["data_dir"], **options}
+    given = {"recipe": call["recipe"], "resume": True, "data_dir": call["data_dir"], **FASTER, **options}
     if mixture:
         result = run_mixture(call["tasks"], flags, **given)
     else:
@@ -151,6 +153,7 @@ def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
         recipe=call["recipe"],
         resume=True,
         data_dir=call["data_dir"],
+        **FASTER,
         **options,
     )
     task = load_task(call["task"])

@@ -57,7 +57,7 @@ class StiltsOptions(Options):
     micro_tokens: int | None = option(
         None, "Maximum number of tokens in a micro-batch; the result is the same. 0: whole batches."
     )
-    compact_vocabulary: bool = option(
+    compact_vocabulary: bool | None = option(
         False, "Train only the word embeddings that occur in the data: the same model, less than half the memory."
     )
 

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -84,7 +85,8 @@ class StiltsTrainer(StockTrainer):
         micro_tokens: most tokens that go through the model at a time, padding included; the examples of an optimizer
             step, its loss and its gradient stay the same. Default: what suits the device; 0: batches as they come.
         compact_vocabulary: train only the word embeddings that the training rows use. The same model to the bit, with
-            less than half of the memory; word embeddings are then exempt from weight decay, and the log says so.
+            less than half of the memory; word embeddings are then exempt from weight decay, and the log says so. None:
+            wherever the model comes out the same.
         contrastive: an auxiliary loss between the training rows and their translations, or the language of these; its
             negatives are the other examples of a batch, so batches are then run as they come.
         text_to_text: train an encoder-decoder (mT5) to answer in words, see `hf_stilts.kinds.text_to_text`.
@@ -142,10 +144,8 @@ class StiltsTrainer(StockTrainer):
         self.data = next(iter(self.members.values()))
         collate, features, evaluated = self._stock_data(data_collator, args)
         self.lora = LoraTraining(model, self.adapter, self.start, self._head) if self.adapter is not None else None
-        self.trained_rows: torch.Tensor | None = None
-        if self.options.compact_vocabulary:
-            optimizer = (stock.get("optimizers") or (None,))[0]
-            self.trained_rows = compact_for(model, args, self.token_sources(features), processing_class, optimizer)
+        optimizer = (stock.get("optimizers") or (None,))[0]
+        self.trained_rows = self._compact(model, args, features, optimizer)
         stock.setdefault("compute_metrics", self._score)
         stock.setdefault("preprocess_logits_for_metrics", self._reduce)
         self.current = CurrentModel(self)
@@ -371,6 +371,29 @@ class StiltsTrainer(StockTrainer):
         model = super().call_model_init(trial)
         self._set_up(model)
         return model
+
+    def _compact(
+        self, model: PreTrainedModel, args: TrainingArguments, features: Any, optimizer: Any
+    ) -> torch.Tensor | None:
+        """Leave only the word embeddings that the data uses to train; None where all are trained.
+
+        Raises:
+            StiltsError: as `compact_for`, where it was asked for.
+        """
+        given = (model, args, self.token_sources(features), self.tokenizer_for_rows, optimizer)
+        if self.options.compact_vocabulary:
+            return compact_for(*given)
+        if self.options.compact_vocabulary is False or args.weight_decay or self._reads_other_words:
+            return None
+        with suppress(StiltsError):  # another model would come out, or nothing is saved
+            return compact_for(*given)
+        return None
+
+    @property
+    def _reads_other_words(self) -> bool:
+        """Whether a step may read words that stand in no training row."""
+        in_words = any(data.task.text_to_text for data in self.members.values())
+        return self.trains_pairs or in_words or self.options.contrastive is not None
 
     def token_sources(self, train_dataset: Any) -> Iterable[Any]:
         """Data sets that hold every token of a training batch in a column `input_ids`."""

@@ -108,7 +108,7 @@ def given(monkeypatch):
         seen.append((flags, options))
         return {"phase": phase, "folder": "x"}
 
-    monkeypatch.setattr(reachable, "check_reachable", lambda *_: None)
+    monkeypatch.setattr(reachable, "check_reachable", lambda *_, **__: None)
     monkeypatch.setattr(runs, "run_phase", note)
     return seen
 

@@ -25,7 +25,7 @@ def called(monkeypatch):
 
         return noted
 
-    monkeypatch.setattr(reachable, "check_reachable", lambda *_: None)  # nothing is loaded
+    monkeypatch.setattr(reachable, "check_reachable", lambda *_, **__: None)  # nothing is loaded
     monkeypatch.setattr(runs, "run_mixture", note("mixture"))
     monkeypatch.setattr(
         runs, "run_phase", lambda phase, task, flags, **options: note("single")(task, flags, **options)

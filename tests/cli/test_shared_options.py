@@ -75,7 +75,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "hf_stilts.studies.benchmark.run_benchmark", lambda name, **options: given.append((name, options)) or ()
     )
-    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda name: None)
+    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_, **__: None)
     folder = str(tmp_path)
     words = ["--base", "a/b", "--init", "mnli", "--tasks", "xnli, udpos", "--skip", "xnli:sw", "--skip", "udpos:kk"]
     words += ["--train-limit", 9, "--label", "seeds", "--namespace", "me", "--output-dir", folder, "--available"]
@@ -121,7 +121,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
 
 def test_one_prefix_is_for_all_texts_and_three_are_too_many(tmp_path, monkeypatch, mistake):
     given = []
-    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda name: None)
+    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_, **__: None)
     monkeypatch.setattr(
         "hf_stilts.studies.benchmark.run_benchmark", lambda name, **options: given.append(options["prefix"]) or ()
     )

@@ -242,7 +242,7 @@ def test_the_command_of_a_benchmark_prints_and_draws_its_scores(tmp_path, monkey
     pytest.importorskip("matplotlib")
     file = write(tmp_path / "run", "mnli", SCORES["mnli"][0])
     monkeypatch.setattr("hf_stilts.studies.benchmark.run_benchmark", lambda *_, **__: read_results(file))
-    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_: None)
+    monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_, **__: None)
     code, text = run("evaluate", "xtreme", "--format", "csv", "--figures", tmp_path / "drawn")
     assert code == 0
     assert text == "language,xnli,pawsx,tatoeba\nde,64.0,,50.0\nen,73.0,79.0,\nsw,50.0,,\n"

@@ -172,6 +172,14 @@ def test_inexact_optimizers_are_refused(tmp_path):
         refuse_inexact(TrainingArguments(str(tmp_path)), torch.optim.SGD([torch.zeros(1)]))
 
 
+def test_where_the_model_comes_out_the_same_a_trainer_may_choose_it(tmp_path):
+    chosen = {
+        name: trainer(tmp_path, name, compact_vocabulary=None, **settings).trained_rows is not None
+        for name, settings in {"adamw": {}, "decay": {"weight_decay": 0.1}, "adafactor": {"optim": "adafactor"}}.items()
+    }
+    assert chosen == {"adamw": True, "decay": False, "adafactor": False}
+
+
 def test_data_that_cannot_be_read_beforehand_is_refused():
     with pytest.raises(StiltsError, match="needs to read all training tokens beforehand; IterableDataset"):
         used_ids([IterableDataset.from_generator(lambda: iter([{"input_ids": [1]}]))])

@@ -93,7 +93,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(runs, "run_phase", note)
     monkeypatch.setattr(benchmark, "run_benchmark", lambda _, base, *, init=None, **__: note(base=base, init=init))
-    monkeypatch.setattr(reachable, "check_reachable", lambda *_: None)
+    monkeypatch.setattr(reachable, "check_reachable", lambda *_, **__: None)
     monkeypatch.setattr(processes, "processes", lambda: SimpleNamespace(is_main_process=False))
     return found
 
