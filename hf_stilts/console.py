@@ -268,10 +268,15 @@ def show_matrix(matrix: TransferMatrix, *, languages: bool, as_json: bool) -> No
         out.print()
         show(matrix.cells, as_json=False, title="Languages", optional=("metric", "setting", "baseline_runs", "base"))
     compared = [
-        {"comparison": each["comparison"], "target": each["target"], "intermediates": each["intermediates"],
-         "languages": each["languages"], "not stated": ", ".join(each["not stated"]) or "-"}
+        {
+            "comparison": each["comparison"],
+            "target": each["target"],
+            "intermediates": each["intermediates"],
+            "languages": each["languages"],
+            "not stated": ", ".join(each["not stated"]) or "-",
+        }
         for each in matrix.comparisons
-    ]  # fmt: skip
+    ]
     for title, rows in {"Comparisons": compared, "Compares with nothing": matrix.left_out}.items():
         if rows:
             out.print()

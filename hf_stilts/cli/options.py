@@ -153,7 +153,8 @@ def chosen(options: dict[str, Any]) -> dict[str, Any]:
 def _parameter(declaration: type[Options], name: str) -> inspect.Parameter:
     """An option as typer takes it: type, default and help of the one declaration."""
     option = declaration.__dataclass_fields__[name]
-    option_type, default = get_type_hints(declaration)[name], option.default
+    option_type = get_type_hints(declaration)[name]
+    default: Any = option.default
     several = option.metadata.get("several")
     if several == "commas":
         option_type = str | None

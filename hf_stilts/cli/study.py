@@ -112,37 +112,36 @@ def study_run(
     **options: Any,
 ) -> None:
     """Run the missing cells of a study; after an interruption the same command continues."""
+    if slurm is not None and workers > 1:
+        raise StiltsError("--workers is of this machine, and --slurm works on others. Leave out one; see --array.")
+    if slurm is None and array is not None:
+        raise StiltsError("--array is of Slurm's jobs, and --slurm was not given. Add it: --slurm time=4:00:00")
     from hf_stilts.console import say, say_next, show, tell_cell
-    from hf_stilts.studies.run import run_study
+    from hf_stilts.studies.run import StudyRun, run_study
+    from hf_stilts.studies.slurm import Submission, parse_options, submit_study
 
     given = typed(StudyOptions, options)
-    if slurm is not None:
-        if workers > 1:
-            raise StiltsError("--workers is of this machine, and --slurm works on others. Leave out one; see --array.")
-        _submit(study, given, slurm, array, redo_broken=redo_broken, as_json=as_json)
-        return
-    if array is not None:
-        raise StiltsError("--array is of Slurm's jobs, and --slurm was not given. Add it: --slurm time=4:00:00")
     chosen = given.changed(load_study(study))
     folder = given.folder(chosen.name)
-    result = run_study(
-        chosen,
-        folder,
-        workers=workers,
-        data_dir=given.data_dir,
-        available=given.available,
-        redo_broken=redo_broken,
-        tell=tell_cell,
-    )
+    how: dict[str, Any] = {
+        "data_dir": given.data_dir,
+        "available": given.available,
+        "redo_broken": redo_broken,
+        "tell": tell_cell,
+    }
+    result: StudyRun | Submission
+    if slurm is None:
+        result = run_study(chosen, folder, workers=workers, **how)
+    else:
+        result = submit_study(chosen, folder, parse_options(slurm), array=array, **how)
     if as_json:
         show([vars(result)], as_json=True)
     else:
-        numbers = f"{len(result.done)} cells done, {result.before} were before"
-        numbers += f", {len(result.failed)} failed" if result.failed else ""
-        numbers += f", {len(result.waiting)} wait for these" if result.waiting else ""
-        say(numbers + (f", {len(result.left_out)} left out" if result.left_out else "") + ".")
-    say_next(["study", "status" if result.failed else "report", study, "--output-dir", str(folder)], as_json=as_json)
-    if result.failed:
+        say(str(result))
+    failed = isinstance(result, StudyRun) and bool(result.failed)
+    further = "report" if slurm is None and not failed else "status"
+    say_next(["study", further, study, "--output-dir", str(folder)], as_json=as_json)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -200,34 +199,6 @@ def study_report(
     if figures is not None:
         drawn = write_pictures(study_pictures(report, by=group_by), figures)
         say(f"Drawn: {figures}: {len(drawn)} files.", as_json=as_json)
-
-
-def _submit(
-    study: str, given: StudyOptions, slurm: str, array: int | None, *, redo_broken: bool, as_json: bool
-) -> None:
-    """Give a study to Slurm, and say what it was given."""
-    from hf_stilts.console import say, say_next, show, tell_cell
-    from hf_stilts.studies.slurm import parse_options, submit_study
-
-    sbatch = parse_options(slurm)
-    chosen = given.changed(load_study(study))
-    folder = given.folder(chosen.name)
-    result = submit_study(
-        chosen,
-        folder,
-        sbatch,
-        array=array,
-        data_dir=given.data_dir,
-        available=given.available,
-        redo_broken=redo_broken,
-        tell=tell_cell,
-    )
-    if as_json:
-        show([vars(result)], as_json=True)
-    else:
-        numbers = f"{len(result.submitted)} cells submitted, {len(result.queued)} had a job, {result.before} were done"
-        say(numbers + (f", {len(result.left_out)} left out" if result.left_out else "") + ".")
-    say_next(["study", "status", study, "--output-dir", str(folder)], as_json=as_json)
 
 
 def _probed(cells: Any) -> Any:

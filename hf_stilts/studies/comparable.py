@@ -342,10 +342,17 @@ def scores_of_file(file: Path) -> list[Score]:
             said |= _trained_as(settings)
         found.append(
             Score(
-                row["intermediate"], row["base"], row["task"], row["language"], row["metric"], float(row["score"]),
-                str(file), "results.jsonl", said,
+                row["intermediate"],
+                row["base"],
+                row["task"],
+                row["language"],
+                row["metric"],
+                float(row["score"]),
+                str(file),
+                "results.jsonl",
+                said,
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -221,9 +221,12 @@ def _font_with(points: frozenset[int]) -> str | None:
     fonts = sorted(
         _fonts(),
         key=lambda font: (
-            script not in font[0].upper().split(), not font[0].startswith("Noto Sans"), "Sans" not in font[0], font[0],
+            script not in font[0].upper().split(),
+            not font[0].startswith("Noto Sans"),
+            "Sans" not in font[0],
+            font[0],
         ),
-    )  # fmt: skip
+    )
     return next((family for family, path in fonts if _has(path, points)), None)
 
 

@@ -131,9 +131,15 @@ def language_gains(rows: Sequence[Row], *, by: str = "class", title: str) -> Any
     with style([*drawn, title]):
         each = max(1.05, min(4.0, 9.0 / len(tasks)))
         sheet = _Sheet(
-            title, foot, left=0.3 + width(drawn, 7.8), above=0.25, below=0.45, right=0.2, split=len(tasks),
+            title,
+            foot,
+            left=0.3 + width(drawn, 7.8),
+            above=0.25,
+            below=0.45,
+            right=0.2,
+            split=len(tasks),
             sizes=[(each * len(tasks) + 0.12 * (len(tasks) - 1), 0.165 * len(lines) + 0.1)],
-        )  # fmt: skip
+        )
         for axes, task in zip(sheet.axes, tasks, strict=True):
             own = [row for row in rows if row["task"] == task]
             _draw_gains(axes, own, place, headings, grouped)
@@ -189,9 +195,17 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
         foot = "Dashed line: the baseline's gap. " + _counted(rows)
         changes = [change for change in _CHANGES if any(row["change"] == change for row in rows)]
         sheet = _panels(
-            title, foot, len(tasks), across, (1.75, 0.25 + 0.2 * len(arms)), tail=0.1 + 0.17 * len(changes),
-            left=0.25 + width(list(named.values()), 7.5), above=0.25, below=0.45, right=0.3,
-        )  # fmt: skip
+            title,
+            foot,
+            len(tasks),
+            across,
+            (1.75, 0.25 + 0.2 * len(arms)),
+            tail=0.1 + 0.17 * len(changes),
+            left=0.25 + width(list(named.values()), 7.5),
+            above=0.25,
+            below=0.45,
+            right=0.3,
+        )
         panels = sheet.axes
         for number, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
             own = [row for row in rows if row["task"] == task]
@@ -317,9 +331,17 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
     with style([*names, title]):
         across = min(3, len(measures))
         sheet = _panels(
-            title, "", len(measures), across, (2.2, 1.9), left=0.6, above=0.28, below=0.45, right=_beside(names),
+            title,
+            "",
+            len(measures),
+            across,
+            (2.2, 1.9),
+            left=0.6,
+            above=0.28,
+            below=0.45,
+            right=_beside(names),
             between=0.5,
-        )  # fmt: skip
+        )
         for axes, measure in zip(sheet.axes, measures, strict=False):
             for place, (start, task) in enumerate(cases):
                 those = [
@@ -331,9 +353,12 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
                 axes.plot(x, y, label=names[place], **line_style(place) | {"linestyle": "none"})
                 for each in those:
                     axes.annotate(
-                        each["language"], (each[measure], each["gain"]), xytext=(3, 2), textcoords="offset points",
+                        each["language"],
+                        (each[measure], each["gain"]),
+                        xytext=(3, 2),
+                        textcoords="offset points",
                         size=_SMALL,
-                    )  # fmt: skip
+                    )
             _head(axes, measure)
             axes.locator_params(axis="x", nbins=5)
         for axes in sheet.axes[: len(measures) : across]:
@@ -355,9 +380,17 @@ def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
     foot = f"English dev rows of the intermediate task. n = {len(seeds)} seed{'s' if len(seeds) > 1 else ''}."
     with style([*named.values(), title]):
         sheet = _panels(
-            title, foot, len(panels), min(4, len(panels)), (1.8, 1.3),
-            left=0.6, above=0.62, below=0.45, right=1.2 if len(seeds) > 1 else 0.2, between=0.6,
-        )  # fmt: skip
+            title,
+            foot,
+            len(panels),
+            min(4, len(panels)),
+            (1.8, 1.3),
+            left=0.6,
+            above=0.62,
+            below=0.45,
+            right=1.2 if len(seeds) > 1 else 0.2,
+            between=0.6,
+        )
         every = sheet.axes
         for axes, (arm, metric) in zip(every, panels, strict=False):
             own = [row for row in rows if (row["arm"], row["metric"]) == (arm, metric)]
@@ -545,10 +578,15 @@ def _label_strip(
                 axes.axvline(first - 0.5, color=INK if level == 0 else "white", linewidth=1.6 if level == 0 else 1.8)
             up = 1 + line * (place if by_language else 0.06)
             axes.annotate(
-                _fitted(name, last - first + 1, small), ((first + last) / 2, up),
-                xycoords=("data", "axes fraction"), ha="center", va="bottom", size=7 if level else 7.5,
-                weight="normal" if level else "bold", annotation_clip=False,
-            )  # fmt: skip
+                _fitted(name, last - first + 1, small),
+                ((first + last) / 2, up),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="bottom",
+                size=7 if level else 7.5,
+                weight="normal" if level else "bold",
+                annotation_clip=False,
+            )
 
 
 def _fitted(name: str, columns: int, small: bool) -> str:
@@ -581,15 +619,23 @@ def _draw_gains(
         axes.axhline(number - 0.5, color=MISSING, linewidth=0.8)
     ranged = [row for row in rows if row.get("low") is not None]
     axes.hlines(
-        [place[row["language"]] for row in ranged], [row["low"] for row in ranged], [row["high"] for row in ranged],
-        color=COLOURS[0], linewidth=1,
-    )  # fmt: skip
+        [place[row["language"]] for row in ranged],
+        [row["low"] for row in ranged],
+        [row["high"] for row in ranged],
+        color=COLOURS[0],
+        linewidth=1,
+    )
     for filled in (True, False):
         own = [row for row in rows if _stands(row) == filled]
         axes.plot(
-            [row["gain"] for row in own], [place[row["language"]] for row in own], "o", color=COLOURS[0],
-            markerfacecolor=COLOURS[0] if filled else "white", markeredgewidth=0.9, markersize=3.6,
-        )  # fmt: skip
+            [row["gain"] for row in own],
+            [place[row["language"]] for row in own],
+            "o",
+            color=COLOURS[0],
+            markerfacecolor=COLOURS[0] if filled else "white",
+            markeredgewidth=0.9,
+            markersize=3.6,
+        )
     gain = {row["language"]: row["gain"] for row in rows}
     for group, codes in grouped.items():
         own_gains = [gain[code] for code in codes if code in gain]

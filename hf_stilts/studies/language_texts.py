@@ -50,9 +50,7 @@ class LanguageText:
     @cached_property
     def words(self) -> Counter[str]:
         """How often each word occurs, case folded; where a script puts no blanks, a run of letters is one word."""
-        return Counter(
-            text[run.start : run.end] for text in map(normalised, self.texts) for run in runs(text)
-        )  # fmt: skip
+        return Counter(text[run.start : run.end] for text in map(normalised, self.texts) for run in runs(text))
 
     @cached_property
     def ngrams(self) -> Counter[str]:

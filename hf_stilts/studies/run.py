@@ -50,6 +50,11 @@ class StudyRun:
     waiting: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        numbers = f"{len(self.done)} cells done, {self.before} were before"
+        more = {"failed": self.failed, "wait for these": self.waiting, "left out": self.left_out}
+        return ", ".join([numbers, *(f"{len(titles)} {what}" for what, titles in more.items() if titles)]) + "."
+
 
 def run_study(
     study: Study,

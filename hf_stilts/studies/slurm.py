@@ -77,6 +77,10 @@ class Submission:
     queued: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        numbers = f"{len(self.submitted)} cells submitted, {len(self.queued)} had a job, {self.before} were done"
+        return numbers + (f", {len(self.left_out)} left out." if self.left_out else ".")
+
 
 def submit_study(
     study: Study,

@@ -26,7 +26,7 @@ from hf_stilts.devices import default_device
 from hf_stilts.studies.cells import Cell
 from hf_stilts.studies.store import LOG, MODEL, CellStore, LostCell
 
-FASTER = {"compact_vocabulary": None}  # wherever the trained model comes out the same
+FASTER: Mapping[str, Any] = {"compact_vocabulary": None}  # wherever the trained model comes out the same
 
 
 def serve(store: CellStore, orders: TextIO, answers: TextIO) -> None:
