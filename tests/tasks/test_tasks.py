@@ -105,6 +105,11 @@ STORED = {
         {"sentence1": "Eule", "sentence2": "owl", "lang": "deu-eng"},
         {"source": "Eule", "target": "owl"},
     ),
+    "tatoeba112": (
+        {"sentence1": STRING, "sentence2": STRING, "lang": STRING},
+        {"sentence1": "Gat", "sentence2": "cat", "lang": "cat-eng"},
+        {"source": "Gat", "target": "cat"},
+    ),
     "bucc2018": (
         {"sentence1": STRINGS, "sentence2": STRINGS, "gold": List(List(Value("int64")))},
         {"sentence1": ["Eule", "Maus"], "sentence2": ["a mouse"], "gold": [[2, 1]]},
@@ -250,7 +255,7 @@ def test_configurations_are_named_by_code_or_by_name():
 
 
 def test_languages_are_those_of_the_benchmarks():
-    xtreme_r = {"xnli": 15, "xcopa": 11, "udpos": 38, "mlqa": 7, "xquad": 12, "tatoeba": 41}
+    xtreme_r = {"xnli": 15, "xcopa": 11, "udpos": 38, "mlqa": 7, "xquad": 12, "tatoeba": 41, "tatoeba112": 112}
     assert {name: len(set(load_task(name).languages)) for name in xtreme_r} == xtreme_r
     assert set(load_task("udpos").languages) >= {"lt", "pl", "ro", "uk", "wo"}
     assert load_task("mlqa").config_for("vi") == "MLQA.vi.vi"
