@@ -26,6 +26,8 @@ _OTHER_CODES = {
     "arb": "ar", "azj": "az", "est": "et", "ekk": "et", "fas": "fa", "fil": "tl", "msa": "ms", "quy": "qu",
     "swa": "sw", "swc": "sw", "zho": "zh",
 }  # fmt: skip
+# Ends of file names that are codes of languages as well (`tsv` is Tsagu).
+_FORMATS = frozenset(("csv", "doc", "log", "pdf", "tsv", "xls", "xml", "zip"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ def _of_files(folder: Path, wanted: set[str] | None, limit: int | None) -> dict[
     for path in sorted(folder.iterdir()):
         last = path.name.removesuffix(".txt").rpartition(".")[2].partition("-")[0].partition("_")[0]
         code = _OTHER_CODES.get(last) or code_of(last)
-        if code is None or not path.is_file():
+        if code is None or last in _FORMATS or not path.is_file():
             continue
         if code in files:
             raise StiltsError(
