@@ -44,8 +44,8 @@ class Converter(Protocol):
     """What a converter's module offers.
 
     Attributes:
-        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config`; or
-            several, where the files go by several names.
+        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config` and
+            `{config}`, the name of the configuration; or several, where the files go by several names.
         SOURCE: where the publisher has them.
         CITATION: whom to cite.
     """
@@ -267,10 +267,7 @@ def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]
 
 def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[str] | None) -> list[str]:
     files = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
-    patterns = {
-        code: " or ".join(file.format(language=code, iso3=language_of(code).iso3) for file in files)
-        for code in task.languages
-    }
+    patterns = {code: " or ".join(_named_for(file, task, code) for file in files) for code in task.languages}
     wanted = [code for code, names in patterns.items() if any(raw.find(name) for name in names.split(" or "))]
     if languages is not None:
         there, wanted = wanted, list(dict.fromkeys(languages))
@@ -291,6 +288,11 @@ def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[s
     return wanted
 
 
+def _named_for(pattern: str, task: Task, language: str) -> str:
+    """Shell pattern of a language's raw files."""
+    return pattern.format(language=language, iso3=language_of(language).iso3, config=task.config_for(language))
+
+
 def _left_out(
     converter: Converter, task: Task, raw: Raw, read: Mapping[str, str], wanted: list[str], *, all_of_them: bool
 ) -> dict[str, str]:
@@ -300,12 +302,12 @@ def _left_out(
         file: f"{task.name} reads no split of it"
         for code in wanted
         for each in patterns
-        for file in raw.find(each.format(language=code, iso3=language_of(code).iso3))
+        for file in raw.find(_named_for(each, task, code))
     }
     others: dict[str, str] = {}
     if all_of_them:
         why = f"{task.name} has no such language"
-        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*"))}
+        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*", config="*"))}
     found = others | own | raw.left_out
     return {file: why for file, why in sorted(found.items()) if file not in read}
 
