@@ -1,7 +1,8 @@
 """Converters from the publishers' raw files to Parquet that tasks read like the Hub's: `build("udpos", raw, out)`.
 
 One module a source, named as the task that reads it. A converter offers `FILES`, `SOURCE`, `CITATION`,
-`convert(raw, language)` and, for what belongs to no one language, `beside(raw, languages)`; everything else (checksums,
+`convert(raw, language)` and, for what belongs to no one language, `beside(raw, languages)`; `TASK`, where another task
+reads the same repository in more languages; everything else (checksums,
 Parquet, cards, the Hub) is done here, the same for all.
 """
 
@@ -34,7 +35,7 @@ from hf_stilts.dataset_scripts.repository import (
     write_parquet,
 )
 from hf_stilts.errors import StiltsError
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import language_of
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, list_tasks, load_task
 
@@ -43,8 +44,8 @@ class Converter(Protocol):
     """What a converter's module offers.
 
     Attributes:
-        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config`; or
-            several, where the files go by several names.
+        FILES: shell pattern of the names of a language's raw files, with `{language}`, `{iso3}` as in `Task.config` and
+            `{config}`, the name of the configuration; or several, where the files go by several names.
         SOURCE: where the publisher has them.
         CITATION: whom to cite.
     """
@@ -141,7 +142,8 @@ def build(
         FileNotFoundError: a raw file is missing.
         ConnectionError: the Hub cannot be reached. What was built stays in `out`.
     """
-    converter, task = load_converter(name), load_task(name)
+    converter = load_converter(name)
+    task = load_task(getattr(converter, "TASK", name))
     options = _checked_options(name, converter, options or {})
     files = Raw(Path(raw).expanduser(), name, checksum=checksum)
     wanted = _languages(task, converter, files, languages)
@@ -168,7 +170,8 @@ def build(
         for config in configs
         for split, file in config.files().items()
     )
-    absent = tuple(each for each in task.languages if each not in converted) if languages is None else ()
+    expected = load_task(name).languages if languages is None else ()
+    absent = tuple(each for each in expected if each not in converted)
     read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
     left_out = _left_out(converter, task, files, read, wanted, all_of_them=languages is None)
     return BuildReport(folder, parts, read, absent, left_out, pushed)
@@ -264,10 +267,7 @@ def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]
 
 def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[str] | None) -> list[str]:
     files = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
-    patterns = {
-        code: " or ".join(file.format(language=code, iso3=LANGUAGES[code].iso3) for file in files)
-        for code in task.languages
-    }
+    patterns = {code: " or ".join(_named_for(file, task, code) for file in files) for code in task.languages}
     wanted = [code for code, names in patterns.items() if any(raw.find(name) for name in names.split(" or "))]
     if languages is not None:
         there, wanted = wanted, list(dict.fromkeys(languages))
@@ -288,6 +288,11 @@ def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[s
     return wanted
 
 
+def _named_for(pattern: str, task: Task, language: str) -> str:
+    """Shell pattern of a language's raw files."""
+    return pattern.format(language=language, iso3=language_of(language).iso3, config=task.config_for(language))
+
+
 def _left_out(
     converter: Converter, task: Task, raw: Raw, read: Mapping[str, str], wanted: list[str], *, all_of_them: bool
 ) -> dict[str, str]:
@@ -297,12 +302,12 @@ def _left_out(
         file: f"{task.name} reads no split of it"
         for code in wanted
         for each in patterns
-        for file in raw.find(each.format(language=code, iso3=LANGUAGES[code].iso3))
+        for file in raw.find(_named_for(each, task, code))
     }
     others: dict[str, str] = {}
     if all_of_them:
         why = f"{task.name} has no such language"
-        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*"))}
+        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*", config="*"))}
     found = others | own | raw.left_out
     return {file: why for file, why in sorted(found.items()) if file not in read}
 

@@ -16,6 +16,7 @@ from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.data.progress import progress_bars
 from hf_stilts.data.source import mirror_root
 from hf_stilts.files import write
+from hf_stilts.languages import hub_codes
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
 _OURS = "<!-- written by: hf-stilts data build -->"
@@ -66,7 +67,7 @@ def update_card(card: DatasetCard, configs: list[Config], repository: Path, lice
     card.data[RECORD] = dict(sorted(record.items()))
     languages = card.data.get("language") or []
     known = [languages] if isinstance(languages, str) else languages
-    card.data["language"] = sorted({*known, *(language for each in configs for language in each.languages)})
+    card.data["language"] = sorted({*known, *hub_codes(code for each in configs for code in each.languages)})
     card.data["license"] = card.data.get("license") or license
     if not card.text.strip() or _OURS in card.text:
         card.text = f"\n{_OURS}\n{body}\n{_table(card.data[RECORD])}"

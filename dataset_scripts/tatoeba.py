@@ -5,8 +5,9 @@ from __future__ import annotations
 from datasets import Dataset, Features, Value
 
 from hf_stilts.dataset_scripts.raw import Raw
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import language_of
 
+TASK = "tatoeba112"  # all languages of the publisher's; XTREME has fewer
 FILES = "tatoeba.{iso3}-eng.*"
 SOURCE = "https://github.com/facebookresearch/LASER/tree/main/data/tatoeba/v1"
 CITATION = "Artetxe and Schwenk (2019), Massively Multilingual Sentence Embeddings, TACL 7. Sentences: tatoeba.org."
@@ -15,7 +16,7 @@ FEATURES = Features({"sentence1": Value("string"), "sentence2": Value("string"),
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """Line i of `tatoeba.deu-eng.deu` and of `tatoeba.deu-eng.eng` become one row, in the published order."""
-    pair = f"{LANGUAGES[language].iso3}-eng"
+    pair = f"{language_of(language).iso3}-eng"
     sides = [[line for _, line in raw.lines(f"tatoeba.{pair}.{side}")] for side in pair.split("-")]
     if len(sides[0]) != len(sides[1]):
         short = min((0, 1), key=lambda side: len(sides[side]))

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from hf_stilts.dataset_scripts.raw import Raw
 from hf_stilts.dataset_scripts.xquad import FEATURES, questions
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import language_of
 from hf_stilts.task import load_task
 
 FILES = "*tydiqa*.json"
@@ -38,7 +38,7 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 
 def _rows(raw: Raw, files: list[str], language: str, split: str) -> Iterator[dict[str, Any]]:
-    name, seen = LANGUAGES[language].name.lower(), set[str]()
+    name, seen = language_of(language).name.lower(), set[str]()
     for file in files:
         for row in questions(raw, file, distinct=False):
             prefix, dash, _ = row["id"].partition("-")
@@ -57,5 +57,5 @@ def _language_of(file: str) -> str | None:
     """Language that a file's name bears, by name or as a code between points; None for a file of all languages."""
     words = Path(file).name.lower().replace("_", ".").replace("-", ".").split(".")
     return next(
-        (code for code in load_task("tydiqa").languages if {code, LANGUAGES[code].name.lower()} & {*words}), None
+        (code for code in load_task("tydiqa").languages if {code, language_of(code).name.lower()} & {*words}), None
     )

@@ -18,12 +18,13 @@ class Benchmark:
     """Tasks that are reported together.
 
     Every mean is unweighted, as in `evaluate.py` of google-research/xtreme: a task's score is the mean of its main
-    metric over its languages, English included; a group's and the total are means over tasks.
+    metric over those of its languages that are the benchmark's (XTREME's include English); a group's and the total are
+    means over tasks.
 
     Args:
         name: what `hf-stilts evaluate` and `load_benchmark` call it.
         title: what people call it.
-        languages: codes of its languages; a task is evaluated in those of them that it has.
+        languages: codes of its languages; a task is evaluated in those of them that it has. None: in all that it has.
         groups: group -> its tasks, each task in one group; the order is the table's.
         unread: tasks that the official scorer knows by name but cannot read, so that it never forms a total.
         paper: arXiv id.
@@ -51,7 +52,11 @@ class Benchmark:
             StiltsError: the task is none of the benchmark's, or has no file.
         """
         own = self._own(task).languages
-        return tuple(code for code in self.languages if code in own)
+        return tuple(code for code in self.languages if code in own) if self.languages else own
+
+    def all_languages(self) -> tuple[str, ...]:
+        """Codes of its languages: those that it names, or all of its tasks'."""
+        return self.languages or tuple(sorted({code for task in self.tasks for code in load_task(task).languages}))
 
     def metric(self, task: str | Task) -> str:
         """Metric whose mean over languages is the task's score: the task's main one, for QA the mean of EM and F1.
@@ -115,6 +120,53 @@ _ALL = {
             unread=("lareqa",),
             paper="2104.07412",
         ),
+        # Means of these leave out English (and French), as the tables of the papers do.
+        Benchmark(
+            name="african",
+            title="African languages",
+            languages=(
+                "am",
+                "bbj",
+                "bm",
+                "ee",
+                "fon",
+                "ha",
+                "ig",
+                "lg",
+                "ln",
+                "luo",
+                "mos",
+                "ny",
+                "om",
+                "pcm",
+                "rw",
+                "sn",
+                "st",
+                "sw",
+                "tn",
+                "tw",
+                "wo",
+                "xh",
+                "yo",
+                "zu",
+            ),  # fmt: skip
+            groups={"classification": ("afrixnli", "sib200"), "tagging": ("masakhaner2", "masakhapos")},
+            paper="2406.03368",
+        ),
+        Benchmark(
+            name="americas",
+            title="Indigenous languages of the Americas",
+            languages=("ay", "bzd", "cni", "gn", "hch", "nah", "oto", "qu", "shp", "tar"),
+            groups={"classification": ("americasnli", "sib200"), "retrieval": ("flores",)},
+            paper="2104.08726",
+        ),
+        Benchmark(
+            name="flores200",
+            title="FLORES-200",
+            languages=(),
+            groups={"classification": ("sib200",), "reading": ("belebele",), "retrieval": ("flores",)},
+            paper="2207.04672",
+        ),
     )
 }
 
@@ -123,7 +175,7 @@ def list_benchmarks() -> list[str]:
     """Names of the benchmarks.
 
     >>> list_benchmarks()
-    ['xtreme', 'xtreme-r']
+    ['xtreme', 'xtreme-r', 'african', 'americas', 'flores200']
     """
     return list(_ALL)
 
@@ -155,11 +207,11 @@ def chosen_parts(
     Raises:
         StiltsError: no such task or language.
     """
-    unknown = [code for code in languages or () if code not in benchmark.languages]
+    known = benchmark.all_languages() if languages else ()
+    unknown = [code for code in languages or () if code not in known]
     if unknown:
         raise StiltsError(
-            f"{benchmark.title} has no language {unknown[0]}; it has {', '.join(benchmark.languages)}. "
-            "Correct --languages."
+            f"{benchmark.title} has no language {unknown[0]}; it has {', '.join(known)}. Correct --languages."
         )
     skipped = _skipped(benchmark, skip)
     parts = []

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
 from hf_stilts.definitions import Definitions
-from hf_stilts.errors import StiltsError, did_you_mean
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.errors import StiltsError
+from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_language, language_of, nllb_code
 
 ENTRY_POINTS = "hf_stilts.tasks"
-# ISO 639-2 reserves qaa to qtz for local use: a made-up language has such a code and claims to be nobody's.
-LOCAL_USE = re.compile("q[a-t][a-z]")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,9 @@ class Task:
         dataset: id of the data set's repository on the Hub. One without an owner (`ccg`) is on no Hub, but built by a
             converter.
         parts: instead of `dataset`, names of the tasks whose rows it has, one task's after the other's, labels by name.
-        config: configuration name; may hold `{language}` (`de`), `{iso3}` (`deu`) or `{name}` (`German`).
+        config: configuration name; may hold `{language}` (`de`), `{iso3}` (`deu`), `{flores}` (`deu_Latn`) or `{name}`
+            (`German`).
+        configs: language -> name of its configuration, for those that `config` does not fit (`{"zh": "zh-CN"}`).
         revision: a commit of that repository, never a branch. `None` says that no commit is pinned yet:
             the newest is taken and its sha recorded with every result.
         columns: canonical column -> column of the data set, or a list of columns gathered into one list.
@@ -34,7 +33,8 @@ class Task:
         labels: class names in the order of their integer ids (classification and tagging). Empty: those that the data
             set itself names (`hf_stilts.data.load.labelled`).
         aliases: other spellings of a label -> the name in `labels` (`{"contradictory": "contradiction"}`).
-        languages: codes in which there are rows to evaluate on: two letters, or `qaa` to `qtz` for a made-up language.
+        languages: codes in which there are rows to evaluate on (`hf_stilts.languages`): `de`, `hau`, `zh_Hant`; or
+            `qaa` to `qtz` for a made-up language.
         built: those of `languages` that `dataset` on the Hub lacks: a converter makes their rows from the publisher's
             files (`hf-stilts data build`).
         splits: canonical split (train, validation, test) -> split of the data set, or several: `train_r1+train_r2`.
@@ -57,6 +57,7 @@ class Task:
     kind: str
     dataset: str = ""
     config: str | None = None
+    configs: Mapping[str, str] = field(default_factory=dict)
     revision: str | None = None
     columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
@@ -111,14 +112,25 @@ class Task:
                 f"Task {self.name or self.dataset} maps column {unknown[0]!r}; a {self.kind} task reads "
                 f"{', '.join(columns)}. Put the canonical name on the left of columns=."
             )
-        unknown = [code for code in self.languages if code not in LANGUAGES and not LOCAL_USE.fullmatch(code)]
-        if unknown:
-            hint = did_you_mean(unknown[0], LANGUAGES, 3)
-            raise StiltsError(f"Task {self.name or self.dataset} names language {unknown[0]!r}. {hint}")
+        self._check_languages()
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
         if stray:
             raise StiltsError(
                 f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}."
+            )
+
+    def _check_languages(self) -> None:
+        unknown = [code for code in self.languages if not is_language(code)]
+        if unknown:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} names language {unknown[0]!r}; expected a code such as ca, hau or "
+                f"zh_Hant. {did_you_mean_language(unknown[0])}"
+            )
+        stray = [code for code in self.configs if code not in self.languages]
+        if stray:
+            raise StiltsError(
+                f"Task {self.name or self.dataset} has a configuration for {stray[0]!r} in configs=, and no such "
+                f"language; it has {', '.join(self.languages)}. Add the code to languages=, or correct it."
             )
 
     @property
@@ -136,13 +148,17 @@ class Task:
 
         >>> Task(kind="bitext-retrieval", dataset="x/y", config="tatoeba.{iso3}", languages=("de",)).config_for("de")
         'tatoeba.deu'
+
+        Raises:
+            StiltsError: `config` has `{flores}`, and no table knows the language's script.
         """
-        if self.config is None:
-            return None
+        if language in self.configs or self.config is None:
+            return self.configs.get(language)
         if LOCAL_USE.fullmatch(language):
-            return self.config.format(language=language, iso3=language, name=language)
-        known = LANGUAGES[language]
-        return self.config.format(language=language, iso3=known.iso3, name=known.name)
+            return self.config.format(language=language, iso3=language, name=language, flores=language)
+        known = language_of(language)
+        flores = nllb_code(language) if "{flores" in self.config else ""
+        return self.config.format(language=language, iso3=known.iso3, name=known.name, flores=flores)
 
     def split_for(self, split: str) -> str:
         """Name of a canonical split in the data set itself; several are joined by `+`, as `datasets` writes them."""
@@ -197,7 +213,11 @@ def check_languages(task: Task, languages: Sequence[str] | None) -> None:
     """
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
-        raise StiltsError(f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}. Correct --languages.")
+        same = [code for code in task.languages if code_of(code) == (code_of(unknown[0]) or unknown[0])]
+        hint = f" Did you mean {same[0]}?" if same else ""
+        raise StiltsError(
+            f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}.{hint} Correct --languages."
+        )
 
 
 def load_task(name: str | Task) -> Task:
@@ -224,6 +244,7 @@ def describe(task: Task) -> dict[str, Any]:
         "dataset": task.dataset or None,
         "parts": task.parts,
         "config": task.config,
+        "configs": dict(task.configs),
         "revision": task.revision,
         "languages": task.languages,
         "trained on": task.train or ((task.name,) if task.has_head else ()),

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import regex
 
+from hf_stilts.augmentation.keyboards import LAYOUTS
 from hf_stilts.augmentation.letters import LINKERS, Draw, alphabet, keys, lower, script_of, upper
 from hf_stilts.data.words import Edit, rewrite, runs
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.files import sha256
+from hf_stilts.languages import find_language
 
 KINDS = ("keyboard", "character", "natural", "diacritics", "case")
 Unit = tuple[int, int, bool, bool]
@@ -131,6 +133,19 @@ class Noise:
         return str(self) if path is None else f"{self} ({sha256(path)[:8]})"
 
 
+def _require_letters(noise: Noise, language: str) -> None:
+    """Refuse letters of a script of which no table here has a layout; a language in Latin letters has the US one."""
+    known = find_language(language)
+    if noise.kind not in ("keyboard", "character") or known is None:
+        return
+    if language not in {*LAYOUTS, "zh"} and known.script_code != "Latn":
+        raise StiltsError(
+            f"hf_stilts/augmentation/keyboards.py has no layout for {known.name} ({language}), which is written in "
+            f"{known.script or 'a script that no table knows'}; expected one of the 50 languages, or one in Latin "
+            "letters. Leave it out (--languages), or take --noise natural with a dictionary of its errors."
+        )
+
+
 class TextNoise:
     """Misspells texts in one language: `TextNoise(Noise("keyboard", 0.1), "de")("Ein Satz.", key="17")`.
 
@@ -144,6 +159,7 @@ class TextNoise:
     """
 
     def __init__(self, noise: Noise, language: str) -> None:
+        _require_letters(noise, language)
         self.noise, self.language = noise, language
         path = noise.dictionary_file(language)
         self._dictionary: Dictionary = {} if path is None else read_errors(path)

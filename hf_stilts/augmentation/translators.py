@@ -17,7 +17,7 @@ from hf_stilts.data.mirror import digest
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.hub.checkpoints import check_name
-from hf_stilts.languages import LANGUAGES, nllb_code
+from hf_stilts.languages import find_language, language_of, nllb_code
 
 # A translation longer than this is a loop: no pair of languages differs as much in tokens of one vocabulary.
 _LONGEST_RATIO, _LONGEST_MORE = 3, 32
@@ -78,8 +78,8 @@ class ModelTranslator:
 
         Args:
             texts: sentences, rather than paragraphs.
-            source: two-letter code; read by models that want to be told.
-            target: two-letter code.
+            source: code of a language; read by models that want to be told.
+            target: code of a language.
 
         Raises:
             StiltsError: the model does not know one of the languages.
@@ -136,10 +136,10 @@ class ModelTranslator:
     def _told(self, source: str, target: str) -> tuple[str, dict[str, Any]]:
         """What to put before each text, and options of the generation, so that the model knows the languages."""
         for code in (source, target):
-            if code not in LANGUAGES:
+            if find_language(code) is None:
                 raise StiltsError(
-                    f"{code!r} is a made-up language; {self.name} is told only the 50 of XTREME-R. Choose one of these "
-                    "(--from, --to), or hand a translator of your own to hf_stilts.augmentation.translate.translate."
+                    f"{code!r} is a made-up language, which {self.name} cannot be told. Choose another one (--from, "
+                    "--to), or hand a translator of your own to hf_stilts.augmentation.translate.translate."
                 )
         vocabulary = self.tokenizer.get_vocab()
         for scheme in (nllb_code, _m2m_code, _mbart_code(vocabulary)):
@@ -147,7 +147,7 @@ class ModelTranslator:
                 self._known(source, scheme(source) in vocabulary)
                 self.tokenizer.src_lang = scheme(source).strip("_") if scheme is _m2m_code else scheme(source)
                 return "", {"forced_bos_token_id": vocabulary[scheme(target)]}
-        iso3 = LANGUAGES[target].iso3
+        iso3 = language_of(target).iso3
         for token in (f">>{iso3}<<", f">>{target}<<", f"<2{target}>"):
             if token in vocabulary:
                 return f"{token} ", {}
@@ -163,7 +163,7 @@ class ModelTranslator:
     def _known(self, language: str, known: bool) -> None:
         if not known:
             raise StiltsError(
-                f"{self.name} does not know {LANGUAGES[language].name} ({language}): its vocabulary has no token for "
+                f"{self.name} does not know {language_of(language).name} ({language}): its vocabulary has no token for "
                 "it. Name a model that does, such as facebook/nllb-200-distilled-600M."
             )
 

@@ -14,7 +14,7 @@ from hf_stilts.data.derived import row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.errors import StiltsError, needs_extra
-from hf_stilts.languages import LANGUAGES, SCRIPT_CODES
+from hf_stilts.languages import find_language
 from hf_stilts.task import Task, load_task
 
 # Scripts of one family, sign for sign, by the names of `indic_transliteration.sanscript`.
@@ -47,7 +47,7 @@ class Transliterator:
 
     Args:
         kind: of the rows' task.
-        language: two-letter code of what the rows are in.
+        language: code of what the rows are in.
         script: ISO 15924 code of the script to write: `Latn`, or, for a language in an Indic script, another of them.
     """
 
@@ -121,19 +121,20 @@ def word_writer(language: str, script: str) -> Callable[[str], str]:
     """Function that writes a word of a language in a script; remembers the words that it has written.
 
     Raises:
-        StiltsError: the language has that script already, or is not one of the 50, or no library knows the two; or the
-            library is not installed.
+        StiltsError: the language has that script already, or no table knows its script, or no library knows the two; or
+            the library is not installed.
     """
-    own = SCRIPT_CODES[LANGUAGES[language].script] if language in LANGUAGES else ""
+    known = find_language(language)
+    own = known.script_code if known else ""
     possible = sorted({"Latn", *(INDIC if own in INDIC else ())} - {own}) if own else []
-    if script not in possible:
+    if known is None or script not in possible:
         hint = f"expected {' or '.join(possible)} (--script {possible[-1]})" if possible else "no library here can"
         raise StiltsError(
             f"{language!r} (script {own or 'unknown'}) cannot be written in {script!r}: {hint}. Scripts that can be "
             "transliterated: all into Latn, Indic ones into each other."
         )
     with needs_extra("transliterate", "Transliteration"):
-        into = _into_latin(LANGUAGES[language].iso3) if script == "Latn" else _into_indic(own, script)
+        into = _into_latin(known.iso3) if script == "Latn" else _into_indic(own, script)
     return lru_cache(maxsize=1 << 18)(into)
 
 

@@ -61,7 +61,9 @@ class _Shown:
 @training_options("limit", "languages", "data_dir", "pooling", "prefix", *MIXTURE_OPTIONS)
 @shared_options(BenchmarkOptions, *_ELSEWHERE)
 def evaluate(
-    name: Annotated[list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r.")],
+    name: Annotated[
+        list[str], typer.Argument(help="Tasks, or a benchmark: xtreme, xtreme-r, african, americas, flores200.")
+    ],
     model: Annotated[str | None, typer.Option(help="Tasks: trained checkpoint to score, a name or a folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Tasks: also append the table to this .jsonl file.")] = None,
     publish: Annotated[

@@ -28,17 +28,16 @@ from hf_stilts.data.canonical import types
 from hf_stilts.data.mirror import CARD, describe, read_card
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
-from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import LOCAL_USE, Task
+from hf_stilts.languages import CODE_PATTERN, did_you_mean_language, hub_codes, is_language
+from hf_stilts.task import Task
 
 OWNER = "varieties"
 """Folder of a mirror below which derived rows lie: `varieties/<task>/` looks like a data set repository on the Hub."""
 
 MADE = "made"  # in a card: tag -> what the rows were made from, and how
-_CODE = f"(?:{LOCAL_USE.pattern}|[a-z]{{2}})"
 _TAG = re.compile(
-    f"(?P<language>{_CODE})(?:-(?P<script>[A-Z][a-z]{{3}}))?(?:-t-(?P<source>{_CODE}))?"
-    f"(?:-x-cs(?P<percent>[0-9]{{1,3}})-(?P<switched>{_CODE}(?:-{_CODE})*))?"
+    f"(?P<language>{CODE_PATTERN})(?:-(?P<script>[A-Z][a-z]{{3}}))?(?:-t-(?P<source>{CODE_PATTERN}))?"
+    f"(?:-x-cs(?P<percent>[0-9]{{1,3}})-(?P<switched>{CODE_PATTERN}(?:-{CODE_PATTERN})*))?"
     "(?:(?:-x)?-nz(?P<noise>[0-9]{1,3}-[a-z]+-[0-9]+))?"
 )
 _CHUNK = 10_000
@@ -49,7 +48,7 @@ class Variety:
     """A language as rows are written in it.
 
     Args:
-        language: two-letter code of what the rows are, mostly, in.
+        language: code of what the rows are, mostly, in.
         script: ISO 15924 code of the script that they were transliterated into.
         source: language that they were translated from.
         switched: languages that words were switched into, with `percent` of the words that a lexicon knows.
@@ -85,7 +84,7 @@ def variety(tag: str) -> Variety:
     ('en', 'de', 'sw')
 
     Raises:
-        StiltsError: it is no such tag, or names a language that is not among the 50.
+        StiltsError: it is no such tag, or names a language that there is not.
     """
     match = _TAG.fullmatch(tag)
     if match is None:
@@ -96,8 +95,8 @@ def variety(tag: str) -> Variety:
         )
     switched = tuple(match["switched"].split("-")) if match["switched"] else ()
     for code in (match["language"], *switched, *([match["source"]] if match["source"] else [])):
-        if code not in LANGUAGES and not LOCAL_USE.fullmatch(code):
-            raise StiltsError(f"{tag!r} names language {code!r}. Known: {', '.join(LANGUAGES)}.")
+        if not is_language(code):
+            raise StiltsError(f"{tag!r} names language {code!r}. {did_you_mean_language(code)}")
     percent, noise = int(match["percent"] or 0), match["noise"] or ""
     return Variety(match["language"], match["script"], match["source"], switched, percent, noise)
 
@@ -247,7 +246,7 @@ def _write_card(task: Task, tag: str, repository: Path, info: DatasetInfo, made:
     languages: set[str] = set()
     for each in card.data[MADE]:
         languages.update(variety(each).languages)
-    card.data["language"] = sorted(languages)
+    card.data["language"] = sorted(hub_codes(languages))
     card.data["license"] = task.license
     lines = ["| configuration | made |", "|---|---|"]
     for each, how in card.data[MADE].items():

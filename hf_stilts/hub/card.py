@@ -15,7 +15,7 @@ from jinja2 import Template
 from hf_stilts.hub.existing_card import BEGIN, END, Existing, merge, read_card
 from hf_stilts.hub.naming import search_tags
 from hf_stilts.hub.record import Record, TaskSource
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import find_language, hub_codes
 
 TEMPLATE = Path(__file__).with_name("card.md")
 CARD_FILE = "README.md"
@@ -110,7 +110,7 @@ def render(
         notes=notes,
         licence=licence_of(record),
         stated_licence=metadata["license"],
-        language_names={code: LANGUAGES[code].name for code in record.languages if code in LANGUAGES},
+        language_names={code: known.name for code in record.languages if (known := find_language(code))},
         metric_columns=sorted({name for scores in record.metrics_by_language.values() for name in scores}),
     )
     front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
@@ -136,7 +136,7 @@ def card_data(record: Record, repo_id: str) -> ModelCardData:
         base_model=parent.id if parent else None,
         base_model_relation=("adapter" if record.library == "peft" else "finetune") if parent else None,
         datasets=sorted({task.dataset for task in record.tasks if task.dataset}) or None,
-        language=list(record.languages) or None,
+        language=hub_codes(record.languages) or None,
         license=licence_of(record).id,
         metrics=sorted(_metric_ids(record)) or None,
         pipeline_tag=record.pipeline_tag,

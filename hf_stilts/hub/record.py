@@ -261,10 +261,13 @@ def at_step(
     """
     metrics: dict[str, float] = {}
     by_language: dict[str, dict[str, float]] = {}
+    codes = sorted({*LANGUAGES, *record.languages}, key=len, reverse=True)  # `zh_Hant_f1` is none of `zh`
     for name, value in scores_at(step, log_history).items():
-        code, _, rest = name.partition("_")
-        scores = by_language.setdefault(code, {}) if rest and code in LANGUAGES else metrics
-        scores[rest if scores is not metrics else name] = value
+        code = next((code for code in codes if name.startswith(f"{code}_")), None)
+        if code is None:
+            metrics[name] = value
+        else:
+            by_language.setdefault(code, {})[name.removeprefix(f"{code}_")] = value
     return dataclasses.replace(
         record, step=step, epoch=epoch, metrics=metrics, metrics_by_language=by_language, wall_seconds=wall_seconds
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts.errors import StiltsError, needs_extra
-from hf_stilts.languages import LANGUAGES, NATIVE_NAMES
+from hf_stilts.languages import NATIVE_NAMES, find_language
 
 FORMATS = ("svg", "pdf", "png")
 INK, FAINT, MISSING = "#1b1b1f", "#8a8a92", "#e4e4e8"
@@ -102,7 +102,7 @@ def language_label(code: str) -> str:
     >>> language_label("de"), language_label("hi-Latn"), language_label("xx")
     ('German (de)', 'Hindi (hi-Latn)', 'xx')
     """
-    known = LANGUAGES.get(code.partition("-")[0])
+    known = find_language(code.partition("-")[0])
     if known is None:
         return code
     native = NATIVE_NAMES.get(code)

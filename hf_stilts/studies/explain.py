@@ -92,8 +92,14 @@ def explain(
             raise StiltsError(f"No measure {name!r} among the similarities. {did_you_mean(name, known)}")
     alike = {row["second"] if row["first"] == to else row["first"]: row for row in similarities if to in _pair(row)}
     table = _gains(results, baseline) if outcome == "gain" else _scores(results)
-    table = [row for row in table if row["language"] in alike and row["language"] in LANGUAGES]
+    table = [row for row in table if row["language"] in alike]
     found = Explanation([], [], [])
+    without_size = sorted({row["language"] for row in table if row["language"] not in LANGUAGES})
+    if without_size:
+        found.notes.append(
+            f"{', '.join(without_size)}: the table of hf_stilts/languages.py has no size of CC-100 for them: left out."
+        )
+        table = [row for row in table if row["language"] in LANGUAGES]
     for (start, task), rows in _groups(table).items():
         case = {"intermediate": start, "task": task}
         if len(rows) < FEWEST:
@@ -145,7 +151,8 @@ def _groups(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[s
 
 def _point(row: Mapping[str, Any], alike: Mapping[str, Any], measures: Sequence[str]) -> dict[str, Any]:
     point = {"language": row["language"], "gain": row["gain"]} | {name: alike.get(name) for name in measures}
-    return point | {SIZE: math.log10(LANGUAGES[row["language"]].cc100_mb)}
+    size = LANGUAGES[row["language"]].cc100_mb
+    return point | {SIZE: None if size is None else math.log10(size)}
 
 
 def _columns(points: Sequence[Mapping[str, Any]], *names: str) -> list[Numbers]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import find_language
 from hf_stilts.studies.drawing import (
     COLOURS,
     FAINT,
@@ -167,13 +167,15 @@ def language_groups(codes: Sequence[str], by: str) -> dict[str, list[str]]:
     """
     found: dict[tuple[int, str], list[str]] = {}
     for code in sorted(set(codes)):
-        known = LANGUAGES.get(code.partition("-")[0])
-        if known is None:
-            key = (9, "other")
-        elif by == "class":
-            key = (5 - known.joshi, f"class {known.joshi}, {_CLASSES[known.joshi]}")
+        known = find_language(code.partition("-")[0])
+        joshi = known.joshi if known else None
+        group = (known.family if by == "family" else known.script) if known else ""
+        if by == "class" and joshi is not None:
+            key = (5 - joshi, f"class {joshi}, {_CLASSES[joshi]}")
+        elif by != "class" and group:
+            key = (0, group)
         else:
-            key = (0, known.family if by == "family" else known.script)
+            key = (9, "other")
         found.setdefault(key, []).append(code)
     return {name: found[rank, name] for rank, name in sorted(found)}
 

@@ -16,7 +16,7 @@ from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_results, results_file
 from hf_stilts.files import read_lines
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.languages import find_language
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
 from hf_stilts.tabular import Tabular
 from hf_stilts.training.flags import deciding
@@ -260,7 +260,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
         sides = {
             "English less the others": ([code for code in pivot if code == "en"], [c for c in pivot if c != "en"]),
             "classes 4-5 less 0-2": tuple(
-                [code for code in pivot if code in LANGUAGES and LANGUAGES[code].joshi in classes]
+                [code for code in pivot if (known := find_language(code)) and known.joshi in classes]
                 for classes in (HIGH, LOW)
             ),
         }

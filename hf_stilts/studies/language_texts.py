@@ -17,7 +17,7 @@ from hf_stilts.data.load import load, present
 from hf_stilts.data.sentences import normalised
 from hf_stilts.data.words import runs
 from hf_stilts.errors import StiltsError
-from hf_stilts.languages import LANGUAGES, SCRIPT_CODES
+from hf_stilts.languages import code_of, find_language
 from hf_stilts.task import Task, load_task
 
 LONGEST_NGRAM = 5  # characters, as in the usual definitions of character n-gram overlap
@@ -26,6 +26,8 @@ _OTHER_CODES = {
     "arb": "ar", "azj": "az", "est": "et", "ekk": "et", "fas": "fa", "fil": "tl", "msa": "ms", "quy": "qu",
     "swa": "sw", "swc": "sw", "zho": "zh",
 }  # fmt: skip
+# Ends of file names that are codes of languages as well (`tsv` is Tsagu).
+_FORMATS = frozenset(("csv", "doc", "log", "pdf", "tsv", "xls", "xml", "zip"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class LanguageText:
     """Texts of one language.
 
     Attributes:
-        language: two-letter code.
+        language: code of the language.
         texts: as they were written.
         romanised: whether `texts` are a transliteration into Latin letters.
     """
@@ -68,9 +70,10 @@ class LanguageText:
         """The same in Latin letters; itself where it is written in them.
 
         Raises:
-            StiltsError: uroman is not installed, or the language is none of the 50.
+            StiltsError: uroman is not installed, or no table knows the script of the language.
         """
-        if self.language in LANGUAGES and SCRIPT_CODES[LANGUAGES[self.language].script] == "Latn":
+        known = find_language(self.language)
+        if known and known.script_code == "Latn":
             return self
         writer = word_writer(self.language, "Latn")
         texts = tuple("".join(_rewritten(unicodedata.normalize("NFC", text), writer)) for text in self.texts)
@@ -152,12 +155,11 @@ def _couples(to: Sequence[str], languages: Sequence[str] | dict[str, Any]) -> li
 
 def _of_files(folder: Path, wanted: set[str] | None, limit: int | None) -> dict[str, list[str]]:
     """Lines of the files of a folder by language, without empty ones at the end."""
-    codes = {known.iso3: code for code, known in LANGUAGES.items()} | _OTHER_CODES
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         last = path.name.removesuffix(".txt").rpartition(".")[2].partition("-")[0].partition("_")[0]
-        code = codes.get(last, last)
-        if code not in LANGUAGES or not path.is_file():
+        code = _OTHER_CODES.get(last) or code_of(last)
+        if code is None or last in _FORMATS or not path.is_file():
             continue
         if code in files:
             raise StiltsError(
@@ -169,8 +171,8 @@ def _of_files(folder: Path, wanted: set[str] | None, limit: int | None) -> dict[
     if missing or not files:
         raise StiltsError(
             f"{folder} has no text file {f'in {missing[0]!r}' if missing else 'of a known language'}; it has "
-            f"{', '.join(files) or 'none'}. Expected names that end in a code of XTREME-R's languages: de.txt, "
-            "test.deu.txt"
+            f"{', '.join(files) or 'none'}. Expected names that end in the code of a language: de.txt, "
+            "test.hau.txt"
         )
     chosen = {code: path for code, path in files.items() if wanted is None or code in wanted}
     lines = {code: path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n") for code, path in chosen.items()}

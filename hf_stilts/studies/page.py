@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
-from hf_stilts.languages import LANGUAGES, NATIVE_NAMES
+from hf_stilts.languages import NATIVE_NAMES, find_language
 from hf_stilts.studies.drawing import inline_svg
 from hf_stilts.studies.figures import language_groups
 from hf_stilts.studies.pictures import Picture, study_pictures
@@ -123,7 +123,7 @@ def _languages(codes: Sequence[str]) -> dict[str, dict[str, str]]:
             for code in members:
                 groups.setdefault(code, {})[by] = group
     for code, facts in groups.items():
-        known = LANGUAGES.get(code.partition("-")[0])
+        known = find_language(code.partition("-")[0])
         names = [known.name if known else "", NATIVE_NAMES.get(code, "")]
         facts["name"] = " ".join(filter(None, names))
     return groups

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
 from hf_stilts.definitions import Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
-from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import LOCAL_USE, list_tasks, load_task
+from hf_stilts.languages import did_you_mean_language, is_language
+from hf_stilts.task import list_tasks, load_task
 
 Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """Of training rows: "de", ("en", "sw"), {"en": 0.5, "de-t-en": 0.5}, or "all" that the task has."""
@@ -253,8 +253,8 @@ def check_languages(languages: Languages, where: str) -> None:
         raise StiltsError(f"{where} has languages {languages!r}; expected every language once. Write for example: 'en'")
     for code in codes:
         language = str(code).partition("-")[0]  # de-t-en: German translated from English
-        if language not in LANGUAGES and not LOCAL_USE.fullmatch(language):
-            raise StiltsError(f"{where} names language {code!r}. {did_you_mean(language, LANGUAGES, 3)}")
+        if not is_language(language):
+            raise StiltsError(f"{where} names language {code!r}. {did_you_mean_language(language)}")
     total = sum(shares.values())
     if shares and (min(shares.values()) < 0 or abs(total - 1) > 0.001):
         raise StiltsError(

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hf_stilts.data.language_shares import shares
-from hf_stilts.errors import StiltsError, did_you_mean
-from hf_stilts.languages import LANGUAGES
+from hf_stilts.errors import StiltsError
+from hf_stilts.languages import did_you_mean_language, is_language
 from hf_stilts.options import flag_of
-from hf_stilts.task import LOCAL_USE, Task, load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training.options import MIXTURE_OPTIONS, PAIR_OPTIONS, StiltsOptions
 
 # Why an option of a single task is none of a mixture, and why one of a classifier is none of a dual encoder.
@@ -161,9 +161,9 @@ def check_typed_languages(options: StiltsOptions, tasks: Sequence[Task]) -> None
     for language in shares(options.languages):
         if "-" in language:  # rows derived from the task's own
             continue
-        if language not in LANGUAGES and not LOCAL_USE.fullmatch(language):
+        if not is_language(language):
             raise StiltsError(
-                f"{language!r} is no language code that is known here. {did_you_mean(language, LANGUAGES)} "
+                f"{language!r} is no language code that is known here. {did_you_mean_language(language)} "
                 "Correct --languages."
             )
         lacking = [task for task in tasks if language not in task.languages and not task.declaration.pretraining]

@@ -46,6 +46,17 @@ RAW = TARGETS | INTERMEDIATE | {
         "de-en/de-en.training.en": "en-7\tdog\n",
         "de-en/de-en.training.gold": "de-7\ten-7\n",
     },
+    "flores": {
+        "hau_Latn.dev": "Na ce.\n", "eng_Latn.dev": "I said.\n",
+        "hau_Latn.devtest": "Kyanwa\nZomo\n", "eng_Latn.devtest": "cat\nhare\n",
+    },
+    "flores_mining": {"hau_Latn.devtest": "Kyanwa\nZomo\n", "eng_Latn.devtest": "cat\nhare\n"},
+    "masakhaner2": {
+        "hau/train.txt": "Na O\n\n", "hau/dev.txt": "Na O\n\n",
+        "hau/test.txt": "jihar B-LOC\nBenue I-LOC\njiya B-DATE\nLaraba I-DATE\n. O\n\nRundunar O\n\n",
+        "swa/test.txt": "Ni O\n",
+    },
+    "masakhapos": {"hau/test.txt": "Hukumar NOUN\nta AUX\ncire VERB\n. PUNCT\n\n"},
     "xquad": {"xquad.de.json": squad(QUESTION)},
     "commonsenseqa": {
         "train_rand_split.jsonl": json.dumps(ITEM) + "\n",
@@ -100,6 +111,23 @@ def test_what_is_built_loads_like_the_hubs(name, raw, tmp_path):
     assert {path.name for path in report.folder.parent.iterdir()} == {report.folder.name}, "no temporary folder stays"
 
 
+def test_flores_is_aligned_with_english(raw, tmp_path):
+    build_by_hand("flores", raw("flores"), tmp_path / "out")
+    rows = load("flores", "test", "ha", data_dir=tmp_path / "out")
+    assert [(row["source"], row["target"]) for row in rows] == [("Kyanwa", "cat"), ("Zomo", "hare")]
+    build_by_hand("flores_mining", tmp_path / "raw", tmp_path / "out")
+    mined = load("flores_mining", "test", "ha", data_dir=tmp_path / "out")[0]
+    assert mined["gold"] == [["ha-1", "en-1"], ["ha-2", "en-2"]]
+    assert (mined["source"], mined["target"]) == (["Kyanwa", "Zomo"], ["cat", "hare"])
+
+
+def test_dates_of_masakhaner_are_no_entities(raw, tmp_path):
+    build_by_hand("masakhaner2", raw("masakhaner2"), tmp_path / "out")
+    rows = load("masakhaner2", "test", "ha", data_dir=tmp_path / "out")
+    assert rows["tags"] == [[5, 6, 0, 0, 0], [0]]
+    assert len(load("masakhaner2", "test", "sw", data_dir=tmp_path / "out")) == 1, "its folder is swa"
+
+
 def test_bitext_of_tatoeba_keeps_lines_and_order(raw, tmp_path):
     # U+2028 and U+0085 end a line for str.splitlines, and a quotation mark opens a cell for csv: neither does here.
     raw(
@@ -138,6 +166,8 @@ def test_answers_of_xquad(raw, tmp_path):
 
 BAD = [
     ("tatoeba", {"tatoeba.deu-eng.eng": "owl\n"}, "eng, line 2: found the end after 1 lines; expected 2 lines"),
+    ("masakhapos", {"hau/test.txt": "Hukumar NOUN\nta\n"}, "test.txt, line 2: found 'ta'"),
+    ("flores", {"eng_Latn.devtest": "cat\n"}, "hau_Latn.devtest, line 2: found 2 lines"),
     ("tatoeba", {"tatoeba.deu-eng.eng": None}, "No tatoeba.deu-eng.eng below"),
     ("tatoeba", {"tatoeba.deu-eng.deu": b"Eule\nM\xe4use\n"}, "deu, line 2: found byte 0xe4; expected UTF-8"),
     ("bucc2018", {"de-en/de-en.sample.en": "en-1\tmouse\ten-2\n"}, "sample.en, line 1: found 3 columns; expected 2"),

@@ -137,13 +137,13 @@ def test_half_a_character_that_json_writes_as_two_is_a_whole_one(tmp_path):
 
 
 def test_files_of_languages_that_the_task_lacks_are_said(tmp_path):
-    for pair in ("deu", "cat", "swe"):
+    for pair in ("deu", "cat", "swe", "nav", "zul"):
         for side in (pair, "eng"):
             (tmp_path / f"tatoeba.{pair}-eng.{side}").write_text("one\n", encoding="utf-8")
     report = build("tatoeba", tmp_path, tmp_path / "out", checksum=False)
-    assert [part.language for part in report.parts] == ["de"]
-    assert {file.split(".")[1] for file in report.left_out} == {"cat-eng", "swe-eng"}
-    assert set(report.left_out.values()) == {"tatoeba has no such language"}
+    assert [part.language for part in report.parts] == ["ca", "de", "sv"]
+    assert {file.split(".")[1] for file in report.left_out} == {"nav-eng", "zul-eng"}
+    assert set(report.left_out.values()) == {"tatoeba112 has no such language"}
     asked = build("tatoeba", tmp_path, tmp_path / "out", checksum=False, languages=["de"])
     assert not asked.left_out, "of languages that were not asked for, nothing is said"
 
@@ -173,7 +173,9 @@ def test_a_file_that_is_not_read_is_said(name, tmp_path):
 @pytest.mark.parametrize("name", sorted(RAW))
 def test_a_file_without_a_row_stops_the_converter(name, tmp_path):
     """A header, comments or an empty list alone: a split would vanish, or be there without rows."""
-    comment = "" if name in ("tatoeba", "snli") else "# nothing"  # every line of theirs is a sentence
+    comment = (
+        "" if name in ("tatoeba", "snli", "flores", "flores_mining") else "# nothing"
+    )  # every line of theirs is a sentence
     for spoilt in RAW[name]:
         for file, text in RAW[name].items():
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

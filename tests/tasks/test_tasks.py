@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import stored_intermediate
+import stored_languages
 from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,11 @@ STORED = {
         {"sentence1": "Eule", "sentence2": "owl", "lang": "deu-eng"},
         {"source": "Eule", "target": "owl"},
     ),
+    "tatoeba112": (
+        {"sentence1": STRING, "sentence2": STRING, "lang": STRING},
+        {"sentence1": "Gat", "sentence2": "cat", "lang": "cat-eng"},
+        {"source": "Gat", "target": "cat"},
+    ),
     "bucc2018": (
         {"sentence1": STRINGS, "sentence2": STRINGS, "gold": List(List(Value("int64")))},
         {"sentence1": ["Eule", "Maus"], "sentence2": ["a mouse"], "gold": [[2, 1]]},
@@ -130,7 +136,7 @@ STORED = {
         SQUAD | {"context": "Hi there. An owl.", "answers": {"text": ["owl"], "answer_start": [13]}},
         {"id": "7", "query": "What?", "candidate": "An owl.Hi there. An owl."},
     ),
-} | stored_intermediate.STORED  # fmt: skip
+} | stored_intermediate.STORED | stored_languages.STORED  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in OWN if not load_task(name).parts])
@@ -176,7 +182,7 @@ def test_an_unknown_name_suggests_the_nearest(wrong, meant):
 
 
 def test_a_name_like_no_other_lists_all():
-    with pytest.raises(StiltsError, match="anli_plus, bucc2018, ccg, commonsenseqa"):
+    with pytest.raises(StiltsError, match="anli_plus, belebele, bucc2018, ccg, commonsenseqa"):
         load_task("zzzzzz")
 
 
@@ -250,10 +256,24 @@ def test_configurations_are_named_by_code_or_by_name():
 
 
 def test_languages_are_those_of_the_benchmarks():
-    xtreme_r = {"xnli": 15, "xcopa": 11, "udpos": 38, "mlqa": 7, "xquad": 12, "tatoeba": 41}
+    xtreme_r = {"xnli": 15, "xcopa": 11, "udpos": 38, "mlqa": 7, "xquad": 12, "tatoeba": 41, "tatoeba112": 112}
     assert {name: len(set(load_task(name).languages)) for name in xtreme_r} == xtreme_r
     assert set(load_task("udpos").languages) >= {"lt", "pl", "ro", "uk", "wo"}
     assert load_task("mlqa").config_for("vi") == "MLQA.vi.vi"
+
+
+def test_configurations_of_languages_beyond_xtreme():
+    assert [load_task("sib200").config_for(each) for each in ("ha", "zh_Hant", "or")] == [
+        "hau_Latn", "zho_Hant", "ory_Orya",
+    ]  # fmt: skip
+    assert [load_task("massive").config_for(each) for each in ("sv", "zh_Hant")] == ["sv", "zh-TW"]
+    assert [load_task("masakhaner2").config_for(each) for each in ("sw", "ha")] == ["swa", "hau"]
+    assert [load_task("americasnli").config_for(each) for each in ("qu", "gn")] == ["quy", "gn"]
+    sizes = {"sib200": 205, "belebele": 122, "flores": 203, "massive": 51, "masakhaner2": 20, "masakhapos": 20}
+    assert {name: len(set(load_task(name).languages)) for name in sizes} == sizes
+    assert {load_task("belebele").config_for(each) for each in load_task("belebele").languages} >= {
+        "arb_Latn", "npi_Latn", "tgl_Latn", "ckb_Arab", "gaz_Latn",
+    }  # fmt: skip
 
 
 def test_languages_that_the_hub_lacks_are_not_asked_of_it(monkeypatch, tmp_path):
