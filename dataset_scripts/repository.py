@@ -13,10 +13,10 @@ from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, hf_hub_downl
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_stilts.data.mirror import CARD, describe, read_card
-from hf_stilts.data.progress import progress_bars
 from hf_stilts.data.source import mirror_root
 from hf_stilts.files import write
 from hf_stilts.languages import hub_codes
+from hf_stilts.progress import progress_bars
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
 _OURS = "<!-- written by: hf-stilts data build -->"

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hf_stilts.logging import printable
+from hf_stilts.logging import beside_bars, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from hf_stilts.studies.status import Status
     from hf_stilts.studies.tables import StudyReport
 
-# A cell of at most so many letters stands in one line, longer ones are wrapped between words, to no fewer letters than
-# these; words (names of repositories, paths) are broken only where they are longer than the last.
-_WHOLE, _WRAPPED, _WORD = 24, 16, 48
+# A cell of at most so many letters stands in one line; longer ones are wrapped between words (names of repositories and
+# paths are words), to no fewer letters than the second.
+_WHOLE, _WRAPPED = 24, 16
 _COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
 
 # What decides the score of a retrieval task besides the model, and stands beside it.
@@ -52,10 +52,11 @@ _OF_SIMILARITY = ("first_texts", "second_texts", "concepts", "first_characters",
 
 
 class _Console(Console):
-    """A console that is given nothing but printable text."""
+    """A console that is given nothing but printable text, and writes it beside progress bars, not into them."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+        with beside_bars():
+            super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
 
 
 out = _Console(highlight=False, soft_wrap=True)
@@ -97,8 +98,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", o
         for place in range(len(rows)):
             if place:
                 out.print()
-            block = {"": list(columns), " ": [cells[place] for cells in columns.values()]}
-            fitting.print(_table(block, set(), width))
+            _print_block({key: cells[place] for key, cells in columns.items()}, fitting)
     if left_out:
         out.print(f"Too narrow for: {', '.join(left_out)}. All columns: --json", markup=False)
 
@@ -108,7 +108,7 @@ def _narrowest(key: str, cells: Sequence[str]) -> int:
     longest = max(map(cell_len, cells))
     if longest > _WHOLE:
         words = [cell_len(word) for cell in cells for word in cell.split()]
-        longest = max(_WRAPPED, min(_WORD, max(words)))
+        longest = max(_WRAPPED, *words)
     return max(longest, max(map(cell_len, key.split()), default=0))
 
 
@@ -135,6 +135,17 @@ def _table(columns: Mapping[str, Sequence[str]], numbers: Container[str], width:
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(Text, row))
     return table
+
+
+def _print_block(row: Mapping[str, str], fitting: Console) -> None:
+    """Print a row as a line a column. A word that is wider than the terminal stays whole, so that it can be copied."""
+    keys = max(map(cell_len, row))
+    room = max(fitting.width - keys - 2, 1)
+    for key, text in row.items():
+        words = map(cell_len, text.split())
+        lines = [text] if max(words, default=0) > room else [str(line) for line in Text(text).wrap(fitting, room)]
+        for start, line in zip([key, *[""] * len(lines)], lines or [""], strict=False):
+            out.print(f"{start}{' ' * (keys - cell_len(start))}  {line.rstrip()}".rstrip(), markup=False)
 
 
 def show_object(value: Mapping[str, Any], *, as_json: bool) -> None:

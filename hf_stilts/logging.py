@@ -16,10 +16,12 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 
 __all__ = [
-    *("CRITICAL", "DEBUG", "ERROR", "INFO", "WARNING", "get_verbosity", "printable", "set_verbosity"),
+    *("CRITICAL", "DEBUG", "ERROR", "INFO", "WARNING", "beside_bars", "get_verbosity", "printable", "set_verbosity"),
     *("set_verbosity_debug", "set_verbosity_error", "set_verbosity_info", "set_verbosity_warning"),
 ]
 VARIABLE = "HF_STILTS_VERBOSITY"
@@ -38,6 +40,17 @@ def printable(text: str) -> str:
     return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
+@contextmanager
+def beside_bars() -> Iterator[None]:
+    """Within it, tqdm's progress bars are off the terminal; then they are drawn again below what was written."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        yield
+        return
+    with tqdm.tqdm.external_write_mode(file=sys.stderr):
+        yield
+
+
 class _Handler(logging.Handler):
     """Writes to standard error as it is at the moment; a program that has set up logging writes for itself."""
 
@@ -45,8 +58,9 @@ class _Handler(logging.Handler):
         if logging.getLogger().handlers:
             return
         try:
-            sys.stderr.write(f"{printable(self.format(record))}\n")
-            sys.stderr.flush()
+            with beside_bars():
+                sys.stderr.write(f"{printable(self.format(record))}\n")
+                sys.stderr.flush()
         except Exception:
             self.handleError(record)
 

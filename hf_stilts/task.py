@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
@@ -52,6 +52,7 @@ class Task:
         normalisation: how answers to questions are compared: as SQuAD does, or as MLQA does for its languages.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
         name: the file's name; filled in by `load_task`.
+        file: path of its file, where it was loaded by that; filled in by `load_task`.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Task:
     paper: str = ""
     description: str = ""
     name: str = ""
+    file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a task that no kind could ever read."""
@@ -139,6 +141,11 @@ class Task:
         return declared(self.kind)
 
     @property
+    def typed(self) -> str:
+        """How a command names it: by its name, or by the path of its file."""
+        return self.file or self.name
+
+    @property
     def has_head(self) -> bool:
         """Whether a head is trained for it; retrieval uses the encoder as it is."""
         return self.declaration.has_head
@@ -192,7 +199,7 @@ class Task:
             return label
         raise StiltsError(
             f"Task {self.name} met label {label!r}; it knows {', '.join(self.labels) or 'none'}. "
-            f"Add an alias to hf_stilts/tasks/{self.name}.py or correct the row."
+            f"Add it to aliases= in {self.file or f'{self.name}.py'}, or correct the row."
         )
 
 
@@ -229,7 +236,8 @@ def load_task(name: str | Task) -> Task:
     Raises:
         StiltsError: no such task; the nearest names and the command that lists all are in the message.
     """
-    return TASKS.load(name)
+    task = TASKS.load(name)
+    return replace(task, file=name) if isinstance(name, str) and name.endswith(".py") else task
 
 
 TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks")

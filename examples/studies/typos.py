@@ -1,7 +1,7 @@
-"""Whether intermediate training or multilingual fine-tuning withstands typing errors better, with a small real encoder.
+"""Whether intermediate training or multilingual fine-tuning withstands typing errors better.
 
-The study `typos` at the size of one laptop: `make encoder` builds the base, and every arm reads 2,400 rows. UD treebanks of
-nine languages are the rows of multilingual fine-tuning; the other languages are zero-shot for both.
+The study `typos` at the size of one laptop: `make encoder` builds the base, and every arm reads 2,400 rows. Treebanks
+of nine languages are the rows of multilingual fine-tuning; the other languages are zero-shot for both.
 """
 
 from hf_stilts import Intermediate, Study

@@ -16,11 +16,11 @@ from hf_stilts.augmentation.noise import Noise, TextNoise
 from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.data.derived import made_tags, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
-from hf_stilts.data.progress import progress_bars
 from hf_stilts.data.source import mirror_root
 from hf_stilts.data.words import refuse_unless_trained_on, rewrite
 from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError, did_you_mean
+from hf_stilts.progress import progress_bars
 from hf_stilts.task import Task, load_task
 
 MENTION = "mention"
@@ -237,7 +237,7 @@ def load_noisy(
     if kind == "natural":
         raise StiltsError(
             f"{language!r} does not say of which dictionary its errors are, and no mirror holds such rows of "
-            f"{task.name}. Make them: hf-stilts data noise {task.name} --noise natural={int(percent) / 100:g} "
+            f"{task.name}. Make them: hf-stilts data noise {task.typed} --noise natural={int(percent) / 100:g} "
             f"--seed {seed} --languages {stored} --noise-dictionaries DIR --out DIR"
         )
     return noisy(rows, task, stored, Noise(kind, int(percent) / 100, seed=int(seed)))[0]

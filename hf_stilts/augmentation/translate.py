@@ -127,7 +127,7 @@ def check_translation(task: Task | str, to: Sequence[str], language: str = "en")
     if task.declaration.per_word:
         raise StiltsError(
             f"{task.name} has a tag for each token, and a translation has other tokens in another order. Switch words "
-            f"in place: hf-stilts data code-switch {task.name} --to {','.join(to)} --lexicons DIR --out DIR"
+            f"in place: hf-stilts data code-switch {task.typed} --to {','.join(to)} --lexicons DIR --out DIR"
         )
     if language not in task.languages:
         raise StiltsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -123,17 +124,48 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        # The Hub's client lets connection errors of its HTTP library through, which are neither of the two.
-        network = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "huggingface_hub")
-        if os.environ.get("HF_STILTS_DEBUG") or not (network or isinstance(error, ValueError | OSError)):
+        said = _said_of(error)
+        if os.environ.get("HF_STILTS_DEBUG") or said is None:
             raise
         from hf_stilts.console import fail
 
-        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-        hint = f". Is the Hub at {endpoint} reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR."
-        fail(f"{str(error).rstrip('.')}{hint}" if network else str(error))
+        fail(said)
         sys.exit(1)
     finally:
         # Under torchrun: the threads of a group that nobody closes may abort a process that has done its work.
         if (group := sys.modules.get("torch.distributed")) and group.is_available() and group.is_initialized():
             group.destroy_process_group()
+
+
+def _said_of(error: Exception) -> str | None:
+    """One line for a user; None for an error of the program, which keeps its traceback."""
+    # The Hub's client lets connection errors of its HTTP library through, which are neither ValueError nor OSError.
+    library = type(error).__module__.partition(".")[0]
+    if library in ("httpx", "httpx2", "huggingface_hub"):
+        if getattr(error, "response", None) is not None:  # it has answered
+            return f"The Hub answered: {' '.join(str(error).split())}"
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        hint = f"Is the Hub at {endpoint} reachable? Offline: hf-stilts hub serve DIR, --data-dir DIR."
+        return f"{str(error).rstrip('.')}. {hint}"
+    if any(sign in str(error) for sign in _UNFINISHED):
+        why = str(error).splitlines()[0]
+        return f"A file of weights could not be written to its end ({why}). {_PLACES[errno.ENOSPC]}"
+    if isinstance(error, OSError) and error.errno in _PLACES and error.filename is not None:
+        return f"{error.strerror}: {error.filename}. {_PLACES[error.errno]}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{error.strerror}. {_PLACES[errno.ENOSPC]}"
+    return str(error) if isinstance(error, ValueError | OSError) else None
+
+
+# torch and safetensors have errors of their own for a full disk, which are no OSError.
+_UNFINISHED = ("PytorchStreamWriter", "inline_container", "os error 28")
+_ELSEWHERE = "Name another place: --output_dir, --out, --folder or the argument of this command."
+_PLACES = {
+    errno.ENOSPC: "Make room on that disk and type the command again (a training continues with --resume auto). "
+    + _ELSEWHERE,
+    errno.EROFS: f"A folder that can be written to is expected. {_ELSEWHERE}",
+    errno.EACCES: f"A folder that you may write to is expected. {_ELSEWHERE}",
+    errno.EEXIST: f"A folder is expected there, or nothing. {_ELSEWHERE}",
+    errno.ENOTDIR: f"A folder is expected there, or nothing. {_ELSEWHERE}",
+    errno.EISDIR: f"A file is expected there, or nothing. {_ELSEWHERE}",
+}

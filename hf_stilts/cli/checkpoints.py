@@ -127,6 +127,7 @@ def publish(
 def reproduce(
     name: Published,
     output_dir: Annotated[Path | None, typer.Option(help="Folder for the new training.")] = None,
+    task: Annotated[str | None, typer.Option(help="Path of the file of its task, where that is not installed.")] = None,
     tolerance: Annotated[float, typer.Option(min=0, help="Points by which a score may differ.")] = 0.5,
     as_json: Json = False,
     **options: Any,
@@ -139,7 +140,7 @@ def reproduce(
     from hf_stilts.studies.reproduce import reproduce as again
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
-        found = again(name, output_dir, **options)
+        found = again(name, output_dir, task=task, **options)
     from hf_stilts.evaluation.processes import processes
 
     if processes().is_main_process:  # under torchrun every process has the result; one speaks

@@ -22,6 +22,7 @@ from hf_stilts.cli.options import (
     Json,
     ask_hub,
     chosen,
+    hush_stock_bars,
     refuse_two_formats,
     say_renamed,
     shared_options,
@@ -285,6 +286,7 @@ def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[st
     from hf_stilts.evaluation.processes import processes
     from hf_stilts.studies.benchmark import IncompleteRun, run_benchmark
 
+    hush_stock_bars()
     for noise in noises:
         options = replace(asked, **noise)
         incomplete = None
@@ -365,6 +367,7 @@ def _evaluate_tasks(
         if noises != [{}]:
             raise StiltsError("--publish is for test sets as they are, and --noise misspells them. Leave out one.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
+    hush_stock_bars()
     scoring = asked.keywords(ScoringOptions)
     searched = [name for name in names if not load_task(name).has_head]
     tables = []

@@ -184,6 +184,17 @@ def ask_hub(*names: str | None, data_dir: Path | None) -> None:
     check_reachable(*names, rows=data_dir is None and not os.environ.get(MIRROR))
 
 
+def hush_stock_bars() -> None:
+    """No bars of transformers for reading and writing weights; those of downloads stay."""
+    import transformers
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+
+    downloads = not are_progress_bars_disabled()
+    transformers.utils.logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+
+
 def refuse_two_formats(table_format: str | None, as_json: bool) -> None:
     """Refuse `--format` beside `--json`.
 

@@ -17,6 +17,7 @@ from hf_stilts.cli.options import (
     TaskName,
     ask_hub,
     chosen,
+    hush_stock_bars,
     shared_options,
     training_options,
     typed,
@@ -142,6 +143,7 @@ def _train(
     from hf_stilts.publishing.callback import PublishCheckpoints
     from hf_stilts.training.run import run_mixture, run_phase
 
+    hush_stock_bars()
     resume = bool(run.resume)
     publisher = None
     if publish:

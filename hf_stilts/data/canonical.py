@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -228,7 +229,7 @@ def _converter(
     known, label_columns = types(task), _labels(task)
 
     def convert(row: Row, number: str) -> Row | None:
-        if language and task.language_of and task.language_of(row) != language:
+        if language and task.language_of and _by_task(task, task.language_of, row) != language:
             return None
         new = {
             column: row[stored] if isinstance(stored, str) else [row[each] for each in stored]
@@ -239,7 +240,7 @@ def _converter(
                 new[column] = _each(new[column], partial(_name, labels))
         if task.prepare is not None:
             rest = {column: value for column, value in row.items() if column not in used and column not in mapping}
-            prepared = task.prepare({**rest, **new})
+            prepared = _by_task(task, task.prepare, {**rest, **new})
             if prepared is None:
                 return None
             new = {**{column: new[column] for column in ("id",) if column in new}, **prepared}
@@ -259,6 +260,26 @@ def _converter(
         return found
 
     return convert
+
+
+def _by_task(task: Task, function: Callable[[Row], Any], row: Row) -> Any:
+    """What a function of the task's own file makes of a row.
+
+    Raises:
+        StiltsError: it fails; the message says at which line, and what the row holds.
+    """
+    try:
+        return function(row)
+    except StiltsError:
+        raise
+    except Exception as error:
+        here, *frames = traceback.extract_tb(error.__traceback__)
+        where = next((frame for frame in reversed(frames) if frame.filename == frames[0].filename), here)
+        name = getattr(function, "__name__", "prepare")
+        raise StiltsError(
+            f"{name} of {_whose(task)} ends in {type(error).__name__}: {error}. The row has {', '.join(row)}. "
+            f" Correct {where.filename}, line {where.lineno}: {where.line}"
+        ) from error
 
 
 def _converted(
@@ -323,4 +344,6 @@ def _whose(task: Task) -> str:
 
 
 def _file(task: Task) -> str:
-    return inspect.getfile(task.prepare) if inspect.isfunction(task.prepare) else f"{task.name or 'the task'}.py"
+    if inspect.isfunction(task.prepare):
+        return inspect.getfile(task.prepare)
+    return task.file or f"{task.name or 'the task'}.py"

@@ -273,19 +273,19 @@ def _is_translation(tag: str, language: str) -> bool:
 def _not_there(task: Task, asked: Variety, there: list[str], found: list[str]) -> str:
     if found:
         return f"Task {task.name} is there in {asked} more than once: {', '.join(found)}. Name one of these."
-    make = f"hf-stilts data translate {task.name} --to {asked.language} --model NAME --out DIR"
+    make = f"hf-stilts data translate {task.typed} --to {asked.language} --model NAME --out DIR"
     if asked.script:
         make = (
-            f"hf-stilts data transliterate {task.name} --languages {asked.language} --script {asked.script} --out DIR"
+            f"hf-stilts data transliterate {task.typed} --languages {asked.language} --script {asked.script} --out DIR"
         )
     if asked.switched:
         chosen = f"--to {','.join(asked.switched)} --probability {asked.percent / 100:g}"
-        make = f"hf-stilts data code-switch {task.name} {chosen} --lexicons DIR --out DIR"
+        make = f"hf-stilts data code-switch {task.typed} {chosen} --lexicons DIR --out DIR"
     if asked.noise:
         percent, kind, seed = asked.noise.split("-")
         source = replace(asked, noise="")
         make = (
-            f"hf-stilts data noise {task.name} --languages {source} --noise {kind}={int(percent) / 100:g} "
+            f"hf-stilts data noise {task.typed} --languages {source} --noise {kind}={int(percent) / 100:g} "
             f"--seed {seed} --out DIR"
         )
     more = f" The mirror has made ones: {', '.join(there)}." if there else ""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from hf_stilts.data.derived import row_keys
 from hf_stilts.data.language_shares import Languages, shares
 from hf_stilts.data.load import load
-from hf_stilts.data.progress import progress_bars
 from hf_stilts.errors import StiltsError
+from hf_stilts.progress import progress_bars
 from hf_stilts.task import Task, load_task
 
 logger = logging.getLogger(__name__)

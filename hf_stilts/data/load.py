@@ -12,7 +12,6 @@ from hf_stilts.data.canonical import canonical, named
 from hf_stilts.data.derived import stored_as, variety
 from hf_stilts.data.exclusion import read_exclusion
 from hf_stilts.data.mirror import Configuration
-from hf_stilts.data.progress import progress_bars
 from hf_stilts.data.source import (
     commit_of,
     config_of,
@@ -24,6 +23,7 @@ from hf_stilts.data.source import (
     text_files,
 )
 from hf_stilts.errors import StiltsError
+from hf_stilts.progress import progress_bars
 from hf_stilts.task import Task, load_task
 
 

@@ -247,7 +247,7 @@ def _refuse_what_no_hub_has(task: Task) -> None:
 def _how_to_get(task: Task) -> str:
     same = [task.name, *(name for name in list_tasks() if load_task(name).dataset == task.dataset)]
     build = (name for name in same if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"))
-    ways = [f"hf-stilts data prefetch {task.name} --out DIR (where there is a network)"] * ("/" in task.dataset)
+    ways = [f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)"] * ("/" in task.dataset)
     ways += [f"hf-stilts data build {name} --raw DIR --out DIR (from the publisher's files)" for name in build][:1]
     if not ways:
         return (

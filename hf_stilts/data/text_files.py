@@ -56,8 +56,8 @@ def as_parquet(
         key: changes with the content of the files.
 
     Raises:
-        StiltsError: a file cannot be read, or columns have different types in different rows; file and line are named
-            where they are known.
+        StiltsError: a file cannot be read, all of them are empty, or columns have different types in different rows;
+            file and line are named where they are known.
     """
     target = Path(datasets.config.HF_DATASETS_CACHE) / "text_files" / f"{key}.parquet"
     if not target.is_file():
@@ -70,6 +70,11 @@ def as_parquet(
                 f"The files {', '.join(map(str, files))} do not go together: {error}. Expected columns of the same "
                 "types in all of them. Correct them."
             ) from error
+        if not table.num_columns:
+            raise StiltsError(
+                f"{', '.join(map(str, files))} {'is' if len(files) == 1 else 'are'} empty; one row at least is "
+                "expected. Write the rows, or take the split out of the card."
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
         pq.write_table(table, unfinished)

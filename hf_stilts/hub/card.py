@@ -19,6 +19,7 @@ from hf_stilts.languages import find_language, hub_codes
 
 TEMPLATE = Path(__file__).with_name("card.md")
 CARD_FILE = "README.md"
+_HEADS = ("SequenceClassification", "TokenClassification", "MultipleChoice", "QuestionAnswering")
 _NOTE = re.compile(r"^> \*\*Note:\*\* (.*)\.$", re.MULTILINE)
 
 # What a licence asks of whoever passes the weights on, from little to much; the first pattern that matches counts.
@@ -107,6 +108,7 @@ def render(
         record=record,
         repo_id=repo_id,
         tag=tag,
+        auto_class=_auto_class(record),
         notes=notes,
         licence=licence_of(record),
         stated_licence=metadata["license"],
@@ -116,6 +118,12 @@ def render(
     front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
     ours = f"{BEGIN}\n\n{text.strip()}\n\n{END}"
     return f"---\n{front}---\n{existing.above}{ours}{existing.below}".rstrip("\n") + "\n"
+
+
+def _auto_class(record: Record) -> str:
+    """Stock class that loads the model: a target checkpoint with its head, others without."""
+    head = (record.architecture or "").rpartition("For")[2]
+    return f"AutoModelFor{head}" if record.phase == "target" and head in _HEADS else "AutoModel"
 
 
 def _front_matter(record: Record, repo_id: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class BitextRetrieval(RetrievalKind):
         if not len(source):
             raise StiltsError(
                 f"Task {task.name} has no sentence pair here; expected at least one. Check the language and the split: "
-                f"hf-stilts tasks {task.name}"
+                f"hf-stilts tasks {task.typed}"
             )
         gold = np.arange(len(source))
         found, reverse = (match_translations(*way).indices for way in ((target, source), (source, target)))

@@ -13,6 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.progress import TOKENISED, progress_bars
 from hf_stilts.retrieval.encode import UNLIMITED, check_embedded, position_limit
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ def map_rows(
         made = make(batch, [keep[number] for number in numbers])
         return {name: [_integers(value) for value in values] for name, values in made.items()}
 
-    features = kept.map(
-        compact,
-        batched=True,
-        with_indices=True,
-        remove_columns=rows.column_names,
-        new_fingerprint=fingerprint,
-        desc=f"{task.name or task.kind}: rows to features",
-    )
+    with progress_bars(kept.data.nbytes, TOKENISED):
+        features = kept.map(
+            compact,
+            batched=True,
+            with_indices=True,
+            remove_columns=rows.column_names,
+            new_fingerprint=fingerprint,
+            desc=f"{task.name or task.kind}: rows to features",
+        )
     if not len(features):
         raise StiltsError(
             f"Task {task.name}: none of {len(rows)} rows gives a feature; expected text, and in training a label. "

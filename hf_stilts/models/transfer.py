@@ -194,7 +194,8 @@ def load_trained(
     if untrained:
         raise StiltsError(
             f"{opened.name} has no trained head for {task.name} ({', '.join(_modules(tuple(untrained)))} would be "
-            f"random); expected a {wanted.__name__}. Train one first: hf-stilts target {task.name} --init {opened.name}"
+            f"random); expected a {wanted.__name__}. "
+            f"Train one first: hf-stilts target {task.typed} --init {opened.name}"
         )
     return model, label_order(model.config, task)
 
@@ -223,7 +224,7 @@ def label_order(config: PretrainedConfig, task: Task) -> list[int] | None:
         raise StiltsError(
             f"The checkpoint was trained with labels ({', '.join(names)}); task {task.name} has "
             f"({', '.join(task.labels)}). Nothing was scored. Add aliases= to the task's file, or train a head: "
-            f"hf-stilts target {task.name} --init <checkpoint>"
+            f"hf-stilts target {task.typed} --init <checkpoint>"
         )
     return [named.index(label) for label in task.labels]
 
@@ -346,7 +347,7 @@ def _head_of_adapter(opened: OpenedCheckpoint, task: Task) -> PreTrainedModel:
     if model is None or not isinstance(model, kind.model_class(model.config)):
         raise StiltsError(
             f"{opened.name} is an adapter with {f'a {type(model).__name__}' if model else 'no head'} beside it; "
-            f"{task.name} expects a {task.kind} head. Train one first: hf-stilts target {task.name} --init "
+            f"{task.name} expects a {task.kind} head. Train one first: hf-stilts target {task.typed} --init "
             f"{opened.name}"
         )
     return model

@@ -60,7 +60,7 @@ def deliver_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
     if there is None and all(head.sha != commit.commit_id for commit in on_main.commits):
         raise Refused(
             f"{pending.repo_id} has a branch {RESUME_BRANCH} that hf_stilts did not make, and what is there would be "
-            "lost. Nothing is committed there. Choose another repo_id, or rename that branch"
+            "lost. Nothing is committed there. Choose another repository (repo_id=, --namespace), or rename that branch"
         )
     if there and there.step > pending.step:
         newest = api.list_repo_commits(pending.repo_id, revision=RESUME_BRANCH)[0]

@@ -189,8 +189,9 @@ def refuse_another_model(repo_id: str, held: Held, overwrite: bool) -> None:
         more = f" and {len(held.foreign) - 8} more" if len(held.foreign) > 8 else ""
         raise Refused(
             f"{repo_id} holds files of another model ({', '.join(held.foreign[:8])}{more}), and one revision is one "
-            "model. Nothing is committed there. Choose another repo_id; or, to have them removed (the repository's "
-            "history keeps them), add --overwrite to hf-stilts publish --retry, or PublishCheckpoints(overwrite=True)"
+            "model. Nothing is committed there. Choose another repository (repo_id=, --namespace); or, to have them "
+            "removed (the repository's history keeps them), add --overwrite to hf-stilts publish --retry, or "
+            "PublishCheckpoints(overwrite=True)"
         )
 
 
@@ -423,7 +424,7 @@ def _tagged(api: HfApi, folder: Path, pending: PendingCheckpoint, tags: Mapping[
     if differences(api, pending.repo_id, commit, packed_files(folder, pending)):
         raise Refused(
             f"tag {pending.tag} of {pending.repo_id} is already another checkpoint (commit {commit[:12]}), and a "
-            "published tag never moves. Choose another repo_id, or remove the old one: "
+            "published tag never moves. Choose another repository (repo_id=, --namespace), or remove the old one: "
             f"hf repos tag delete {pending.repo_id} {pending.tag}"
         )
     return commit
@@ -435,8 +436,8 @@ def refuse_another_run(folder: Path, pending: PendingCheckpoint, there: Publishe
     if taken := there.of_another_run(pending.run, sent):
         raise Refused(
             f"{pending.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
-            "training. Nothing of this one is committed there. Choose another repo_id, or remove all of the other's "
-            f"tags and retry in 15 minutes: hf repos tag delete {pending.repo_id} {taken[0]}"
+            "training. Nothing of this one is committed there. Choose another repository (repo_id=, --namespace), or "
+            f"remove all of the other's tags and retry in 15 minutes: hf repos tag delete {pending.repo_id} {taken[0]}"
         )
 
 
@@ -453,7 +454,8 @@ def _made_before(api: HfApi, folder: Path, pending: PendingCheckpoint, there: Pu
             if wrong := differences(api, pending.repo_id, commit.commit_id, packed_files(folder, pending)):
                 raise Refused(
                     f"commit {commit.commit_id[:12]} of {pending.repo_id} holds other bytes in {', '.join(wrong)} than "
-                    "were sent, and sending them again does not help. Publish under another repo_id"
+                    "were sent, and sending them again does not help. "
+                    "Publish to another repository (repo_id=, --namespace)"
                 )
             return str(commit.commit_id)
     return None

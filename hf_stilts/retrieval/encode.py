@@ -205,7 +205,12 @@ def encode_all(
         if share:
             batches = batches[dist.get_rank() :: dist.get_world_size()]
         bar = tqdm(
-            total=int(lengths.sum()), unit="token", unit_scale=True, disable=None if progress is None else not progress
+            total=int(lengths.sum()),
+            desc="Sentences to vectors",
+            unit="token",
+            unit_scale=True,
+            leave=False,
+            disable=None if progress is None else not progress,
         )
         for rows in batches:
             tokens = torch.tensor([ids[row] for row in rows], device=device)

@@ -30,7 +30,7 @@ STAGES = ("intermediate", "target", "scores")
 MAJOR = __version__.partition(".")[0]
 NEWEST = "newest"  # of a repository whose commit nobody has named
 # What of a task decides neither its training rows nor its scores.
-_ABOUT = ("license", "paper", "description", "name", "train", "languages", "built", "translated", "revision")
+_ABOUT = ("license", "paper", "description", "name", "file", "train", "languages", "built", "translated", "revision")
 _MISSPELT = re.compile(r"(-x)?-nz\d{1,3}-[a-z]+-\d+$")  # the end of a tag of misspelt rows: en-x-nz10-keyboard-0
 _REPOSITORY = re.compile(r"[\w.-]*\w/?[\w.-]*\w")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.model", "*.txt")

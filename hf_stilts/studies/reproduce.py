@@ -20,7 +20,7 @@ from hf_stilts.hub.checkpoints import Checkpoint, resolve
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing.callback import versions
 from hf_stilts.tabular import Tabular
-from hf_stilts.task import Task, load_task
+from hf_stilts.task import Task, list_tasks, load_task
 from hf_stilts.training.arguments import StiltsArguments
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.provenance import sources
@@ -68,6 +68,7 @@ def reproduce(
     name: str,
     output_dir: str | os.PathLike[str] | None = None,
     *,
+    task: str | Task | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     micro_tokens: int | None = None,
 ) -> Reproduction:
@@ -76,6 +77,7 @@ def reproduce(
     Args:
         name: what `resolve` takes: a task, `task@step-N`, a repository id with or without a revision.
         output_dir: where to train; `runs/reproduce-<repository>` if None.
+        task: the task of the record, where it is not installed: the path of its file.
         data_dir: local mirror of the data sets. It must hold the very rows: their digest is compared first.
         micro_tokens: most tokens that go through the model at a time, where this machine has less memory.
 
@@ -87,7 +89,7 @@ def reproduce(
     if record is None or checkpoint.commit is None:
         raise StiltsError(f"{name} is not on the Hub with a stilts.json. Name one that is: hf-stilts checkpoints")
     rows = sum(source.rows or 0 for source in record.tasks)
-    task = _task(checkpoint, record, rows, data_dir)
+    task = _task(checkpoint, record, rows, task, data_dir)
     trainer_class = DualEncoderTrainer if task.declaration.in_batch_negatives else TRAINERS[record.phase]
     folder = Path(output_dir or f"runs/reproduce-{checkpoint.repo_id.rpartition('/')[2]}")
     parent = record.parent
@@ -137,7 +139,9 @@ class _StopAt(TrainerCallback):
         control.should_training_stop |= state.global_step >= self.step
 
 
-def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.PathLike[str] | None) -> Task:
+def _task(
+    checkpoint: Checkpoint, record: Record, rows: int, given: str | Task | None, data_dir: str | os.PathLike[str] | None
+) -> Task:
     """The task with the rows of then."""
     missing = [name for name in ("profile", "max_length") if name not in record.recipe]
     elsewhere = [name for name in ("excluded", "contrastive_weight") if name in record.recipe]
@@ -153,7 +157,7 @@ def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.
             f"{'no ' + ' and '.join(missing) if missing else 'its rows'} not as can be run again: one task's own "
             "English rows, in phase intermediate or target. Run the script that published it."
         )
-    task = load_task(record.task_names[0])
+    task = _same_task(record.task_names[0], given)
     if len(record.tasks) == 1 and data_dir is None and re.fullmatch("[0-9a-f]{40}", record.tasks[0].revision or ""):
         task = replace(task, revision=record.tasks[0].revision)
     here = sources(task, rows, limit=rows, data_dir=data_dir)
@@ -164,6 +168,19 @@ def _task(checkpoint: Checkpoint, record: Record, rows: int, data_dir: str | os.
                 f"{now.rows} of {now.dataset} at {now.revision}. "
                 "Pass --data-dir with the mirror of then, or none for the Hub."
             )
+    return task
+
+
+def _same_task(name: str, given: str | Task | None) -> Task:
+    """The task of a record: an installed one, or the one that was given."""
+    if given is None and name not in list_tasks():
+        raise StiltsError(
+            f"It was trained on the task {name}, which is not installed here. Pass the path of its file: "
+            f"--task {name}.py (task=)"
+        )
+    task = load_task(name if given is None else given)
+    if task.name != name:
+        raise StiltsError(f"It was trained on the task {name}; {task.name} was given. Pass the file of {name}.")
     return task
 
 

@@ -54,7 +54,7 @@ def check_trained(task: Task) -> None:
     if not task.has_head:
         raise StiltsError(
             f"{task.name} is a {task.kind} task: it has no training data and no head. "
-            f"Evaluate an encoder on it as it is: hf-stilts evaluate {task.name} --model NAME"
+            f"Evaluate an encoder on it as it is: hf-stilts evaluate {task.typed} --model NAME"
         )
 
 

@@ -168,7 +168,7 @@ class StiltsTrainer(StockTrainer):
             raise StiltsError(
                 f"{trained.name} is a {trained.kind} task, whose pairs are each other's negatives; "
                 f'{type(self).__name__} has none. Use DualEncoderTrainer(task="{trained.name}", phase="{self.phase}"): '
-                f"hf-stilts {self.phase} {trained.name}"
+                f"hf-stilts {self.phase} {trained.typed}"
             )
         check_options(self.options, trained)
         return {str(trained.name): trained}
@@ -732,7 +732,7 @@ class TargetTrainer(StiltsTrainer):
             first, *_, last = task.train
             raise StiltsError(
                 f"{task.name} trains on {', '.join(task.train)} one after another, which is more than one Trainer. "
-                f"Type hf-stilts target {task.name} (run_phase), or train {first} first, then "
+                f"Type hf-stilts target {task.typed} (run_phase), or train {first} first, then "
                 f"TargetTrainer(task='{last}', init=<its output folder>, keep_head=True)."
             )
         source = load_task(task.train[0]) if task.train else task

@@ -169,6 +169,34 @@ def test_an_edited_prepare_is_noticed(mirror, tmp_path, monkeypatch):
         assert load(nli(prepare=prepare), data_dir=root)["text"][:] == [mark]
 
 
+OWN = """
+from hf_stilts import Task
+
+def tell(row):
+    return {**row, "text": row["premisse"]}
+
+TASK = Task(kind="text-classification", dataset="me/own", labels=("yes", "no"), prepare=tell)
+"""
+
+
+def test_an_error_in_prepare_names_row_columns_and_line(mirror, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    root = mirror.add("me/own", "all", {"train": [{"text": "a", "label": "yes"}]})
+    with pytest.raises(StiltsError, match=r"Row 0 .*tell .*KeyError: 'premisse'.*text, label.*own.py, line 5: return"):
+        load(str(tmp_path / "own.py"), data_dir=root)
+
+
+def test_a_task_of_a_file_is_named_as_it_was_typed(mirror, tmp_path):
+    (tmp_path / "own.py").write_text(OWN.replace(", prepare=tell", ""))
+    path = str(tmp_path / "own.py")
+    mirror.add("me/other", "all", {"train": [{"text": "a", "label": "yes"}]})
+    with pytest.raises(FileNotFoundError, match=f"hf-stilts data prefetch {path}"):
+        load(path, data_dir=mirror.root)
+    mirror.add("me/own", "all", {"train": [{"text": "a", "label": "perhaps"}]})
+    with pytest.raises(StiltsError, match=f"'perhaps'.*aliases= in {path}"):
+        load(path, data_dir=mirror.root)
+
+
 def test_a_limit_reads_no_further_than_it_must(mirror):
     root = mirror.add("x/nli", "all", {"train": rows_of(0, 1, 2)})
     (root / "x/nli/all/train-00001-of-00001.parquet").write_bytes(b"not Parquet at all")

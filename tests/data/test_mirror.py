@@ -9,7 +9,8 @@ import datasets
 import pytest
 from datasets import ClassLabel
 
-from hf_stilts.data import mirror, progress
+from hf_stilts import progress
+from hf_stilts.data import mirror
 from hf_stilts.data.load import data_revision, load, splits
 from hf_stilts.dataset_scripts import build
 from hf_stilts.task import Task

@@ -76,6 +76,11 @@ def test_a_list_of_objects_is_read_too(tmp_path):
     assert load(NLI, data_dir=write(tmp_path, {"train.json": json.dumps(rows)}))["text_pair"][:] == ["1999-12-31"]
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    with pytest.raises(StiltsError, match="train.jsonl is empty; one row at least"):
+        load(NLI, data_dir=write(tmp_path, {"train.jsonl": ""}))
+
+
 def test_what_cannot_be_read_names_file_and_line(tmp_path):
     with pytest.raises(StiltsError, match=r"train.jsonl, line 2 is no JSON object"):
         load(NLI, data_dir=write(tmp_path / "a", {"train.jsonl": json_of([{"premise": "a"}]) + "{\n"}))

@@ -63,6 +63,19 @@ def test_the_card_is_valid_by_the_hubs_own_rules(hub):
     api_of(hub)._validate_yaml(CARD)
 
 
+@pytest.mark.parametrize(
+    ("phase", "architecture", "loaded_by"),
+    [
+        ("target", "XLMRobertaForTokenClassification", "AutoModelForTokenClassification"),
+        ("intermediate", "XLMRobertaForTokenClassification", "AutoModel"),
+        ("target", "SharedBody", "AutoModel"),
+    ],
+)
+def test_a_target_checkpoint_is_loaded_with_its_head(phase, architecture, loaded_by):
+    card = render(replace(FULL, phase=phase, architecture=architecture), "me/x", "step-2000")
+    assert f"{loaded_by}.from_pretrained(" in card
+
+
 def test_scores_are_plain_numbers_even_from_numpy():
     record = replace(FULL, metrics={"mnli_accuracy": np.float64(0.5)})
     front = yaml.safe_load(render(record, "me/x", "step-1").split("---")[1])

@@ -182,7 +182,7 @@ def test_of_two_trainings_with_one_repository_the_second_commits_nothing(tmp_pat
         second._try(folder, pending)
     status = outbox_status(tmp_path / "b")
     assert len(status.failed) == 2 and "another training (step-4)" in status.failed[0].reason
-    assert "Choose another repo_id" in status.failed[0].reason
+    assert "Choose another repository" in status.failed[0].reason
     assert deliver_all(tmp_path / "a", api).ok
     assert on_main(api) == ["step-4", "step-8"] and sorted(tags(api)) == ["step-4", "step-8"]
     for tag in tags(api):

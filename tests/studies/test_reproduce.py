@@ -5,7 +5,7 @@ import pytest
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint
 from hf_stilts.hub.record import Record, TaskSource
-from hf_stilts.studies.reproduce import _arguments, _task
+from hf_stilts.studies.reproduce import _arguments, _same_task, _task
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,19 @@ def test_a_record_of_rows_that_the_hub_does_not_have(recipe, message):
     source = TaskSource("mnli", dataset="nyu-mll/glue", config="mnli", rows=10, language="en")
     record = Record(phase="intermediate", tasks=(source,), languages=("en",), recipe=settings)
     with pytest.raises(StiltsError, match=message):
-        _task(Checkpoint("me/model", commit="0" * 40, record=record), record, 10, None)
+        _task(Checkpoint("me/model", commit="0" * 40, record=record), record, 10, None, None)
+
+
+def test_a_task_that_is_not_installed_is_given_by_its_file(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from hf_stilts import Task\nTASK = Task(kind='text-classification', dataset='x/y')"
+    )
+    assert _same_task("own", str(tmp_path / "own.py")).dataset == "x/y"
+    assert _same_task("mnli", None).name == "mnli"
+    with pytest.raises(StiltsError, match="own, which is not installed.*--task own.py"):
+        _same_task("own", None)
+    with pytest.raises(StiltsError, match="on the task own; mnli was given"):
+        _same_task("own", "mnli")
 
 
 def test_the_seed_is_the_one_of_then_zero_included(tmp_path):

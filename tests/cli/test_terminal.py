@@ -1,0 +1,54 @@
+"""What stands on a terminal: whole words to copy, lines beside progress bars, one line for what a disk refuses."""
+
+import errno
+import io
+import sys
+
+import pytest
+from tqdm import tqdm
+
+from hf_stilts import console
+from hf_stilts.cli import _said_of
+
+PATH = "mirror/google/xquad/xquad.de/validation-00000-of-00001.parquet"
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_word_wider_than_the_terminal_is_printed_whole(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    console.show([{"file": PATH, "language": "de", "text": "words that may be wrapped " * 5}], as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith(PATH) for line in lines)
+    assert all(len(line) <= int(columns) for line in lines if PATH not in line)
+
+
+def test_a_line_is_written_beside_a_progress_bar(monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with tqdm(total=20, file=terminal, ncols=30) as bar:
+        bar.update(1)
+        console.warn("a checkpoint is on the Hub")
+    assert "\rNote: a checkpoint is on the Hub\n" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), "No space left on device: runs/x. Make room"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/r"),
+            "Read-only file system: /r. A folder that can be written",
+        ),
+        (FileExistsError(errno.EEXIST, "File exists", "f"), "File exists: f. A folder is expected there, or nothing"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1\nframe 0"),
+            "unexpected pos 1). Make",
+        ),
+        (ValueError("as it is"), "as it is"),
+        (KeyError("ours"), None),
+    ],
+)
+def test_what_a_disk_refuses_is_said_in_one_line_with_the_way_out(error, said):
+    line = _said_of(error)
+    assert line is None if said is None else said in line
