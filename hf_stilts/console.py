@@ -234,7 +234,7 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
         "Tasks, mean over languages (p: sign test over languages, p_holm: corrected over tasks)": report.tasks,
         "Languages (low, high: 95 % over examples)": report.languages if languages else [],
         "Groups": report.groups,
-        "Gaps between languages": report.gaps,
+        "Gaps between languages (low, high: 95 % of the reduction over examples; p_holm: over gaps)": report.gaps,
         "Best start per target, chosen on English dev": report.best,
     }
     for title, rows in tables.items():

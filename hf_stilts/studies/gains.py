@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hf_stilts.benchmark import TOTAL, Benchmark, load_benchmark
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import SETTINGS, predictions_file, read_results, results_file
 from hf_stilts.files import read_lines
 from hf_stilts.languages import find_language
-from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
+from hf_stilts.studies.statistics import holm, interval, score_draws, sign_test
 from hf_stilts.tabular import Tabular
 from hf_stilts.training.flags import deciding
 
@@ -42,10 +45,14 @@ class GainReport(Tabular):
         gaps: per task, English less the mean of the other languages, and classes 4-5 less classes 0-2 of Joshi et al.;
             `reduction` is the baseline's gap less this one, as far as the lower side rose, negative where the gap
             widened; `change` says so: "reduced", "reduced, but the higher side fell too", "narrower only since the
-            higher side fell" (reduction 0), "as before" or "wider".
+            higher side fell" (reduction 0), "as before" or "wider". With predictions, the 95 % interval of the
+            reduction (`low`, `high`), its `p`, and `p_holm` over the gaps of one intermediate task.
         best: per target the start with the best English dev score, and as last row the mean over targets: the combined
             row of Phang et al. 2020.
         notes: what was left out, and why.
+
+    Where the results are of several public models, each is compared with its own baseline, and every row begins with
+    its `base`.
     """
 
     languages: list[dict[str, Any]]
@@ -79,7 +86,7 @@ def gains(
         seed: of the bootstrap.
 
     Raises:
-        StiltsError: no baseline, nothing to compare with it, or runs of different models, benchmarks or settings.
+        StiltsError: no baseline, nothing to compare with it, or runs of different benchmarks or settings.
     """
     files = list(dict.fromkeys(results_file(Path(path)).resolve() for path in results))
     if not files:
@@ -117,6 +124,15 @@ def compare(
     Raises:
         StiltsError: as in `gains`.
     """
+    bases = list(dict.fromkeys(itertools.chain.from_iterable(run["base"].unique() for run in runs)))
+    if len(bases) > 1:
+        of_base = {base: [part for run in runs if len(part := run[run["base"] == base])] for base in bases}
+        return _together(
+            {
+                base: compare(own, predictions, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
+                for base, own in of_base.items()
+            }
+        )
     table, notes = _comparable(runs, baseline)
     units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
     starts = [name for name in table["intermediate"].unique() if name != baseline]
@@ -127,6 +143,16 @@ def compare(
     _add_bootstrap(report, table, predictions, baseline, bootstrap, seed)
     _add_sign_tests(report)
     return report
+
+
+def _together(reports: Mapping[str, GainReport]) -> GainReport:
+    """Tables of several bases, each compared with its own baseline: one of each, with the base before the rest."""
+    found = GainReport([], [], [], [], [])
+    for base, report in reports.items():
+        for name in ("languages", "tasks", "groups", "gaps", "best"):
+            getattr(found, name).extend({"base": base, **row} for row in getattr(report, name))
+        found.notes.extend(f"{base}: {note}" for note in report.notes)
+    return found
 
 
 def best_starts(runs: Sequence[pd.DataFrame], baseline: str = BASELINE) -> list[dict[str, Any]]:
@@ -176,11 +202,12 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
     """Refuse what does not compare."""
     starts = list(table["intermediate"].unique())
     if baseline not in starts or len(starts) < 2:
+        lacking = "without --init" if baseline == BASELINE else f"from {baseline}"
         raise StiltsError(
-            f"These results start from {', '.join(starts)}; the baseline {baseline!r} and at least one other are "
-            f"expected. Add the results of a run {'without --init' if baseline == BASELINE else 'from ' + baseline}."
+            f"The results of {', '.join(table['base'].unique())} start from {', '.join(starts)}; the baseline "
+            f"{baseline!r} and at least one other are expected. Add the results of a run {lacking}."
         )
-    for column, option in (("base", "--base"), ("benchmark", "benchmark"), ("split", "--split")):
+    for column, option in (("benchmark", "benchmark"), ("split", "--split")):
         values = list(table[column].unique()) if column in table else []
         if len(values) > 1:
             raise StiltsError(
@@ -257,16 +284,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
     every = cells.pivot_table(index=["intermediate", "run"], columns=["name", "language"], values="score")
     for name in cells["name"].unique():
         pivot = every[name]
-        sides = {
-            "English less the others": ([code for code in pivot if code == "en"], [c for c in pivot if c != "en"]),
-            "classes 4-5 less 0-2": tuple(
-                [code for code in pivot if (known := find_language(code)) and known.joshi in classes]
-                for classes in (HIGH, LOW)
-            ),
-        }
-        for gap, (above, below) in sides.items():
-            if not above or not below:
-                continue
+        for gap, (above, below) in _sides_of(list(pivot)).items():
             higher, lower = pivot[above].mean(axis=1), pivot[below].mean(axis=1)
             sides_of_run = pd.DataFrame({"higher": higher, "lower": lower, "gap": higher - lower})
             by_start = sides_of_run.groupby("intermediate")
@@ -274,7 +292,7 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
             for start in starts:
                 before, after = median[baseline], median[start]
                 rise = after["lower"] - before["lower"]
-                reduction, change = _reduction(before["gap"] - after["gap"], rise)
+                narrowing = before["gap"] - after["gap"]
                 rows.append(
                     {
                         "intermediate": start,
@@ -285,33 +303,51 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
                         "baseline": before["gap"],
                         "gain of the higher": after["higher"] - before["higher"],
                         "gain of the lower": rise,
-                        "reduction": reduction,
-                        "change": change,
+                        "reduction": float(_reduction(narrowing, rise)),
+                        "change": _change(narrowing, rise),
                         "seeds": int(min(seeds[start], seeds[baseline])),
                     }
                 )
     return rows
 
 
-def _reduction(narrowing: float, rise: float) -> tuple[float, str]:
-    """How much of a gap is gone by a rise of the lower side, and what to call it: a fall of the higher is no gain.
+def _sides_of(languages: Sequence[str]) -> dict[str, tuple[list[str], list[str]]]:
+    """Each gap with the languages of its higher and of its lower side, where there are both."""
+    english, others = [code for code in languages if code == "en"], [code for code in languages if code != "en"]
+    joshi = {code: known.joshi for code in languages if (known := find_language(code))}
+    high, low = ([code for code, of_code in joshi.items() if of_code in classes] for classes in (HIGH, LOW))
+    gaps = {"English less the others": (english, others), "classes 4-5 less 0-2": (high, low)}
+    return {name: (above, below) for name, (above, below) in gaps.items() if above and below}
+
+
+def _reduction(narrowing: Any, rise: Any) -> Any:
+    """How much of a gap is gone by a rise of the lower side: a fall of the higher side is no gain.
 
     Args:
-        narrowing: the gap before less the gap after, in points.
+        narrowing: the gap before less the gap after, in points; a number or an array.
         rise: points that the lower side gained.
 
-    >>> _reduction(3.0, -2.0), _reduction(3.0, 1.0)
-    ((0.0, 'narrower only since the higher side fell'), (1.0, 'reduced, but the higher side fell too'))
+    >>> float(_reduction(3.0, -2.0)), float(_reduction(3.0, 1.0)), float(_reduction(-2.0, 1.0))
+    (0.0, 1.0, -2.0)
+    """
+    return np.where(np.less(narrowing, 0), narrowing, np.clip(rise, 0, np.maximum(narrowing, 0)))
+
+
+def _change(narrowing: float, rise: float) -> str:
+    """What became of a gap, in words.
+
+    >>> _change(3.0, -2.0), _change(3.0, 1.0)
+    ('narrower only since the higher side fell', 'reduced, but the higher side fell too')
     """
     if narrowing < 0:
-        return narrowing, "wider"
+        return "wider"
     if narrowing == 0:
-        return 0.0, "as before"
+        return "as before"
     if rise <= 0:
-        return 0.0, "narrower only since the higher side fell"
+        return "narrower only since the higher side fell"
     if rise < narrowing:
-        return rise, "reduced, but the higher side fell too"
-    return narrowing, "reduced"
+        return "reduced, but the higher side fell too"
+    return "reduced"
 
 
 def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
@@ -352,19 +388,43 @@ def _add_rows(report: GainReport, table: pd.DataFrame) -> None:
 def _add_bootstrap(
     report: GainReport, table: pd.DataFrame, predictions: Predictions, baseline: str, samples: int, seed: int
 ) -> None:
-    """Intervals over examples; all seeds see the same draw."""
-    runs = table.groupby("intermediate", sort=False)["run"].unique()
+    """Intervals over examples, of the gains of languages and of the reductions of gaps; all seeds see the same draw."""
+    runs = {
+        str(start): list(names) for start, names in table.groupby("intermediate", sort=False)["run"].unique().items()
+    }
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in report.languages if samples else ():
-        pair = [(run, row["task"], row["language"]) for run in (*runs[row["intermediate"]], *runs[baseline])]
-        if not all(predictions(*each).is_file() for each in pair):
-            continue
-        sides = [
-            [_examples(predictions(run, row["task"], row["language"])) for run in runs[start]]
-            for start in (row["intermediate"], baseline)
-        ]
-        if all(examples for side in sides for examples in side):
-            found = paired_bootstrap(*sides, samples=samples, seed=seed)
-            row |= {"low": found.low, "high": found.high, "p": found.p}
+        rows.setdefault((row["intermediate"], row["task"]), []).append(row)
+    for (start, task), languages in rows.items():
+        drawn = {}
+        for row in languages:
+            files = [predictions(run, task, row["language"]) for run in (*runs[start], *runs[baseline])]
+            examples = [_examples(file) for file in files if file.is_file()]
+            if len(examples) == len(files) and all(examples):
+                drawn[row["language"]] = score_draws(examples, samples=samples, seed=seed)
+        ours = len(runs[start])
+        for row in languages:
+            if row["language"] in drawn:
+                draws = drawn[row["language"]]
+                row |= _tested(_median(draws[:, :ours]) - _median(draws[:, ours:]))
+        sides = _sides_of([row["language"] for row in languages])
+        for row in report.gaps:
+            if (row["intermediate"], row["task"]) == (start, task) and len(drawn) == len(languages):
+                above, below = (np.mean([drawn[code] for code in side], axis=0) for side in sides[row["gap"]])
+                narrowing = _median((above - below)[:, ours:]) - _median((above - below)[:, :ours])
+                row |= _tested(_reduction(narrowing, _median(below[:, :ours]) - _median(below[:, ours:])))
+
+
+def _median(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the runs of one start, in every draw."""
+    middle: NDArray[np.float64] = np.median(draws, axis=1)
+    return middle
+
+
+def _tested(draws: NDArray[np.float64]) -> dict[str, float]:
+    """Interval and p-value of a difference, of which the first is the observed one."""
+    found = interval(float(draws[0]), draws[1:])
+    return {"low": found.low, "high": found.high, "p": found.p}
 
 
 def _examples(file: Path) -> dict[Any, tuple[float, float]]:
@@ -382,8 +442,10 @@ def _add_sign_tests(report: GainReport) -> None:
             differences = of_languages.get((start, row["task"]), [])
             row |= {"up": sum(value > 0 for value in differences), "down": sum(value < 0 for value in differences)}
             row |= {"p": sign_test(differences)}
-        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-            row |= {"p_holm": corrected}
+        gaps = [row for row in report.gaps if row["intermediate"] == start and "p" in row]
+        for tested in (rows, gaps):
+            for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+                row |= {"p_holm": corrected}
 
 
 def _number(value: float) -> float | None:

@@ -96,7 +96,9 @@ def gain_pictures(report: GainReport, benchmark: Benchmark, *, by: str = "class"
         name: [{**row, "arm": row["intermediate"]} for row in rows]
         for name, rows in {"gains": report.tasks, "languages": report.languages, "gaps": report.gaps}.items()
     }
-    yield from _of_comparison(tables, benchmark.groups, {}, by, None)
+    factors = ["base"] if any("base" in row for row in report.tasks) else []
+    for said, chosen in _comparisons(tables, factors, tuple(tables)):
+        yield from _of_comparison(chosen, benchmark.groups, said, by, None)
 
 
 def robustness_picture(report: RobustnessReport) -> Picture:

@@ -58,7 +58,26 @@ def paired_bootstrap(
     >>> found.gain, found.low > 0, found.p < 0.01
     (50.0, True, True)
     """
-    runs = [*ours, *theirs]
+    draws = score_draws([*ours, *theirs], samples=samples, seed=seed)
+    medians = [np.median(side, axis=1) for side in np.split(draws, [len(ours)], axis=1)]
+    observed, *drawn = medians[0] - medians[1]
+    return interval(float(observed), np.array(drawn))
+
+
+def score_draws(runs: Sequence[Examples], *, samples: int, seed: int) -> NDArray[np.float64]:
+    """Scores of several runs on the same examples, and on as many that are drawn from them with replacement.
+
+    Args:
+        runs: as a side of `paired_bootstrap`.
+        samples: how many draws; every run sees the same.
+        seed: equal seeds give equal results.
+
+    Returns:
+        Percent, float64 (1 + samples, runs); the first row is the scores themselves.
+
+    Raises:
+        StiltsError: the runs are not about the same examples.
+    """
     pairs = list(itertools.chain.from_iterable(run.values() for run in runs))
     names = list(dict.fromkeys(itertools.chain.from_iterable(runs)))
     # Where nothing was gained at all it may as well be a ratio: pairs that two models mined, none of them right.
@@ -76,15 +95,20 @@ def paired_bootstrap(
     table = table.reshape(len(names), -1)
     generator = np.random.default_rng(seed)
     equal = np.full(len(names), 1 / len(names))
-    drawn = []
+    sums = [table.sum(axis=0)[None]]
     for count in _portions(samples, DRAWS_AT_A_TIME):
         times = generator.multinomial(len(names), equal, size=count)  # how often each example is drawn
-        drawn.append(_difference(times @ table, len(ours)))
-    differences = np.concatenate(drawn)
-    low, high = np.percentile(differences, [2.5, 97.5])
-    tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    p = min(1.0, 2 * (int(tail) + 1) / (samples + 1))
-    return Interval(float(_difference(table.sum(axis=0)[None], len(ours))[0]), float(low), float(high), p)
+        sums.append(times @ table)
+    gained, possible = np.concatenate(sums)[:, ::2], np.concatenate(sums)[:, 1::2]
+    scores: NDArray[np.float64] = 100 * np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
+    return scores
+
+
+def interval(observed: float, drawn: NDArray[np.float64]) -> Interval:
+    """Percentile interval and two-sided p-value of a difference, from its bootstrap draws (n,)."""
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return Interval(observed, float(low), float(high), min(1.0, 2 * (int(tail) + 1) / (len(drawn) + 1)))
 
 
 def sign_test(differences: Sequence[float]) -> float:
@@ -115,14 +139,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     result = np.empty(len(p_values))
     result[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
     return [float(value) for value in result]
-
-
-def _difference(sums: NDArray[np.float64], ours: int) -> NDArray[np.float64]:
-    """Median score of our runs, the first ones, less that of theirs; sums (draws, 2 * runs) of gained and possible."""
-    gained, possible = sums[:, ::2], sums[:, 1::2]
-    scores = np.divide(gained, possible, out=np.zeros_like(gained), where=possible > 0)
-    difference: NDArray[np.float64] = 100 * (np.median(scores[:, :ours], axis=1) - np.median(scores[:, ours:], axis=1))
-    return difference
 
 
 def _portions(total: int, size: int) -> list[int]:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_files import SCORES, one, write
 
+from hf_stilts.benchmark import load_benchmark
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import read_results
 from hf_stilts.studies.gains import gains
+from hf_stilts.studies.pictures import gain_pictures
 from hf_stilts.studies.statistics import holm, paired_bootstrap, sign_test
 
 # Dev score of each target from each start, and scores by language; three seeds of "mnli", two of the baseline.
@@ -157,12 +159,38 @@ def test_languages_that_a_run_lacks_are_left_out_and_said(files, tmp_path):
 def test_what_does_not_compare_is_refused(files, tmp_path):
     with pytest.raises(StiltsError, match="start from mnli; the baseline 'none' and at least one other are expected"):
         gains(files[2:])
-    with pytest.raises(StiltsError, match="of --base xlmr and mbert"):
+    with pytest.raises(StiltsError, match="results of mbert start from mnli; the baseline 'none'"):
         gains([*files, write(tmp_path / "mbert", "mnli", SCORES["mnli"][0], base="mbert")])
     with pytest.raises(StiltsError, match="pawsx en was scored with setting zero-shot and translate-train"):
         gains([*files, write(tmp_path / "mt", "mnli", SCORES["mnli"][0], setting="translate-train")])
     with pytest.raises(StiltsError, match="No results were given"):
         gains([])
+
+
+def test_each_base_is_compared_with_its_own_baseline(files, tmp_path):
+    cells = {start: {("xnli", "de"): score, ("xnli", "en"): score} for start, score in (("none", 50), ("mnli", 54))}
+    others = [write(tmp_path / f"mbert-{start}", start, scores, base="mbert") for start, scores in cells.items()]
+    report = gains([*files, *others])
+    assert one(report.tasks, base="mbert", task="xnli")["gain"] == 4
+    assert one(report.tasks, base="xlmr", task="xnli") == {"base": "xlmr", **one(gains(files).tasks, task="xnli")}
+    pictures = {picture.name for picture in gain_pictures(report, load_benchmark("xtreme"))}
+    assert {"gain-matrix-xlmr", "gain-matrix-mbert"} <= pictures
+
+
+def test_the_reduction_of_a_gap_has_an_interval_over_examples(tmp_path):
+    """Of 200 German examples 120 are right before and 160 after; of English ones 180 before, and 180 or 140 after."""
+    right = {"none": {"en": 180, "de": 120}, "mnli": {"en": 180, "de": 160}, "qqp": {"en": 140, "de": 118}}
+    files = [write(tmp_path / start, start, {("xnli", "en"): 0.0, ("xnli", "de"): 0.0}) for start in right]
+    for file, counts in zip(files, right.values(), strict=True):
+        folder = file.parent / "predictions" / "xnli"
+        folder.mkdir(parents=True)
+        for language, count in counts.items():
+            lines = [json.dumps({"id": n, "gained": float(n < count), "possible": 1.0}) for n in range(200)]
+            (folder / f"{language}.jsonl").write_text("\n".join(lines) + "\n")
+    found = gains(files).gaps
+    risen, fallen = one(found, intermediate="mnli"), one(found, intermediate="qqp")
+    assert 12 < risen["low"] < 20 < risen["high"] < 28 and risen["p"] == risen["p_holm"] < 0.01
+    assert fallen["low"] == 0 and fallen["p"] > 0.2  # English fell, and German did not rise
 
 
 def test_predictions_beside_the_results_give_an_interval(tmp_path):
