@@ -265,7 +265,7 @@ def describe(task: Task) -> dict[str, Any]:
         "dataset": task.dataset or None,
         "parts": task.parts,
         "config": task.config,
-        "configs": dict(task.configs),
+        "configs": dict(task.configs) or None,
         "revision": task.revision,
         "languages": task.languages,
         "trained on": task.train or ((task.name,) if task.has_head else ()),
