@@ -233,10 +233,8 @@ def check_languages(task: Task, languages: Sequence[str] | None) -> None:
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         same = [code for code in task.languages if code_of(code) == (code_of(unknown[0]) or unknown[0])]
-        hint = f" Did you mean {same[0]}?" if same else ""
-        raise StiltsError(
-            f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}.{hint} Correct --languages."
-        )
+        there = f"it calls that language {same[0]}" if same else f"it has {', '.join(task.languages)}"
+        raise StiltsError(f"{task.name} has no {unknown[0]}; {there}. Correct --languages.")
 
 
 def load_task(name: str | Task) -> Task:

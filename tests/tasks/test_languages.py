@@ -81,7 +81,7 @@ def test_configurations_are_named_by_pattern_or_one_by_one():
 
 
 def test_a_longer_code_of_a_language_that_the_task_has():
-    with pytest.raises(StiltsError, match="Did you mean de?"):
+    with pytest.raises(StiltsError, match="has no deu_Latn; it calls that language de"):
         check_languages(load_task("xnli"), ["deu_Latn"])
 
 
@@ -91,6 +91,8 @@ def test_tags_of_derived_rows_name_any_language():
     assert variety("am-Latn").script == "Latn"
     with pytest.raises(StiltsError, match="'xx'"):
         variety("xx-t-en")
+    with pytest.raises(StiltsError, match=r"'hausa' is no language.*Did you mean ha \(Hausa\)"):
+        variety("hausa")
 
 
 def test_noise_needs_a_layout_for_letters_that_are_not_latin():
