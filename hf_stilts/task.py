@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
-from hf_stilts.definitions import Definitions
+from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_language, language_of, nllb_code
 
@@ -248,7 +248,7 @@ def load_task(name: str | Task) -> Task:
         StiltsError: no such task; the nearest names and the command that lists all are in the message.
     """
     task = TASKS.load(name)
-    return replace(task, file=name) if isinstance(name, str) and name.endswith(".py") else task
+    return replace(task, file=name) if isinstance(name, str) and name.endswith(FILES) else task
 
 
 TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks", yaml=True)

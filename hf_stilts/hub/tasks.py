@@ -145,7 +145,7 @@ def _as_yaml(task: Task) -> str:
     for field in fields(task):
         value = getattr(task, field.name)
         default = field.default_factory() if field.default_factory is not MISSING else field.default
-        if value != default and field.name != "name":
+        if value != default and field.name not in ("name", "file"):  # both follow from where the file lies
             values[field.name] = json.loads(json.dumps(value))  # lists of tuples
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
