@@ -1,19 +1,27 @@
-"""What Python files define, one a file (tasks, studies): found by file name, by entry point, or by path."""
+"""What files define, one a file (tasks, studies): found by file name, by entry point, or by path.
+
+A file is Python, or, where all fields are data, YAML (`read_yaml`), of which no code is run.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hf_stilts.errors import StiltsError, did_you_mean
 
 Defined = TypeVar("Defined")
+
+FILES = (".py", ".yaml")
+"""How the path of a file ends; what ends otherwise is a name."""
+_LARGEST = 1 << 16  # bytes of a YAML file: hundreds of languages and labels need less
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,14 @@ class Definitions(Generic[Defined]):
         package: package of hf_stilts with a file for each.
         entry_points: group of entry points of other packages, each a module or the object itself.
         command: lists all of them.
+        yaml: whether its fields are data, so that a YAML file can define one.
     """
 
     type: type[Defined]
     package: str
     entry_points: str
     command: str
+    yaml: bool = False
 
     @property
     def what(self) -> str:
@@ -48,7 +58,7 @@ class Definitions(Generic[Defined]):
         return sorted({*self._own(), *(point.name for point in entry_points(group=self.entry_points))})
 
     def load(self, name: str | Defined) -> Defined:
-        """One by file name, entry point, or path of a Python file; an object is handed back.
+        """One by file name, entry point, or path of a Python or YAML file; an object is handed back.
 
         Raises:
             StiltsError: none of this name; the nearest names and the command that lists all are in the message.
@@ -59,6 +69,8 @@ class Definitions(Generic[Defined]):
         name = str(name)
         if name.endswith(".py"):
             return self._defined_in(self._module_of_file(Path(name)), Path(name).stem)
+        if name.endswith(".yaml") and self.yaml:
+            return self._named(read_yaml(Path(name), self.type), Path(name).stem)
         if name in self._own():
             return self._defined_in(importlib.import_module(f"{self.package}.{name}"), name)
         for point in entry_points(group=self.entry_points):
@@ -105,3 +117,118 @@ class Definitions(Generic[Defined]):
     def _named(self, found: Any, name: str, summary: str = "") -> Defined:
         named: Defined = replace(found, name=name, description=found.description or summary)
         return named
+
+
+def read_yaml(path: Path, cls: type[Defined], default: Mapping[str, Any] | None = None) -> Defined:
+    """What a YAML file defines: a mapping from fields of a dataclass to their values. No code of it is run.
+
+    Scalars are text where the field holds text: `no` is Norwegian, and `2005.00333` a paper.
+
+    Args:
+        path: the file.
+        cls: a dataclass; its fields that hold functions are none of the file's.
+        default: values of fields that the file leaves out.
+
+    Raises:
+        FileNotFoundError: no such file.
+        StiltsError: it is no YAML, has a field that there is not, or a value that the field cannot have; the message
+            has file, line and field.
+    """
+    import yaml  # takes a hundredth of a second, and most commands read none
+
+    if not path.is_file():
+        raise FileNotFoundError(f"No file {path}. Give the path of a YAML file with the fields of {cls.__name__}.")
+    if path.stat().st_size > _LARGEST:
+        raise StiltsError(f"{path} has {path.stat().st_size} bytes; expected at most {_LARGEST}. Give a smaller file.")
+    try:
+        top = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise StiltsError(f"{path} is no YAML: {error}. Expected `field: value` lines. Correct it.") from error
+    if not isinstance(top, yaml.MappingNode):
+        raise StiltsError(f"{path} holds no mapping; expected `field: value` lines. Write for example: kind: ...")
+    hints = get_type_hints(cls)
+    data = {name: hint for name, hint in hints.items() if get_origin(hint) is not Callable and not _is_function(hint)}
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for key, value in top.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        where = f"{path}, line {line}, field {name}"
+        if name not in data:
+            code = " It holds a function: write the task as a Python file." if name in hints else ""
+            raise StiltsError(f"{where}: there is no such field of data.{code} {did_you_mean(name, data, 1)}")
+        if name in values:
+            raise StiltsError(f"{where}: it is there already, in line {lines[name]}; expected once. Delete one.")
+        values[name], lines[name] = _value(value, data[name], path, name), line
+    return _made(cls, {**(default or {}), **values}, lines, path)
+
+
+def _made(cls: type[Defined], values: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> Defined:
+    """The object; where it refuses its values, the line of the field without which it would not."""
+    try:
+        return cls(**values)
+    except TypeError as error:  # a field without a default is missing
+        raise StiltsError(f"{path}: {error}; expected every field without a default. Add it.") from error
+    except StiltsError as error:
+        wrong = None
+        for name in lines:
+            try:
+                cls(**{other: value for other, value in values.items() if other != name})
+            except StiltsError:
+                continue
+            except TypeError:  # one without a default: wrong if no other is
+                wrong = wrong or name
+                continue
+            wrong = name
+            break
+        where = f"{path}, line {lines[wrong]}, field {wrong}" if wrong else str(path)
+        raise StiltsError(f"{where}: {error}") from error
+
+
+def _is_function(hint: Any) -> bool:
+    return any(get_origin(each) is Callable for each in get_args(hint))
+
+
+def _value(node: Any, hint: Any, path: Path, name: str) -> Any:
+    """The value of a node of YAML, as the type of the field wants it."""
+    origin, inner = get_origin(hint), get_args(hint)
+    wrong = StiltsError(
+        f"{path}, line {node.start_mark.line + 1}, field {name}: found {_shown(node)}; expected {_said(hint)}. "
+        "Correct it."
+    )
+    if origin is tuple and node.id == "sequence":
+        return tuple(_value(each, inner[0], path, name) for each in node.value)
+    if origin is Mapping and node.id == "mapping":
+        return {_value(key, inner[0], path, name): _value(value, inner[1], path, name) for key, value in node.value}
+    if origin in (tuple, Mapping):
+        raise wrong
+    if inner and origin is not Literal:  # `str | None`, `str | tuple[str, ...]`
+        if type(None) in inner and node.tag.endswith(":null"):
+            return None
+        sequence = next((each for each in inner if get_origin(each) is tuple), None)
+        return _value(node, sequence if node.id == "sequence" and sequence else inner[0], path, name)
+    if node.id != "scalar" or (node.tag.endswith(":null") and hint is str):
+        raise wrong
+    if hint is bool and node.tag.endswith(":bool"):
+        return node.value.lower() in ("true", "yes", "on")
+    if hint is float and node.tag.endswith((":float", ":int")):
+        return float(node.value)
+    if hint is str or (origin is Literal and node.value in inner):
+        return node.value
+    raise wrong
+
+
+def _shown(node: Any) -> str:
+    return repr(node.value) if node.id == "scalar" else f"a {node.id}"
+
+
+def _said(hint: Any) -> str:
+    """What a type is called in an error."""
+    names = {str: "text", float: "a number", bool: "true or false", type(None): "null"}
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return "a list of texts"
+    if origin is Mapping:
+        return f"a mapping to {_said(inner[1])}"
+    if origin is Literal:
+        return " or ".join(map(str, inner))
+    return " or ".join(map(_said, inner)) if inner else names[hint]

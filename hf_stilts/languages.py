@@ -5,8 +5,8 @@ is written in another script than its main one, that script behind an underscore
 `de`. A hyphen is none of a code: it marks rows that were derived from others (`hi-Latn`, `de-t-en`).
 
 `languages.tsv` and `scripts.tsv` are written by `tools/languages.py`. Codes are of IANA's Language Subtag Registry,
-English names and likely scripts of CLDR (Unicode licence), families of Glottolog 5.1 (Hammarström et al. 2024, CC BY
-4.0), resource classes of Joshi et al. 2020.
+English names and likely scripts of CLDR (copyright 1991-2024 Unicode, Inc., Unicode License V3), families of
+Glottolog 5.1 (Hammarström et al. 2024, CC BY 4.0), resource classes of Joshi et al. 2020.
 """
 
 from __future__ import annotations

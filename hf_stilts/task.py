@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import Formatter
 from typing import Any, Literal
 
 from hf_stilts.declarations import Declaration, declared, list_kinds
-from hf_stilts.definitions import Definitions
-from hf_stilts.errors import StiltsError
+from hf_stilts.definitions import FILES, Definitions
+from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_language, language_of, nllb_code
 
 ENTRY_POINTS = "hf_stilts.tasks"
+_NAMES = ("language", "iso3", "flores", "name")  # of a language, in the name of a configuration
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Task:
                 f"{', '.join(columns)}. Put the canonical name on the left of columns=."
             )
         self._check_languages()
+        self._check_config()
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
         if stray:
             raise StiltsError(
@@ -134,6 +137,15 @@ class Task:
                 f"Task {self.name or self.dataset} has a configuration for {stray[0]!r} in configs=, and no such "
                 f"language; it has {', '.join(self.languages)}. Add the code to languages=, or correct it."
             )
+
+    def _check_config(self) -> None:
+        for _, name, form, conversion in Formatter().parse(self.config or ""):
+            if name is not None and (name not in _NAMES or form or conversion):
+                raise StiltsError(
+                    f"Task {self.name or self.dataset} has config={self.config!r} with {{{name}}}; expected "
+                    f"{', '.join(f'{{{each}}}' for each in _NAMES)}. {did_you_mean(name, _NAMES)} Name the others one "
+                    "by one in configs=."
+                )
 
     @property
     def declaration(self) -> type[Declaration]:
@@ -221,26 +233,25 @@ def check_languages(task: Task, languages: Sequence[str] | None) -> None:
     unknown = [language for language in languages or () if language not in task.languages]
     if unknown:
         same = [code for code in task.languages if code_of(code) == (code_of(unknown[0]) or unknown[0])]
-        hint = f" Did you mean {same[0]}?" if same else ""
-        raise StiltsError(
-            f"{task.name} has no {unknown[0]}; it has {', '.join(task.languages)}.{hint} Correct --languages."
-        )
+        there = f"it calls that language {same[0]}" if same else f"it has {', '.join(task.languages)}"
+        raise StiltsError(f"{task.name} has no {unknown[0]}; {there}. Correct --languages.")
 
 
 def load_task(name: str | Task) -> Task:
-    """Task by file name, entry point, or path of a Python file that defines `TASK`.
+    """Task by file name, entry point, or path of a Python file that defines `TASK`, or of a YAML file with its fields.
 
     Args:
-        name: `"mnli"`, `"my_task"` from an installed package, or `"path/to/my_task.py"`. A `Task` is handed back.
+        name: `"mnli"`, `"my_task"` from an installed package, `"path/to/my_task.py"` or `"path/to/my_task.yaml"`. A
+            `Task` is handed back. Of one in a data set repository on the Hub: `hf_stilts.hub.tasks.hub_task`.
 
     Raises:
         StiltsError: no such task; the nearest names and the command that lists all are in the message.
     """
     task = TASKS.load(name)
-    return replace(task, file=name) if isinstance(name, str) and name.endswith(".py") else task
+    return replace(task, file=name) if isinstance(name, str) and name.endswith(FILES) else task
 
 
-TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks")
+TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks", yaml=True)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -252,7 +263,7 @@ def describe(task: Task) -> dict[str, Any]:
         "dataset": task.dataset or None,
         "parts": task.parts,
         "config": task.config,
-        "configs": dict(task.configs),
+        "configs": dict(task.configs) or None,
         "revision": task.revision,
         "languages": task.languages,
         "trained on": task.train or ((task.name,) if task.has_head else ()),

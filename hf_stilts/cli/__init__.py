@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hf_stilts.cli import checkpoints, data, evaluation, languages, matrix, similarity, study, submission, training
-from hf_stilts.cli.options import App, DataDir, Json
+from hf_stilts.cli.options import App, DataDir, Json, known_task
 from hf_stilts.errors import StiltsError, needs_extra
 
 app = App(
@@ -41,21 +41,42 @@ def entry(
 
 @app.command()
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="Task to show: a name, or the path of its file.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Task to show: its name, the path of its file, or user/dataset on the Hub."),
+    ] = None,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="List the data sets of the Hub that bring a task (tag stilts-task).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the tasks, or show one."""
     from hf_stilts.console import show, show_object
     from hf_stilts.task import describe, list_tasks, load_task
 
-    if name:
-        show_object(describe(load_task(name)), as_json=as_json)
+    if name and hub:
+        raise StiltsError(f"--hub lists tasks, and {name} was given to be shown. Leave out one.")
+    if hub:
+        _show_hub_tasks(as_json=as_json)
+    elif name:
+        show_object(describe(load_task(known_task(name))), as_json=as_json)
     else:
         columns = ("name", "kind", "languages", "trained on", "metric", "description")
         rows = [describe(load_task(each)) for each in list_tasks()]
         rows = [{key: row[key] for key in columns} for row in rows]
         rows = rows if as_json else [row | {"languages": len(row["languages"])} for row in rows]
         show(rows, as_json=as_json, optional=("metric", "trained on"))
+
+
+def _show_hub_tasks(*, as_json: bool) -> None:
+    from hf_stilts.console import say, show
+    from hf_stilts.hub.reachable import require_hub
+    from hf_stilts.hub.tasks import list_hub_tasks
+
+    require_hub()
+    rows = [vars(each) for each in list_hub_tasks()]
+    show(rows if as_json else [row | {"languages": len(row["languages"])} for row in rows], as_json=as_json)
+    say(f"{len(rows)} data sets. To train on one: hf-stilts target USER/DATASET", as_json=as_json)
 
 
 data.app.add_typer(languages.app)

@@ -23,6 +23,7 @@ from hf_stilts.cli.options import (
     ask_hub,
     chosen,
     hush_stock_bars,
+    known_task,
     refuse_two_formats,
     say_renamed,
     shared_options,
@@ -108,6 +109,7 @@ def evaluate(
             BenchmarkOptions.flag_for(each) for each in BenchmarkOptions.PANELS["Benchmark"] if getattr(asked, each)
         ]
         of_benchmarks += [each for each, given in {"--format": table_format, "--figures": figures}.items() if given]
+        names = _on_the_hub(names)
         _check_for_tasks(names, model, [*flags, *of_benchmarks, *map(flag_of, training)])
         _evaluate_tasks(names, str(model), asked, noises, output, publish=publish, as_json=as_json)
 
@@ -328,6 +330,11 @@ def _show_benchmark(table: pd.DataFrame, name: str, shown: _Shown) -> None:
         say(f"Drawn: {shown.figures}: {len(drawn)} files.", as_json=shown.as_json or shown.table_format is not None)
 
 
+def _on_the_hub(names: list[str]) -> list[str]:
+    """Tasks of data set repositories on the Hub as paths of their files; the other names as they are."""
+    return [known_task(name) if "/" in name else name for name in names]
+
+
 def _check_names(names: list[str], languages: Sequence[str] | None) -> None:
     """Refuse a mistyped name, or a language too many, before torch is loaded.
 
@@ -335,7 +342,7 @@ def _check_names(names: list[str], languages: Sequence[str] | None) -> None:
         StiltsError: there is one; the nearest name, or the languages that there are, are in the message.
     """
     for name in names:
-        near = [] if name in list_tasks() else nearest(name, list_benchmarks())
+        near = [] if "/" in name or name in list_tasks() else nearest(name, list_benchmarks())
         if near:
             raise StiltsError(f"No task or benchmark {name!r}. Did you mean {near[0]}? Run: hf-stilts tasks")
         check_languages(load_task(name), languages)

@@ -12,19 +12,31 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import typer
 from typer.core import TyperCommand
 
+from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options
-from hf_stilts.task import load_task
+from hf_stilts.task import list_tasks, load_task
 from hf_stilts.training.options import OPTIONS, StiltsOptions
 
 
-def _known_task(name: str) -> str:
-    """The name of a task that there is; another one is refused before the command imports anything large."""
-    load_task(name)
-    return name
+def known_task(name: str) -> str:
+    """The name or path of a task that there is; another one is refused before the command imports anything large.
+
+    A task of a data set repository on the Hub (`user/dataset`) becomes the path of its file.
+    """
+    if name in list_tasks() or name.endswith(FILES) or "/" not in name or Path(name).exists():
+        load_task(name)
+        return name
+    from hf_stilts.hub.reachable import check_reachable  # huggingface_hub: the other tasks want no Hub yet
+    from hf_stilts.hub.tasks import task_file
+
+    check_reachable(rows=True)
+    return str(task_file(name))
 
 
-TaskName = Annotated[str, typer.Argument(callback=_known_task, help="Task, by name or by the path of its file.")]
+TaskName = Annotated[
+    str, typer.Argument(callback=known_task, help="Task: its name, the path of its file, or user/dataset on the Hub.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help=DATA_DIR_HELP)]
 Namespace = Annotated[

@@ -18,6 +18,7 @@ from hf_stilts.cli.options import (
     ask_hub,
     chosen,
     hush_stock_bars,
+    known_task,
     shared_options,
     training_options,
     typed,
@@ -68,12 +69,13 @@ def intermediate(
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
     tasks = list(takewhile(lambda word: not word.startswith("--"), words))
+    flags, tasks = words[len(tasks) :], [known_task(name) for name in tasks]
     run = typed(RunOptions, options)
     options["languages"] = misspelt(options["languages"], run.noise, run.noise_seed)
     _train(
         "intermediate",
         tasks,
-        words[len(tasks) :],
+        flags,
         chosen(options),
         {"base": base},
         run,

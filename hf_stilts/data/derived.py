@@ -91,7 +91,8 @@ def variety(tag: str) -> Variety:
         raise StiltsError(
             f"{tag!r} is no language: expected a code such as 'de', or a tag such as 'de-t-en' (German translated from "
             "English), 'hi-Latn' (Hindi in Latin script), 'en-x-cs50-de' (English, half of its words German), "
-            "'de-x-nz10-keyboard-0' (German, every tenth word misspelt)."
+            "'de-x-nz10-keyboard-0' (German, every tenth word misspelt). "
+            f"{did_you_mean_language(tag.partition('-')[0])}"
         )
     switched = tuple(match["switched"].split("-")) if match["switched"] else ()
     for code in (match["language"], *switched, *([match["source"]] if match["source"] else [])):

@@ -19,6 +19,7 @@ from typing import Any
 
 from hf_stilts import __version__
 from hf_stilts.augmentation.noise import Noise
+from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
 from hf_stilts.studies.study import Flag, Intermediate, Languages, Study, target_tasks
@@ -457,7 +458,7 @@ def _spelt(languages: Languages | None, task: Task) -> str | None:
 
 def _references(tasks: Sequence[str]) -> list[str]:
     """Tasks as another process finds them: a path is made absolute."""
-    return [str(Path(task).resolve()) if task.endswith(".py") else task for task in tasks]
+    return [str(Path(task).resolve()) if task.endswith(FILES) else task for task in tasks]
 
 
 def _specification(task: Task) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
-from hf_stilts.definitions import Definitions
+from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import did_you_mean_language, is_language
 from hf_stilts.task import list_tasks, load_task
@@ -213,7 +213,7 @@ class Study:
     def _check_targets(self) -> None:
         known = [*list_benchmarks(), *list_tasks()]
         for name in self.targets:
-            if not isinstance(name, str) or (name not in known and not name.endswith(".py")):
+            if not isinstance(name, str) or (name not in known and not name.endswith(FILES)):
                 hint = did_you_mean(str(name), known, 3) if isinstance(name, str) else "A name is expected."
                 raise StiltsError(
                     f"{self._who} has target {name!r}, which is no task or benchmark. {hint} Run: hf-stilts tasks"

@@ -37,6 +37,9 @@ def test_nllb_is_told_by_a_token_that_is_forced_to_begin(models):
     seen = [output.split() for output in translator(TEXTS, "en", "sw")]
     assert {output[1] for output in seen} == {str(token("swh_Latn"))}
     assert translator.tokenizer("cat").input_ids[0] == token("eng_Latn")
+    for code, flores in {"ha": "hau_Latn", "zh_Hant": "zho_Hant", "ne": "npi_Deva"}.items():
+        seen = [output.split() for output in translator(TEXTS, "en", code)]
+        assert {output[1] for output in seen} == {str(token(flores))}
     translator(TEXTS, "de", "en")
     assert translator.tokenizer("cat").input_ids[0] == token("deu_Latn")
 
@@ -49,6 +52,8 @@ def test_multilingual_marian_is_told_by_a_token_before_the_text(models):
     assert translator.tokenizer.convert_ids_to_tokens(read[0])[:2] == [">>swh<<", "▁cat"]
     with pytest.raises(StiltsError, match=r"does not know Thai \(th\)"):
         translator(["cat"], "en", "th")
+    with pytest.raises(StiltsError, match=r"does not know Hausa \(ha\)"):
+        translator(["cat"], "en", "ha")
 
 
 def test_a_made_up_language_is_refused(models):

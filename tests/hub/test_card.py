@@ -126,6 +126,9 @@ def test_scores_belong_to_their_step_and_language():
     record = at_step(Record(), 4, 1.5, log, 10.0)
     assert (record.metrics, record.metrics_by_language) == ({"accuracy": 0.75}, {"de": {"f1": 0.25}})
     assert (record.step, record.epoch, record.wall_seconds) == (4, 1.5, 10.0)
+    beyond = replace(FULL, languages=("hau", "zh", "zh_Hant"))
+    beyond = at_step(beyond, 1, 1.0, [{"eval_hau_f1": 1.0, "eval_zh_Hant_f1": 2.0, "eval_zh_f1": 3.0, "step": 1}])
+    assert beyond.metrics_by_language == {"hau": {"f1": 1.0}, "zh_Hant": {"f1": 2.0}, "zh": {"f1": 3.0}}
     assert at_step(record, 5, None, log).metrics == {}
 
 

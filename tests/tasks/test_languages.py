@@ -10,6 +10,7 @@ from hf_stilts.data.derived import variety
 from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES, code_of, did_you_mean_language, find_language, is_language, nllb_code
 from hf_stilts.studies.figures import language_groups
+from hf_stilts.studies.language_texts import text_pairs
 from hf_stilts.task import Task, check_languages, load_task
 
 # Codes of the list of FLORES-200's publisher, each with the code that results are compared in.
@@ -80,7 +81,7 @@ def test_configurations_are_named_by_pattern_or_one_by_one():
 
 
 def test_a_longer_code_of_a_language_that_the_task_has():
-    with pytest.raises(StiltsError, match="Did you mean de?"):
+    with pytest.raises(StiltsError, match="has no deu_Latn; it calls that language de"):
         check_languages(load_task("xnli"), ["deu_Latn"])
 
 
@@ -90,6 +91,8 @@ def test_tags_of_derived_rows_name_any_language():
     assert variety("am-Latn").script == "Latn"
     with pytest.raises(StiltsError, match="'xx'"):
         variety("xx-t-en")
+    with pytest.raises(StiltsError, match=r"'hausa' is no language.*Did you mean ha \(Hausa\)"):
+        variety("hausa")
 
 
 def test_noise_needs_a_layout_for_letters_that_are_not_latin():
@@ -109,6 +112,18 @@ def test_groups_of_languages_beyond_the_fifty():
     assert language_groups(["ha", "sv", "qaa"], "family") == {
         "Afro-Asiatic": ["ha"], "IE:Germanic": ["sv"], "other": ["qaa"],
     }  # fmt: skip
+
+
+def test_texts_of_any_language_are_told_by_the_names_of_their_files(tmp_path):
+    for name in ("test.hau.txt", "ca.txt", "deu.txt", "zho_Hant.txt", "table.tsv", "notes.txt"):
+        (tmp_path / name).write_text("a\n", encoding="utf-8")
+    pairs = text_pairs(tmp_path, to=["ca"])
+    assert {pair.first.language for pair in pairs} | {pair.second.language for pair in pairs} == {
+        "ca",
+        "ha",
+        "de",
+        "zh",
+    }
 
 
 def test_tables_are_read_only_for_languages_beyond_the_fifty():
