@@ -79,7 +79,7 @@ def plot_layers(rows: Sequence[Mapping[str, Any]], path: str | Path, title: str 
         path: file to write; its ending names the format.
         title: over the picture.
     """
-    with needs_extra("quickstart", "A picture of layers"):
+    with needs_extra("figures", "A picture of layers"):
         from matplotlib.figure import Figure
 
     poolings = list(dict.fromkeys(row["pooling"] for row in rows))

@@ -44,7 +44,7 @@ def check_drawing() -> None:
     Raises:
         StiltsError: matplotlib is not installed.
     """
-    with needs_extra("quickstart", "A picture"):
+    with needs_extra("figures", "A picture"):
         import matplotlib  # noqa: F401
 
 
@@ -55,7 +55,7 @@ def style(labels: Iterable[str] = ()) -> Iterator[None]:
     Raises:
         StiltsError: matplotlib is not installed.
     """
-    with needs_extra("quickstart", "A picture"):
+    with needs_extra("figures", "A picture"):
         import matplotlib
 
     families = [_MAIN_FONT]

@@ -97,8 +97,8 @@ def test_the_lowest_versions_are_those_of_the_bounds():
 
 
 def test_an_extra_that_is_missing_is_named():
-    with pytest.raises(StiltsError, match=r"A picture needs no_such_package.*pip install 'hf_stilts\[quickstart\]'"):
-        with needs_extra("quickstart", "A picture"):
+    with pytest.raises(StiltsError, match=r"A picture needs no_such_package.*pip install 'hf_stilts\[figures\]'"):
+        with needs_extra("figures", "A picture"):
             import no_such_package  # noqa: F401
 
 

@@ -206,4 +206,4 @@ def test_without_matplotlib_the_command_says_what_installs_it_before_it_works(tm
     code = "import sys; sys.modules['matplotlib'] = None; from hf_stilts.cli import main; main()"
     words = ["gains", str(tmp_path / "nothing"), "--figures", str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.returncode == 1 and "pip install 'hf_stilts[quickstart]'" in done.stderr
+    assert done.returncode == 1 and "pip install 'hf_stilts[figures]'" in done.stderr

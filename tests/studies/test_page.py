@@ -60,7 +60,7 @@ def test_nothing_comes_from_elsewhere(made):
 def test_without_matplotlib_the_page_has_tables_and_says_what_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     page = html(report())
-    assert "<svg" not in page and "pip install &#39;hf_stilts[quickstart]&#39;" in page and "Table of gains" in page
+    assert "<svg" not in page and "pip install &#39;hf_stilts[figures]&#39;" in page and "Table of gains" in page
 
 
 def test_numbers_that_are_none_are_nothing():
