@@ -174,7 +174,7 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
         FileNotFoundError: a dictionary of errors is missing.
     """
     columns = [column for column in columns_of(task.kind, noise) if column != MENTION]
-    languages = set(rows["language"]) if "language" in rows.column_names else {language}
+    languages = set(rows["language"][:]) if "language" in rows.column_names else {language}
     noises = {code: RowNoise(noise, task, code) for code in sorted(languages)}
     described = [noise.described(variety(code).language) for code in noises]
     state = f"{rows._fingerprint} {noise} {noise.seed} {task.name} {language} {described}"
