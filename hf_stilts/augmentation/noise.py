@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import os
+import re
 import struct
 import unicodedata
 from bisect import bisect
@@ -36,6 +37,8 @@ _JOINERS = "\u200c\u200d" + LINKERS
 _LINKING = frozenset(LINKERS)
 _SIXTEEN = struct.Struct("<16I")
 _LONGEST_KEPT = 40  # characters: longer than most words, shorter than most sentences without blanks
+MISSPELT = re.compile(r"(-x)?-nz\d{1,3}-[a-z]+-\d+$")
+"""The end of a tag of misspelt rows: `en-x-nz10-keyboard-0`."""
 _TRIES = 24  # after so many, a word is one of the few that a kind cannot change, such as "aa"
 _PLAIN = str.maketrans(
     dict(zip("ıłŁøØđĐðÐŧŦħĦŋŊɓƁɗƊƙƘ", "ilLoOdDdDtThHnNbBdDkK", strict=True))
@@ -380,6 +383,41 @@ class TextNoise:
             return True
         hands = self._keys.hand(here), self._keys.hand(next_one)
         return None in hands or hands[0] != hands[1]
+
+
+def noise_tag(language: str, noise: Noise) -> str:
+    """Tag of misspelt rows of a language.
+
+    >>> noise_tag("de-t-en", Noise("keyboard", 0.1))
+    'de-t-en-x-nz10-keyboard-0'
+
+    Raises:
+        StiltsError: the rows are misspelt already, or the level is no whole per cent.
+    """
+    percent = round(100 * noise.level)
+    if MISSPELT.search(language):
+        raise StiltsError(f"{language} is misspelt already. Misspell the rows that it was made from: --languages")
+    if abs(percent - 100 * noise.level) > 1e-9:
+        raise StiltsError(f"noise {noise} is no whole per cent, as the name of the rows says it. Round it.")
+    private = "" if "-x-" in language else "-x"  # BCP 47 begins private subtags once
+    return f"{language}{private}-nz{percent}-{noise.kind}-{noise.seed}"
+
+
+def trained_noise(text: str, seed: int = 0) -> Noise:
+    """Noise of training rows, which are known by their tag alone.
+
+    Raises:
+        StiltsError: what no tag says, a column, a dictionary or a part of a per cent; or as `Noise.parse`.
+    """
+    noise = Noise.parse(text, seed, "" if text.lstrip().startswith("natural") else None)
+    if noise.columns or noise.dictionaries is not None:
+        raise StiltsError(
+            f"noise {text} of a training names columns, or is of a dictionary, which the name of its rows does not "
+            f"say. Make the rows: hf-stilts data noise TASK --noise {text} --out DIR, and train with --data-dir DIR, "
+            "and in languages the tag that it prints."
+        )
+    noise_tag("en", noise)
+    return noise
 
 
 def read_errors(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:

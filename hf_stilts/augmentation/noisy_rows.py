@@ -12,7 +12,7 @@ from typing import Any
 import regex
 from datasets import Dataset
 
-from hf_stilts.augmentation.noise import Noise, TextNoise
+from hf_stilts.augmentation.noise import Noise, TextNoise, noise_tag
 from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.data.derived import made_tags, row_keys, variety, write_made
 from hf_stilts.data.load import data_revision, labelled, load
@@ -174,7 +174,7 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
         FileNotFoundError: a dictionary of errors is missing.
     """
     columns = [column for column in columns_of(task.kind, noise) if column != MENTION]
-    languages = set(rows["language"]) if "language" in rows.column_names else {language}
+    languages = set(rows["language"][:]) if "language" in rows.column_names else {language}
     noises = {code: RowNoise(noise, task, code) for code in sorted(languages)}
     described = [noise.described(variety(code).language) for code in noises]
     state = f"{rows._fingerprint} {noise} {noise.seed} {task.name} {language} {described}"
@@ -241,23 +241,6 @@ def load_noisy(
             f"--seed {seed} --languages {stored} --noise-dictionaries DIR --out DIR"
         )
     return noisy(rows, task, stored, Noise(kind, int(percent) / 100, seed=int(seed)))[0]
-
-
-def noise_tag(language: str, noise: Noise) -> str:
-    """Tag of misspelt rows of a language.
-
-    >>> noise_tag("de-t-en", Noise("keyboard", 0.1))
-    'de-t-en-x-nz10-keyboard-0'
-
-    Raises:
-        StiltsError: the rows are misspelt already, or the level is no whole per cent.
-    """
-    source, percent = variety(language), round(100 * noise.level)
-    if source.noise:
-        raise StiltsError(f"{language} is misspelt already. Misspell the rows that it was made from: --languages")
-    if abs(percent - 100 * noise.level) > 1e-9:
-        raise StiltsError(f"noise {noise} is no whole per cent, as the name of the rows says it. Round it.")
-    return str(replace(source, noise=f"{percent}-{noise.kind}-{noise.seed}"))
 
 
 def misspell(

@@ -55,20 +55,13 @@ def misspelt(languages: str | None, noise: str | None, seed: int) -> str | None:
     """`--languages` of a training with `--noise`: `en=0.5,sw=0.5` and `keyboard=0.1` name the tags of misspelt rows.
 
     Raises:
-        StiltsError: what no tag says, a column or a dictionary; or as `Noise.parse` and `noise_tag`.
+        StiltsError: as `trained_noise`.
     """
     if noise is None:
         return languages
-    from hf_stilts.augmentation.noise import Noise
-    from hf_stilts.augmentation.noisy_rows import noise_tag
+    from hf_stilts.augmentation.noise import noise_tag, trained_noise
 
-    chosen = Noise.parse(noise, seed, "" if noise.lstrip().startswith("natural") else None)
-    if chosen.columns or chosen.dictionaries is not None:
-        raise StiltsError(
-            f"--noise {noise} of a training names columns, or is of a dictionary, which the name of its rows does not "
-            f"say. Make the rows: hf-stilts data noise TASK --noise {noise} --out DIR, and train with --data-dir DIR "
-            "--languages and the tag that it prints."
-        )
+    chosen = trained_noise(noise, seed)
     if not chosen.level:
         return languages
     parts = [part.strip().partition("=") for part in (languages or "en").split(",")]

@@ -95,7 +95,7 @@ def load_parts(
     found = []
     for source, share in zip(task.sources, _shares(limit, len(task.sources)), strict=True):
         rows = canonical(load(source, split, language, limit=share or limit, data_dir=data_dir), task)
-        keys = [f"{source.name}-{key}" for key in rows["id"]]
+        keys = [f"{source.name}-{key}" for key in rows["id"][:]]
         rows = rows.remove_columns("id").add_column("id", keys)
         found.append(rows if share is None else rows.select(range(min(share, len(rows)))))
     return found

@@ -286,7 +286,7 @@ def _predict(scored: _Scored, rows: Dataset, language: str, options: ScoringOpti
         scores = kind.score(task, predictions, rows)
         if options.answer_similarity:
             scores = {**scores, **kind.answer_similarity(predictions, rows)}
-    names = rows["id"] if "id" in rows.column_names else range(len(rows))
+    names = rows["id"][:] if "id" in rows.column_names else range(len(rows))
     return Retrieved(scores, {}, names, predictions, kind.shares(task, predictions, rows))
 
 

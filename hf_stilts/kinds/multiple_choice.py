@@ -118,7 +118,7 @@ class MultipleChoice(Kind):
         """Refuse rows without text or without choices."""
         check_texts(task, rows, "context", "question")
         check_lists_of_texts(task, rows, "choices")
-        empty = next((row for row, choices in enumerate(rows["choices"]) if not choices), None)
+        empty = next((row for row, choices in enumerate(rows["choices"][:]) if not choices), None)
         if empty is not None:
             raise wrong_value(task, rows, empty, "choices", [], "at least one choice")
 
@@ -167,7 +167,7 @@ def choice_numbers(task: Task, rows: Dataset) -> list[int]:
     Raises:
         StiltsError: a label that is not the number of a choice.
     """
-    counts = map(len, rows["choices"]) if "choices" in rows.column_names else repeat(sys.maxsize)
+    counts = map(len, rows["choices"][:]) if "choices" in rows.column_names else repeat(sys.maxsize)
     numbers = []
     for row, (label, count) in enumerate(zip(column(rows, "label", None), counts, strict=False)):
         if label is None:

@@ -178,7 +178,7 @@ def _gold(task: Task, rows: Dataset) -> list[list[int]]:
     check_lists_of_texts(task, rows, "tokens")
     known: dict[Any, int] = {None: -1}
     gold = []
-    for row, (words, tags) in enumerate(zip(rows["tokens"], column(rows, "tags", None), strict=True)):
+    for row, (words, tags) in enumerate(zip(rows["tokens"][:], column(rows, "tags", None), strict=True)):
         tags = [-1] * len(words) if tags is None or (words and not tags) else tags
         if len(tags) != len(words):
             raise StiltsError(

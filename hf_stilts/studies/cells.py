@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts import __version__
-from hf_stilts.augmentation.noise import Noise
+from hf_stilts.augmentation.noise import MISSPELT, Noise, noise_tag, trained_noise
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
@@ -32,7 +32,6 @@ MAJOR = __version__.partition(".")[0]
 NEWEST = "newest"  # of a repository whose commit nobody has named
 # What of a task decides neither its training rows nor its scores.
 _ABOUT = ("license", "paper", "description", "name", "file", "train", "languages", "built", "translated", "revision")
-_MISSPELT = re.compile(r"(-x)?-nz\d{1,3}-[a-z]+-\d+$")  # the end of a tag of misspelt rows: en-x-nz10-keyboard-0
 _REPOSITORY = re.compile(r"[\w.-]*\w/?[\w.-]*\w")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.model", "*.txt")
 
@@ -65,7 +64,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of the study's table, and the cell that fills it; several may share a cell."""
+    """One place of the study's table, and the cell that fills it; several may share a cell.
+
+    With `shots` the target model was trained further on so many rows of `language`, which alone is scored.
+    """
 
     base: str
     arm: str
@@ -76,6 +78,8 @@ class Entry:
     task: str
     trained: str | None
     scores: str
+    shots: int = 0
+    language: str | None = None
 
 
 @dataclass
@@ -173,7 +177,7 @@ class _Rows:
         Raises:
             StiltsError, FileNotFoundError: they are not there.
         """
-        source = _MISSPELT.sub("", language)
+        source = MISSPELT.sub("", language)
         if source != language:  # made from the rows of the source, by training itself, and the same every time
             return f"{self.revision(task, source, split)} as {language}"
         key = (task.name, language, split)
@@ -252,6 +256,62 @@ class _Unfolding:
                     # A model that is its base has no seed: its cell is shared by all of them.
                     own = trained if trained != start else None
                     self.found.entries.append(Entry(base, arm, train_on, adapter, noise, seed, task.name, own, cell))
+            # Languages of a joint task are scored against each other's candidates: none of them alone.
+            if trained is not None and trained != start and not task.declaration.joint:
+                self._few_shot(base, arm, trained, target, languages, train_on, codes, seed)
+
+    def _few_shot(
+        self,
+        base: str,
+        arm: str,
+        trained: str,
+        target: str,
+        languages: tuple[str, ...],
+        train_on: str,
+        read: Languages,
+        seed: int,
+    ) -> None:
+        """Cells of a target model that is trained further on a few rows of each language, and scored in it."""
+        task = self.load(target)
+        own = task.train[-1] if task.train else target
+        known = {MISSPELT.sub("", code) for code in _codes(read, self.load(own))}
+        own_task = self.load(own)
+        new = [code for code in languages if code in own_task.languages and code not in known]
+        with_rows = [code for code in new if self._data([own_task], [code], "train")[0] is None]
+        # Where no language has rows, the cells stay and say what is missing.
+        for code in with_rows or new:
+            for shots in sorted(self.study.shots):
+                if not shots:
+                    continue
+                further = self._further(base, arm, trained, own, code, shots, train_on, seed)
+                about = f"{train_on}, {shots} {code} rows"
+                cell = self._scores(base, arm, further, target, (code,), train_on, None, None, seed, about)
+                self.found.entries.append(
+                    Entry(base, arm, train_on, None, None, seed, task.name, further, cell, shots, code)
+                )
+
+    def _further(
+        self, base: str, arm: str, start: str, name: str, language: str, shots: int, train_on: str, seed: int
+    ) -> str:
+        """Cell of the further training of a target model on a few rows of one language."""
+        task = self.load(name)
+        text_to_text = self.study.text_to_text and bool(task.declaration.text_answers)
+        problem, data = self._data([task], [language], "train")
+        options: dict[str, Any] = {"languages": language, "limit": shots, "keep_head": True}
+        options |= {"text_to_text": True} if text_to_text else {}
+        spec = {
+            "start": start,
+            "tasks": {task.name: self.described(name, text_to_text, self.study.recipe, "target")},
+            "data": data,
+            "options": options,
+            **self._run(self.study.flags, seed),
+        }
+        call: dict[str, Any] = {"task": _references([name])[0], "base": self.bases[base], "start": start, "seed": seed}
+        call |= {"recipe": self.study.recipe, "flags": words(self.study.flags), "options": options}
+        call |= {"data_dir": self.rows.mirror}
+        title = f"{task.name} on {shots} {language} rows after {arm}, {short(base)}{self._factors(train_on, None)}"
+        cell = Cell("target", {"stage": "target", **spec}, call, f"{title}, seed {seed}", (start,), problem)
+        return self.found.add(cell)
 
     def _intermediate(self, base: str, arm: str, seed: int) -> str | None:
         """Cell of an arm's intermediate training; None for the baseline."""
@@ -262,12 +322,13 @@ class _Unfolding:
         text_to_text = self.study.text_to_text and all(task.declaration.text_answers for task in tasks)
         names = [task.name for task in tasks]
         mixture = is_mixture(how)
-        codes = _codes(how.languages, tasks[0])
+        languages = _misspelt(how.languages, how.noise, tasks[0])
+        codes = _codes(languages, tasks[0])
         limit = how.limit or self.study.train_limit
         problem, data = self._data(tasks, [*codes, *([how.contrastive] if how.contrastive else [])], "train")
         flags = {**self.study.flags, **how.flags}
         profile = how.recipe or self.study.recipe
-        spelt = None if mixture and _reads_text(tasks[0]) else _spelt(how.languages, tasks[0])
+        spelt = None if mixture and _reads_text(tasks[0]) else _spelt(languages, tasks[0])
         options = {"languages": spelt, "limit": limit, "contrastive": how.contrastive, "batches": how.batches}
         options |= {"sampler": how.sampler, "cap": how.cap, "text_to_text": text_to_text, "mixture": mixture}
         options = {name: value for name, value in options.items() if value}
@@ -306,6 +367,7 @@ class _Unfolding:
         trained = {name: self.load(name) for name in task.train or (target,)}
         text_to_text = self.study.text_to_text and all(each.declaration.text_answers for each in trained.values())
         first = next(iter(trained.values()))
+        languages = _misspelt(languages, self.study.train_noise.get(train_on), first) or "en"
         problem, data = self._data(list(trained.values()), _codes(languages, first), "train")
         options = {"languages": _spelt(languages, first), "limit": self.study.train_limit, "adapter": adapter}
         options = {name: value for name, value in (options | {"text_to_text": text_to_text}).items() if value}
@@ -343,6 +405,7 @@ class _Unfolding:
         adapter: str | None,
         noise: str | None,
         seed: int,
+        about: str = "",
     ) -> str:
         """Cell of a model's scores on a task in all its languages."""
         task = self.load(target)
@@ -379,7 +442,8 @@ class _Unfolding:
         }
         call |= {"languages": list(revisions), "split": self.study.split, "limit": self.study.limit}
         call |= {"data_dir": self.rows.mirror}
-        where = self._factors(train_on, adapter) + (f", {noise}" if noise else "")
+        where = f", {about}" if about else self._factors(train_on, adapter)
+        where += f", {noise}" if noise else ""
         title = f"{task.name} scores after {arm}, {short(base)}{where}, seed {seed}"
         needs = (model,) if model else ()
         return self.found.add(Cell("scores", {"stage": "scores", **spec}, call, title, needs, problem))
@@ -433,6 +497,16 @@ def is_mixture(arm: Intermediate) -> bool:
 def _reads_text(task: Task) -> bool:
     """Whether rows of a task are plain text and nothing else, as those of masked language modelling are."""
     return task.declaration.pretraining
+
+
+def _misspelt(languages: Languages | None, noise: str | None, task: Task) -> Languages | None:
+    """Languages of training rows as tags of their misspelt rows; as they are without noise."""
+    chosen = trained_noise(noise) if noise else None
+    if chosen is None or not chosen.level:
+        return languages
+    if isinstance(languages, Mapping):
+        return {noise_tag(code, chosen): share for code, share in languages.items()}
+    return [noise_tag(code, chosen) for code in _codes(languages, task)]
 
 
 def _codes(languages: Languages | None, task: Task) -> list[str]:

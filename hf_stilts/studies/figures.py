@@ -318,6 +318,48 @@ def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = 
         return sheet.figure
 
 
+def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
+    """Scores over the number of a language's own training rows, on a log axis: a panel a target, a line an arm.
+
+    Args:
+        rows: of a study's table `shots`: `arm`, `task`, `language`, `shots` and `score` in per cent. A point is the
+            mean over the languages that every arm of the target has with every number of rows.
+        title: above the picture.
+    """
+    tasks = list(dict.fromkeys(str(row["task"]) for row in rows))
+    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
+    names = arm_labels(arms)
+    with style([*names.values(), title]):
+        sheet = _panels(
+            title, "0: the target model as it is. Mean over the languages that have every number of rows.",
+            len(tasks), min(3, len(tasks)), (2.4, 1.8),
+            left=0.6, above=0.28, below=0.45, right=_beside(list(names.values())), between=0.5,
+        )  # fmt: skip
+        for axes, task in zip(sheet.axes, tasks, strict=False):
+            own = [row for row in rows if row["task"] == task]
+            numbers = sorted({row["shots"] for row in own})
+            scores = {(row["arm"], row["language"], row["shots"]): row["score"] for row in own}
+            drawn = [arm for arm in arms if any(row["arm"] == arm for row in own)]
+            whole = [
+                code
+                for code in dict.fromkeys(row["language"] for row in own)
+                if all((arm, code, number) in scores for arm in drawn for number in numbers)
+            ]
+            for arm in drawn if whole else ():
+                means = [fmean(scores[arm, code, number] for code in whole) for number in numbers]
+                axes.plot(numbers, means, label=names[arm], **line_style(arms.index(arm)))
+            # A log axis has no 0: from there to the least number of rows it is linear.
+            axes.set_xscale("symlog", linthresh=next((number for number in numbers if number), 1))
+            axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+            axes.minorticks_off()
+            axes.set_xlabel("rows of the language")
+            axes.set_ylabel("score (%)")
+            axes.grid(axis="y", color=MISSING, linewidth=0.6)
+            _head(axes, f"{task}, {len(whole)} language{'' if len(whole) == 1 else 's'}")
+        _legend(sheet, *sheet.axes[: len(tasks)])
+        return sheet.figure
+
+
 def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: str, outcome: str = "gain") -> Any:
     """Gain over each measure of similarity: a panel a measure, a point a language, a marker an intermediate and target.
 

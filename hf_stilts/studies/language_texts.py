@@ -206,7 +206,7 @@ def _of_translations(
     pairs = []
     for code in present(task, split, languages, available=languages is None, data_dir=data_dir):
         rows = load(task, split, code, limit=limit, data_dir=data_dir)
-        pairs.append(_parallel("en", list(rows["target"]), code, list(rows["source"])))
+        pairs.append(_parallel("en", rows["target"][:], code, rows["source"][:]))
     return pairs
 
 

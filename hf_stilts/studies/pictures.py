@@ -18,6 +18,7 @@ from hf_stilts.studies.figures import (
     learning_curves,
     noise_curves,
     score_matrix,
+    shot_curves,
 )
 from hf_stilts.studies.gains import GainReport
 from hf_stilts.studies.robustness import RobustnessReport
@@ -76,6 +77,9 @@ def study_pictures(report: StudyReport, *, by: str = "class", most_arms: int | N
         overall = [{**row, "start": row["arm"]} for row in chosen["robustness"]]
         figure = noise_curves(_curves(chosen["noise"]), overall=overall, title=title, note=_NOISE_NOTE)
         yield Picture(_named("noise-curves", said), title, figure)
+    for said, chosen in _comparisons(tables, others, ("shots",)):
+        title = _titled("Scores by training rows of the language itself", said)
+        yield Picture(_named("shot-curves", said), title, shot_curves(chosen["shots"], title=title))
     for said, chosen in _comparisons(tables, ["base"], ("learning",)):
         title = _titled("Dev score of intermediate training by steps", said)
         yield Picture(_named("learning-curves", said), title, learning_curves(chosen["learning"], title=title))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
+from hf_stilts.augmentation.noise import trained_noise
 from hf_stilts.benchmark import list_benchmarks, load_benchmark
 from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
@@ -32,6 +33,7 @@ class Intermediate:
         tasks: names of tasks, or paths of task files; several are a mixture.
         languages: of the training rows; default: English. `"all"`: every language that the task has. Masked language
             modelling in a mixture always reads all of its text.
+        noise: what is done to the training rows: `"keyboard=0.1"`, a tenth of their words misspelt on a keyboard.
         sampler: of a mixture: `"proportional"`, `"uniform"`, `"temperature=2"` or weights. With it or `cap` a single
             task is a mixture of one.
         cap: of a mixture: so many examples of a task count for the sampler; default: 131072.
@@ -50,6 +52,7 @@ class Intermediate:
 
     tasks: tuple[str, ...]
     languages: Languages | None
+    noise: str | None
     sampler: str | None
     cap: int | None
     limit: int | None
@@ -62,6 +65,7 @@ class Intermediate:
         self,
         *tasks: str,
         languages: Languages | None = None,
+        noise: str | None = None,
         sampler: str | None = None,
         cap: int | None = None,
         limit: int | None = None,
@@ -71,7 +75,13 @@ class Intermediate:
         flags: Mapping[str, Flag] | None = None,
     ) -> None:
         given: dict[str, Any] = {"tasks": tasks, "languages": languages, "sampler": sampler, "cap": cap, "limit": limit}
-        given |= {"contrastive": contrastive, "batches": batches, "recipe": recipe, "flags": dict(flags or {})}
+        given |= {
+            "noise": noise,
+            "contrastive": contrastive,
+            "batches": batches,
+            "recipe": recipe,
+            "flags": dict(flags or {}),
+        }
         for name, value in given.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -94,6 +104,14 @@ class Intermediate:
             raise StiltsError(f"Intermediate{self.tasks} has {of_one[0]}=, which is for one task alone. Leave it out.")
         if self.languages is not None:
             check_languages(self.languages, f"Intermediate{self.tasks}")
+        if self.noise is not None:
+            trained_noise(self.noise)
+            text = [task.name for task in loaded if task.declaration.pretraining]
+            if text:
+                raise StiltsError(
+                    f"Intermediate{self.tasks} has noise={self.noise!r}, and {text[0]} reads text, not rows; tasks "
+                    "with rows are expected. Leave noise= out, or misspell the files of the text."
+                )
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,11 @@ class Study:
         arms: name -> intermediate training, `None` for the baseline without any.
         targets: names of benchmarks and tasks.
         train_on: name -> languages of the target phase's training rows; several make it a factor.
+        train_noise: name of `train_on` -> what is done to those training rows: `{"misspelt": "keyboard=0.1"}`.
+        shots: how many training rows of a scored language the target model is then trained on further, body and head:
+            `(0, 10, 100, 1000)` gives curves of few-shot transfer. 0, the model as it is, always belongs to them. The
+            10 rows are among the 100, and the same for every arm and seed. Languages that the target phase reads
+            anyway, and those without training rows, have no shots; rows that are scored with noise neither.
         noise: what is done to the rows that are scored: `None` (nothing), `"keyboard=0.1"`; several make it a factor.
         adapter: of the target phase: `None` (all weights), `"lora=16"`.
         seeds: each trains every arm once.
@@ -131,6 +154,8 @@ class Study:
     arms: Mapping[str, Intermediate | None]
     targets: tuple[str, ...]
     train_on: Mapping[str, Languages] = field(default_factory=lambda: {"English": "en"})
+    train_noise: Mapping[str, str] = field(default_factory=dict)
+    shots: tuple[int, ...] = (0,)
     noise: tuple[str | None, ...] = (None,)
     adapter: tuple[str | None, ...] = (None,)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -161,6 +186,11 @@ class Study:
         self._check_targets()
         for name, languages in self.train_on.items():
             check_languages(languages, f"train_on[{name!r}]")
+        for name, noise in self.train_noise.items():
+            if name not in self.train_on:
+                raise StiltsError(f"{self._who} has train_noise of {name!r}. {did_you_mean(name, self.train_on)}")
+            trained_noise(noise)
+        self._check_shots()
         if self.languages:
             check_languages(self.languages, "languages=")
         self._check_choices("controls", CONTROLS)
@@ -180,7 +210,7 @@ class Study:
         return next((name for name, arm in self.arms.items() if arm is None), None)
 
     def _check_factors(self) -> None:
-        for name in ("base", "arms", "targets", "train_on", "noise", "adapter", "seeds"):
+        for name in ("base", "arms", "targets", "train_on", "noise", "adapter", "seeds", "shots"):
             values = list(getattr(self, name))
             if not values:
                 raise self._wrong(name, "nothing", "one or more", "see hf-stilts study show phang2020")
@@ -199,6 +229,17 @@ class Study:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise self._wrong(name, repr(value), "a number of rows from 1, or None for all", "200")
+
+    def _check_shots(self) -> None:
+        strange = [shots for shots in self.shots if not isinstance(shots, int) or isinstance(shots, bool) or shots < 0]
+        if strange or 0 not in self.shots:
+            found = repr(strange[0]) if strange else "none that is 0"
+            raise self._wrong("shots", found, "numbers of rows, and 0 among them", "(0, 10, 100)")
+        if self.shots != (0,) and self.adapter != (None,):
+            raise self._wrong(
+                "shots", f"{self.shots} beside adapter={self.adapter}", "shots of a model with all weights",
+                "adapter=(None,), or shots=(0,)",
+            )  # fmt: skip
 
     def _check_arms(self) -> None:
         for name, arm in self.arms.items():

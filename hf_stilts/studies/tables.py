@@ -34,6 +34,7 @@ _TITLES = {
     "languages": "Gains by language, with 95 % intervals over examples; p_holm corrected over the languages of an arm",
     "gaps": "Gaps between languages in points, and what of them is gone",
     "best": "Best start per target, chosen on English dev",
+    "shots": "Scores after training on so many rows of the language itself, median over seeds",
     "noise": "Scores on misspelt rows, mean over languages",
     "robustness": "What noise costs: mean drop rate in per cent, area under the curve",
     "arms": "What each arm read in phase two, median over seeds",
@@ -145,7 +146,8 @@ def study_report(
     """
     store = CellStore(output_dir)
     note = store.note(study)
-    about, entries = note["study"], note["entries"]
+    about, every = note["study"], note["entries"]
+    entries = [entry for entry in every if not entry.get("shots")]  # what all other tables are of
     report = StudyReport(study, about["description"])
     report.missing = [each["title"] for name, each in note["cells"].items() if not store.finished(name)]
     finished = [entry for entry in entries if store.finished(entry["scores"])]
@@ -169,11 +171,12 @@ def study_report(
         found = _compare(runs, baseline, benchmark, bootstrap, seed, report, said)
         for name, table in found.items():
             rows[name] += [said | row for row in table]
+    rows["shots"] = _few_shot(every, store, [name for name in varying if name != "noise"], bases)
     if "noise" in varying:
         _add_noise(rows, about["arms"], finished, store, bases, report)
     trainings = _intermediates(entries, store)
     rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
-    wanted = ("scores", *about["report"], "noise", "robustness", "arms", "learning")
+    wanted = ("scores", *about["report"], "shots", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -295,6 +298,34 @@ def _scores(runs: Mapping[str, list[_Run]], tasks: Sequence[str]) -> list[dict[s
             ]
             row[task] = median(of_seeds) if of_seeds else None
         rows.append(row)
+    return rows
+
+
+def _few_shot(
+    entries: Sequence[Mapping[str, Any]], store: CellStore, factors: Sequence[str], bases: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """A row for each arm, target, language and number of its rows that were trained on, of languages that have shots.
+
+    The rows are those of the clean test set. The seeds are those that have every number of rows.
+    """
+    found: dict[tuple[str, ...], dict[int, dict[int, float]]] = {}
+    for entry in entries:
+        if entry["noise"] is not None or not store.finished(entry["scores"]):
+            continue
+        own = tuple(_value(entry[name], bases) for name in factors)
+        for row in read_lines(store.folder(entry["scores"]) / RESULTS):
+            if row["main"]:
+                of_shots = found.setdefault((*own, entry["arm"], entry["task"], row["language"]), {})
+                of_shots.setdefault(entry.get("shots", 0), {})[entry["seed"]] = row["score"]
+    rows = []
+    for key, of_shots in found.items():
+        seeds = set.intersection(*(set(scores) for scores in of_shots.values()))
+        if len(of_shots) < 2 or not seeds:
+            continue
+        about = dict(zip((*factors, "arm", "task", "language"), key, strict=True))
+        for shots, scores in sorted(of_shots.items()):
+            score = median(scores[seed] for seed in seeds)
+            rows.append({**about, "shots": shots, "seeds": len(seeds), "score": score})
     return rows
 
 

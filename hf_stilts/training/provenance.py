@@ -101,7 +101,7 @@ def languages_of(rows: Any) -> dict[str, int]:
     """Rows of each language, by the column `language`; empty where there is none, or it holds something else."""
     if not isinstance(rows, Dataset) or "language" not in rows.column_names:
         return {}
-    found = Counter(rows["language"])
+    found = Counter(rows["language"][:])
     return dict(sorted(found.items())) if all(is_tag(language) for language in found) else {}
 
 

@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import pytest
 import tiny
+from datasets import Column
 from language_rows import PAIRS, pair, store
 from tiny_translators import Words
 
 from hf_stilts.augmentation.translate import translate
+from hf_stilts.data.derived import row_keys
 from hf_stilts.data.exclusion import Excluded, Exclusion
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.load import data_revision, load
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
 from hf_stilts.training.contrastive import IDS, ContrastiveLoss
-from hf_stilts.training.provenance import training_rows
+from hf_stilts.training.provenance import languages_of, training_rows
 
 JOINED = replace(PAIRS, splits={"train": "r1+r2"}, dataset="x/joined", name="joined")
 
@@ -97,3 +99,13 @@ def test_splits_that_were_made_before_stay(root):
     with pytest.raises(StiltsError, match="holds validation, made otherwise .*--splits validation,train"):
         translate(PAIRS, ["de"], Words("others"), root, data_dir=root)
     translate(PAIRS, ["de"], Words("others"), root, data_dir=root, splits=["train", "validation"])
+
+
+def test_columns_are_read_at_once(root, monkeypatch):
+    def row_by_row(column):
+        raise AssertionError("A column was gone through row by row, which takes minutes for a large task.")
+
+    monkeypatch.setattr(Column, "__iter__", row_by_row)
+    mixed = training_rows(PAIRS, "en,sw-x-nz50-case-0", limit=6, data_dir=root)
+    assert languages_of(mixed) == {"en": 3, "sw-x-nz50-case-0": 3}
+    assert len(set(row_keys(mixed))) == 6

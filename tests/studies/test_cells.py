@@ -185,3 +185,50 @@ def test_training_rows_may_be_misspelt_and_are_those_of_their_source():
     assert misspelt.spec["data"]["mnli"] == {"en-x-nz10-keyboard-0": f"{revision} as en-x-nz10-keyboard-0"}
     assert misspelt.call["options"] == {"languages": "en-x-nz10-keyboard-0"}
     assert unfold(study(arms={"x": Intermediate("mnli", languages="de-t-en-x-nz10-keyboard-0")})).blocked()
+
+
+def test_noise_of_training_rows_is_the_tag_that_names_them():
+    def cells(**options):
+        return list(unfold(study(arms={"mnli": Intermediate("mnli", **options)})).cells)
+
+    assert cells(noise="keyboard=0.1") == cells(languages="en-x-nz10-keyboard-0") != cells()
+    assert cells(noise="keyboard=0") == cells()
+    shares = {"en": 0.5, "de-t-en": 0.5}
+    tags = {"en-x-nz5-case-0": 0.5, "de-t-en-x-nz5-case-0": 0.5}
+    assert cells(languages=shares, noise="case=0.05") == cells(languages=tags)
+    with_switched = unfold(study(arms={"x": Intermediate("mnli", languages="en-x-cs50-de", noise="case=0.05")}))
+    first = next(iter(with_switched.cells.values()))
+    assert first.call["options"]["languages"] == "en-x-cs50-de-nz5-case-0"
+
+
+def test_training_rows_of_targets_may_be_misspelt():
+    train_on = {"English": "en", "misspelt": "en"}
+    found = unfold(study(targets=("pawsx",), train_on=train_on, train_noise={"misspelt": "keyboard=0.1"}))
+    options = {cell.title: cell.call["options"] for cell in found.cells.values() if cell.stage == "target"}
+    assert options["pawsx after none, base, English, seed 0"] == {}
+    assert options["pawsx after none, base, misspelt, seed 0"] == {"languages": "en-x-nz10-keyboard-0"}
+    every = unfold(study(targets=("xquad",), train_on={"all": "all"}, train_noise={"all": "keyboard=0.1"}))
+    read = next(cell for cell in every.cells.values() if cell.stage == "target")
+    assert read.call["options"] == {"languages": "en-x-nz10-keyboard-0"}  # SQuAD, which it trains on, has English alone
+
+
+def test_shots_train_the_target_model_further_in_each_language_and_score_it_there(tmp_path):
+    given = {"arms": {"none": None}, "targets": ("pawsx", "xquad"), "languages": ("en", "de", "fr")}
+    plain, found = unfold(study(**given)), unfold(study(**given, shots=(0, 100, 10)))
+    assert set(plain.cells) < set(found.cells)  # what was run without shots is not run again
+    few = [(entry.task, entry.language, entry.shots) for entry in found.entries if entry.shots]
+    assert few == [("pawsx", "de", 10), ("pawsx", "de", 100), ("pawsx", "fr", 10), ("pawsx", "fr", 100)]
+    assert [entry for entry in found.entries if not entry.shots] == plain.entries
+    entry = next(entry for entry in found.entries if entry.shots == 10)
+    further, scores = found.cells[entry.trained], found.cells[entry.scores]
+    english = next(each for each in plain.entries if each.task == "pawsx").trained
+    assert further.needs == (english,) and scores.needs == (entry.trained,)
+    assert further.call["options"] == {"languages": "de", "limit": 10, "keep_head": True}
+    assert further.call["task"] == "pawsx" and scores.call["languages"] == ["de"]
+    assert further.title == "pawsx on 10 de rows after none, base, seed 0"
+    some = {"udpos": {"train": ["en", "de"], "validation": ["en"], "test": ["en", "de", "fr"]}}
+    tagging = study(**given | {"targets": ("udpos",)}, shots=(0, 10))
+    in_mirror = unfold(tagging, data_dir=mirrors.build(tmp_path, some))
+    assert {each.language for each in in_mirror.entries if each.shots} == {"de"}  # French has no rows to train on
+    read = unfold(study(**given, shots=(0, 10), train_on={"both": ("en", "de")}))
+    assert {each.language for each in read.entries if each.shots} == {"fr"}

@@ -179,6 +179,43 @@ def test_dev_scores_and_noise_of_a_study_are_tables_and_pictures(tmp_path):
     assert "gain-matrix-none" in names and "gain-matrix-keyboard-0.1" in names  # a baseline of its own for each
 
 
+def test_scores_after_shots_are_a_table_and_curves_and_touch_no_other_table(tmp_path):
+    given = {"targets": ("pawsx",), "languages": ("de", "en", "fr")}
+    finish(tmp_path / "plain", study(**given), SCORES)
+    made = study(**given, shots=(0, 10, 100))
+    finish(tmp_path / "shots", made, SCORES)
+    found, store = unfold(made), CellStore(tmp_path / "shots")
+    for entry in found.entries:
+        if entry.shots:
+            file = store.folder(entry.scores) / "results.jsonl"
+            rows = [row for row in read_lines(file) if row["language"] == entry.language]
+            write_lines(file, [{**row, "score": row["score"] + entry.shots / 10 + entry.seed} for row in rows])
+    report = study_report("tried", tmp_path / "shots", bootstrap=0)
+    few = {(row["arm"], row["language"], row["shots"]): row["score"] for row in table(report, "shots")}
+    assert len(few) == 2 * 2 * 3  # English was trained on already
+    assert [few["none", "de", shots] for shots in (0, 10, 100)] == [50.0, 51.5, 60.5]
+    assert [few["50 % & more", "fr", shots] for shots in (0, 100)] == [60.0, 70.5]
+    plain = study_report("tried", tmp_path / "plain", bootstrap=0)
+    for name in ("scores", "gains", "languages"):
+        assert table(report, name) == table(plain, name)
+    pytest.importorskip("matplotlib")
+    figure = {each.name: each.figure for each in study_pictures(report)}["shot-curves"]
+    lines = figure.axes[0].get_lines()
+    assert list(lines[0].get_xdata()) == [0, 10, 100] and list(lines[0].get_ydata()) == [45.0, 46.5, 55.5]
+    places = figure.axes[0].transData.transform([(number, 50) for number in (10, 100, 1000)])[:, 0]
+    assert places[2] - places[1] == pytest.approx(places[1] - places[0])  # every tenfold is as long
+
+
+def test_a_report_of_a_run_from_before_there_were_shots(tmp_path):
+    made = study()
+    finish(tmp_path, made, SCORES)
+    note = CellStore(tmp_path).note("tried")
+    for entry in note["entries"]:
+        del entry["shots"], entry["language"]
+    write_json(CellStore(tmp_path).study_file("tried"), note)
+    assert "shots" not in [each.name for each in study_report("tried", tmp_path, bootstrap=0).tables]
+
+
 def test_the_command_writes_a_page_and_pictures(tmp_path):
     pytest.importorskip("matplotlib")
     finish(tmp_path, study(), SCORES)

@@ -11,7 +11,7 @@ STUDY = Study(
         "none": None,
         "mnli": Intermediate("mnli"),
         "squad": Intermediate("squad_v1"),
-        "mnli, misspelt": Intermediate("mnli", languages="en-x-nz10-keyboard-0"),
+        "mnli, misspelt": Intermediate("mnli", noise="keyboard=0.1"),
     },
     targets=("xnli", "pawsx", "panx", "tydiqa"),
     train_on={"English": "en", "multilingual": "all"},
