@@ -550,7 +550,8 @@ def read_choices(folder: Path) -> list[Choice]:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             choice = Choice(path=path, **data)
-            found.append((path.stat().st_mtime_ns, replace(choice, step=int(choice.step))))
+            _check_types(choice)
+            found.append((path.stat().st_mtime_ns, choice))
         except FileNotFoundError:  # just removed
             continue
         except UNREADABLE as error:
@@ -585,10 +586,18 @@ def read_mains(folder: Path) -> list[MainState]:
     found = []
     for path in sorted(folder.glob("main-*.json")):
         try:
-            found.append(MainState(**json.loads(path.read_text(encoding="utf-8"))))
+            main = MainState(**json.loads(path.read_text(encoding="utf-8")))
+            _check_types(main)
+            found.append(main)
         except UNREADABLE as error:
             logger.warning("%s cannot be read (%s); the upload worker will ask the Hub.", path, error)
     return found
+
+
+def _check_types(stored: Choice | MainState) -> None:
+    """Raise TypeError where a file holds another type of value than was written: then it cannot be read."""
+    if not isinstance(stored.repo_id, str) or not isinstance(stored.why, str) or type(stored.step) is not int:
+        raise TypeError(f"repo_id {stored.repo_id!r}, step {stored.step!r} or why {stored.why!r} is of another type")
 
 
 def write_main(folder: Path, main: MainState) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -219,6 +221,18 @@ def test_a_clock_that_is_set_neither_stops_it_nor_makes_it_give_up(jump, tmp_pat
     monkeypatch.undo()
     assert outbox_status(tmp_path).ok and len(moved) >= 4
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_the_newest_to_resume_from_is_the_last_one_packed_though_the_clock_was_set_back(tmp_path, api, monkeypatch):
+    put(tmp_path, 2, branch="resume")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+    put(tmp_path, 4, branch="resume")
+    assert outbox_status(tmp_path).to_resume.step == 4
+    assert deliver_all(tmp_path, api).to_resume.step == 4
+    monkeypatch.undo()
+    state = api.hf_hub_download("me/tiny", "trainer_state.json", revision="resume", cache_dir=tmp_path / "cache")
+    assert json.loads(Path(state).read_text())["global_step"] == 4
 
 
 def test_a_date_to_come_back_is_read_by_the_clock_of_the_hub():
