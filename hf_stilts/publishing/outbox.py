@@ -30,6 +30,7 @@ from typing import Any
 
 from huggingface_hub import constants, get_token
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record, at_step
 from hf_stilts.publishing.pending import (
@@ -412,6 +413,25 @@ def adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
                     shutil.rmtree(folder)
         except UNREADABLE as error:
             logger.warning("%s could not be packed: %s", state_file.parent.name, error)
+
+
+def repack_to_resume(outbox: Path) -> None:
+    """Pack the newest checkpoint to resume from again where the disk was full, if it still is as it was saved then."""
+    to_resume = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch != "main"]
+    if not to_resume:
+        return
+    folder, pending = to_resume[-1]
+    saved = saved_steps(outbox.parent).get(pending.step)
+    if pending.files or pending.state == "sent" or saved is None:
+        return
+    try:
+        if (saved / STATE_FILE).stat().st_mtime > pending.packed_at:  # a later save of the same step
+            return
+        again = new_pending(pending.read_record(), pending.repo_id, pending.private, pending.branch, run=pending.run)
+        pack(saved, outbox, again)
+        shutil.rmtree(folder)
+    except (StiltsError, *UNREADABLE) as error:
+        logger.warning("%s, to resume from, could not be packed: %s", saved.name, error)
 
 
 def retry(
