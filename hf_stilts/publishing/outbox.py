@@ -30,6 +30,7 @@ from typing import Any
 
 from huggingface_hub import constants, get_token
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record, at_step
 from hf_stilts.publishing.pending import (
@@ -414,6 +415,25 @@ def adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
             logger.warning("%s could not be packed: %s", state_file.parent.name, error)
 
 
+def repack_to_resume(outbox: Path) -> None:
+    """Pack the newest checkpoint to resume from again where the disk was full, if it still is as it was saved then."""
+    to_resume = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch != "main"]
+    if not to_resume:
+        return
+    folder, pending = to_resume[-1]
+    saved = saved_steps(outbox.parent).get(pending.step)
+    if pending.files or pending.state == "sent" or saved is None:
+        return
+    try:
+        if (saved / STATE_FILE).stat().st_mtime > pending.packed_at:  # a later save of the same step
+            return
+        again = new_pending(pending.read_record(), pending.repo_id, pending.private, pending.branch, run=pending.run)
+        pack(saved, outbox, again)
+        shutil.rmtree(folder)
+    except (StiltsError, *UNREADABLE) as error:
+        logger.warning("%s, to resume from, could not be packed: %s", saved.name, error)
+
+
 def retry(
     output_dir: str | Path, watch: bool = False, pace: Pace | None = None, *, overwrite: bool = False
 ) -> OutboxStatus:
@@ -550,7 +570,8 @@ def read_choices(folder: Path) -> list[Choice]:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             choice = Choice(path=path, **data)
-            found.append((path.stat().st_mtime_ns, replace(choice, step=int(choice.step))))
+            _check_types(choice)
+            found.append((path.stat().st_mtime_ns, choice))
         except FileNotFoundError:  # just removed
             continue
         except UNREADABLE as error:
@@ -585,10 +606,18 @@ def read_mains(folder: Path) -> list[MainState]:
     found = []
     for path in sorted(folder.glob("main-*.json")):
         try:
-            found.append(MainState(**json.loads(path.read_text(encoding="utf-8"))))
+            main = MainState(**json.loads(path.read_text(encoding="utf-8")))
+            _check_types(main)
+            found.append(main)
         except UNREADABLE as error:
             logger.warning("%s cannot be read (%s); the upload worker will ask the Hub.", path, error)
     return found
+
+
+def _check_types(stored: Choice | MainState) -> None:
+    """Raise TypeError where a file holds another type of value than was written: then it cannot be read."""
+    if not isinstance(stored.repo_id, str) or not isinstance(stored.why, str) or type(stored.step) is not int:
+        raise TypeError(f"repo_id {stored.repo_id!r}, step {stored.step!r} or why {stored.why!r} is of another type")
 
 
 def write_main(folder: Path, main: MainState) -> None:

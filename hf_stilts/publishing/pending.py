@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import write_json
+from hf_stilts.files import cut_weights, sha256, write_json
 from hf_stilts.hub.naming import HEAD_FILE, HEADS, step_tag
 from hf_stilts.hub.record import ParentModel, Record, at_step, is_local_path
 
@@ -66,6 +66,7 @@ _NO_TOKENIZER = (
 )
 # Below this size a file is copied: a later save into the same folder may rewrite small JSON files in place.
 _LINK_FROM_BYTES = 1 << 20
+_TICK = 0.001  # seconds between two checkpoints in the outbox, by whatever clock
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
 
 
@@ -164,7 +165,10 @@ def pack(checkpoint: Path, outbox: Path, pending: PendingCheckpoint) -> PendingC
             (packing / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         files = {name: _pack_file(checkpoint / name, packing / "files" / name, parent) for name in names}
         notes = () if any(_matches(name, TOKENIZER) for name in names) else (_NO_TOKENIZER,)
-        pending = dataclasses.replace(pending, files=files, notes=notes)
+        # Later than what is there, even where the clock was set back: the newest to resume from is the last one packed.
+        latest = max((other.packed_at for _, other in read_pending(outbox)), default=0.0)
+        packed_at = max(pending.packed_at, latest + _TICK)
+        pending = dataclasses.replace(pending, files=files, notes=notes, packed_at=packed_at)
         _write(packing, pending)
         packing.rename(outbox / pending.folder_name)
     except BaseException:
@@ -224,6 +228,68 @@ def rebuild_broken(outbox: Path, repo_id: str, private: bool, record: Record, ru
             logger.warning("%s could not be rebuilt: %s", folder / STATE, error)
 
 
+def _cut(files: Path, names: list[str]) -> str | None:
+    """What a power cut left of files whose sizes nobody remembers: which one is empty or cut; None where all are whole.
+
+    Raises OSError where one cannot be read.
+    """
+    for name in names:
+        if not (files / name).stat().st_size:
+            return f"{name} is empty"
+        if name.endswith(".json"):
+            try:
+                json.loads((files / name).read_text(encoding="utf-8"))
+            except (ValueError, RecursionError):
+                return f"{name} cannot be read"
+    return cut_weights(files)
+
+
+def restore_files(outbox: Path) -> None:
+    """Take files of pending checkpoints that are gone, empty or cut from their checkpoint folders again.
+
+    Only where that folder still is the same save: its weights are as they were packed. What is restored must have the
+    size, and the sha256 where it was read before, that was noted. Nothing is raised: what cannot be restored stays.
+    """
+    for folder, pending in read_pending(outbox):
+        if pending.state == "sent" or not pending.files:
+            continue
+        files = folder / "files"
+        changed = [name for name, packed in pending.files.items() if not _is_as_packed(files / name, packed)]
+        if not changed:
+            continue
+        saved = outbox.parent / f"checkpoint-{pending.step}"
+        kept = [name for name in pending.files if _matches(name, WEIGHTS)]
+        if not all(_is_as_packed(saved / name, pending.files[name]) for name in kept):
+            continue
+        try:
+            for name in changed:
+                pending = _restore(folder, pending, saved, name)
+        except UNREADABLE as error:
+            logger.warning("%s could not be restored from %s: %s", pending.tag, saved, error)
+
+
+def _restore(folder: Path, pending: PendingCheckpoint, saved: Path, name: str) -> PendingCheckpoint:
+    packed, target = pending.files[name], folder / "files" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    about = _pack_file(saved / name, target, pending.read_record().parent)
+    if about.size != packed.size or (packed.sha256 is not None and sha256(target) != packed.sha256):
+        logger.warning("%s of %s is not what was packed, in %s neither.", name, pending.tag, saved)
+        return pending
+    logger.warning("%s of %s was lost in the outbox; it is taken from %s again.", name, pending.tag, saved)
+    about = dataclasses.replace(about, sha256=packed.sha256)
+    return update(folder, pending, files={**pending.files, name: about})
+
+
+def _is_as_packed(file: Path, packed: PackedFile) -> bool:
+    """Whether a file has the size and the time that it had when it was packed."""
+    try:
+        about = file.stat()
+    except OSError:
+        return False
+    return (about.st_size, about.st_mtime_ns) == (packed.size, packed.mtime_ns)
+
+
 def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str | None) -> None:
     front, _, rest = folder.name.rpartition("step-")
     step, _, id_begin = rest.partition("-")
@@ -238,7 +304,9 @@ def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str
     names = sorted(path.relative_to(folder / "files").as_posix() for path in inside)
     wanted = PUBLISHED if pending.branch == "main" else RESUMED
     files = {name: _about(folder / "files" / name) for name in names if _matches(name, wanted)}
-    if any(_matches(name, WEIGHTS) for name in files):
+    if wrong := _cut(folder / "files", names):  # without files it is packed again where its checkpoint is still there
+        update(folder, pending, state="failed", reason=f"its parcel.json was broken, and {wrong}")
+    elif any(_matches(name, WEIGHTS) for name in files):
         update(folder, pending, files=files, attempts=1)  # perhaps: then it is looked for before it is committed
         logger.warning("%s was rebuilt from its files; scores that only it held are lost.", folder / STATE)
     else:

@@ -43,6 +43,7 @@ from hf_stilts.publishing.outbox import (
     read_choices,
     read_mains,
     read_run,
+    repack_to_resume,
     same_repository,
     write_main,
 )
@@ -51,6 +52,7 @@ from hf_stilts.publishing.pending import (
     forget_files,
     read_pending,
     rebuild_broken,
+    restore_files,
     update,
 )
 from hf_stilts.publishing.published import NEWEST
@@ -165,6 +167,8 @@ class UploadWorker:
         run = read_run(self.outbox)
         if run is not None:
             rebuild_broken(self.outbox, run.repo_id, run.private, run.record, run.id)
+        restore_files(self.outbox)
+        repack_to_resume(self.outbox)
         for folder, pending in read_pending(self.outbox):
             if pending.state == "failed":
                 self._write(update, folder, pending, state="waiting")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from hub_fixture import Fault
@@ -91,6 +92,78 @@ def test_a_broken_pending_checkpoint_is_rebuilt_from_its_files(text, tmp_path, a
     assert "set aside as parcel.json.broken" in caplog.text
     record = Record.from_json(open(api.hf_hub_download("me/tiny", "stilts.json", revision="step-2")).read())
     assert (record.step, record.phase, record.languages) == (2, "target", ("en",))
+
+
+@pytest.mark.parametrize("cut", [b"", b"{"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_file_that_was_cut_in_the_outbox_is_taken_from_its_checkpoint(name, cut, tried, tmp_path, api, faults):
+    begin(tmp_path)
+    pending = put(tmp_path, 2)
+    if tried:  # its sha256 is known then
+        faults.add(Fault("POST .*/commit/", times=1, status=503))
+        UploadWorker(tmp_path / "outbox", api, FAST, Signals())._try(*next(read_pending(tmp_path / "outbox")))
+    (tmp_path / "outbox" / pending.folder_name / "files" / name).write_bytes(cut)
+    status = deliver_all(tmp_path, api)
+    assert status.ok, str(status)
+    published = api.hf_hub_download("me/tiny", name, revision="step-2", cache_dir=tmp_path / "cache")
+    assert Path(published).read_text() == (tmp_path / "checkpoint-2" / name).read_text()
+
+
+def test_a_file_that_is_gone_from_the_outbox_is_taken_from_its_checkpoint(tmp_path, api):
+    pending = put(tmp_path, 2)
+    shutil.rmtree(tmp_path / "outbox" / pending.folder_name / "files")
+    assert deliver_all(tmp_path, api).ok
+    assert weights(api, "step-2", tmp_path / "cache").startswith(b"weights of 2 ")
+
+
+@pytest.mark.parametrize("content", [b"of a later run", None])
+def test_a_file_that_was_cut_is_not_taken_from_a_later_save_of_its_step(content, tmp_path, api):
+    pending = put(tmp_path, 2)
+    (tmp_path / "outbox" / pending.folder_name / "files/config.json").write_text("")
+    shutil.rmtree(tmp_path / "checkpoint-2")
+    if content:
+        checkpoint(tmp_path, 2, content)
+    status = deliver_all(tmp_path, api)
+    assert [failed.step for failed in status.failed] == [2] and "config.json" in status.failed[0].reason
+    assert not api.repo_exists("me/tiny") or not tags(api)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_that_is_rebuilt_publishes_no_file_that_is_cut(name, kept, tmp_path, api):
+    begin(tmp_path)
+    pending = put(tmp_path, 2)
+    folder = tmp_path / "outbox" / pending.folder_name
+    (folder / "parcel.json").write_text("")
+    whole = (folder / "files" / name).read_bytes()
+    (folder / "files" / name).unlink()
+    (folder / "files" / name).write_bytes(whole[: len(whole) // 2])
+    if not kept:
+        shutil.rmtree(tmp_path / "checkpoint-2")
+    status = deliver_all(tmp_path, api)
+    assert status.ok == kept, str(status)
+    if kept:
+        published = api.hf_hub_download("me/tiny", name, revision="step-2", cache_dir=tmp_path / "cache")
+        assert Path(published).read_bytes() == whole
+    else:
+        assert name in status.failed[0].reason
+        assert not api.repo_exists("me/tiny") or not tags(api)
+
+
+@pytest.mark.parametrize("changed", [{"step": None}, {"step": "2"}, {"repo_id": None}])
+def test_a_main_or_choice_file_of_other_types_is_asked_for_again(changed, tmp_path, api, caplog):
+    begin(tmp_path)
+    put(tmp_path, 2)
+    assert deliver_all(tmp_path, api).ok
+    stored = {"repo_id": "me/tiny", "step": 2, "why": "best", "commit": None, **changed}
+    for file in ("main", "choice"):
+        path = tmp_path / f"outbox/{file}-{outbox_module._short_hash('me/tiny')}.json"
+        path.write_text(json.dumps({**stored, "commit": ""}))
+        str(outbox_status(tmp_path))
+        assert path.name in caplog.text
+    status = deliver_all(tmp_path, api)
+    assert status.ok and [main.step for main in status.mains] == [2], str(status)
 
 
 def test_a_broken_one_that_was_committed_is_not_committed_twice(tmp_path, api, faults):

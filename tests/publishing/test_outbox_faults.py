@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +25,7 @@ from hf_stilts.hub.record import Record
 from hf_stilts.publishing import outbox
 from hf_stilts.publishing import upload as delivery
 from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_worker
-from hf_stilts.publishing.pending import new_pending, read_pending
+from hf_stilts.publishing.pending import new_pending, note_unpacked, read_pending
 from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Signals, UploadWorker, _retry_after
 
 COMMIT = "POST .*/commit/main"
@@ -219,6 +221,32 @@ def test_a_clock_that_is_set_neither_stops_it_nor_makes_it_give_up(jump, tmp_pat
     monkeypatch.undo()
     assert outbox_status(tmp_path).ok and len(moved) >= 4
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
+
+
+def test_the_newest_to_resume_from_is_the_last_one_packed_though_the_clock_was_set_back(tmp_path, api, monkeypatch):
+    put(tmp_path, 2, branch="resume")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+    put(tmp_path, 4, branch="resume")
+    assert outbox_status(tmp_path).to_resume.step == 4
+    assert deliver_all(tmp_path, api).to_resume.step == 4
+    monkeypatch.undo()
+    state = api.hf_hub_download("me/tiny", "trainer_state.json", revision="resume", cache_dir=tmp_path / "cache")
+    assert json.loads(Path(state).read_text())["global_step"] == 4
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_one_to_resume_from_that_a_full_disk_did_not_take_is_packed_by_the_retry(later, tmp_path, api):
+    put(tmp_path, 2, branch="resume")
+    saved = checkpoint(tmp_path, 4)
+    failed = new_pending(Record(step=4), "me/tiny", True, "resume")
+    note_unpacked(tmp_path / "outbox", failed, "No space left on device")
+    if later:  # another training saved the same step
+        os.utime(saved / "trainer_state.json", (time.time() + 60, time.time() + 60))
+    status = deliver_all(tmp_path, api)
+    assert (status.to_resume.step, status.to_resume.state) == (4, "failed" if later else "sent"), str(status)
+    state = api.hf_hub_download("me/tiny", "trainer_state.json", revision="resume", cache_dir=tmp_path / "cache")
+    assert json.loads(Path(state).read_text())["global_step"] == (2 if later else 4)
 
 
 def test_a_date_to_come_back_is_read_by_the_clock_of_the_hub():
