@@ -275,7 +275,7 @@ class _Unfolding:
         """Cells of a target model that is trained further on a few rows of each language, and scored in it."""
         task = self.load(target)
         own = task.train[-1] if task.train else target
-        known = {MISSPELT.sub("", code) for code in _codes(read, self.load(own))}
+        known = {MISSPELT.sub("", code) for code in language_codes(read, self.load(own).languages)}
         own_task = self.load(own)
         new = [code for code in languages if code in own_task.languages and code not in known]
         with_rows = [code for code in new if self._data([own_task], [code], "train")[0] is None]
