@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from hf_stilts.cli import checkpoints, data, evaluation, languages, matrix, similarity, study, submission, training
+from hf_stilts.cli import (
+    budget,
+    checkpoints,
+    data,
+    evaluation,
+    languages,
+    matrix,
+    similarity,
+    study,
+    submission,
+    training,
+)
 from hf_stilts.cli.options import App, DataDir, Json, known_task
 from hf_stilts.errors import StiltsError, needs_extra
 
@@ -81,7 +92,7 @@ def _show_hub_tasks(*, as_json: bool) -> None:
 
 data.app.add_typer(languages.app)
 app.add_typer(data.app, name="data")
-for commands in (training, evaluation, matrix, similarity, checkpoints):
+for commands in (training, budget, evaluation, matrix, similarity, checkpoints):
     app.add_typer(commands.app)
 app.add_typer(study.app, name="study")
 app.add_typer(submission.app, name="submission")

@@ -30,11 +30,13 @@ from hf_stilts.cli.options import (
     training_options,
     typed,
 )
+from hf_stilts.data.language_shares import shares
 from hf_stilts.errors import StiltsError, nearest
 from hf_stilts.evaluation.options import RETRIEVAL, ScoringOptions
 from hf_stilts.options import flag_of
 from hf_stilts.studies.drawing import check_drawing, ending_of, save
 from hf_stilts.studies.options import BenchmarkOptions
+from hf_stilts.studies.study import check_languages as check_languages_of_rows
 from hf_stilts.task import check_languages, list_tasks, load_task
 from hf_stilts.training.checks import check_typed_paths
 from hf_stilts.training.flags import as_flags, check_stock_flags
@@ -88,7 +90,8 @@ def evaluate(
 ) -> None:
     """Score a model in every language of some tasks, or train and score every task of a benchmark.
 
-    A benchmark trains each target in English once and scores every language.
+    A benchmark trains each target once, in English or in --train-languages, and
+    scores every language.
     After an interruption the same command continues. Its trainings take the
     options below and any field of transformers.TrainingArguments: --max_steps 500.
     """
@@ -240,6 +243,7 @@ def _with_trainings(name: str, asked: BenchmarkOptions, training: dict[str, Any]
     check_typed_paths(options)
     check_stock_flags(flags)
     chosen_parts(benchmark, asked.tasks, asked.languages, asked.skip)
+    _check_train_languages(asked.train_languages)
     # Those that the settings of a run have always named, by name; the others as flags.
     by_name = ("recipe", "text_to_text", "adapter", "lora_target_modules")
     others = {each: value for each, value in training.items() if each not in by_name}
@@ -250,6 +254,17 @@ def _with_trainings(name: str, asked: BenchmarkOptions, training: dict[str, Any]
         adapter=options.whole_adapter,
         flags=(*as_flags(others), *flags),
     )
+
+
+def _check_train_languages(languages: str | None) -> None:
+    """Refuse training languages that nobody has; which of them a task has is seen when it is trained.
+
+    Raises:
+        StiltsError: an unknown code, one twice, or shares that do not sum to 1.
+    """
+    if languages is None or languages == "all":
+        return
+    check_languages_of_rows({code: float(share) for code, share in shares(languages).items()}, "--train-languages")
 
 
 @app.command()

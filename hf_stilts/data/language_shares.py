@@ -49,5 +49,42 @@ def shares(languages: Languages) -> dict[str, Fraction]:
     return {language: share / total for language, share in found.items()}
 
 
+def language_codes(languages: Languages | None, every: Sequence[str]) -> list[str]:
+    """Languages of training rows, one by one.
+
+    Args:
+        languages: as `shares` takes them, or `"all"`; None: English.
+        every: what `"all"` stands for.
+
+    >>> language_codes("en=0.5, de-t-en=0.5", []), language_codes("all", ["en", "sw"])
+    (['en', 'de-t-en'], ['en', 'sw'])
+    """
+    if languages is None:
+        return ["en"]
+    if languages == "all":
+        return list(every)
+    if isinstance(languages, str):
+        return [each.partition("=")[0].strip() for each in languages.split(",")]
+    return list(languages)
+
+
+def spelt_languages(languages: Languages | None, every: Sequence[str]) -> str | None:
+    """Languages as a training takes them; None for English alone, which it does anyway.
+
+    Args:
+        languages: as for `language_codes`.
+        every: as for `language_codes`.
+
+    >>> spelt_languages({"en": 0.5, "sw": 0.5}, []), spelt_languages("en", [])
+    ('en=0.5,sw=0.5', None)
+    """
+    if isinstance(languages, Mapping):
+        return ",".join(f"{code}={share}" for code, share in languages.items())
+    codes = language_codes(languages, every)
+    if codes == ["en"]:
+        return None
+    return languages if isinstance(languages, str) and languages != "all" else ",".join(codes)
+
+
 def _not_understood(languages: Languages, expected: str) -> StiltsError:
     return StiltsError(f"languages={languages!r}: expected {expected}. Type for example: --languages en=0.5,sw=0.5")

@@ -1,4 +1,4 @@
-"""A whole benchmark as one call: trains each target in English once, scores every language, goes on where it was."""
+"""A whole benchmark as one call: trains each target once, scores every language, goes on where it was."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from hf_stilts.benchmark import Benchmark, chosen_parts, load_benchmark
+from hf_stilts.data.language_shares import spelt_languages
 from hf_stilts.data.load import present
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.evaluation.processes import processes
@@ -94,7 +95,8 @@ class _Run:
         self.benchmark, self.options = benchmark, options
         self.wanted = chosen_parts(benchmark, options.tasks, options.languages, options.skip)
         self.base, self.encoder = _start(options)
-        self.label = options.label or (label_of(options.init) if options.init else "none")
+        self.languages = spelt_languages(options.train_languages, ["all"])  # "all" is spelt out for each task
+        self.label = options.label or self._label()
         self.group = processes()
         self.training = Path(options.out or self._default_folder())
         noise = noise_of(options)
@@ -141,9 +143,14 @@ class _Run:
         _claim(folder, settings, write_it=self.group.is_main_process)
         return folder
 
+    def _label(self) -> str:
+        start = label_of(self.options.init) if self.options.init else "none"
+        return f"{start}, trained on {self.languages}" if self.languages else start
+
     def _default_folder(self) -> str:
         start = f"-from-{_short(self.options.init)}" if self.options.init else ""
-        return f"runs/{self.benchmark.name}-{_short(self.base)}{start}"
+        languages = f"-on-{self.languages.replace(',', '-').replace(' ', '')}" if self.languages else ""
+        return f"runs/{self.benchmark.name}-{_short(self.base)}{start}{languages}"
 
     def _settings(self) -> dict[str, Any]:
         """What decides the results of the run, for `settings.json`."""
@@ -167,6 +174,8 @@ class _Run:
                 found[name] = value if isinstance(value, str | int) else list(value)
         if options.answer_similarity:
             found["answer_similarity"] = True
+        if self.languages:
+            found["train_languages"] = self.languages
         if options.text_to_text:
             found["text_to_text"] = True
         if options.adapter:
@@ -221,6 +230,7 @@ class _Run:
             "resume": True,
             "recipe": options.recipe,
             "limit": options.train_limit,
+            "languages": spelt_languages(options.train_languages, load_task((task.train or (task.name,))[0]).languages),
             "data_dir": options.data_dir,
             "adapter": options.adapter,
             "text_to_text": options.text_to_text and task.declaration.text_answers is not None,
@@ -240,6 +250,8 @@ class _Run:
             "intermediate": self.label,
             "dev_score": trained.dev_score,
         }
+        if self.languages:
+            source["train_languages"] = self.languages
         metric = self.benchmark.metric(task)
         options = replace(self.options, languages=tuple(codes), available=False)
         if _trains(task):  # what is trained says itself how its vectors are made

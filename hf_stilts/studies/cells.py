@@ -19,6 +19,7 @@ from typing import Any
 
 from hf_stilts import __version__
 from hf_stilts.augmentation.noise import MISSPELT, Noise, noise_tag, trained_noise
+from hf_stilts.data.language_shares import language_codes, spelt_languages
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
@@ -274,7 +275,7 @@ class _Unfolding:
         """Cells of a target model that is trained further on a few rows of each language, and scored in it."""
         task = self.load(target)
         own = task.train[-1] if task.train else target
-        known = {MISSPELT.sub("", code) for code in _codes(read, self.load(own))}
+        known = {MISSPELT.sub("", code) for code in language_codes(read, self.load(own).languages)}
         own_task = self.load(own)
         new = [code for code in languages if code in own_task.languages and code not in known]
         with_rows = [code for code in new if self._data([own_task], [code], "train")[0] is None]
@@ -323,12 +324,12 @@ class _Unfolding:
         names = [task.name for task in tasks]
         mixture = is_mixture(how)
         languages = _misspelt(how.languages, how.noise, tasks[0])
-        codes = _codes(languages, tasks[0])
+        codes = language_codes(languages, tasks[0].languages)
         limit = how.limit or self.study.train_limit
         problem, data = self._data(tasks, [*codes, *([how.contrastive] if how.contrastive else [])], "train")
         flags = {**self.study.flags, **how.flags}
         profile = how.recipe or self.study.recipe
-        spelt = None if mixture and _reads_text(tasks[0]) else _spelt(languages, tasks[0])
+        spelt = None if mixture and _reads_text(tasks[0]) else spelt_languages(languages, tasks[0].languages)
         options = {"languages": spelt, "limit": limit, "contrastive": how.contrastive, "batches": how.batches}
         options |= {"sampler": how.sampler, "cap": how.cap, "text_to_text": text_to_text, "mixture": mixture}
         options = {name: value for name, value in options.items() if value}
@@ -368,8 +369,12 @@ class _Unfolding:
         text_to_text = self.study.text_to_text and all(each.declaration.text_answers for each in trained.values())
         first = next(iter(trained.values()))
         languages = _misspelt(languages, self.study.train_noise.get(train_on), first) or "en"
-        problem, data = self._data(list(trained.values()), _codes(languages, first), "train")
-        options = {"languages": _spelt(languages, first), "limit": self.study.train_limit, "adapter": adapter}
+        problem, data = self._data(list(trained.values()), language_codes(languages, first.languages), "train")
+        options = {
+            "languages": spelt_languages(languages, first.languages),
+            "limit": self.study.train_limit,
+            "adapter": adapter,
+        }
         options = {name: value for name, value in (options | {"text_to_text": text_to_text}).items() if value}
         spec = {
             **self._start(base, start),
@@ -506,28 +511,7 @@ def _misspelt(languages: Languages | None, noise: str | None, task: Task) -> Lan
         return languages
     if isinstance(languages, Mapping):
         return {noise_tag(code, chosen): share for code, share in languages.items()}
-    return [noise_tag(code, chosen) for code in _codes(languages, task)]
-
-
-def _codes(languages: Languages | None, task: Task) -> list[str]:
-    """Languages of training rows, one by one."""
-    if languages is None:
-        return ["en"]
-    if languages == "all":
-        return list(task.languages)
-    if isinstance(languages, str):
-        return [each.partition("=")[0].strip() for each in languages.split(",")]
-    return list(languages)
-
-
-def _spelt(languages: Languages | None, task: Task) -> str | None:
-    """Languages as the training takes them; English alone is what it does anyway."""
-    if isinstance(languages, Mapping):
-        return ",".join(f"{code}={share}" for code, share in languages.items())
-    codes = _codes(languages, task)
-    if codes == ["en"]:
-        return None
-    return languages if isinstance(languages, str) and languages != "all" else ",".join(codes)
+    return [noise_tag(code, chosen) for code in language_codes(languages, task.languages)]
 
 
 def _references(tasks: Sequence[str]) -> list[str]:

@@ -216,15 +216,20 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
             )
     # Where nothing was misspelt, the rows do not speak of noise.
     table = table.assign(noise=table["noise"].fillna("none") if "noise" in table else "none")
+    # Targets that were trained in other languages, which the label says, have another setting for that.
+    trained_on = table["train_languages"].fillna("en") if "train_languages" in table else "en"
+    table = table.assign(train_languages=trained_on)
+    alike_trained = table.groupby(["task", "language", "train_languages"])
     per_cell = table.groupby(["task", "language"])
     decide = ("noise", "setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense")
     for column in (*decide, "pool", "candidates", "source_prefix", "target_prefix"):
         if column not in table:
             continue
         # A row without a prefix was scored without one.
-        counts = per_cell[column].nunique(dropna=not column.endswith("_prefix"))
+        cells = alike_trained if column == "setting" else per_cell
+        counts = cells[column].nunique(dropna=not column.endswith("_prefix"))
         if (counts > 1).any():
-            cell = counts.idxmax()
+            cell = counts.idxmax()[:2]
             values = table.set_index(["task", "language"]).loc[cell, column].unique()
             raise StiltsError(
                 f"{' '.join(cell)} was scored with {column} {' and '.join(map(str, values))}; scores of different "

@@ -28,6 +28,8 @@ class BenchmarkOptions(ScoringOptions):
         tasks: some of the benchmark's; default: all.
         skip: what to leave out: a task (`"bucc2018"`), or languages of one (`"udpos:kk,yo"`).
         train_limit: at most so many rows are trained on.
+        train_languages: languages of the training rows, as `--languages` of a training takes them; `"all"`: all that
+            the trained task has. Default: English. The label says them, so that `gains` compares them as an arm.
         label: what tables call the start; runs of one label are seeds of each other. Default: "none" without `init`,
             else its name without base model and seed (`org/xlmr-stilts-mnli-seed7` is `mnli`).
         namespace: whose intermediate checkpoint.
@@ -43,7 +45,7 @@ class BenchmarkOptions(ScoringOptions):
 
     LEAST = {**ScoringOptions.LEAST, "train_limit": 1}
     PANELS = {
-        "Benchmark": ("base", "init", "tasks", "skip", "train_limit", "label", "out"),
+        "Benchmark": ("base", "init", "tasks", "skip", "train_limit", "train_languages", "label", "out"),
         "Run": ("namespace",),
         "Training": ("recipe", "flags", "text_to_text", "adapter"),
     }
@@ -55,6 +57,9 @@ class BenchmarkOptions(ScoringOptions):
     )
     skip: tuple[str, ...] = option((), "Leave out a task, or languages of a task: --skip udpos:kk,yo.", several="again")
     train_limit: int | None = option(None, "Maximum number of training rows.")
+    train_languages: str | None = option(
+        None, "Languages of the training rows: en,sw, or en=0.5,de-t-en=0.5, or all; default: en."
+    )
     label: str | None = option(
         None, "Name of the start in tables, equal for all seeds; default: the checkpoint's name without its seed."
     )

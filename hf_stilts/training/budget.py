@@ -137,7 +137,7 @@ def equal_budget(
         each = "; ".join(f"{name}: {budget}" for name, budget in found.items())
         raise StiltsError(
             f"The arms of this comparison did not train equally. {each}. Train them with the same --max_steps and "
-            "batch, or pass tolerance=."
+            "batch, or pass tolerance= (--tolerance 0.01)."
         )
     return found
 

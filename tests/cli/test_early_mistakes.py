@@ -32,6 +32,8 @@ MISTAKES = {
     "target xquad --adapter lora --text-to-text": "in words",
     "target xquad --sampler uniform": "--sampler is neither",
     "evaluate xtreme --base x/y --lerning_rate 3": "Did you mean --learning_rate",
+    "evaluate xtreme --base x/y --train-languages en,xx": "names language 'xx'",
+    "evaluate xtreme --base x/y --train-languages en=0.5,sw=0.6": "sum to 1",
     "evaluate xtreme --base x/y --tasks xnlii": "xnlii",
     "evaluate xtreme --base x/y --languages xx": "no language xx",
     "evaluate xnli --model x/y --languages xx": "xnli has no xx",

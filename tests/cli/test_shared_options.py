@@ -78,7 +78,8 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
     monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_, **__: None)
     folder = str(tmp_path)
     words = ["--base", "a/b", "--init", "mnli", "--tasks", "xnli, udpos", "--skip", "xnli:sw", "--skip", "udpos:kk"]
-    words += ["--train-limit", 9, "--label", "seeds", "--namespace", "me", "--output-dir", folder, "--available"]
+    words += ["--train-limit", 9, "--train-languages", "en=0.5,de-t-en=0.5"]
+    words += ["--label", "seeds", "--namespace", "me", "--output-dir", folder, "--available"]
     words += ["--languages", "de,en", "--split", "validation", "--limit", 5, "--layer", 3, "--pooling", "cls"]
     words += ["--prefix", "query: ", "--prefix", "passage: ", "--data-dir", folder, "--noise", "keyboard=0.1"]
     words += ["--noise-seed", 4, "--recipe", "paper", "--text-to-text", "--adapter", "lora=8", "--max-length", 64]
@@ -107,6 +108,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
                 "tasks": ("xnli", "udpos"),
                 "skip": ("xnli:sw", "udpos:kk"),
                 "train_limit": 9,
+                "train_languages": "en=0.5,de-t-en=0.5",
                 "label": "seeds",
                 "namespace": "me",
                 "out": tmp_path,

@@ -9,9 +9,10 @@ from mirrors import CHOSEN
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import read_results
-from hf_stilts.files import read_lines
+from hf_stilts.files import read_lines, write_lines
 from hf_stilts.studies import benchmark as benchmark_run
 from hf_stilts.studies.benchmark import IncompleteRun, benchmark_scores, run_benchmark
+from hf_stilts.studies.gains import gains
 
 PARTS = [
     ("xquad", "de"), ("xquad", "en"), ("mlqa", "de"), ("mlqa", "en"), ("udpos", "de"), ("udpos", "en"), ("udpos", "fi"),
@@ -148,6 +149,32 @@ def test_every_target_may_be_trained_by_an_adapter(world, tmp_path):
         assert "adapter_model.safetensors" in files and "model.safetensors" not in files
     with pytest.raises(StiltsError, match="holds a run with adapter 'lora=4'; this one has None"):
         run_benchmark("xtreme-r", out=tmp_path / "run", **world, **less)
+
+
+def test_targets_are_trained_in_several_languages_where_that_was_asked_for(world, tmp_path):
+    """Of ten rows in each of three languages; German is of the trained ones, Estonian is not."""
+    less = {**CHOSEN, "tasks": ["udpos"], "languages": ["de", "et"]}
+    splits = {"train": ["en", "de", "fi"], "validation": ["en"], "test": ["de", "et"]}
+    world["data_dir"] = mirrors.build(tmp_path / "more", {"udpos": splits})
+    table = run_benchmark("xtreme", out=tmp_path / "run", train_languages="en=0.5,de=0.5", **world, **less)
+    settings = dict(zip(table["language"], table["setting"], strict=True))
+    assert settings == {"de": "in-language", "et": "zero-shot"}
+    assert set(table["intermediate"]) == {"none, trained on en=0.5,de=0.5"}
+    record = json.loads((tmp_path / "run/training/udpos/stilts.json").read_text())
+    assert set(record["languages"]) == {"en", "de"}
+    with pytest.raises(
+        StiltsError, match="with label 'none, trained on en=0.5,de=0.5'; this one has 'none, trained on en,fi'"
+    ):
+        run_benchmark("xtreme", out=tmp_path / "run", train_languages="en,fi", **world, **less)
+    english = run_benchmark("xtreme", out=tmp_path / "english", train_languages="en", **world, **less)
+    assert set(english["intermediate"]) == {"none"}, "English is what it is without"
+    assert "train_languages" not in json.loads((tmp_path / "english/settings.json").read_text())
+    report = gains([tmp_path / "run", tmp_path / "english"])
+    assert {row["intermediate"] for row in report.tasks} == {"none, trained on en=0.5,de=0.5"}
+    rows = read_lines(tmp_path / "run/results.jsonl")
+    write_lines(tmp_path / "guessed/results.jsonl", [row | {"train_languages": None} for row in rows])
+    with pytest.raises(StiltsError, match="udpos de was scored with setting .*in-language"):
+        gains([tmp_path / "guessed", tmp_path / "english"])
 
 
 def test_averages_and_what_a_reader_should_know(world, tmp_path):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from command import run as run_command
 from datasets import Dataset
 from guarded import Spoil, trainer
 from safetensors.torch import load_file
@@ -179,3 +180,18 @@ def test_a_loss_that_is_none_stops_the_training_though_its_gradient_is_one(accum
     with pytest.raises(StiltsError, match="Step 3: the loss is nan, the gradient's norm [0-9.]+; .*checkpoint-2"):
         run.train()
     assert run.state.global_step == 2
+
+
+def test_the_command_says_what_each_arm_trained(tmp_path, mistake):
+    for name, step in {"a": 4, "b": 4, "late": 5}.items():
+        recipe = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "stilts.json").write_text(Record(phase="target", step=step, recipe=recipe).to_json())
+    code, text = run_command("equal-budget", tmp_path / "a", tmp_path / "b", "--json")
+    assert code == 0
+    assert json.loads(text) == [
+        {"arm": str(tmp_path / name), "steps": 4, "batch": 8, "examples": 32} for name in ("a", "b")
+    ]
+    said = mistake("equal-budget", tmp_path / "a", tmp_path / "late")
+    assert "late: 5 steps of 8 (40 examples)" in said and "--tolerance" in said
