@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -139,6 +140,7 @@ def test_a_chosen_checkpoint_that_is_not_there_leaves_the_newest_until_it_is(tmp
     weights_file = kept / "files/model.safetensors"
     content = weights_file.read_bytes()
     weights_file.unlink()
+    shutil.rmtree(tmp_path / "checkpoint-2")  # else they would be taken from there
     put(tmp_path, 4)
     choose(tmp_path, 2)
     status = deliver_all(tmp_path, api)
