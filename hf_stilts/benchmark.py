@@ -149,7 +149,7 @@ _ALL = {
                 "xh",
                 "yo",
                 "zu",
-            ),  # fmt: skip
+            ),
             groups={"classification": ("afrixnli", "sib200"), "tagging": ("masakhaner2", "masakhapos")},
             paper="2406.03368",
         ),

@@ -331,10 +331,17 @@ def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
     names = arm_labels(arms)
     with style([*names.values(), title]):
         sheet = _panels(
-            title, "0: the target model as it is. Mean over the languages that have every number of rows.",
-            len(tasks), min(3, len(tasks)), (2.4, 1.8),
-            left=0.6, above=0.28, below=0.45, right=_beside(list(names.values())), between=0.5,
-        )  # fmt: skip
+            title,
+            "0: the target model as it is. Mean over the languages that have every number of rows.",
+            len(tasks),
+            min(3, len(tasks)),
+            (2.4, 1.8),
+            left=0.6,
+            above=0.28,
+            below=0.45,
+            right=_beside(list(names.values())),
+            between=0.5,
+        )
         for axes, task in zip(sheet.axes, tasks, strict=False):
             own = [row for row in rows if row["task"] == task]
             numbers = sorted({row["shots"] for row in own})

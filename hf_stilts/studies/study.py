@@ -237,9 +237,11 @@ class Study:
             raise self._wrong("shots", found, "numbers of rows, and 0 among them", "(0, 10, 100)")
         if self.shots != (0,) and self.adapter != (None,):
             raise self._wrong(
-                "shots", f"{self.shots} beside adapter={self.adapter}", "shots of a model with all weights",
+                "shots",
+                f"{self.shots} beside adapter={self.adapter}",
+                "shots of a model with all weights",
                 "adapter=(None,), or shots=(0,)",
-            )  # fmt: skip
+            )
 
     def _check_arms(self) -> None:
         for name, arm in self.arms.items():
