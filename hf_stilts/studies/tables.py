@@ -34,6 +34,7 @@ _TITLES = {
     "languages": "Gains by language, with 95 % intervals over examples; p_holm corrected over the languages of an arm",
     "gaps": "Gaps between languages in points, and what of them is gone",
     "best": "Best start per target, chosen on English dev",
+    "grid": "Scores by language of target training (rows) and of scoring (columns), median over seeds",
     "shots": "Scores after training on so many rows of the language itself, median over seeds",
     "noise": "Scores on misspelt rows, mean over languages",
     "robustness": "What noise costs: mean drop rate in per cent, area under the curve",
@@ -171,12 +172,14 @@ def study_report(
         found = _compare(runs, baseline, benchmark, bootstrap, seed, report, said)
         for name, table in found.items():
             rows[name] += [said | row for row in table]
+    if "train_on" in varying:
+        rows["grid"] = _grid(finished, store, varying, bases)
     rows["shots"] = _few_shot(every, store, [name for name in varying if name != "noise"], bases)
     if "noise" in varying:
         _add_noise(rows, about["arms"], finished, store, bases, report)
     trainings = _intermediates(entries, store)
     rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
-    wanted = ("scores", *about["report"], "shots", "noise", "robustness", "arms", "learning")
+    wanted = ("scores", *about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -327,6 +330,26 @@ def _few_shot(
             score = median(scores[seed] for seed in seeds)
             rows.append({**about, "shots": shots, "seeds": len(seeds), "score": score})
     return rows
+
+
+def _grid(
+    finished: Sequence[Mapping[str, Any]], store: CellStore, varying: Sequence[str], bases: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """A row for each arm, target and choice of training languages: the score in every language."""
+    scores: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    for entry in finished:
+        others = [_value(entry[name], bases) for name in varying if name != "train_on"]
+        cell = scores.setdefault((*others, entry["arm"], entry["task"], entry["train_on"]), {})
+        for row in read_lines(store.folder(entry["scores"]) / RESULTS):
+            if row["main"]:
+                cell.setdefault(row["language"], []).append(row["score"])
+    names = [*(name for name in varying if name != "train_on"), "arm", "task", "trained in"]
+    languages = sorted({code for cell in scores.values() for code in cell})
+    found = []
+    for key, cell in scores.items():
+        medians = {code: median(cell[code]) if code in cell else None for code in languages}
+        found.append(dict(zip(names, key, strict=True)) | medians)
+    return found
 
 
 def _add_noise(

@@ -67,6 +67,18 @@ def table(report, name):
     return next(each for each in report.tables if each.name == name).rows
 
 
+def test_a_grid_of_languages_of_training_and_of_scoring(tmp_path):
+    made = study(targets=("xnli",), train_on={"English": "en", "German": "de"})
+    finish(tmp_path, made, SCORES)
+    grid = table(study_report("tried", tmp_path), "grid")
+    assert [(row["arm"], row["trained in"]) for row in grid] == [
+        (arm, name) for arm in SCORES for name in ("English", "German")
+    ]
+    assert grid[2] == {"arm": "50 % & more", "task": "xnli", "trained in": "English"} | dict(
+        zip(LANGUAGES, (70, 80, 60, 50, 50, 30), strict=True)
+    )
+
+
 def test_gains_are_those_of_the_medians_over_seeds_with_their_statistics(tmp_path):
     finish(tmp_path, study(), SCORES)
     report = study_report("tried", tmp_path)
