@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from hf_stilts.errors import StiltsError, did_you_mean, nearest
 from hf_stilts.options import flag_of
@@ -97,32 +97,55 @@ class FlagParser(argparse.ArgumentParser):
         Raises:
             StiltsError: always.
         """
-        raise StiltsError(f"{message}. What a flag takes: the fields of transformers.TrainingArguments.")
+        end = "" if message.endswith((".", "?")) else "."
+        raise StiltsError(f"{message}{end} What a flag takes: the fields of transformers.TrainingArguments.")
+
+
+class StockField(NamedTuple):
+    """A field of `transformers.TrainingArguments`, as its source declares it.
+
+    Attributes:
+        annotation: its type, as the source spells it.
+        alone: whether its flag may stand without a value.
+        choices: the words that it takes; none where it takes any.
+    """
+
+    annotation: str
+    alone: bool
+    choices: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
-def stock_fields() -> dict[str, str]:
-    """Fields of the installed `transformers.TrainingArguments`, by name, with their types as its source spells them.
+def stock_fields() -> dict[str, StockField]:
+    """Fields of the installed `transformers.TrainingArguments`, by name, as its source declares them.
 
     Empty where that source is not to be found; then a mistake is found later, by transformers itself.
     """
     spec = importlib.util.find_spec("transformers")
     places = spec.submodule_search_locations if spec else None
-    source = Path(next(iter(places or ["."]))) / "training_args.py"
-    if not source.is_file():
+    package = Path(next(iter(places or ["."])))
+    classes = _classes_in(package / "training_args.py")
+    if "TrainingArguments" not in classes:
         return {}
-    found: dict[str, str] = {}
-    for definition in ast.parse(source.read_text(encoding="utf-8")).body:
-        if not isinstance(definition, ast.ClassDef) or definition.name != "TrainingArguments":
+    enumerations = {**_classes_in(package / "trainer_utils.py"), **classes}
+    found: dict[str, StockField] = {}
+    for line in classes["TrainingArguments"].body:
+        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
             continue
-        for line in definition.body:
-            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and not _made_inside(line.value):
-                found[line.target.id] = ast.unparse(line.annotation)
+        declared = {each.arg: each.value for each in line.value.keywords} if isinstance(line.value, ast.Call) else {}
+        if _literal(declared.get("init")) is False:  # a field that no caller gives
+            continue
+        annotation = ast.unparse(line.annotation)
+        enumeration = enumerations.get(annotation.partition(" | ")[0])
+        metadata = _items(declared.get("metadata"))
+        choices = _members(enumeration) if enumeration else _words_of(metadata.get("choices"))
+        alone = annotation in ("bool", "str | bool") or _literal(metadata.get("nargs")) == "?"
+        found[line.target.id] = StockField(annotation, alone, choices)
     return found
 
 
 def check_stock_flags(flags: Sequence[str]) -> str | None:
-    """Refuse flags that `TrainingArguments` does not have or numbers that are none, before torch is imported.
+    """Refuse flags that `TrainingArguments` does not have, and values that it cannot take, before torch is imported.
 
     Args:
         flags: stock flags with their values; flags of ours were taken out.
@@ -136,9 +159,9 @@ def check_stock_flags(flags: Sequence[str]) -> str | None:
     if not stock_fields():
         return None
     parser = FlagParser(allow_abbrev=False, add_help=False)
-    for name, annotation in stock_fields().items():
-        parser.add_argument(f"--{name}", **_values_of(annotation))
-        if annotation == "bool":
+    for name, declared in stock_fields().items():
+        parser.add_argument(f"--{name}", **_values_of(declared))
+        if declared.annotation == "bool":
             parser.add_argument(f"--no_{name}", action="store_true")
     parsed, unknown = parser.parse_known_args(words(flags))
     refuse_unknown(unknown, [*stock_fields(), *OPTIONS])
@@ -203,19 +226,68 @@ def as_flags(options: Mapping[str, Any]) -> list[str]:
     return [word for name, value in options.items() for word in (flag_of(name), str(value))]
 
 
-def _made_inside(value: ast.expr | None) -> bool:
-    """Whether a field is none that a caller gives: `field(init=False)`."""
-    keywords = value.keywords if isinstance(value, ast.Call) else []
-    return any(
-        each.arg == "init" and isinstance(each.value, ast.Constant) and not each.value.value for each in keywords
-    )
+def _classes_in(source: Path) -> dict[str, ast.ClassDef]:
+    """Classes that a Python file defines, by name; none where there is no such file."""
+    if not source.is_file():
+        return {}
+    body = ast.parse(source.read_text(encoding="utf-8")).body
+    return {each.name: each for each in body if isinstance(each, ast.ClassDef)}
 
 
-def _values_of(annotation: str) -> dict[str, Any]:
+def _members(enumeration: ast.ClassDef) -> tuple[str, ...]:
+    """Values of an enumeration of words."""
+    values = [_literal(line.value) for line in enumeration.body if isinstance(line, ast.Assign)]
+    return tuple(value for value in values if isinstance(value, str))
+
+
+def _items(mapping: ast.expr | None) -> dict[str, ast.expr]:
+    """Values of a dictionary in a source, by key."""
+    if not isinstance(mapping, ast.Dict):
+        return {}
+    return {str(_literal(key)): value for key, value in zip(mapping.keys, mapping.values, strict=True)}
+
+
+def _words_of(listed: ast.expr | None) -> tuple[str, ...]:
+    """Words of a list in a source; none of anything else."""
+    return tuple(str(_literal(each)) for each in listed.elts) if isinstance(listed, ast.List) else ()
+
+
+def _literal(value: ast.expr | None) -> Any:
+    """Value of a constant in a source; None of anything else."""
+    return value.value if isinstance(value, ast.Constant) else None
+
+
+def _values_of(declared: StockField) -> dict[str, Any]:
     """How argparse shall read the values of a field: never more strictly than `HfArgumentParser` does."""
+    annotation = declared.annotation
     types = [part for part in annotation.split(" | ") if part != "None"]
     if annotation.startswith("list[") or "list[DebugOption]" in types:
         return {"nargs": "+"}
-    if types in (["int"], ["float"]):
-        return {"type": int if types == ["int"] else float}
-    return {"nargs": "?"}
+    values: dict[str, Any] = {"nargs": "?"} if declared.alone else {}
+    if declared.choices:
+        values["type"] = _one_of(declared.choices)
+    elif types == ["bool"]:
+        values["type"] = _truth
+    elif types in (["int"], ["float"]):
+        values["type"] = int if types == ["int"] else float
+    return values
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A type of argparse: one of some words."""
+
+    def word(value: str) -> str:
+        if value not in choices:
+            raise argparse.ArgumentTypeError(f"{value!r} is none of its values. {did_you_mean(value, choices)}")
+        return value
+
+    return word
+
+
+def _truth(value: str) -> bool:
+    """A type of argparse: what `HfArgumentParser` takes for true or false."""
+    if value.lower() in ("yes", "true", "t", "y", "1"):
+        return True
+    if value.lower() in ("no", "false", "f", "n", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"{value!r} is neither true nor false.")

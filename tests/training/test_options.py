@@ -85,6 +85,8 @@ def test_what_the_stock_parser_takes_is_not_refused_early():
             check_stock_flags([name])
         if action.nargs == "+":
             check_stock_flags([name, value, value])
+        for choice in action.choices or ():
+            check_stock_flags([name, str(choice)])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,15 @@ def test_what_the_stock_parser_takes_is_not_refused_early():
         (["--micro_token=1"], "Did you mean --micro_tokens"),
         (["--max_steps", "many"], "--max_steps.*many"),
         (["--learning_rate"], "--learning_rate.*argument"),
+        (["--run_name", "--bf16"], "--run_name.*argument"),
+        (["--bf16", "maybe"], "--bf16.*'maybe' is neither true nor false"),
+        (["--greater_is_better=perhaps"], "--greater_is_better.*'perhaps'"),
+        (["--save_strategy", "never"], "--save_strategy.*'never'.*Known: best, epoch, no, steps"),
+        (["--eval-strategy", "stesp"], "--eval_strategy.*Did you mean steps"),
+        (["--lr_scheduler_type", "cosin"], "--lr_scheduler_type.*Did you mean cosine"),
+        (["--optim", "adamw_troch"], "--optim.*Did you mean adamw_torch"),
+        (["--train_sampling_strategy", "groups"], "--train_sampling_strategy.*'groups'"),
+        (["--save_total_limit", "2.5"], "--save_total_limit.*2.5"),
         (["stray"], "stray is neither"),
     ],
 )
