@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +36,7 @@ def mixture_folder(tasks: Iterable[str], options: StiltsOptions) -> str:
 
 
 def check_free(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run, before anything is loaded.
+    """Refuse a folder that holds a run, or cannot be written to, before anything is loaded.
 
     Args:
         output_dir: where the run will write.
@@ -43,10 +44,16 @@ def check_free(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None
         overwrite: it deletes what is there.
 
     Raises:
-        StiltsError: the folder holds a run and neither is asked for, or both; or checkpoints in its outbox were not
-            sent yet.
+        StiltsError: the folder holds a run and neither is asked for, or both; checkpoints in its outbox were not sent
+            yet; or nothing can be written there.
     """
     folder = Path(output_dir)
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise StiltsError(
+            f"The run would be written to {folder}, and {there} is no folder that can be written to. Name another "
+            "place: --output_dir"
+        )
     if resume and overwrite:
         raise StiltsError("--resume goes on with a run and --overwrite deletes it; both were given. Leave out one.")
     held = _held(folder)

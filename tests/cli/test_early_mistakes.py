@@ -28,6 +28,7 @@ MISTAKES = {
     "intermediate mnli --public --no-publish": "--public says",
     "intermediate mnli --resume auto --overwrite": "both were given",
     "intermediate mnli --output-dir {run}": "holds a run",
+    "intermediate mnli --output-dir {run}/file/run": "no folder that can be written to",
     "target xnli --base ./gone": "./gone is neither a folder",
     "target xnli --data_dir ./gone": "no folder gone",
     "target xnli --exclude ./gone": "no file gone",
@@ -67,6 +68,7 @@ def test_mistakes_are_found_before_torch_is_imported(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("HF_STILTS_DATA", raising=False)
     (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
+    (tmp_path / "run" / "file").touch()
     words = "\n".join(MISTAKES).format(run=tmp_path / "run")
     done = subprocess.run([sys.executable, "-c", PROGRAM], input=words, capture_output=True, text=True, timeout=120)
     answers = done.stderr.split("== ")
