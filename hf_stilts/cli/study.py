@@ -201,6 +201,38 @@ def study_report(
         say(f"Drawn: {figures}: {len(drawn)} files.", as_json=as_json)
 
 
+@app.command("push")
+def study_push(
+    study: Name,
+    namespace: Namespace = None,
+    output_dir: OutputDir = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new dataset repository public.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be pushed, and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Push the results of a study to the Hub as a dataset repository: its tables, its report and its pictures.
+
+    Pushing again changes only what changed, and keeps what people wrote on the card.
+    """
+    from hf_stilts.console import say, show_object
+    from hf_stilts.hub.reachable import require_hub
+    from hf_stilts.studies.push import push_study
+
+    name = _name(study)
+    require_hub()
+    pushed = push_study(
+        name, StudyOptions(output_dir=output_dir).folder(name), namespace, private=not public, dry_run=dry_run
+    )
+    if as_json:
+        show_object(vars(pushed), as_json=True)
+        return
+    changed = f"{len(pushed.changed)} files changed" if pushed.changed else "nothing changed"
+    missing = f", {pushed.missing} cells missing" if pushed.missing else ""
+    say(f"{'Would push' if dry_run else 'Pushed'}: datasets/{pushed.repo_id}: {changed}{missing}.")
+    for file in pushed.changed if dry_run else ():
+        say(f"  {file}")
+
+
 def _probed(cells: Any) -> Any:
     """Speeds of some cells on this machine; what the trainings print goes to standard error."""
     import sys

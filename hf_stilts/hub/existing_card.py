@@ -16,7 +16,9 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_stilts.errors import StiltsError
 
-BEGIN = "<!-- hf_stilts: rewritten with every checkpoint; what you write above or below this part stays -->"
+_BEGIN = "<!-- hf_stilts: rewritten with every {}; what you write above or below this part stays -->"
+BEGIN = _BEGIN.format("checkpoint")
+BEGIN_PUSHED = _BEGIN.format("push")  # on the card of a study's results
 END = "<!-- hf_stilts: end of the rewritten part -->"
 _MARKED = re.compile(r"<!-- hf_stilts: rewritten.*?-->.*?<!-- hf_stilts: end.*?-->", re.DOTALL)
 _STRAY_MARK = re.compile(r"<!-- hf_stilts: (rewritten|end).*?-->\n?")
