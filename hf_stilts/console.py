@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.matrix import TransferMatrix
     from hf_stilts.studies.plan import Plan
+    from hf_stilts.studies.rank import Ranking
     from hf_stilts.studies.robustness import RobustnessReport
     from hf_stilts.studies.similarity import SimilarityReport
     from hf_stilts.studies.status import Status
@@ -296,6 +297,18 @@ def show_matrix(matrix: TransferMatrix, *, languages: bool, as_json: bool) -> No
             out.print(f"and {len(rows) - _MOST_LINES} more; all: --json")
     out.print()
     for note in matrix.notes:
+        out.print(note, markup=False)
+
+
+def show_ranking(ranking: Ranking, *, as_json: bool) -> None:
+    """Print intermediate tasks in order of their gain for a target, then on what that rests."""
+    if as_json:
+        _write_json(vars(ranking))
+        return
+    rows = [{**row, "targets": ", ".join(row["targets"])} for row in ranking.tasks]
+    if rows:
+        show(rows, as_json=False, title=f"Intermediate tasks for {ranking.target}, gain in points")
+    for note in ranking.notes:
         out.print(note, markup=False)
 
 

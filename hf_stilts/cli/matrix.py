@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, Json, split_list
+from hf_stilts.cli.options import App, Json, known_task, split_list
 from hf_stilts.errors import StiltsError
+from hf_stilts.task import load_task
 
 app = App()
 Whose = Annotated[str | None, typer.Option("--namespace", help="Whose models; default: anybody's.")]
@@ -56,3 +57,25 @@ def matrix(
     typer.echo(found.text(spelt))
     if found.left_out:
         warn(f"{len(found.left_out)} models or scores compare with nothing; without --format the reasons are printed.")
+
+
+@app.command()
+def rank(
+    target: Annotated[str, typer.Argument(help="Your target task.")],
+    namespace: Whose = None,
+    base: FromBase = None,
+    results: Results = None,
+    derived: Derived = False,
+    as_json: Json = False,
+) -> None:
+    """Rank intermediate tasks for a target by published gains: its own, and those of targets of the same kind."""
+    task = load_task(known_task(target))
+    from hf_stilts.hub.reachable import require_hub
+
+    require_hub()
+    from hf_stilts.console import show_ranking
+    from hf_stilts.studies.matrix import transfer_matrix
+    from hf_stilts.studies.rank import rank_tasks
+
+    gains = transfer_matrix(namespace, base, results=results or (), derived=derived)
+    show_ranking(rank_tasks(task, gains), as_json=as_json)

@@ -50,10 +50,10 @@ class TransferMatrix(Tabular):
         """The table of cells; the others are attributes of the same form."""
         return self.cells
 
-    def lines(self) -> list[dict[str, Any]]:
-        """The matrix as it is read: a line for each base and intermediate task, a column for each target.
+    def one_comparison_each(self) -> list[dict[str, Any]]:
+        """Rows of `tasks`, one for each base, intermediate task and target.
 
-        Where several comparisons have a target, that with the most languages is shown, then that with the most models.
+        Where several comparisons have a target, that with the most languages is taken, then that with the most models.
         """
         chosen: dict[tuple[str, str, str], dict[str, Any]] = {}
         for row in self.tasks:
@@ -61,8 +61,13 @@ class TransferMatrix(Tabular):
             before = chosen.get(key)
             if before is None or (row["languages"], row["runs"]) > (before["languages"], before["runs"]):
                 chosen[key] = row
+        return [row for _, row in sorted(chosen.items())]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The matrix as it is read: a line for each base and intermediate task, a column for each target."""
         lines: dict[tuple[str, str], dict[str, Any]] = {}
-        for (base, intermediate, target), row in sorted(chosen.items()):
+        for row in self.one_comparison_each():
+            base, intermediate, target = row["base"], row["intermediate"], row["target"]
             line = lines.setdefault((base, intermediate), {"base": base, "intermediate": intermediate})
             some = f" ({row['languages']} of {row['of']})" if row["languages"] < row["of"] else ""
             line[target] = f"{row['gain']:+.1f}{some}"

@@ -11,6 +11,7 @@ ASK_THE_HUB = (
     "checkpoints",
     "checkpoints collect title mnli",
     "matrix",
+    "rank xnli",
     "data prefetch xquad --out {folder}",
     "data translate mnli --to de --model some/translator --out {folder}",
     "reproduce some/checkpoint",
