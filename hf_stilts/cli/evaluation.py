@@ -38,7 +38,7 @@ from hf_stilts.studies.drawing import check_drawing, ending_of, save
 from hf_stilts.studies.options import BenchmarkOptions
 from hf_stilts.studies.study import check_languages as check_languages_of_rows
 from hf_stilts.task import check_languages, list_tasks, load_task
-from hf_stilts.training.checks import check_typed_paths
+from hf_stilts.training.checks import check_adapter, check_typed_paths, mirror_of
 from hf_stilts.training.flags import as_flags, check_stock_flags
 from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import recipe
@@ -241,6 +241,7 @@ def _with_trainings(name: str, asked: BenchmarkOptions, training: dict[str, Any]
     options, benchmark = StiltsOptions(**training, data_dir=asked.data_dir), load_benchmark(name)
     recipe(options.recipe, load_task(benchmark.tasks[0]), "target")
     check_typed_paths(options)
+    check_adapter(options)
     check_stock_flags(flags)
     chosen_parts(benchmark, asked.tasks, asked.languages, asked.skip)
     _check_train_languages(asked.train_languages)
@@ -363,6 +364,20 @@ def _check_names(names: list[str], languages: Sequence[str] | None) -> None:
         check_languages(load_task(name), languages)
 
 
+def _check_rows(names: list[str], asked: ScoringOptions) -> None:
+    """Refuse languages whose rows a mirror lacks, before a model is loaded.
+
+    Raises:
+        StiltsError: there are some; which, and what to type for the others.
+        FileNotFoundError: the mirror lacks a data set.
+    """
+    if mirror_of(asked.data_dir):
+        from hf_stilts.data.load import present  # which imports data sets
+
+        for name in names:
+            present(name, asked.split, asked.languages, available=asked.available, data_dir=asked.data_dir)
+
+
 def _evaluate_tasks(
     names: list[str],
     model: str,
@@ -375,6 +390,7 @@ def _evaluate_tasks(
 ) -> None:
     """Score a model on tasks, each with each noise, show its scores, and publish them where that was asked for."""
     _check_names(names, asked.languages)
+    _check_rows(names, asked)
     ask_hub(model, data_dir=asked.data_dir)
     import pandas as pd
 

@@ -25,7 +25,7 @@ from hf_stilts.cli.options import (
 )
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import NAMESPACE_HELP, Options, option
-from hf_stilts.task import load_task
+from hf_stilts.task import Task, load_task
 from hf_stilts.training import checks
 from hf_stilts.training.flags import check_stock_flags
 from hf_stilts.training.options import MIXTURE_OPTIONS, StiltsOptions
@@ -136,8 +136,14 @@ def _train(
     mixture = len(tasks) > 1 or any(name in options for name in MIXTURE_OPTIONS)
     if run.public and not publish:
         raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
-    _check(phase, tasks, flags, StiltsOptions(**options), run, mixture=mixture)
+    asked = StiltsOptions(**options)
+    _check(phase, tasks, flags, asked, run, mixture=mixture)
+    trained = [each for task in tasks for each in checks.rows_of(task, phase)]
+    if checks.mirror_of(asked.data_dir):
+        _check_rows(asked, trained)
     ask_hub(start.get("init") or start["base"] or DEFAULT_BASE, data_dir=options.get("data_dir"))
+    if not checks.mirror_of(asked.data_dir):
+        _check_rows(asked, [task for task in trained if task.train])  # which may have no training rows of its own
     from contextlib import redirect_stdout
 
     from hf_stilts.console import report_run
@@ -190,3 +196,18 @@ def _check(
     else:
         place = folder.run_folder(phase, load_task(tasks[0]), options)
     folder.check_free(typed or place, resume=bool(run.resume), overwrite=run.overwrite)
+    if run.resume:
+        folder.check_steps(typed or place, flags)
+
+
+def _check_rows(options: StiltsOptions, tasks: list[Task]) -> None:
+    """Look whether the rows of tasks are there, before a model is loaded.
+
+    Raises:
+        StiltsError: a task has no training rows in a language, or the mirror not those that were asked for.
+        FileNotFoundError: the mirror lacks a data set.
+    """
+    if tasks:
+        from hf_stilts.training.stored import check_rows  # which imports data sets
+
+        check_rows(options, tasks)

@@ -24,12 +24,12 @@ from transformers import PreTrainedModel
 from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
 
 from hf_stilts.errors import StiltsError, needs_extra
+from hf_stilts.models.adapter_words import rank_and_modules
 from hf_stilts.models.untrusted import check_config, readable
 
 if TYPE_CHECKING:
     from peft import LoraConfig
 
-RANK = 16
 PREFIX = "base_model.model."  # what stock peft puts before the names of the body
 _PLAIN_PATTERN = re.compile(r"[\w.^$\\]*")  # of a module's name: nothing that repeats
 # What two adapters may differ in and still be one; any other setting must be as LoRA was published.
@@ -150,14 +150,8 @@ def lora_config(adapter: str | LoraConfig) -> LoraConfig:
     """
     peft = load_peft()
     if isinstance(adapter, str):
-        chosen, colon, listed = adapter.partition(":")
-        modules = [name.strip() for name in listed.split(",") if name.strip()]
-        if colon and not modules:
-            raise StiltsError(f"adapter is {adapter!r}; expected modules after the colon: lora=16:query,value.")
-        name, _, rank = chosen.partition("=")
-        if name != "lora" or (rank and not (rank.isdecimal() and int(rank))) or chosen.endswith("="):
-            raise StiltsError(f"adapter is {adapter!r}; expected lora, or lora=32 for its rank, or a peft.LoraConfig.")
-        return peft.LoraConfig(r=int(rank or RANK), lora_alpha=2 * int(rank or RANK), target_modules=modules or None)
+        rank, modules = rank_and_modules(adapter)
+        return peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=modules or None)
     if not isinstance(adapter, peft.LoraConfig):
         raise StiltsError(f"adapter is a {type(adapter).__name__}; expected lora, lora=32, or a peft.LoraConfig.")
     if adapter.modules_to_save:

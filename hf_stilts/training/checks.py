@@ -5,14 +5,17 @@ Commands ask here first. Trainers ask again, for those who write Python.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hf_stilts.data.language_shares import shares
 from hf_stilts.errors import StiltsError
 from hf_stilts.languages import did_you_mean_language, is_language
-from hf_stilts.options import flag_of
+from hf_stilts.models.adapter_words import rank_and_modules
+from hf_stilts.options import MIRROR, flag_of
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.options import MIXTURE_OPTIONS, PAIR_OPTIONS, StiltsOptions
 
@@ -35,14 +38,29 @@ _NOT_OF_DUAL_ENCODERS: Mapping[str, str] = {
 _NOT_IN_WORDS = ("adapter", "lora_target_modules", "compact_vocabulary", "contrastive")
 
 
+def mirror_of(data_dir: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """The mirror whose rows are read, as an option or the environment names it; None where they come from the Hub."""
+    return data_dir or os.environ.get(MIRROR) or None
+
+
+def rows_of(task: str | Task, phase: str) -> list[Task]:
+    """Tasks whose rows a phase trains on, in order.
+
+    >>> [each.name for each in rows_of("xcopa", "target")], [each.name for each in rows_of("mnli", "target")]
+    (['siqa', 'copa'], ['mnli'])
+    """
+    task = load_task(task)
+    names = task.train if phase == "target" else ()
+    return [load_task(name) for name in names] or [task]
+
+
 def trained_by(task: str | Task, phase: str) -> Task:
     """The task whose rows a phase trains on, last: XQuAD has none and is trained on SQuAD.
 
     >>> trained_by("xquad", "target").name, trained_by("mnli", "intermediate").name
     ('squad_v1', 'mnli')
     """
-    task = load_task(task)
-    return load_task(task.train[-1]) if phase == "target" and task.train else task
+    return rows_of(task, phase)[-1]
 
 
 def check_trained(task: Task) -> None:
@@ -107,6 +125,13 @@ def check_options(options: StiltsOptions, task: Task) -> None:
         raise StiltsError(
             f"{flag_of(strange[0])} is for dual encoders; {task.name} is a {task.kind} task. Leave it out."
         )
+    if options.text_to_text:
+        replace(task, text_to_text=True)  # which says of a task that it has no answers in words
+    if options.contrastive and task.declaration.several_texts:
+        raise StiltsError(
+            f"{_both('contrastive')} compares one text with its translation, and an example of a {task.kind} task "
+            "holds several. Leave it out."
+        )
     strange = [name for name in _NOT_IN_WORDS if name in given]
     if strange and (options.text_to_text or task.text_to_text):
         raise StiltsError(
@@ -114,11 +139,27 @@ def check_options(options: StiltsOptions, task: Task) -> None:
             "head, and here a whole encoder-decoder is trained. "
             f"Leave out {flag_of(strange[0])} or --text-to-text."
         )
+    check_adapter(options)
     if options.contrastive and options.compact_vocabulary:
         raise StiltsError(
             "contrastive= (--contrastive) reads words beyond the training rows, and compact_vocabulary= "
             "(--compact-vocabulary) trains only theirs. Leave out compact_vocabulary= or contrastive=."
         )
+
+
+def check_adapter(options: StiltsOptions) -> None:
+    """Refuse an adapter that is none, or whose package is not installed.
+
+    Raises:
+        StiltsError: another word than `lora`, a rank that is none, or no package peft.
+    """
+    adapter = options.whole_adapter
+    if adapter is None:
+        return
+    if isinstance(adapter, str):
+        rank_and_modules(adapter)
+    if importlib.util.find_spec("peft") is None:
+        raise StiltsError("An adapter needs peft, which is not installed. Run: pip install 'hf_stilts[peft]'")
 
 
 def check_mixture(options: StiltsOptions, tasks: Mapping[str, Task]) -> None:
@@ -146,28 +187,28 @@ def check_mixture(options: StiltsOptions, tasks: Mapping[str, Task]) -> None:
 
 
 def check_typed_languages(options: StiltsOptions, tasks: Sequence[Task]) -> None:
-    """Refuse languages that no rows can have; which derived rows a mirror holds is seen when they are loaded.
+    """Refuse languages that no rows can have; which derived rows a mirror holds is seen when it is read.
 
     Args:
-        options: with `languages` as they were typed.
+        options: with `languages` and `contrastive` as they were typed.
         tasks: what is trained.
 
     Raises:
         StiltsError: shares or a code that are none; or a language that a task lacks, where there is no mirror.
     """
-    if options.languages is None:
-        return
-    mirror = options.data_dir or os.environ.get("HF_STILTS_DATA")
-    for language in shares(options.languages):
+    asked = dict.fromkeys(shares(options.languages), "languages") if options.languages is not None else {}
+    if isinstance(options.contrastive, str):
+        asked.setdefault(options.contrastive, "contrastive")
+    for language, option in asked.items():
         if "-" in language:  # rows derived from the task's own
             continue
         if not is_language(language):
             raise StiltsError(
                 f"{language!r} is no language code that is known here. {did_you_mean_language(language)} "
-                "Correct --languages."
+                f"Correct {flag_of(option)}."
             )
         lacking = [task for task in tasks if language not in task.languages and not task.declaration.pretraining]
-        if lacking and not mirror:
+        if lacking and not mirror_of(options.data_dir):
             raise StiltsError(
                 f"Task {lacking[0].name} has no language {language!r}. It has: {', '.join(lacking[0].languages)}. "
                 "Name one of them, or make the rows "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hf_stilts.data.language_shares import Languages, shares
@@ -14,7 +14,9 @@ from hf_stilts.files import cut_weights
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, HEADS, TEXT_SUFFIX, language_suffix, mixture_name
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.outbox import FOLDER, outbox_status
+from hf_stilts.publishing.saved import saved_steps
 from hf_stilts.task import Task
+from hf_stilts.training.flags import deciding
 from hf_stilts.training.options import StiltsOptions
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,31 @@ def check_free(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None
             "To train anew and lose it: --overwrite. To keep both: another --output_dir"
         )
     _check_sent(folder)
+
+
+def check_steps(folder: str | Path, flags: Sequence[str]) -> None:
+    """Refuse to go on with a run for fewer steps than it has been trained.
+
+    Args:
+        folder: where the run lies; nothing may be there yet.
+        flags: stock flags, of which `--max_steps` counts. Without it the steps are known when the rows are.
+
+    Raises:
+        StiltsError: the run was trained for more steps.
+    """
+    folder = Path(folder)
+    asked = next((value for value in deciding(flags).get("max_steps", ()) if isinstance(value, float)), 0.0)
+    if asked <= 0:
+        return
+    if (folder / RECORD_FILE).is_file() and not cut_weights(folder):
+        step, what = Record.from_json((folder / RECORD_FILE).read_bytes()).step, "a finished run"
+    else:
+        step, what = max(saved_steps(folder), default=0), "the checkpoint"
+    if step > asked:
+        raise StiltsError(
+            f"{folder} holds {what} of {step} steps, and --max_steps {asked:g} asks for fewer. Nothing was trained. "
+            f"Leave out --max_steps, or pass {step} or more; for a run of {asked:g} steps another --output_dir."
+        )
 
 
 def claim(output_dir: str | Path, *, resume: bool, overwrite: bool) -> None:

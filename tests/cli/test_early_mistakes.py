@@ -3,12 +3,14 @@
 import subprocess
 import sys
 
+import mirrors
 import pytest
 from command import run
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from hf_stilts.cli import app
+from hf_stilts.hub.record import RECORD_FILE, Record, TaskSource
 from hf_stilts.training import run as runs
 
 MISTAKES = {
@@ -19,6 +21,16 @@ MISTAKES = {
     "intermediate mnli --save_strategy never": "--save_strategy: 'never'",
     "target xnli --lr_scheduler_type cosin": "Did you mean cosine",
     "evaluate xtreme --base x/y --fp16 maybe": "--fp16: 'maybe'",
+    "intermediate mnli --adapter lorra=8": "Did you mean lora=8",
+    "target xnli --adapter lora=none": "lora=32 for its rank",
+    "target xnli --adapter lora --lora-target-modules ,": "modules after the colon",
+    "evaluate xtreme --base x/y --adapter lorra": "Did you mean lora",
+    "target udpos --text-to-text": "no text for an answer",
+    "intermediate mnli --contrastive de": "mnli has no language 'de'",
+    "target xnli --contrastive german": "'german' is no language code",
+    "intermediate hellaswag --contrastive de": "holds several",
+    "target xnli --resume auto --max_steps 10 --output_dir {done}": "finished run of 20 steps",
+    "target xnli --resume auto --max_steps=10 --output_dir {begun}": "checkpoint of 20 steps",
     "intermediate mnli --languages sw": "mnli has no language 'sw'",
     "intermediate mnli --recipe jant": "No recipe 'jant'",
     "intermediate mnli --batches hybrid": "--batches is for dual encoders",
@@ -50,6 +62,16 @@ MISTAKES = {
     "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
+# Found by a look into the mirror, which imports data sets.
+IN_MIRROR = {
+    "intermediate mnli --data-dir {empty}": "No {empty}/nyu-mll/glue/README.md",
+    "target xcopa --data-dir {empty}": "the mirror lacks lighteval/siqa",
+    "intermediate udpos --contrastive fr --data-dir {mirror}": "configuration 'udpos.French'",
+    "intermediate udpos --languages en,fr --data-dir {mirror}": "configuration 'udpos.French'",
+    "intermediate udpos xquad --data-dir {mirror}": "Its English training rows are those of squad_v1",
+    "evaluate udpos --model x/y --data-dir {mirror}": "udpos has no test rows here",
+    "evaluate tatoeba --model x/y --data-dir {empty}": "No {empty}/mteb",
+}
 PROGRAM = """
 import sys
 from hf_stilts.cli import main
@@ -69,14 +91,27 @@ def test_mistakes_are_found_before_torch_is_imported(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_STILTS_DATA", raising=False)
     (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
     (tmp_path / "run" / "file").touch()
-    words = "\n".join(MISTAKES).format(run=tmp_path / "run")
-    done = subprocess.run([sys.executable, "-c", PROGRAM], input=words, capture_output=True, text=True, timeout=120)
+    checkpoint = tmp_path / "begun" / "checkpoint-20"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "pytorch_model.bin").write_bytes(b"weights")
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 20}')
+    (tmp_path / "done").mkdir()
+    finished = Record(phase="target", tasks=(TaskSource("xnli"),), parent=None, languages=("en",), step=20)
+    (tmp_path / "done" / RECORD_FILE).write_text(finished.to_json())
+    (tmp_path / "empty").mkdir()
+    english = {"udpos": {"train": ["en"], "validation": ["en"], "test": ["en"]}, "xquad": {"validation": ["en"]}}
+    mirrors.build(tmp_path / "mirror", english)
+    places = {name: tmp_path / name for name in ("run", "begun", "done", "empty", "mirror")}
+    mistakes = {**MISTAKES, **IN_MIRROR}
+    words = "\n".join(mistakes).format(**places)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=words, capture_output=True, text=True, timeout=400)
     answers = done.stderr.split("== ")
-    assert len(answers) == len(MISTAKES) + 1, done.stderr
-    for (typed, subject), answer, end in zip(MISTAKES.items(), answers, answers[1:], strict=False):
+    assert len(answers) == len(mistakes) + 1, done.stderr
+    for (typed, subject), answer, end in zip(mistakes.items(), answers, answers[1:], strict=False):
         said = answer.partition("\n")[2] if answer is not answers[0] else answer
-        assert any(each in said for each in subject.split("|")), (typed, said)
-        assert end.partition("\n")[0] in ("1 []", "2 []"), (typed, end)
+        assert any(each in said for each in subject.format(**places).split("|")), (typed, said)
+        code, loaded = end.partition("\n")[0].split(" ", 1)
+        assert code in "12" and loaded == ("['datasets']" if typed in IN_MIRROR else "[]"), (typed, end)
 
 
 def _commands(command, path=()):
@@ -122,8 +157,9 @@ def given(monkeypatch):
 
 
 def test_underscore_and_hyphen_and_no_are_the_same_everywhere(given, tmp_path):
+    mirrors.build(tmp_path, {"udpos": {"train": ["en"]}})
     words = ["--micro_tokens=64", "--compact_vocabulary", "--max-length", "32", "--data_dir", str(tmp_path)]
-    assert run("target", "xnli", *words, "--learning-rate", "1e-5")[0] == 0
+    assert run("target", "udpos", *words, "--learning-rate", "1e-5")[0] == 0
     flags, options = given[-1]
     assert flags == ["--learning-rate", "1e-5"]
     assert (options["micro_tokens"], options["compact_vocabulary"], options["max_length"]) == (64, True, 32)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 
 import pytest
@@ -120,6 +121,9 @@ def test_what_no_parser_takes_is_refused_early(flags, subject):
         ("mnli", {"pooling": "cls"}, "--pooling is for dual encoders"),
         ("mnli", {"sampler": "uniform"}, "sampler= .*is for mixtures"),
         ("mnli", {"adapter": "lora", "text_to_text": True}, "adapter='lora'.*in words"),
+        ("mnli", {"adapter": "lorra=4"}, "Did you mean lora=4"),
+        ("udpos", {"text_to_text": True}, "no text for an answer"),
+        ("hellaswag", {"contrastive": "de"}, "contrastive= .*holds several"),
         ("mnli", {"contrastive": "de", "compact_vocabulary": True}, "contrastive= .*compact_vocabulary="),
         ("mewslix_pairs", {"compact_vocabulary": True}, "dual encoder .*compact_vocabulary="),
         ("mewslix_pairs", {"adapter": "lora"}, "dual encoder .*adapter="),
@@ -129,6 +133,13 @@ def test_what_no_parser_takes_is_refused_early(flags, subject):
 def test_options_that_do_not_go_together_are_refused(task, given, subject):
     with pytest.raises(StiltsError, match=subject):
         checks.check_options(StiltsOptions(**given), load_task(task))
+
+
+def test_an_adapter_without_its_package_is_refused(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StiltsError, match=r"needs peft.*pip install 'hf_stilts\[peft\]'"):
+        checks.check_options(StiltsOptions(adapter="lora"), load_task("mnli"))
+    checks.check_options(StiltsOptions(limit=5), load_task("mnli"))
 
 
 def test_what_changes_nothing_is_not_refused():
