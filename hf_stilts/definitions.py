@@ -99,10 +99,12 @@ class Definitions(Generic[Defined]):
         module = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
+        except StiltsError as error:  # of the object itself, which says what to write
+            raise StiltsError(f"{path}: {error}") from error
         except Exception as error:
+            why = f"{type(error).__name__}: {str(error).rstrip('.')}"
             raise StiltsError(
-                f"{path} ends in {type(error).__name__}: {error}. Expected Python that defines {self.form}. "
-                f"Run it alone to see where: python {path}"
+                f"{path} ends in {why}. Expected Python that defines {self.form}. Run it alone to see where: python {path}"
             ) from error
         return module
 

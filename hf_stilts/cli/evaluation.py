@@ -113,6 +113,7 @@ def evaluate(
         ]
         of_benchmarks += [each for each, given in {"--format": table_format, "--figures": figures}.items() if given]
         names = _on_the_hub(names)
+        _check_names(names, asked.languages)
         _check_for_tasks(names, model, [*flags, *of_benchmarks, *map(flag_of, training)])
         _evaluate_tasks(names, str(model), asked, noises, output, publish=publish, as_json=as_json)
 
@@ -389,7 +390,6 @@ def _evaluate_tasks(
     as_json: bool,
 ) -> None:
     """Score a model on tasks, each with each noise, show its scores, and publish them where that was asked for."""
-    _check_names(names, asked.languages)
     _check_rows(names, asked)
     ask_hub(model, data_dir=asked.data_dir)
     import pandas as pd

@@ -54,6 +54,7 @@ MISTAKES = {
     "evaluate xtreme --base x/y --tasks xnlii": "xnlii",
     "evaluate xtreme --base x/y --languages xx": "no language xx",
     "evaluate xnli --model x/y --languages xx": "xnli has no xx",
+    "evaluate xtreem --base ./tiny": "Did you mean xtreme",
     "evaluate xnli --model ./gone": "./gone is neither a folder",
     "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
     "data check mnlii": "Did you mean mnli",
