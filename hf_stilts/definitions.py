@@ -104,7 +104,8 @@ class Definitions(Generic[Defined]):
         except Exception as error:
             why = f"{type(error).__name__}: {str(error).rstrip('.')}"
             raise StiltsError(
-                f"{path} ends in {why}. Expected Python that defines {self.form}. Run it alone to see where: python {path}"
+                f"{path} ends in {why}. Expected Python that defines {self.form}. "
+                f"Run it alone to see where: python {path}"
             ) from error
         return module
 

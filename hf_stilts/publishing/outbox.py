@@ -40,6 +40,7 @@ from hf_stilts.publishing.pending import (
     new_pending,
     note_unpacked,
     pack,
+    pending_folders,
     read_pending,
     set_aside,
 )
@@ -83,6 +84,7 @@ class Run:
         record: what the card of each checkpoint says.
         since: when publishing began, in seconds since 1970: checkpoints saved before are not this run's.
         id: tells it from another training that publishes to the same repository; None where it goes on with one.
+        earlier: step -> time (ns) of the checkpoints that were there when publishing began, which are not this run's.
     """
 
     repo_id: str
@@ -90,6 +92,14 @@ class Run:
     record: Record
     since: float
     id: str | None = None
+    earlier: dict[str, int] | None = None
+
+    def saved_it(self, step: int, state_file: Path) -> bool:
+        """Whether a checkpoint was saved since publishing began, whatever the clock did meanwhile."""
+        about = state_file.stat()
+        if self.earlier is None:  # written by a version that went by the clock
+            return about.st_mtime >= self.since
+        return self.earlier.get(str(step)) != about.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ class OutboxStatus(Tabular):
     to_resume: PendingCheckpoint | None = None
     unpacked: tuple[int, ...] = ()
     mains: tuple[MainState, ...] = ()
+    broken: tuple[str, ...] = ()
 
     @property
     def sent(self) -> tuple[PendingCheckpoint, ...]:
@@ -155,7 +166,7 @@ class OutboxStatus(Tabular):
     def ok(self) -> bool:
         """Whether all is on the Hub and `main` is what was chosen, or the newest."""
         resumable = self.to_resume is None or self.to_resume.state == "sent"
-        sent = len(self.sent) == len(self.checkpoints) and not self.unpacked
+        sent = len(self.sent) == len(self.checkpoints) and not self.unpacked and not self.broken
         return resumable and sent and not self.unsettled and all(choice.commit for choice in self.choices)
 
     @property
@@ -191,12 +202,14 @@ class OutboxStatus(Tabular):
         ]
 
     def __str__(self) -> str:
-        lines = [f"{len(self.sent)} of {len(self.checkpoints) + len(self.unpacked)} checkpoints are on the Hub."]
+        saved = len(self.checkpoints) + len(self.unpacked) + len(self.broken)
+        lines = [f"{len(self.sent)} of {saved} checkpoints are on the Hub."]
         lines += [f"main of {main.repo_id} is step-{main.step}: {main.why}." for main in self.mains]
         if not self.waiting:
-            lines += [f"main of {repo_id} has not been checked since." for repo_id in self.unsettled]
+            lines += [f"main of {repo_id} is not known: not looked at since, or gone." for repo_id in self.unsettled]
         lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += [f"step-{step} was saved, and is not in the outbox yet." for step in self.unpacked]
+        lines += [f"{name} of the outbox has files, and nothing says of what." for name in self.broken]
         lines += _reasons((*self.waiting, *self.failed))
         if self.to_resume and self.to_resume.state != "sent":
             lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
@@ -252,7 +265,9 @@ class Outbox:
         self.token, self.overwrite = token, overwrite
         self.packed: set[int] = set()
         self.worker: subprocess.Popen[bytes] | None = None
-        self.run = Run(repo_id, private, record, since=time.time(), id=None if resumed else uuid.uuid4().hex)
+        there = {str(step): (path / STATE_FILE).stat().st_mtime_ns for step, path in saved_steps(output_dir).items()}
+        run_id = None if resumed else uuid.uuid4().hex
+        self.run = Run(repo_id, private, record, since=time.time(), id=run_id, earlier=there)
         self._resumed, self._begun = resumed, False
         self._unwritten: Choice | None = None
         self._begin()
@@ -273,7 +288,8 @@ class Outbox:
             earlier = read_run(self.folder)
             if earlier and earlier.repo_id == self.run.repo_id:
                 run_id = earlier.id if self._resumed else self.run.id
-                self.run = replace(self.run, since=min(earlier.since, self.run.since), id=run_id)
+                since = min(earlier.since, self.run.since)
+                self.run = replace(self.run, since=since, id=run_id, earlier=earlier.earlier)
             write_run(self.folder, self.run)
             if not self._resumed:  # a training that was begun anew has chosen nothing yet
                 self._choice.unlink(missing_ok=True)
@@ -366,8 +382,10 @@ class Outbox:
 def outbox_status(output_dir: str | Path) -> OutboxStatus:
     """Report what was sent, waits or failed in the outbox of `output_dir`; raise FileNotFoundError if it has none."""
     folder = _outbox_of(output_dir)
-    checkpoints = [pending for _, pending in read_pending(folder)]
+    read = list(read_pending(folder))
+    checkpoints = [pending for _, pending in read]
     to_resume = [pending for pending in checkpoints if pending.branch != "main"]
+    unread = {path for path in pending_folders(folder) if (path / "files").is_dir()} - {path for path, _ in read}
     return OutboxStatus(
         folder.parent,
         checkpoints=tuple(pending for pending in checkpoints if pending.branch == "main"),
@@ -375,6 +393,7 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         to_resume=to_resume[-1] if to_resume else None,
         unpacked=tuple(sorted(unpacked(folder))),
         mains=tuple(read_mains(folder)),
+        broken=tuple(sorted(path.name for path in unread)),
     )
 
 
@@ -385,7 +404,7 @@ def unpacked(folder: Path) -> set[int]:
         return set()
     packed = {pending.step for _, pending in read_pending(folder) if pending.branch == "main"}
     saved = saved_steps(folder.parent)
-    return {step for step in saved if (saved[step] / STATE_FILE).stat().st_mtime >= run.since} - packed
+    return {step for step, path in saved.items() if run.saved_it(step, path / STATE_FILE)} - packed
 
 
 def adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
@@ -396,11 +415,11 @@ def adopt(outbox: Path, run: Run, begun: float, before: float) -> None:
     """
     checkpoints = [(folder, pending) for folder, pending in read_pending(outbox) if pending.branch == "main"]
     known = {pending.step for _, pending in checkpoints if pending.files}
-    for _, checkpoint in sorted(saved_steps(outbox.parent).items()):
+    for step, checkpoint in sorted(saved_steps(outbox.parent).items()):
         state_file = checkpoint / STATE_FILE
         try:
             saved = state_file.stat().st_mtime
-            if not run.since <= saved < before:
+            if saved >= before or not run.saved_it(step, state_file):
                 continue
             state = json.loads(state_file.read_text(encoding="utf-8"))
             if state["global_step"] in known:
@@ -623,6 +642,13 @@ def _check_types(stored: Choice | MainState) -> None:
 def write_main(folder: Path, main: MainState) -> None:
     """Write what `main` of a repository is now."""
     write_json(folder / f"main-{_short_hash(main.repo_id)}.json", dataclasses.asdict(main), durable=True)
+
+
+def forget_main(folder: Path, repo_id: str) -> None:
+    """What `main` of a repository was is not known any more: the repository is gone."""
+    for main in read_mains(folder):
+        if same_repository(main.repo_id, repo_id):
+            (folder / f"main-{_short_hash(main.repo_id)}.json").unlink(missing_ok=True)
 
 
 def same_repository(full: str, repo_id: str) -> bool:

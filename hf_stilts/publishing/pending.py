@@ -190,7 +190,7 @@ def note_unpacked(outbox: Path, pending: PendingCheckpoint, reason: str) -> None
 def read_pending(outbox: Path) -> Iterator[tuple[Path, PendingCheckpoint]]:
     """Yield the folder and content of each pending checkpoint, oldest first; what is broken is passed over, aloud."""
     found = []
-    for folder in _folders(outbox):
+    for folder in pending_folders(outbox):
         try:
             found.append((folder, _parse(json.loads((folder / STATE).read_text(encoding="utf-8")))))
         except FileNotFoundError:  # just removed, or set aside
@@ -213,7 +213,7 @@ def rebuild_broken(outbox: Path, repo_id: str, private: bool, record: Record, ru
     Where the files are gone, which they are once they are sent, a failed one without files is left: the Hub knows
     whether it has it. Nothing is raised: what cannot be rebuilt stays as it is.
     """
-    for folder in _folders(outbox):
+    for folder in pending_folders(outbox):
         try:
             _parse(json.loads((folder / STATE).read_text(encoding="utf-8")))
             continue
@@ -254,11 +254,13 @@ def restore_files(outbox: Path) -> None:
         if pending.state == "sent" or not pending.files:
             continue
         files = folder / "files"
+        kept = [name for name in pending.files if _matches(name, WEIGHTS)]
         changed = [name for name, packed in pending.files.items() if not _is_as_packed(files / name, packed)]
+        if not changed and cut_weights(files):  # a power cut may keep size and time, and lose what was in a file
+            changed = kept
         if not changed:
             continue
         saved = outbox.parent / f"checkpoint-{pending.step}"
-        kept = [name for name in pending.files if _matches(name, WEIGHTS)]
         if not all(_is_as_packed(saved / name, pending.files[name]) for name in kept):
             continue
         try:
@@ -313,7 +315,8 @@ def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str
         update(folder, pending, state="failed", reason=LOST_STATE)
 
 
-def _folders(outbox: Path) -> list[Path]:
+def pending_folders(outbox: Path) -> list[Path]:
+    """Folders of pending checkpoints, whether they can be read or not."""
     return [path for path in (*outbox.glob("step-*"), *outbox.glob(f"{RESUME_BRANCH}-step-*")) if path.is_dir()]
 
 

@@ -24,7 +24,7 @@ from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.files import sha256
+from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.naming import step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
@@ -72,9 +72,13 @@ class Held:
 
 
 def prepare(folder: Path, pending: PendingCheckpoint, api: HfApi) -> PendingCheckpoint:
-    """Count the try, complete the destination, and pin the sha256 of every file; Refused where a file has changed."""
-    pending = update(folder, pending, repo_id=full_name(api, pending.repo_id), attempts=pending.attempts + 1)
-    return _with_checksums(folder, pending)
+    """Count the try, pin the sha256 of every file, and complete the destination; Refused where a file has changed.
+
+    The checksums come before the Hub is asked: while it is down, a folder may be copied, or lose its power.
+    """
+    pending = _with_checksums(folder, update(folder, pending, attempts=pending.attempts + 1))
+    repo_id = full_name(api, pending.repo_id)
+    return pending if repo_id == pending.repo_id else update(folder, pending, repo_id=repo_id)
 
 
 def deliver(
@@ -341,6 +345,8 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
     """Read every file once and pin its sha256; a file that is no longer what was packed is refused."""
     if not pending.files:
         raise Refused(pending.reason or "this checkpoint could not be packed")
+    if any(packed.sha256 is None for packed in pending.files.values()) and (cut := cut_weights(folder / "files")):
+        raise Refused(f"{cut}, and its checkpoint has no better one")
     checked = {}
     for name, packed in pending.files.items():
         path = folder / "files" / name
@@ -348,9 +354,11 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
             raise Refused(f"{name} is gone from the outbox; publish the checkpoint again")
         digest = packed.sha256 or sha256(path)
         about = path.stat()
-        if (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns):
+        changed = (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns)
+        # Copied without its time, a file still has its bytes.
+        if changed and (packed.sha256 is None or sha256(path) != packed.sha256):
             raise Refused(f"{name} was overwritten after {pending.tag} had been saved; its first content is gone")
-        checked[name] = replace(packed, sha256=digest)
+        checked[name] = replace(packed, sha256=digest, mtime_ns=about.st_mtime_ns)
     return pending if checked == pending.files else update(folder, pending, files=checked)
 
 

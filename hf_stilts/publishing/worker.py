@@ -40,6 +40,7 @@ from hf_stilts.publishing.outbox import (
     MainState,
     Pace,
     adopt,
+    forget_main,
     read_choices,
     read_mains,
     read_run,
@@ -276,6 +277,7 @@ class UploadWorker:
             reason, final = self._judge(error)
             if isinstance(error, RepositoryNotFoundError):
                 reason, final = f"{name} is not on the Hub", True
+                self._write(forget_main, self.outbox, name)
             if not final:
                 return
             for choice in read_choices(self.outbox):
