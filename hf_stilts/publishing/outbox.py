@@ -206,7 +206,7 @@ class OutboxStatus(Tabular):
         lines = [f"{len(self.sent)} of {saved} checkpoints are on the Hub."]
         lines += [f"main of {main.repo_id} is step-{main.step}: {main.why}." for main in self.mains]
         if not self.waiting:
-            lines += [f"main of {repo_id} is not known: not looked at since, or gone." for repo_id in self.unsettled]
+            lines += [f"main of {repo_id} has not been checked since, or is gone." for repo_id in self.unsettled]
         lines += [f"main is not step-{c.step}: {c.reason or 'not done yet'}." for c in self.choices if not c.commit]
         lines += [f"step-{step} was saved, and is not in the outbox yet." for step in self.unpacked]
         lines += [f"{name} of the outbox has files, and nothing says of what." for name in self.broken]

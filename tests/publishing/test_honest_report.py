@@ -51,7 +51,7 @@ def test_a_repository_that_is_gone_is_not_said_to_be_there(tmp_path, api):
     assert deliver_all(tmp_path, api).ok
     api.delete_repo("me/tiny")
     status = deliver_all(tmp_path, api)
-    assert not status.ok and "main of me/tiny is not known" in str(status)
+    assert not status.ok and "main of me/tiny has not been checked since, or is gone" in str(status)
 
 
 def test_an_outbox_of_which_nothing_can_be_read_is_not_empty(tmp_path):
