@@ -34,6 +34,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def online() -> Iterator[None]:
+    """A command that found no Hub goes on without it, to the end of its process; here tests come after it."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    yield
+    constants.HF_HUB_OFFLINE = before
+
+
 @pytest.fixture
 def faults() -> Faults:
     """Faults of the `hub` fixture; none until a test adds one."""

@@ -105,7 +105,7 @@ def test_translations_are_found_by_id(tmp_path):
 
 
 def test_what_it_cannot_do_is_said(tmp_path):
-    with pytest.raises(StiltsError, match="multiple-choice features hold several texts"):
+    with pytest.raises(StiltsError, match="an example of a multiple-choice task holds several"):
         trainer(tmp_path, ContrastiveLoss(rows(CHOICES)), CHOICES)
     with pytest.raises(StiltsError, match="layer 9; this model has 0 .embeddings. to 2"):
         trainer(tmp_path, ContrastiveLoss(rows(PAIRS), layer=9)).train()
