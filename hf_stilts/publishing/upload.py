@@ -345,8 +345,6 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
     """Read every file once and pin its sha256; a file that is no longer what was packed is refused."""
     if not pending.files:
         raise Refused(pending.reason or "this checkpoint could not be packed")
-    if any(packed.sha256 is None for packed in pending.files.values()) and (cut := cut_weights(folder / "files")):
-        raise Refused(f"{cut}, and its checkpoint has no better one")
     checked = {}
     for name, packed in pending.files.items():
         path = folder / "files" / name
@@ -359,6 +357,9 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
         if changed and (packed.sha256 is None or sha256(path) != packed.sha256):
             raise Refused(f"{name} was overwritten after {pending.tag} had been saved; its first content is gone")
         checked[name] = replace(packed, sha256=digest, mtime_ns=about.st_mtime_ns)
+    never_read = any(packed.sha256 is None for packed in pending.files.values())
+    if never_read and (cut := cut_weights(folder / "files")):
+        raise Refused(f"{cut}, and its checkpoint has no better one")
     return pending if checked == pending.files else update(folder, pending, files=checked)
 
 

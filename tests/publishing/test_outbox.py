@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from huggingface_hub import constants
-from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights, write_weights
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
@@ -170,7 +170,7 @@ def test_without_a_namespace_it_goes_to_the_user(tmp_path, api):
 def test_shards_of_the_commit_before_do_not_stay(tmp_path, api):
     folder = checkpoint(tmp_path, 2)
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    (folder / "model-00002-of-00002.safetensors").write_bytes(b"second shard")
+    write_weights(folder / "model-00002-of-00002.safetensors", b"second shard", 100)
     (folder / "model.safetensors.index.json").write_text("{}")
     (tmp_path / "outbox").mkdir()
     pack(folder, tmp_path / "outbox", new_pending(Record(step=2), "me/tiny", True))
