@@ -195,9 +195,10 @@ class UploadWorker:
     def _must_wait(self, waiting: list[tuple[Path, PendingCheckpoint]]) -> float:
         """Return the seconds until the next try is allowed: by our back-off, by the Hub's word, by its rate limit."""
         seconds = max(self.resume_at, self.told_until) - time.monotonic()
-        limit = self._limit(waiting)
+        goes_on_at = self._goes_on_at(waiting)
+        limit = goes_on_at - time.time()
         if limit > max(seconds, 0):
-            goes_on = time.strftime("%H:%M", time.localtime(time.time() + limit))
+            goes_on = time.strftime("%H:%M", time.localtime(goes_on_at))
             reason = (
                 f"the Hub takes {COMMITS_PER_HOUR} commits an hour to one repository, and they are made; "
                 f"it goes on at {goes_on}"
@@ -207,8 +208,8 @@ class UploadWorker:
                     self._write(update, folder, pending, reason=reason)
         return max(0.0, seconds, limit)
 
-    def _limit(self, waiting: list[tuple[Path, PendingCheckpoint]]) -> float:
-        """Seconds until every repository that something waits for takes another commit."""
+    def _goes_on_at(self, waiting: list[tuple[Path, PendingCheckpoint]]) -> float:
+        """When every repository that something waits for takes another commit (seconds since 1970; 0: now)."""
         now = time.time()
         wanted = {pending.repo_id for _, pending in waiting}
         busiest: dict[str, list[float]] = {}
@@ -216,11 +217,11 @@ class UploadWorker:
             # A time in the future says that the clock was set back: how long ago it was is not known then.
             if pending.sent_at and now - 3600 < pending.sent_at <= now:
                 busiest.setdefault(pending.repo_id, []).append(pending.sent_at)
-        seconds = 0.0
+        goes_on_at = 0.0
         for repo_id, times in busiest.items():
             if len(times) >= COMMITS_PER_HOUR and any(same_repository(repo_id, each) for each in wanted):
-                seconds = max(seconds, sorted(times)[-COMMITS_PER_HOUR] + 3600 - now)
-        return seconds
+                goes_on_at = max(goes_on_at, sorted(times)[-COMMITS_PER_HOUR] + 3600)
+        return goes_on_at
 
     def _try(self, folder: Path, pending: PendingCheckpoint) -> None:
         try:
