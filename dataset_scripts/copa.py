@@ -54,13 +54,18 @@ def _xml(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
         corpus = ElementTree.fromstring("\n".join(line for _, line in raw.lines(name)))
     except ElementTree.ParseError as error:
         raise raw.error(name, error.position[0], "broken XML", "COPA's XML") from error
+    seen: set[str] = set()
     for item in corpus.iter("item"):
+        each = item.get("id", "")
+        if not each.isdecimal() or each in seen:
+            raise raw.error(name, f"item {each!r}", "no number, or one that came before", "every item with its own id")
+        seen.add(each)
         texts = [(item.findtext(tag) or "").strip() for tag in ("p", "a1", "a2")]
         asked, answer = item.get("asks-for"), item.get("most-plausible-alternative")
         if not all(texts) or asked not in ("cause", "effect") or answer not in ("1", "2"):
             found = f"asks-for {asked!r}, most-plausible-alternative {answer!r} and texts {texts}"
-            raise raw.error(name, f"item {item.get('id')}", found, "cause or effect, 1 or 2, and three texts")
-        values = (*texts, asked, int(item.get("id", 0)), int(answer) - 1)
+            raise raw.error(name, f"item {each}", found, "cause or effect, 1 or 2, and three texts")
+        values = (*texts, asked, int(each), int(answer) - 1)
         yield dict(zip((*TEXTS, "idx", "label"), values, strict=True))
 
 

@@ -185,6 +185,45 @@ def test_a_file_without_a_row_stops_the_converter(name, tmp_path):
             build(name, tmp_path, tmp_path / "out", checksum=False)
 
 
+# Converter -> the file of which a row or question stands twice, by an id that says so.
+TWICE = {
+    "anli": "anli_v1.0/R2/dev.jsonl",
+    "bucc2018": "de-en/de-en.sample.de",
+    "commonsenseqa": "dev_rand_split.jsonl",
+    "copa": "copa-dev.xml",
+    "cosmosqa": "valid.csv",
+    "hellaswag": "hellaswag_val.jsonl",
+    "mlqa": "test/test-context-de-question-de.json",
+    "mnli": "multinli_1.0/multinli_1.0_train.jsonl",
+    "pawsx": "x-final/de/dev_2k.tsv",
+    "snli": "snli_1.0_train.jsonl",
+    "squad_v1": "dev-v1.1.json",
+    "squad_v2": "dev-v2.0.json",
+    "xcopa": "sw/val.sw.jsonl",
+    "xquad": "xquad.de.json",
+}
+
+
+def doubled(file, text):
+    """The text with its last row, item or article twice."""
+    if file.endswith(".json"):
+        content = json.loads(text)
+        return json.dumps({**content, "data": content["data"] * 2})
+    rows = text.rstrip("\n").split("\n")
+    last = -2 if file.endswith(".xml") else -1
+    return "\n".join([*rows[:last], rows[last], *rows[last:]]) + "\n"
+
+
+@pytest.mark.parametrize("name", sorted(TWICE))
+def test_a_row_that_stands_twice_is_named(name, tmp_path):
+    for file, text in RAW[name].items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(doubled(file, text) if file == TWICE[name] else text, encoding="utf-8")
+    with pytest.raises(StiltsError, match=f"{TWICE[name]}.*(as in line|again|before|once)"):
+        build(name, tmp_path, tmp_path / "out", checksum=False)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
 def changed(value, wrong):
     """The value with each of its parts in turn replaced by what is wrong there."""
     if isinstance(value, dict):
