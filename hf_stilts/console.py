@@ -78,7 +78,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", o
         _write_json([dict(row) for row in rows])
         return
     if not rows:
-        out.print(f"{title}: nothing." if title else "Nothing.")
+        out.print(f"{title}: nothing." if title else "Nothing.", markup=False)
         return
     columns = {key: [_cell(row[key]) for row in rows] for key in rows[0]}
     if len(columns) > 2:  # among others a commit is known by its beginning; --json has it whole
@@ -174,7 +174,8 @@ def show_scores(table: pd.DataFrame) -> None:
         if "noise" in first:
             how += escape(f", noise {first['noise']} seed {int(first['noise_seed'])}")
         out.print(
-            f"\n[bold]{task}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; {first['model']}{how}"
+            f"\n[bold]{escape(str(task))}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; "
+            f"{escape(str(first['model']))}{how}"
         )
         out.print(
             Columns(
@@ -213,7 +214,7 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
         out.print()
         show([{"group": name, "score": score} for name, score in found["groups"].items()], as_json=False)
     for note in found["notes"]:
-        out.print(f"\n{note}")
+        out.print(f"\n{note}", markup=False)
 
 
 def show_report(report: Report, *, as_json: bool) -> None:
@@ -251,7 +252,7 @@ def show_gains(report: GainReport, *, languages: bool, as_json: bool) -> None:
             show(lines, as_json=False, title=title, optional=_OF_GAINS)
             out.print()
     for note in report.notes:
-        out.print(note)
+        out.print(note, markup=False)
 
 
 def show_text(text: str, *, notes: Sequence[str] = ()) -> None:
@@ -416,7 +417,7 @@ def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool)
             show(lines, as_json=False, title=title, optional=_OF_ROBUSTNESS)
             out.print()
     for note in report.notes:
-        out.print(note)
+        out.print(note, markup=False)
 
 
 def show_similarity(report: SimilarityReport, *, as_json: bool) -> None:

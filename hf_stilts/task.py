@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import Formatter
@@ -155,7 +156,7 @@ class Task:
     @property
     def typed(self) -> str:
         """How a command names it: by its name, or by the path of its file."""
-        return self.file or self.name
+        return shlex.quote(self.file) if self.file else self.name
 
     @property
     def has_head(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,8 @@ def read_exclusion(path: str | os.PathLike[str], task: str, split: str) -> Exclu
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"No exclusion list {path}. Make it: hf-stilts data overlap {task} --against TASKS --exclude {path}"
+            f"No exclusion list {path}. Make it: hf-stilts data overlap {task} --against TASKS --exclude "
+            f"{shlex.quote(str(path))}"
         )
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -92,7 +94,7 @@ def read_exclusion(path: str | os.PathLike[str], task: str, split: str) -> Exclu
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StiltsError(
             f"{path} is no exclusion list ({error!r}): expected JSON with task, split, why, languages. "
-            f"Make it: hf-stilts data overlap {task} --against TASKS --exclude {path}"
+            f"Make it: hf-stilts data overlap {task} --against TASKS --exclude {shlex.quote(str(path))}"
         ) from error
     if (found.task, found.split) != (task, split):
         raise StiltsError(

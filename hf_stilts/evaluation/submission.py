@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -120,7 +121,9 @@ def check_submission(
     """
     benchmark, folder = load_benchmark(benchmark), Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"No folder {folder}. Write one: hf-stilts submission {folder} --predictions RUN")
+        raise FileNotFoundError(
+            f"No folder {folder}. Write one: hf-stilts submission {shlex.quote(str(folder))} --predictions RUN"
+        )
     if labels is not None and not Path(labels).is_dir():
         raise FileNotFoundError(f"No folder {labels} with gold labels. Correct --labels, or leave it out.")
     problems: list[Problem] = []

@@ -209,7 +209,7 @@ def set_weights(model: Any, weights: dict[str, torch.Tensor], where: str) -> Non
         raise StiltsError(
             f"{where}: {misfits[0].removeprefix(PREFIX)} of the adapter does not fit "
             f"{type(model.get_base_model()).__name__}. Expected the same architecture, rank and adapted modules. Use "
-            "the checkpoint that the adapter was trained on, and the adapter= that it was trained with."
+            "the checkpoint that the adapter was trained on, and the adapter= (--adapter) that it was trained with."
         )
     load_peft().set_peft_model_state_dict(model, weights)
 
@@ -232,7 +232,8 @@ def _check_plain(config: LoraConfig) -> None:
         name = (others or ["target_modules"])[0]
         raise StiltsError(
             f"An adapter with {name}={own[name]} cannot be stacked; expected plain LoRA with a list of target modules. "
-            "Leave out adapter=: then the intermediate adapter is merged into the body, which is trained in full."
+            "Leave out adapter= (--adapter): then the intermediate adapter is merged into the body, which is trained "
+            "in full."
         )
 
 

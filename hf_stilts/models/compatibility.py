@@ -22,7 +22,7 @@ def check_start(found: Checkpoint | OpenedCheckpoint, base: str | None) -> None:
         if opened.adapter.base != base:
             raise StiltsError(
                 f"{opened.name} is an adapter of {opened.adapter.base}; {base} was asked for, whose weights it does "
-                f"not fit. Leave out base=, or pass base={opened.adapter.base!r}."
+                f"not fit. Leave out base= (--base), or give it as {opened.adapter.base}."
             )
         return
     parent = opened.record.parent if opened.record else None

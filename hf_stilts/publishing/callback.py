@@ -13,6 +13,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -112,7 +113,10 @@ class PublishCheckpoints(TrainerCallback):
             return
         self._asked = kwargs.get("record")
         if self.resume and args.save_only_model:
-            raise StiltsError("resume=True needs the optimizer's state. Pass TrainingArguments(save_only_model=False).")
+            raise StiltsError(
+                "resume=True (--resume auto) needs the optimizer's state. Leave out save_only_model "
+                "(--save_only_model)."
+            )
         model = kwargs.get("model")
         if self._outbox is not None:  # of a training that was broken off in this process
             self._outbox.close(wait=False)
@@ -123,7 +127,7 @@ class PublishCheckpoints(TrainerCallback):
             logger.warning(
                 "Nobody is logged in, so nothing reaches the Hub yet. The training goes on, its checkpoints are kept. "
                 "To send them: hf auth login, then: hf-stilts publish --retry %s",
-                args.output_dir,
+                shlex.quote(args.output_dir),
             )
         self._outbox = Outbox(
             Path(args.output_dir),
@@ -166,7 +170,9 @@ class PublishCheckpoints(TrainerCallback):
                 outbox.choose_newest()
             self.report = outbox.close(self.wait)
         except OSError as error:  # a full disk must not cost the training its end
-            logger.warning("Not all is sent (%s). To send it: hf-stilts publish --retry %s", error, args.output_dir)
+            logger.warning(
+                "Not all is sent (%s). To send it: hf-stilts publish --retry %s", error, shlex.quote(args.output_dir)
+            )
             return
         logger.log(logging.INFO if self.report.ok else logging.WARNING, "%s", self.report)
 

@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -184,7 +185,7 @@ class OutboxStatus(Tabular):
     @property
     def command(self) -> str | None:
         """What to type to send the rest; None when there is no rest."""
-        return None if self.ok else f"hf-stilts publish --retry {self.output_dir}"
+        return None if self.ok else f"hf-stilts publish --retry {shlex.quote(str(self.output_dir))}"
 
     def rows(self) -> list[dict[str, str | int | None]]:
         """Return what a table of the outbox shows, a checkpoint a row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def push(
     if not sent or sent[-1].commit is None:
         reason = sent[-1].reason if sent else "it could not be packed"
         raise StiltsError(
-            f"{step_tag(record.step)} is not on the Hub: {reason}. To send it: hf-stilts publish --retry {folder}"
+            f"{step_tag(record.step)} is not on the Hub: {reason}. To send it: hf-stilts publish --retry "
+            f"{shlex.quote(str(folder))}"
         )
     logger.info("%s", status)
     url = f"{constants.ENDPOINT}/{sent[-1].repo_id}/commit/{sent[-1].commit}"

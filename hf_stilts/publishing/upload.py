@@ -314,8 +314,9 @@ def open_repository(api: HfApi, repo_id: str, *, private: bool) -> ModelInfo:
         info = api.model_info(repo_id)
     if private and not info.private:
         raise Refused(
-            f"{repo_id} exists and is public, and this run publishes in private. "
-            "Pass PublishCheckpoints(private=False), or another repo_id"
+            f"{repo_id} exists and is public, and this run publishes in private. Make it private (hf repos settings "
+            f"{repo_id} --private) and retry; or publish for everybody (PublishCheckpoints(private=False), --public), "
+            "or to another repository (repo_id=, --namespace)"
         )
     return info
 

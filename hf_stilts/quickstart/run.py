@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
 
 from hf_stilts.console import out
 from hf_stilts.errors import StiltsError, needs_extra
@@ -70,8 +73,11 @@ def run(folder: Path, seed: int = 42, *, overwrite: bool = False) -> None:
         ):  # two processes: the second knows the first one's work by its Hub names alone
             command = [sys.executable, "-m", "hf_stilts.quickstart.run", part, str(folder), str(seed)]
             subprocess.run(command, env=environment, check=True)
-    out.print(f"\nDone in {time.monotonic() - started:.0f} seconds. In {folder}: results.jsonl, gains.png, layers.png.")
-    out.print(f"Look around the Hub: [bold]hf-stilts hub serve {folder / 'hub'}[/]")
+    out.print(
+        f"\nDone in {time.monotonic() - started:.0f} seconds. In {escape(str(folder))}: results.jsonl, gains.png, "
+        "layers.png."
+    )
+    out.print(f"Look around the Hub: [bold]hf-stilts hub serve {escape(shlex.quote(str(folder / 'hub')))}[/]")
     out.print(NEXT)
 
 

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import threading
 import time
 import uuid
@@ -209,12 +210,12 @@ class CellStore:
             holds = f"holds {', '.join(there)}" if there else "holds no study"
             raise StiltsError(
                 f"{self.root} {holds}, and not {name}. Expected the --output-dir of its run. Run it there: "
-                f"hf-stilts study run {name} --output-dir {self.root}"
+                f"hf-stilts study run {name} --output-dir {shlex.quote(str(self.root))}"
             ) from None
         except ValueError as error:
             raise StiltsError(
                 f"{path} cannot be read ({error}); the JSON that a run writes is expected. Type its command again: "
-                f"hf-stilts study run {name} --output-dir {self.root}"
+                f"hf-stilts study run {name} --output-dir {shlex.quote(str(self.root))}"
             ) from error
 
     def _attempt(self, name: str, number: int) -> Path:

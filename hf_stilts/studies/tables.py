@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,8 @@ def study_report(
     if not finished:
         raise StiltsError(
             f"No scores of {study} are finished in {output_dir}; one task of one arm is expected at least. Go on with "
-            f"it: hf-stilts study run {study} --output-dir {output_dir}; to see why: hf-stilts study status {study}"
+            f"it: hf-stilts study run {study} --output-dir {shlex.quote(str(output_dir))}; to see why: hf-stilts study "
+            f"status {study}"
         )
     bases = {each: short(each) for each in about["base"]}
     if len(set(bases.values())) < len(bases):

@@ -183,7 +183,9 @@ def check_mixture(options: StiltsOptions, tasks: Mapping[str, Task]) -> None:
     if strange:
         raise StiltsError(f"{_both(strange[0])} is for dual encoders, which no mixture trains. Leave it out.")
     if options.text is not None and not any(task.declaration.pretraining for task in tasks.values()):
-        raise StiltsError("text= was given, and no task that reads it. Add fill_mask to the tasks, or leave it out.")
+        raise StiltsError(
+            "text= (--text) was given, and no task that reads it. Add fill_mask to the tasks, or leave it out."
+        )
 
 
 def check_typed_languages(options: StiltsOptions, tasks: Sequence[Task]) -> None:

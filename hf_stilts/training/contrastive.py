@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 IDS, MASK = "translation_input_ids", "translation_attention_mask"
+DEFAULT_LAYER = 3  # the command line has no other
 
 
 @dataclass
@@ -47,7 +48,7 @@ class ContrastiveLoss:
     translations: str | Dataset
     weight: float = 1.0
     temperature: float = 0.07
-    layer: int = 3
+    layer: int = DEFAULT_LAYER
     _states: HiddenStates | None = field(default=None, repr=False, compare=False)
 
     def recipe(self) -> dict[str, float | int]:
@@ -132,7 +133,8 @@ class ContrastiveLoss:
         if not 0 <= self.layer < len(states):
             raise StiltsError(
                 f"The contrastive loss is asked of layer {self.layer}; this model has 0 (embeddings) to "
-                f"{len(states) - 1}. Name one of them: ContrastiveLoss(layer=...)."
+                f"{len(states) - 1}. In Python, name one of them: ContrastiveLoss(layer=...). --contrastive always "
+                f"asks layer {DEFAULT_LAYER}: take a model of as many layers, or leave it out."
             )
         mine = mean(states[self.layer][there], inputs["attention_mask"][there])
         batch = {"input_ids": pairs[IDS][there], "attention_mask": pairs[MASK][there]}

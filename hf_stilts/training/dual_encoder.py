@@ -131,7 +131,7 @@ class DualEncoderTrainer(TargetTrainer):
             lost = known.unsupported or (f"{len(known.dense)} Dense" if known.dense else "")
             logger.warning(
                 "%s is a sentence-transformers model (%s): the dual encoder starts with %s pooling, queries %r, "
-                "candidates %r%s. Other settings: pooling=, prefix=.",
+                "candidates %r%s. Other settings: pooling=, prefix= (--pooling, --prefix).",
                 *(known.source, known, self._encoding.get("pooling", "its architecture's"), *self._prefixes()),
                 f"; lost is {lost}" if lost else "",
             )
@@ -175,7 +175,7 @@ class DualEncoderTrainer(TargetTrainer):
             columns = (data.features if rows is None else rows).column_names
             raise StiltsError(
                 f"The training data has columns {', '.join(columns)}; batches by language need rows with a "
-                "column language, and id to say which translate each other. Add them, or pass languages=."
+                "column language, and id to say which translate each other. Add them, or pass languages= (--languages)."
             )
         return LanguageBatches(data.features, rows["language"][:], row_keys(rows), share=self._share)
 

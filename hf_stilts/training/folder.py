@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -146,7 +147,8 @@ def _check_sent(folder: Path) -> None:
     if not status.ok:
         raise StiltsError(
             f"{folder / FOLDER} holds checkpoints that are not on the Hub yet. Nothing was done. Send them first: "
-            f"{status.command}; or pass another --output_dir. To give them up: rm -r {folder / FOLDER}"
+            f"{status.command}; or pass another --output_dir. To give them up: rm -r "
+            f"{shlex.quote(str(folder / FOLDER))}"
         )
 
 

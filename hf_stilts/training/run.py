@@ -12,7 +12,6 @@ from accelerate import PartialState
 from transformers import EarlyStoppingCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import step_tag
@@ -152,8 +151,6 @@ def _carry_out(
         trainer.add_callback(publish)
     if args.device.type != "cuda":
         args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
-    if args.bf16:
-        warn_of_slow_bf16(args.device.type, "Leave --bf16 out.")
     done = _finished(trainer) if resume else None
     if done is None:
         start = newest(trainer, publish) if resume else None

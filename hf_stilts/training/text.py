@@ -44,7 +44,7 @@ def texts_of(
         rows = {code: part.select(range(min(limit or len(part), len(part)))) for code, part in found.items()}
     rows = {language: part for language, part in rows.items() if len(part)}
     if not rows:
-        raise StiltsError(f"There is no text for {task.name}. Pass text=<a folder with en.txt, sw.txt, ...>.")
+        raise StiltsError(f"There is no text for {task.name}. Pass a folder with en.txt, sw.txt, ...: text= or --text.")
     judged = "en" if "en" in rows else next(iter(rows))
     if text is None and "validation" in splits(task, judged, data_dir):
         return rows, load(task, "validation", judged, limit=held_out, data_dir=data_dir)

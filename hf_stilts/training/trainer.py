@@ -20,6 +20,7 @@ from transformers.trainer_utils import HubStrategy, has_length, set_seed
 
 from hf_stilts.data.canonical import named
 from hf_stilts.data.load import labelled
+from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import RECORD_FILE, Record
@@ -123,6 +124,8 @@ class StiltsTrainer(StockTrainer):
         self.recipes = {name: load_recipe(self.options.recipe, each, self.phase) for name, each in self.tasks.items()}
         args = self._arguments(args, data_collator)
         check_reporting(args.report_to)
+        if args.bf16:
+            warn_of_slow_bf16(args.device.type, "Leave bf16 (--bf16) out.")
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
         self.handover: HandOver | None = None
         model_init = stock.pop("model_init", None)

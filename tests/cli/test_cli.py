@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from command import run
 from typer.testing import CliRunner
@@ -163,6 +164,31 @@ def test_what_is_shown_is_shown_to_the_letter(capsys):
     report_run({"phase": "target", "task": "udpos", "folder": "runs/[v2]"}, "udpos", as_json=False)
     said = capsys.readouterr().out
     assert "[/x] of runs/[exp]" in said and "[INST] a [/INST]" in said and "--model 'runs/[v2]'" in said
+
+
+def test_what_scores_and_notes_name_is_shown_to_the_letter(capsys):
+    """A name in brackets was taken for markup: lost, an error, or a link of a stranger's choice."""
+    from hf_stilts.console import show_benchmark, show_gains, show_robustness, show_scores
+    from hf_stilts.studies.gains import GainReport
+    from hf_stilts.studies.robustness import RobustnessReport
+
+    name = "runs/[/x][link=http://a]b[/link]"
+    score = {"task": f"{name}.py", "language": "de", "metric": "f1", "score": 1.0, "main": True, "model": name}
+    show_scores(pd.DataFrame([score]))
+    said = capsys.readouterr().out
+    assert said.count(name) == 2 and f"{name}.py f1" in said
+    show_gains(
+        GainReport(**dict.fromkeys(("languages", "tasks", "groups", "gaps", "best"), []), notes=[name]),
+        languages=False,
+        as_json=False,
+    )
+    show_robustness(
+        RobustnessReport(**dict.fromkeys(("languages", "tasks", "curves", "overall"), []), notes=[name]),
+        languages=False,
+        as_json=False,
+    )
+    show_benchmark(pd.DataFrame([score]), {"tasks": {}, "groups": {}, "notes": [name]}, as_json=False)
+    assert capsys.readouterr().out.count(name) == 5
 
 
 def test_json_has_null_where_there_is_no_number(capsys):

@@ -4,6 +4,8 @@ import ast
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 from command import check
@@ -13,6 +15,7 @@ from story import BASE
 PACKAGE = ROOT / "hf_stilts"
 # A command in a message ends where the sentence goes on.
 COMMAND = re.compile(r"hf-stilts ((?:[\w./@=:,{}<>-]+|'[^']*'| )+)")
+HF_COMMAND = re.compile(r"\bhf ((?:auth|repos|upload|download|cache)(?: [a-z]+)*(?: \{\} --[a-z]+)?)(?= |$|[.,:;)])")
 END = re.compile(r"[,:;.](?: |$)")
 
 
@@ -48,6 +51,20 @@ def commands():
 @pytest.mark.parametrize("words", commands())
 def test_every_command_in_a_message_exists_with_its_options(words):
     check(words)
+
+
+def test_commands_of_hugging_face_exist():
+    """`hf auth login` and the like."""
+    found = set()
+    for _, _, text in messages():
+        found |= set(HF_COMMAND.findall(text))
+    assert {"auth login", "repos tag delete", "repos settings {} --private"} <= found
+    for words in found:
+        command = [word for word in words.split() if word != "{}" and not word.startswith("--")]
+        hf = [sys.executable, "-m", "huggingface_hub.cli.hf", *command, "--help"]
+        done = subprocess.run(hf, capture_output=True, text=True)
+        assert done.returncode == 0, words
+        assert all(word in done.stdout for word in words.split() if word.startswith("--")), words
 
 
 def test_the_texts_are_found():

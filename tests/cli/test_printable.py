@@ -1,6 +1,7 @@
 """Texts of unknown people are shown and not obeyed, by every command that prints what a Hub holds."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -31,7 +32,13 @@ def published(hub, tmp_path, monkeypatch):
     outbox = tmp_path / "outbox"
     outbox.mkdir()
     pack(checkpoint(tmp_path, 2), outbox, dataclasses.replace(new_pending(record, "me/tiny", True), notes=(EVIL,)))
-    assert deliver_all(tmp_path, api_of(hub)).ok
+    api = api_of(hub)
+    assert deliver_all(tmp_path, api).ok
+    api.create_repo("me/task", repo_type="dataset")
+    card = f"---\ntags: [stilts-task]\nlicense: {json.dumps(EVIL)}\n---\n"
+    fields = {"kind": "text-classification", "dataset": "me/task", "labels": [EVIL, "b"], "license": EVIL}
+    for file, text in {"README.md": card, "stilts_task.yaml": json.dumps(fields)}.items():
+        api.upload_file(repo_id="me/task", repo_type="dataset", path_in_repo=file, path_or_fileobj=text.encode())
     from huggingface_hub import constants
 
     from hf_stilts.cli import checkpoints  # noqa: F401
@@ -45,10 +52,17 @@ def published(hub, tmp_path, monkeypatch):
     "words",
     [
         ("checkpoints", "--namespace", "me"),
+        ("checkpoints", "list", "--namespace", "me"),
+        ("checkpoints", "collect", EVIL, "me/tiny"),
         ("checkpoints", "lineage", "me/tiny"),
         ("checkpoints", "verify", "me/tiny"),
         ("publish", "{folder}"),
         ("reproduce", "me/tiny"),
+        ("matrix", "--namespace", "me"),
+        ("rank", "xnli", "--namespace", "me"),
+        ("target", "xnli", "--init", "me/tiny", "--base", EVIL),
+        ("tasks", "--hub"),
+        ("tasks", "me/task"),
         ("tasks", EVIL),
         ("evaluate", EVIL, "--model", EVIL),
     ],
@@ -71,8 +85,6 @@ def test_no_command_hands_them_to_the_terminal(words, published, capsys, monkeyp
 
 def test_json_of_one_task_is_an_object():
     code, said = run("tasks", "mnli", "--json")
-    import json
-
     found = json.loads(said)
     assert code == 0 and found["name"] == "mnli"
     assert found["labels"] == ["entailment", "neutral", "contradiction"]

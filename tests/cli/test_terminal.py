@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from hf_stilts import console
 from hf_stilts.cli import _said_of
+from hf_stilts.cli.options import hush_stock_bars
 
 PATH = "mirror/google/xquad/xquad.de/validation-00000-of-00001.parquet"
 
@@ -20,6 +21,19 @@ def test_a_word_wider_than_the_terminal_is_printed_whole(columns, monkeypatch, c
     lines = capsys.readouterr().out.splitlines()
     assert any(line.endswith(PATH) for line in lines)
     assert all(len(line) <= int(columns) for line in lines if PATH not in line)
+
+
+def test_weights_are_read_without_a_bar_and_downloads_keep_theirs():
+    import transformers
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled
+
+    before = are_progress_bars_disabled()
+    try:
+        hush_stock_bars()
+        assert not transformers.utils.logging.is_progress_bar_enabled()
+        assert are_progress_bars_disabled() == before
+    finally:
+        transformers.utils.logging.enable_progress_bar()
 
 
 def test_a_line_is_written_beside_a_progress_bar(monkeypatch):

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -187,10 +188,11 @@ def test_an_error_in_prepare_names_row_columns_and_line(mirror, tmp_path):
 
 
 def test_a_task_of_a_file_is_named_as_it_was_typed(mirror, tmp_path):
-    (tmp_path / "own.py").write_text(OWN.replace(", prepare=tell", ""))
-    path = str(tmp_path / "own.py")
+    path = str(tmp_path / "my tasks" / "own.py")
+    Path(path).parent.mkdir()
+    Path(path).write_text(OWN.replace(", prepare=tell", ""))
     mirror.add("me/other", "all", {"train": [{"text": "a", "label": "yes"}]})
-    with pytest.raises(FileNotFoundError, match=f"hf-stilts data prefetch {path}"):
+    with pytest.raises(FileNotFoundError, match=f"hf-stilts data prefetch '{path}'"):
         load(path, data_dir=mirror.root)
     mirror.add("me/own", "all", {"train": [{"text": "a", "label": "perhaps"}]})
     with pytest.raises(StiltsError, match=f"'perhaps'.*aliases= in {path}"):

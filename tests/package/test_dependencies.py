@@ -12,6 +12,11 @@ from packaging.specifiers import SpecifierSet
 from places import ROOT
 
 from hf_stilts.errors import StiltsError, needs_extra
+from hf_stilts.models.adapters import load_peft
+from hf_stilts.retrieval.sweep import plot_layers
+from hf_stilts.studies.drawing import check_drawing
+from hf_stilts.studies.explain import explain
+from hf_stilts.studies.slurm import submit_study
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,6 +105,22 @@ def test_an_extra_that_is_missing_is_named():
     with pytest.raises(StiltsError, match=r"A picture needs no_such_package.*pip install 'hf_stilts\[figures\]'"):
         with needs_extra("figures", "A picture"):
             import no_such_package  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("blocked", "extra", "call"),
+    [
+        ("matplotlib.figure", "figures", lambda: plot_layers([], "layers.png")),
+        ("matplotlib", "figures", check_drawing),
+        ("scipy.stats", "similarity", lambda: explain([], [], [])),
+        ("submitit", "slurm", lambda: submit_study(None, "folder", {})),
+        ("peft", "peft", load_peft),
+    ],
+)
+def test_every_extra_is_named_by_what_needs_it(blocked, extra, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, blocked, None)
+    with pytest.raises(StiltsError, match=rf"pip install 'hf_stilts\[{extra}\]'"):
+        call()
 
 
 @pytest.mark.parametrize(

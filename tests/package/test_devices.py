@@ -6,10 +6,13 @@ import pytest
 import tiny
 import torch
 from places import ROOT
+from toy_tasks import PAIRS, rows
+from transformers import AutoModelForSequenceClassification, TrainingArguments
 
 from hf_stilts import devices
 from hf_stilts.devices import bf16_slowdown, default_device
 from hf_stilts.retrieval import encode
+from hf_stilts.training.trainer import IntermediateTrainer
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,18 @@ def test_slow_bf16_is_said_with_its_factor(monkeypatch, caplog):
     monkeypatch.setattr(devices, "bf16_slowdown", lambda: 0.5)
     encode(*arguments, precision="bf16")
     assert not caplog.records
+
+
+def test_slow_bf16_is_said_by_every_trainer(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(devices, "bf16_slowdown", lambda: 8.6)
+    data = rows(PAIRS)
+    for bf16 in (False, True):
+        args = TrainingArguments(str(tmp_path / "run"), use_cpu=True, report_to="none", bf16=bf16)
+        IntermediateTrainer(
+            tiny.with_head(AutoModelForSequenceClassification, num_labels=2), args, task=PAIRS, train_dataset=data,
+            eval_dataset=data, processing_class=tiny.tokenizer(),
+        )  # fmt: skip
+        assert ("bfloat16 9 times slower than float32" in caplog.text) is bf16
 
 
 def test_it_is_measured_once():

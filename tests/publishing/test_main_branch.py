@@ -59,6 +59,28 @@ def test_a_checkpoint_that_arrives_late_does_not_become_main(tmp_path, api, faul
     assert [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
 
 
+@pytest.mark.parametrize("chosen", [None, 8])
+def test_main_is_right_after_both_processes_were_killed_and_the_folder_was_renamed(tmp_path, api, faults, chosen):
+    run = tmp_path / "run"
+    put(run, 4)
+    faults.add(Fault(COMMIT, status=502))
+    put(run, 8)
+    killed = worker(run, api)
+    for folder, pending in read_pending(run / "outbox"):
+        killed._try(folder, pending)
+    assert sorted(tags(api)) == ["step-8"] and on_main(api) == ["step-8"]
+    put(run, 12)
+    if chosen:
+        choose(run, chosen)
+    renamed = run.rename(tmp_path / "another name")
+    status = deliver_all(renamed, api)
+    why = "best" if chosen else "the newest checkpoint"
+    assert status.ok and f"main of me/tiny is step-{chosen or 12}: {why}." in str(status)
+    assert sorted(tags(api)) == ["step-12", "step-4", "step-8"]
+    assert on_main(api) == (["step-8"] if chosen else ["step-8", "step-12"])
+    assert step_on_main(api, tmp_path / "cache") == (chosen or 12)
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.permutations([2, 4, 6, 8]),

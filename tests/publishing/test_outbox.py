@@ -139,6 +139,8 @@ def test_same_content_is_not_sent_again_and_other_content_never_moves_a_tag(tmp_
     assert tags(api) == before and len(commits(api)) == 1
     assert "step-2 of me/tiny is already another checkpoint" in status.failed[0].reason
     assert status.command == f"hf-stilts publish --retry {tmp_path}" and status.command in str(status)
+    moved = tmp_path.rename(tmp_path.with_name("my runs"))
+    assert outbox_status(moved).command == f"hf-stilts publish --retry '{moved}'"
 
 
 def test_a_file_overwritten_after_packing_never_goes_out_under_the_old_name(tmp_path, api):
@@ -158,7 +160,8 @@ def test_a_public_repository_is_written_to_only_if_asked(tmp_path, api, private)
     status = deliver_all(tmp_path, api)
     assert status.ok is not private
     if private:
-        assert "exists and is public" in status.failed[0].reason and not tags(api)
+        reason = status.failed[0].reason
+        assert "exists and is public" in reason and "hf repos settings me/tiny --private" in reason and not tags(api)
 
 
 def test_without_a_namespace_it_goes_to_the_user(tmp_path, api):

@@ -62,9 +62,13 @@ def test_samplers_by_hand():
 
 
 def test_steps_by_hand():
-    """2 epochs of min(10, 8) = 8 and 3 examples: with batches of 3, 2 * (ceil(2.67) + 1) = 8; uncapped 2 * (4 + 1)."""
+    """2 epochs of min(10, 8) = 8 and 3 examples: with batches of 3, 2 * (ceil(2.67) + 1) = 8; uncapped 2 * (4 + 1).
+
+    Of 0.7 epochs of 3 batches, 2.1 steps, three are trained.
+    """
     assert max_steps({"a": 10, "b": 3}, {"a": 3, "b": 3}, epochs=2, cap=8) == 8
     assert max_steps({"a": 10, "b": 3}, {"a": 3, "b": 3}, epochs=2, cap=None) == 10
+    assert max_steps({"a": 8}, {"a": 3}, epochs=0.7) == 3
 
 
 @pytest.mark.parametrize("text", ["proportional", "uniform", "temperature=2.0", "a=2,b=1", "0:a=1,b=1;100:a=1,b=0.5"])
