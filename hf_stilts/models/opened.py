@@ -169,6 +169,7 @@ class OpenedCheckpoint:
             which are random.
         """
         options: dict[str, Any] = {"config": self.config, "dtype": "float32", "output_loading_info": True}
+        options["trust_remote_code"] = False  # else stock asks, of a class that only the checkpoint has
         if self.has(SAFE_WEIGHTS_INDEX_NAME):
             shards_of(self.path(SAFE_WEIGHTS_INDEX_NAME), self.name)
         # Stock loading warns of heads that are dropped or new, which is the point here.

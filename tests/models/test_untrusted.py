@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
 from hf_stilts import load_checkpoint, load_task
 from hf_stilts.errors import StiltsError
@@ -108,6 +108,17 @@ def test_shards_that_lie_elsewhere(shards, folder):
     (folder / "model.safetensors").rename(folder.parent / "x.safetensors")
     change(folder / "model.safetensors.index.json", metadata={}, weight_map=shards)
     refused(lambda: load_body(str(folder)), "index.json names|cannot be loaded")
+
+
+def test_a_head_that_only_the_checkpoint_has_is_not_asked_for(tmp_path, monkeypatch):
+    """T5 has no multiple-choice model in transformers: stock would offer to run the checkpoint's."""
+    folder = Path(tiny.save(tmp_path / "m", "mt5"))
+    sign = folder / "code was run"
+    (folder / "evil.py").write_text(EVIL.format(sign=str(sign)))
+    change(folder / "config.json", auto_map={"AutoModelForMultipleChoice": "evil.Evil"})
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it was offered"))
+    refused(lambda: open_checkpoint(str(folder)).load(AutoModelForMultipleChoice), "custom code")
+    assert not sign.exists()
 
 
 def test_code_beside_a_tokenizer_is_not_run(folder, monkeypatch):
