@@ -17,7 +17,7 @@ from hf_stilts.hub.scores import add_scores
 from hf_stilts.publishing import published
 from hf_stilts.publishing.outbox import Choice, MainState, Run, outbox_status, write_main, write_run
 from hf_stilts.publishing.pending import new_pending, pack, read_pending, update
-from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Published, main_step
+from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Own, Published, main_step
 from hf_stilts.publishing.upload import deliver, prepare
 from hf_stilts.publishing.worker import Signals, UploadWorker
 
@@ -235,10 +235,10 @@ def commit_of(number, title, run=None, minutes=0):
 def test_a_commit_without_its_tag_counts_for_a_quarter_of_an_hour():
     fresh, old = commit_of(1, "step-8: x", "other"), commit_of(1, "step-8: x", "other", minutes=16)
     assert Published(None, [fresh], {}).in_flight == 8
-    assert Published(None, [fresh], {}).of_another_run("mine", []) == ["step-8"]
+    assert Published(None, [fresh], {}).of_another_run(Own("mine")) == ["step-8"]
     assert Published(None, [old], {}).in_flight is None
-    assert Published(None, [old], {}).of_another_run("mine", []) == []
-    assert Published(None, [old], {8: old.commit_id}).of_another_run("mine", []) == ["step-8"]
-    assert Published(None, [old], {8: old.commit_id}).of_another_run("mine", [old.commit_id]) == []
-    assert Published(None, [old], {8: old.commit_id}).of_another_run(None, []) == []
+    assert Published(None, [old], {}).of_another_run(Own("mine")) == []
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own("mine")) == ["step-8"]
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own("mine", frozenset({old.commit_id}))) == []
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own(None)) == []
     assert Published(None, [commit_of(2, "main is step-4: best"), fresh], {}).in_flight is None
