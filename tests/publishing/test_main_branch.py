@@ -59,11 +59,11 @@ def test_a_checkpoint_that_arrives_late_does_not_become_main(tmp_path, api, faul
     assert [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    order=st.permutations([2, 4, 6, 8]),
-    lost=st.sets(st.integers(0, 3), max_size=2),
-    chosen=st.sampled_from([None, 2, 6]),
+    order=st.permutations([2, 4, 6]),
+    lost=st.sets(st.integers(0, 2), max_size=2),
+    chosen=st.sampled_from([None, 2, 4]),
 )
 def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults, api, order, lost, chosen):
     tmp_path = tmp_path_factory.mktemp("orders")
@@ -83,7 +83,7 @@ def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults,
         update(folder, pending, state="sent", commit=commit)
         here.append(step)
         assert step_on_main(api, tmp_path / "cache") == (chosen if chosen in here else max(here))
-    assert len(tags(api)) == 4 and [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
+    assert len(tags(api)) == 3 and [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
     for step in order:
         assert weights(api, f"step-{step}", tmp_path / "cache").startswith(b"weights of %d " % step)
 
