@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,12 @@ def licence_of(record: Record) -> Licence:
     return strictest([*((task.dataset or task.name, task.license) for task in record.tasks), *parents])
 
 
+@functools.cache
+def _template() -> Template:
+    """The text of a card, compiled once: that takes longer than all the rest of it."""
+    return Template(TEMPLATE.read_text(encoding="utf-8"))
+
+
 def render(
     record: Record,
     repo_id: str,
@@ -104,7 +111,7 @@ def render(
     generated_before = _front_matter(before, repo_id) if before else {}
     metadata = merge(generated, existing.metadata, generated_before, another_model=another_model)
     metadata = merge(metadata, stated or {}, {}, another_model=False)
-    text = Template(TEMPLATE.read_text(encoding="utf-8")).render(
+    text = _template().render(
         record=record,
         repo_id=repo_id,
         tag=tag,

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shlex
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,8 +29,9 @@ from hf_stilts.declarations import Declaration, declared, list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import check_repo_id, repo_id
 from hf_stilts.hub.record import ParentModel, Record, Scalar, TaskSource, at_step
-from hf_stilts.publishing.outbox import Outbox, OutboxStatus, Pace
+from hf_stilts.publishing.outbox import Outbox, OutboxStatus, Pace, own_checkpoints
 from hf_stilts.publishing.pending import RESUME_BRANCH
+from hf_stilts.publishing.upload import full_name, look
 from hf_stilts.retrieval.sentence_encoder import keep_beside, kept_by_training
 from hf_stilts.task import Task, list_tasks, load_task
 
@@ -43,6 +45,7 @@ _RECIPE = (
     *("eval_strategy", "eval_steps", "per_device_eval_batch_size"),  # an evaluation draws random numbers, too
 )
 _PACKAGES = ("hf_stilts", "transformers", "torch", "datasets", "peft")
+_ASK_SECONDS = 5.0  # a Hub that answers needs less
 _REPOSITORY = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 _UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
 _ROWS = re.compile(r"hf://datasets/(?P<dataset>[^@]+)@(?P<commit>[0-9a-f]{40})/")
@@ -139,6 +142,8 @@ class PublishCheckpoints(TrainerCallback):
             overwrite=self.overwrite,
             resumed=state.global_step > 0,
         )
+        if self.token or get_token():
+            _warn_of_another_training(self._outbox)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Link the checkpoint that was just written into the outbox."""
@@ -214,6 +219,37 @@ class PublishCheckpoints(TrainerCallback):
         if not given.tasks and (source := source_of(rows, self.task)):
             given = replace(given, tasks=(source,))
         return describe_run(given, args, model)
+
+
+def _warn_of_another_training(outbox: Outbox) -> None:
+    """Say before the first step that the repository is another training's: nothing of this one will be published.
+
+    A Hub that does not answer holds up the training for seconds only; the upload worker says the same later.
+    """
+    repo_id, run_id = outbox.run.repo_id, outbox.run.id
+    if run_id is None:  # it goes on with a run of unknown id
+        return
+
+    def ask() -> None:
+        try:
+            api = outbox.client()
+            full = full_name(api, repo_id)
+            own = own_checkpoints(outbox.folder, run_id)
+            taken = look(api, full, api.model_info(full), own).of_another_run(own)
+        except Exception as error:  # no repository yet, no Hub, no network: none of it stops a training
+            logger.debug("Whether %s holds another training is not known: %s", repo_id, error)
+            return
+        if taken:
+            logger.warning(
+                "%s holds checkpoints of another training (%s), and one repository is one training. This one goes on, "
+                "and none of its checkpoints will be published there, unless they are the same bytes. To publish them: "
+                "stop it, and choose another repository (repo_id=, --namespace).",
+                *(full, ", ".join(taken)),
+            )
+
+    asking = threading.Thread(target=ask, daemon=True)  # the client of this process waits for an answer without limit
+    asking.start()
+    asking.join(_ASK_SECONDS)
 
 
 def best_step(args: TrainingArguments, state: TrainerState, saved: list[int]) -> tuple[int, str] | None:

@@ -2,6 +2,7 @@
 
     <output_dir>/outbox/
         run.json                    where this run publishes, and what its checkpoints have in common
+        place                       its inode and time of change tell whether the folder was copied
         step-200-1f0c9a7e/          one pending checkpoint each (see pending.py)
         choice-5d2e8b10.json        which checkpoint a training chose for `main` of a repository
         main-5d2e8b10.json          which checkpoint `main` is, and why
@@ -22,6 +23,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, get_token
+from huggingface_hub import HfApi, constants, get_token
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
@@ -39,12 +41,14 @@ from hf_stilts.publishing.pending import (
     UNREADABLE,
     PendingCheckpoint,
     new_pending,
+    note_checksums,
     note_unpacked,
     pack,
     pending_folders,
     read_pending,
     set_aside,
 )
+from hf_stilts.publishing.published import Own
 from hf_stilts.publishing.saved import saved_steps
 from hf_stilts.tabular import Tabular
 
@@ -86,6 +90,8 @@ class Run:
         since: when publishing began, in seconds since 1970: checkpoints saved before are not this run's.
         id: tells it from another training that publishes to the same repository; None where it goes on with one.
         earlier: step -> time (ns) of the checkpoints that were there when publishing began, which are not this run's.
+        place: where the outbox is, as `_place_of` tells it; None where a version wrote it that did not know.
+        origins: ids that this training had before its folder was copied or moved.
     """
 
     repo_id: str
@@ -94,6 +100,25 @@ class Run:
     since: float
     id: str | None = None
     earlier: dict[str, int] | None = None
+    place: str | None = None
+    origins: tuple[str, ...] = ()
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """All ids of this training, the oldest first."""
+        return self.origins if self.id is None else (*self.origins, self.id)
+
+    def going_on_in(self, place: str | None, repo_id: str) -> Run:
+        """Return this run as a resumed training continues it, at `place` and to `repo_id`.
+
+        A folder that was copied takes a new id: the one it was copied from may go on as well, and two trainings of one
+        id would be mixed in the repository. A folder that was only renamed stays in its place; one that was moved to
+        another disk cannot be told from a copy, and nobody is in the way of its new id.
+        """
+        moved = None not in (self.place, place) and self.place != place
+        if not moved and repo_id == self.repo_id:
+            return replace(self, place=place)
+        return replace(self, id=uuid.uuid4().hex, origins=self.lineage, place=place)
 
     def saved_it(self, step: int, state_file: Path) -> bool:
         """Whether a checkpoint was saved since publishing began, whatever the clock did meanwhile."""
@@ -246,7 +271,7 @@ class Outbox:
         token: access token; default: the one that `hf auth login` stored.
         overwrite: files of another model that the repository holds are removed, not a reason to refuse.
         resumed: the training goes on from a checkpoint. What an earlier one chose for `main` then stays until this one
-            chooses, and its checkpoints belong to the same run.
+            chooses, and its checkpoints belong to the same run; of a folder that was copied, to one that follows it.
     """
 
     def __init__(
@@ -266,6 +291,7 @@ class Outbox:
         self.token, self.overwrite = token, overwrite
         self.packed: set[int] = set()
         self.worker: subprocess.Popen[bytes] | None = None
+        self._reading: list[threading.Thread] = []
         there = {str(step): (path / STATE_FILE).stat().st_mtime_ns for step, path in saved_steps(output_dir).items()}
         run_id = None if resumed else uuid.uuid4().hex
         self.run = Run(repo_id, private, record, since=time.time(), id=run_id, earlier=there)
@@ -287,10 +313,14 @@ class Outbox:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             earlier = read_run(self.folder)
+            place = _place_of(self.folder)
+            self.run = replace(self.run, place=place)
+            if earlier and self._resumed:
+                goes_on = earlier.going_on_in(place, self.run.repo_id)
+                self.run = replace(self.run, id=goes_on.id, origins=goes_on.origins)
             if earlier and earlier.repo_id == self.run.repo_id:
-                run_id = earlier.id if self._resumed else self.run.id
                 since = min(earlier.since, self.run.since)
-                self.run = replace(self.run, since=since, id=run_id, earlier=earlier.earlier)
+                self.run = replace(self.run, since=since, earlier=earlier.earlier)
             write_run(self.folder, self.run)
             if not self._resumed:  # a training that was begun anew has chosen nothing yet
                 self._choice.unlink(missing_ok=True)
@@ -322,7 +352,8 @@ class Outbox:
         try:
             pending = new_pending(record, self.run.repo_id, self.run.private, branch, self.run.id)
             pending = replace(pending, stated=dict(stated or {}))
-            pack(checkpoint, self.folder, pending)
+            pending = pack(checkpoint, self.folder, pending)
+            self._note_checksums(pending)
             if branch == "main":
                 self.packed.add(record.step)
         except Exception as error:  # whatever it is, the training goes on
@@ -330,6 +361,17 @@ class Outbox:
             if pending is not None:
                 note_unpacked(self.folder, pending, str(error) or type(error).__name__)
         self._ring()
+
+    def _note_checksums(self, pending: PendingCheckpoint) -> None:
+        """Read what was packed in a thread, which lets the training go on: hashing and reading free the interpreter."""
+        thread = threading.Thread(target=note_checksums, args=(self.folder / pending.folder_name, pending), daemon=True)
+        self._reading = [each for each in self._reading if each.is_alive()]
+        self._reading.append(thread)
+        thread.start()
+
+    def client(self) -> HfApi:
+        """Client of the Hub that this outbox is sent to."""
+        return HfApi(endpoint=constants.ENDPOINT, token=self.token)
 
     def choose(self, step: int, why: str) -> None:
         """Ask that `main` be the checkpoint of `step`, once that is sent, and not the newest one.
@@ -360,6 +402,8 @@ class Outbox:
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._ring()
+        for thread in self._reading:
+            thread.join()
         try:
             if self.worker is not None:
                 dismiss(self.worker)
@@ -548,7 +592,8 @@ def read_run(folder: Path) -> Run | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         record = Record.from_json(json.dumps(data["record"]))
         known = {name: value for name, value in data.items() if name in _names_of(Run)}
-        return Run(**{**known, "record": record, "since": float(data["since"])})
+        origins = tuple(data.get("origins", ()))
+        return Run(**{**known, "record": record, "since": float(data["since"]), "origins": origins})
     except FileNotFoundError:
         return None
     except UNREADABLE as error:
@@ -572,6 +617,33 @@ def _rebuild_run(folder: Path, path: Path, error: Exception) -> Run | None:
     except OSError as problem:
         logger.warning("%s could not be rebuilt: %s", path, problem)
     return run
+
+
+def _place_of(folder: Path) -> str | None:
+    """Tell where an outbox is, so that it is the same after its folder was renamed, and another in a copy of it.
+
+    The inode and the time of change of a file: no way of copying keeps both. None where no file can be made.
+    """
+    marker = folder / "place"
+    try:
+        if not marker.exists():  # touching it would change its time
+            marker.touch()
+        about = marker.stat()
+    except OSError as error:
+        logger.debug("Where the outbox is cannot be told: %s", error)
+        return None
+    return f"{about.st_ino}-{about.st_ctime_ns}"
+
+
+def own_checkpoints(folder: Path, run_id: str | None) -> Own:
+    """How the training `run_id`, whose checkpoints are in the outbox `folder`, knows them on the Hub."""
+    run = read_run(folder)
+    lineage: set[str | None] = {run_id}
+    if run is not None and run_id is not None and run_id in run.lineage:
+        lineage, run_id = {*run.lineage}, run.id
+    mine = [pending for _, pending in read_pending(folder) if pending.run in lineage]
+    sent = frozenset(pending.commit for pending in mine if pending.commit)
+    return Own(run_id, sent, frozenset(pending.id[:8] for pending in mine))
 
 
 def write_run(folder: Path, run: Run) -> None:

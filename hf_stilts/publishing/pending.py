@@ -2,6 +2,7 @@
 
     <output_dir>/outbox/step-200-1f0c9a7e/
         parcel.json     where it goes and how far it is
+        sha256.json     what the bytes of the files were when they had just been saved
         files/          hard links to what will be published; gone once the Hub has confirmed every file
 
 It is packed under a temporary name and then renamed, and `parcel.json` is only ever replaced as a whole: whoever is
@@ -53,6 +54,7 @@ _MODELS = (
 )
 STATE_FILE = "trainer_state.json"
 STATE = "parcel.json"
+CHECKSUMS = "sha256.json"
 # What reading a file of the outbox can raise: it is gone, empty, cut, or of another shape.
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 LOST_STATE = "its parcel.json was broken and its files are gone: either it was sent, or it is lost"
@@ -177,6 +179,34 @@ def pack(checkpoint: Path, outbox: Path, pending: PendingCheckpoint) -> PendingC
     return pending
 
 
+def note_checksums(folder: Path, pending: PendingCheckpoint) -> None:
+    """Read the files just after they were saved and note their sha256: it tells what a disk or a copy makes of them.
+
+    The upload worker may come to read them much later, or after a power cut. Nothing is raised: without the note, it
+    takes what it finds.
+    """
+    try:
+        found = {}
+        for name, packed in pending.files.items():
+            file = folder / "files" / name
+            digest = sha256(file)
+            if _is_as_packed(file, packed):
+                found[name] = digest
+        if (folder / STATE).is_file():
+            write_json(folder / CHECKSUMS, found, durable=True)
+    except OSError as error:  # sent already, perhaps
+        logger.debug("%s of %s is not written: %s", CHECKSUMS, folder.name, error)
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Read what `note_checksums` noted: path -> hex sha256; nothing where that is not known."""
+    try:
+        noted = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        return {name: digest for name, digest in noted.items() if isinstance(digest, str)}
+    except UNREADABLE:
+        return {}
+
+
 def note_unpacked(outbox: Path, pending: PendingCheckpoint, reason: str) -> None:
     """Leave a failed one without files, so that the report names a checkpoint that could not be packed."""
     try:
@@ -261,7 +291,7 @@ def restore_files(outbox: Path) -> None:
         if not changed:
             continue
         saved = outbox.parent / f"checkpoint-{pending.step}"
-        if not all(_is_as_packed(saved / name, pending.files[name]) for name in kept):
+        if not all(_has_bytes(saved / name, pending.files[name]) for name in kept):
             continue
         try:
             for name in changed:
@@ -283,6 +313,25 @@ def _restore(folder: Path, pending: PendingCheckpoint, saved: Path, name: str) -
     return update(folder, pending, files={**pending.files, name: about})
 
 
+def restore_file(folder: Path, pending: PendingCheckpoint, name: str, pinned: str) -> bool:
+    """Take a file from its checkpoint folder again if its sha256 there is `pinned` (hex); say whether that was so."""
+    saved = folder.parent.parent / f"checkpoint-{pending.step}" / name
+    target = folder / "files" / name
+    again = target.with_name(f".again-{target.name}")
+    try:
+        _pack_file(saved, again, pending.read_record().parent)
+        if sha256(again) == pinned:
+            again.replace(target)
+            logger.warning(
+                "%s of %s had other bytes in the outbox; it is taken from %s again.", name, pending.tag, saved
+            )
+            return True
+    except UNREADABLE as error:
+        logger.debug("%s cannot be taken again: %s", saved, error)
+    again.unlink(missing_ok=True)
+    return False
+
+
 def _is_as_packed(file: Path, packed: PackedFile) -> bool:
     """Whether a file has the size and the time that it had when it was packed."""
     try:
@@ -290,6 +339,16 @@ def _is_as_packed(file: Path, packed: PackedFile) -> bool:
     except OSError:
         return False
     return (about.st_size, about.st_mtime_ns) == (packed.size, packed.mtime_ns)
+
+
+def _has_bytes(file: Path, packed: PackedFile) -> bool:
+    """Whether a file is what was packed; where its time is another one, as in a copy, its sha256 decides."""
+    if _is_as_packed(file, packed):
+        return True
+    try:
+        return file.stat().st_size == packed.size and sha256(file) == packed.sha256
+    except OSError:
+        return False
 
 
 def _rebuild(folder: Path, repo_id: str, private: bool, record: Record, run: str | None) -> None:

@@ -41,6 +41,31 @@ def main_step(published: Iterable[int], chosen: int | None, in_flight: int | Non
 
 
 @dataclass(frozen=True)
+class Own:
+    """How a training knows its checkpoints in a repository.
+
+    Args:
+        run: id of the training; None where that is not known: then nobody else's is known either.
+        commits: under which its checkpoints are known to be there. One of another id is the same training, repeated to
+            the same bytes.
+        pending: how the ids of its pending checkpoints begin (8 hex digits): an upload worker of the folder that this
+            one was copied from may have sent them.
+    """
+
+    run: str | None
+    commits: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
+
+    def has(self, commit: GitCommitInfo) -> bool:
+        """Whether a commit is this training's, or does not say whose it is."""
+        _, line, rest = commit.message.partition(RUN_LINE)
+        if not line or rest.strip().partition("\n")[0] == self.run or commit.commit_id in self.commits:
+            return True
+        _, line, rest = commit.message.partition(PENDING_LINE)
+        return bool(line) and rest[:8] in self.pending
+
+
+@dataclass(frozen=True)
 class Published:
     """A repository as it was when `main` was at `head`.
 
@@ -49,18 +74,29 @@ class Published:
         commits: history of `main`, newest first.
         tags: step -> the commit under its tag.
         branches: names of the branches.
+        aside: commits under a tag that never were on `main`; those that the asking training knows are left out.
     """
 
     head: ModelInfo
     commits: list[GitCommitInfo]
     tags: Mapping[int, str]
     branches: frozenset[str] = frozenset()
+    aside: tuple[GitCommitInfo, ...] = ()
 
     @property
     def in_flight(self) -> int | None:
         """Step of the checkpoint that was just committed to `main` and has no tag yet; None where there is none."""
         commit = self._untagged
         return step_of(commit.title.partition(":")[0]) if commit else None
+
+    @property
+    def step_on_main(self) -> int | None:
+        """Step of the checkpoint that was last put on `main`; None where there is none."""
+        for commit in self.commits:
+            step = step_of(commit.title.removeprefix(MAIN_TITLE).partition(":")[0])
+            if step is not None:
+                return step
+        return None
 
     @property
     def _untagged(self) -> GitCommitInfo | None:
@@ -73,24 +109,15 @@ class Published:
                 return commit if not tagged and age < _TAGGED_WITHIN else None
         return None
 
-    def of_another_run(self, run: str | None, sent: Iterable[str]) -> list[str]:
-        """Tags of the checkpoints on `main` that are another training's, oldest first.
-
-        Args:
-            run: id of the asking training; None where that is not known: then nobody else's is known either.
-            sent: commits that this training counts as its own. One of another id among them is the same training,
-                repeated to the same bytes.
-        """
-        if run is None:
+    def of_another_run(self, own: Own) -> list[str]:
+        """Tags of the checkpoints that are another training's: those on `main`, oldest first, then those aside."""
+        if own.run is None:
             return []
-        own = {*sent}
         steps = {commit: step for step, commit in self.tags.items()}
         if untagged := self._untagged:
             steps[untagged.commit_id] = self.in_flight or 0
-        found: dict[str, list[str]] = {}
-        for commit in reversed(self.commits):
-            _, line, rest = commit.message.partition(RUN_LINE)
-            if line and commit.commit_id in steps:
-                found.setdefault(rest.strip().partition("\n")[0], []).append(commit.commit_id)
-        others = [commits for other, commits in found.items() if other != run and not own & {*commits}]
-        return [step_tag(steps[commit]) for commits in others for commit in commits]
+        found = []
+        for commit in (*reversed(self.commits), *self.aside):
+            if commit.commit_id in steps and not own.has(commit):
+                found.append(step_tag(steps[commit.commit_id]))
+        return found

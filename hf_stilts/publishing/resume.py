@@ -28,6 +28,7 @@ from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.checkpoints import read_record
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.publishing.outbox import own_checkpoints
 from hf_stilts.publishing.pending import RESUME_BRANCH, RESUMED, STATE_FILE, UNREADABLE, PendingCheckpoint
 from hf_stilts.publishing.saved import newest_saved, weights_flaw
 from hf_stilts.publishing.upload import (
@@ -50,9 +51,10 @@ def deliver_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
 
     Nothing is done where another machine has put a later step there since this one was packed.
     """
-    main = open_repository(api, pending.repo_id, private=pending.private)
-    on_main = look(api, pending.repo_id, main)
-    refuse_another_run(folder, pending, on_main)
+    main = open_repository(api, pending)
+    own = own_checkpoints(folder.parent, pending.run)
+    on_main = look(api, pending.repo_id, main, own)
+    refuse_another_run(pending.repo_id, on_main, own)
     api.create_branch(pending.repo_id, branch=RESUME_BRANCH, exist_ok=True)
     files = {**packed_files(folder, pending), **write_record(folder, pending)}
     head = api.model_info(pending.repo_id, revision=RESUME_BRANCH)

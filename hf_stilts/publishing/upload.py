@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.hf_api import ModelInfo, RepoFile, RepoFolder
+from huggingface_hub.hf_api import GitCommitInfo, ModelInfo, RepoFile, RepoFolder
 from huggingface_hub.utils.sha import git_hash
 
 from hf_stilts.errors import StiltsError
@@ -28,8 +28,16 @@ from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.naming import step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.publishing.pending import PendingCheckpoint, is_of_a_model, is_published, read_pending, update
-from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Published, main_step
+from hf_stilts.publishing.outbox import own_checkpoints
+from hf_stilts.publishing.pending import (
+    PendingCheckpoint,
+    is_of_a_model,
+    is_published,
+    read_checksums,
+    restore_file,
+    update,
+)
+from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Own, Published, main_step
 
 _CONFLICTS_IN_A_ROW = 10
 _EXISTS, _PARENT_MOVED = 409, 412
@@ -37,6 +45,14 @@ _EXISTS, _PARENT_MOVED = 409, 412
 
 class Refused(Exception):
     """Trying again without the user's help is of no use; the text says why and what to do."""
+
+
+class OfAnother(Refused):
+    """`main` is left as it is, since the repository holds checkpoints of another training."""
+
+    def __init__(self, repo_id: str, taken: list[str], there: Published) -> None:
+        super().__init__(f"{repo_id} holds checkpoints of another training ({', '.join(taken)}), so main is its own")
+        self.step, self.commit = there.step_on_main, str(there.head.sha)
 
 
 class Unconfirmed(Exception):
@@ -101,12 +117,13 @@ def deliver(
     branch = f"upload-{pending.folder_name}"
     additions: list[CommitOperationAdd] = []
     for conflicts in range(_CONFLICTS_IN_A_ROW):
-        there = look(api, pending.repo_id, open_repository(api, pending.repo_id, private=pending.private))
+        own = own_checkpoints(folder.parent, pending.run)
+        there = look(api, pending.repo_id, open_repository(api, pending), own)
         if tagged := _tagged(api, folder, pending, there.tags):
             if branch in there.branches:
                 _drop_branch(api, pending, branch)
             return Delivered(tagged, on_main=False)
-        refuse_another_run(folder, pending, there)
+        refuse_another_run(pending.repo_id, there, own)
         tried = pending.attempts > 1 or conflicts > 0
         commit = _made_before(api, folder, pending, there, branch) if tried else None
         to_main = False
@@ -150,15 +167,21 @@ def sent_before(api: HfApi, pending: PendingCheckpoint) -> str | None:
     return str(made.commit_id) if f"{PENDING_LINE}{pending.id[:8]}" in made.message else None
 
 
-def look(api: HfApi, repo_id: str, head: ModelInfo) -> Published:
+def look(api: HfApi, repo_id: str, head: ModelInfo, own: Own | None = None) -> Published:
     """Ask the Hub what a repository holds beside `head` of `main`.
 
-    The head is read first, by the caller: a commit that names it as its parent fails if anything moved since.
+    The head is read first, by the caller: a commit that names it as its parent fails if anything moved since. Tags
+    beside `main` are looked into where whose they are is asked (`own`), and is not known: those of another training.
     """
     commits = api.list_repo_commits(repo_id, revision=head.sha)
     refs = api.list_repo_refs(repo_id)
     tags = {step: tag.target_commit for tag in refs.tags if (step := step_of(tag.name)) is not None}
-    return Published(head, commits, tags, frozenset(branch.name for branch in refs.branches))
+    aside: list[GitCommitInfo] = []
+    if own is not None and own.run is not None:
+        known = {commit.commit_id for commit in commits} | own.commits
+        strange = [step for step, commit in sorted(tags.items()) if commit not in known]
+        aside = [api.list_repo_commits(repo_id, revision=step_tag(step))[0] for step in strange]
+    return Published(head, commits, tags, frozenset(branch.name for branch in refs.branches), tuple(aside))
 
 
 def read_held(api: HfApi, repo_id: str, at: ModelInfo) -> Held:
@@ -200,7 +223,7 @@ def refuse_another_model(repo_id: str, held: Held, overwrite: bool) -> None:
 
 
 def settle(
-    api: HfApi, repo_id: str, chosen: int | None, why: str, *, overwrite: bool = False
+    api: HfApi, repo_id: str, chosen: int | None, why: str, *, own: Own, overwrite: bool = False
 ) -> tuple[int, str] | None:
     """Make `main` hold what it must: the chosen checkpoint where the Hub has it, else the newest.
 
@@ -212,16 +235,20 @@ def settle(
         repo_id: full name of the repository.
         chosen: step that was chosen; None for the newest.
         why: it was chosen, for the commit message.
+        own: what of the repository is the training's that asks.
         overwrite: as for `deliver`.
 
     Returns:
         The step and the commit of `main`; None where no checkpoint is published.
 
     Raises:
+        OfAnother: the repository holds checkpoints of another training, which decides what `main` is.
         Refused: somebody put files of another model on `main`.
     """
     for _ in range(_CONFLICTS_IN_A_ROW):
-        there = look(api, repo_id, api.model_info(repo_id))
+        there = look(api, repo_id, api.model_info(repo_id), own)
+        if taken := there.of_another_run(own):
+            raise OfAnother(repo_id, taken, there)
         step = main_step(there.tags, chosen, there.in_flight)
         if step is None:
             return None
@@ -302,17 +329,25 @@ def full_name(api: HfApi, repo_id: str) -> str:
     return repo_id if "/" in repo_id else f"{api.whoami()['name']}/{repo_id}"
 
 
-def open_repository(api: HfApi, repo_id: str, *, private: bool) -> ModelInfo:
-    """Return what the repository holds, after making it where it is missing.
+def open_repository(api: HfApi, pending: PendingCheckpoint) -> ModelInfo:
+    """Return what the repository of a checkpoint holds, after making it where it is missing.
 
-    Raises Refused where it exists and is public although `private` was asked for.
+    Raises Refused where it exists and is public although private was asked for, or where it was deleted after the
+    checkpoint had been sent there: that may be meant.
     """
+    repo_id = pending.repo_id
     try:
         info = api.model_info(repo_id)
-    except RepositoryNotFoundError:
-        api.create_repo(repo_id, private=private, exist_ok=True)
+    except RepositoryNotFoundError as error:
+        if pending.commit:
+            visible = " --private" if pending.private else ""
+            raise Refused(
+                f"{repo_id} is gone from the Hub since. To send its checkpoints again, make it anew and retry: "
+                f"hf repos create {repo_id}{visible}"
+            ) from error
+        api.create_repo(repo_id, private=pending.private, exist_ok=True)
         info = api.model_info(repo_id)
-    if private and not info.private:
+    if pending.private and not info.private:
         raise Refused(
             f"{repo_id} exists and is public, and this run publishes in private. Make it private (hf repos settings "
             f"{repo_id} --private) and retry; or publish for everybody (PublishCheckpoints(private=False), --public), "
@@ -346,22 +381,40 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
     """Read every file once and pin its sha256; a file that is no longer what was packed is refused."""
     if not pending.files:
         raise Refused(pending.reason or "this checkpoint could not be packed")
-    checked = {}
+    checked, noted = {}, read_checksums(folder)
     for name, packed in pending.files.items():
         path = folder / "files" / name
         if not path.is_file():
-            raise Refused(f"{name} is gone from the outbox; publish the checkpoint again")
-        digest = packed.sha256 or sha256(path)
+            lost = pending.reason if pending.commit else None
+            raise Refused(lost or f"{name} is gone from the outbox; publish the checkpoint again")
         about = path.stat()
         changed = (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns)
-        # Copied without its time, a file still has its bytes.
-        if changed and (packed.sha256 is None or sha256(path) != packed.sha256):
-            raise Refused(f"{name} was overwritten after {pending.tag} had been saved; its first content is gone")
-        checked[name] = replace(packed, sha256=digest, mtime_ns=about.st_mtime_ns)
+        if packed.sha256 is not None and not changed:
+            checked[name] = packed
+            continue
+        # Copied without its time, a file still has its bytes; after a power cut it may have its time and no bytes.
+        digest, pinned = sha256(path), packed.sha256 or noted.get(name)
+        if pinned is None and not changed:
+            pinned = digest
+        if digest != pinned:
+            if pinned is None or not restore_file(folder, pending, name, pinned):
+                raise Refused(_other_bytes(name, pending, changed))
+            about = path.stat()
+        checked[name] = replace(packed, sha256=pinned, mtime_ns=about.st_mtime_ns)
     never_read = any(packed.sha256 is None for packed in pending.files.values())
     if never_read and (cut := cut_weights(folder / "files")):
         raise Refused(f"{cut}, and its checkpoint has no better one")
     return pending if checked == pending.files else update(folder, pending, files=checked)
+
+
+def _other_bytes(name: str, pending: PendingCheckpoint, changed: bool) -> str:
+    """What to say of a file that is not what was packed, by its time (`changed`) or by its bytes alone."""
+    if changed:
+        return f"{name} was overwritten after {pending.tag} had been saved; its first content is gone"
+    return (
+        f"{name} of {pending.tag} is no longer what was saved: its bytes changed on the disk, and checkpoint-"
+        f"{pending.step} has no better ones. Train this checkpoint again"
+    )
 
 
 def _with_parents_licence(api: HfApi, folder: Path, pending: PendingCheckpoint) -> PendingCheckpoint:
@@ -440,14 +493,14 @@ def _tagged(api: HfApi, folder: Path, pending: PendingCheckpoint, tags: Mapping[
     return commit
 
 
-def refuse_another_run(folder: Path, pending: PendingCheckpoint, there: Published) -> None:
-    """Refuse a checkpoint whose repository holds those of another training, before a commit mixes the two."""
-    sent = {other.commit for _, other in read_pending(folder.parent) if other.run == pending.run and other.commit}
-    if taken := there.of_another_run(pending.run, sent):
+def refuse_another_run(repo_id: str, there: Published, own: Own) -> None:
+    """Refuse a repository that holds checkpoints of another training, before a commit mixes the two."""
+    if taken := there.of_another_run(own):
         raise Refused(
-            f"{pending.repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
-            "training. Nothing of this one is committed there. Choose another repository (repo_id=, --namespace), or "
-            f"remove all of the other's tags and retry in 15 minutes: hf repos tag delete {pending.repo_id} {taken[0]}"
+            f"{repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
+            "training; a folder that was copied and goes on in both places is two. Nothing of this one is committed "
+            "there. Choose another repository (repo_id=, --namespace), or remove all of the other's tags and retry in "
+            f"15 minutes: hf repos tag delete {repo_id} {taken[0]}"
         )
 
 

@@ -33,6 +33,7 @@ from huggingface_hub.errors import (
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sync_folder, write_json
+from hf_stilts.publishing.lost import find_lost
 from hf_stilts.publishing.outbox import (
     END,
     RUN_FILE,
@@ -41,6 +42,7 @@ from hf_stilts.publishing.outbox import (
     Pace,
     adopt,
     forget_main,
+    own_checkpoints,
     read_choices,
     read_mains,
     read_run,
@@ -58,7 +60,7 @@ from hf_stilts.publishing.pending import (
 )
 from hf_stilts.publishing.published import NEWEST
 from hf_stilts.publishing.resume import deliver_resume
-from hf_stilts.publishing.upload import Refused, deliver, full_name, prepare, sent_before, settle
+from hf_stilts.publishing.upload import OfAnother, Refused, deliver, full_name, prepare, sent_before, settle
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,8 @@ class UploadWorker:
         self.failures = 0
         # Repositories of which it is not known that `main` is what it must be.
         self.unsettled: set[str] = set()
+        # Those of which it is not known whether they still hold what was sent.
+        self.unchecked: set[str] = set()
         self._names: dict[str, str] = {}  # as they were given -> with their namespace
         # All by the monotonic clock: the other one may be set, back or forth, at any time.
         self.resume_at = 0.0  # our own back-off, dropped when the training ends
@@ -152,6 +156,8 @@ class UploadWorker:
                 continue
             seconds = self._must_wait(waiting)
             if closed and time.monotonic() + seconds > self.progress_at + self.pace.patience:
+                for name in self.unsettled:  # nobody answered: then the report must not speak from memory
+                    self._write(forget_main, self.outbox, name)
                 return
             if seconds > 0:
                 self.signals.wait(seconds)
@@ -171,12 +177,13 @@ class UploadWorker:
         restore_files(self.outbox)
         repack_to_resume(self.outbox)
         for folder, pending in read_pending(self.outbox):
+            if pending.commit:
+                self.unsettled.add(pending.repo_id)
+                self.unchecked.add(pending.repo_id)
             if pending.state == "failed":
                 self._write(update, folder, pending, state="waiting")
             elif pending.state == "sent":
                 forget_files(folder)
-                if pending.branch == "main":
-                    self.unsettled.add(pending.repo_id)
         for choice in read_choices(self.outbox):
             if choice.reason:
                 self._write(_write_choice, replace(choice, reason=None))
@@ -266,9 +273,14 @@ class UploadWorker:
         """See that `main` of a repository is what it must be."""
         try:
             repo_id = self._full_name(name)
+            if repo_id in self.unchecked:
+                find_lost(self.api, self.outbox, repo_id)
+                self.unchecked.discard(repo_id)
             choice = self._choice_of(repo_id)
             step, why = (choice.step, choice.why) if choice else (None, NEWEST)
-            main = settle(self.api, repo_id, step, why, overwrite=self.overwrite)
+            run = read_run(self.outbox)
+            own = own_checkpoints(self.outbox, run.id if run else None)
+            main = settle(self.api, repo_id, step, why, own=own, overwrite=self.overwrite)
             if main is not None:
                 self._note_main(repo_id, *main)
             elif choice:
@@ -278,7 +290,11 @@ class UploadWorker:
             reason, final = self._judge(error)
             if isinstance(error, RepositoryNotFoundError):
                 reason, final = f"{name} is not on the Hub", True
+            if final and not isinstance(error, Refused):  # what main is now is not known
                 self._write(forget_main, self.outbox, name)
+            if isinstance(error, OfAnother) and error.step is not None:
+                main_state = MainState(repo_id, error.step, "another training's, which is left as it is", error.commit)
+                self._write(write_main, self.outbox, main_state)
             if not final:
                 return
             for choice in read_choices(self.outbox):

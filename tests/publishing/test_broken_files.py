@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hub_fixture import Fault
+from huggingface_hub import HfApi
 from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
 
 from hf_stilts.files import write_json
@@ -20,9 +21,19 @@ from hf_stilts.publishing.worker import Signals, UploadWorker
 BROKEN = ["", "{", '{"repo_id": "me/tiny', "[]", "null", '{"repo_id": "me/tiny"}', "\0" * 64, "[" * 5000]
 
 
+WAITING = [(2, "waiting"), (4, "waiting")]
+
+
 @pytest.fixture
 def api(hub):
     return api_of(hub)
+
+
+def mend(output_dir):
+    """Let an upload worker begin, which needs no Hub yet."""
+    signals = Signals()
+    signals.close()
+    UploadWorker(output_dir / "outbox", HfApi(endpoint="http://nowhere.invalid"), FAST, signals)._start_afresh()
 
 
 def begin(output_dir, **of_record):
@@ -33,16 +44,33 @@ def begin(output_dir, **of_record):
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_run_file_is_rebuilt_from_the_pending_checkpoints(text, tmp_path, api, caplog):
+def test_a_broken_run_file_is_rebuilt_from_the_pending_checkpoints(text, tmp_path, caplog):
     begin(tmp_path)
     put(tmp_path, 2)
     checkpoint(tmp_path, 4)  # saved, not packed yet
     (tmp_path / "outbox/run.json").write_text(text)
-    status = deliver_all(tmp_path, api)
-    assert status.ok and [pending.step for pending in status.sent] == [2, 4], str(status)
+    mend(tmp_path)
+    assert [(pending.step, pending.state) for pending in outbox_status(tmp_path).checkpoints] == WAITING
     assert (tmp_path / "outbox/run.json.broken").read_text() == text
     assert "run.json cannot be read" in caplog.text
     assert read_run(tmp_path / "outbox").repo_id == "me/tiny"
+
+
+def test_what_was_rebuilt_is_published(tmp_path, api):
+    begin(tmp_path, languages=("en",))
+    broken = put(tmp_path, 2)
+    shutil.rmtree(tmp_path / "checkpoint-2")
+    put(tmp_path, 4)
+    state = {"global_step": 6, "best_global_step": 4, "best_metric": 0.7, "log_history": []}
+    (checkpoint(tmp_path, 6) / "trainer_state.json").write_text(json.dumps(state))  # saved, not packed yet
+    choice = f"choice-{outbox_module._short_hash('me/tiny')}.json"
+    for file in (f"{broken.folder_name}/parcel.json", "run.json", choice):
+        (tmp_path / "outbox" / file).write_text("")
+    status = deliver_all(tmp_path, api)
+    assert status.ok and {pending.step for pending in status.sent} == {2, 4, 6}, str(status)
+    assert "main of me/tiny is step-4: best so far (0.7000)" in str(status), str(status)
+    assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
+    assert weights(api, "step-2", tmp_path / "cache").startswith(b"weights of 2 ")
 
 
 def test_a_broken_run_file_with_nothing_beside_it_stops_neither_a_training_nor_a_report(tmp_path, here, api):
@@ -58,17 +86,17 @@ def test_a_broken_run_file_with_nothing_beside_it_stops_neither_a_training_nor_a
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_choice_is_rebuilt_from_the_newest_checkpoint(text, tmp_path, api):
+def test_a_broken_choice_is_rebuilt_from_the_newest_checkpoint(text, tmp_path):
     begin(tmp_path)
     for step, best, score in ((2, 2, 0.4), (4, 4, 0.7), (6, 4, 0.7)):
         folder = checkpoint(tmp_path, step)
         state = {"global_step": step, "best_global_step": best, "best_metric": score, "log_history": []}
         (folder / "trainer_state.json").write_text(json.dumps(state))
-    name = outbox_module._short_hash("me/tiny")
-    (tmp_path / f"outbox/choice-{name}.json").write_text(text)
-    status = deliver_all(tmp_path, api)
-    assert status.ok and "main of me/tiny is step-4: best so far (0.7000)" in str(status), str(status)
-    assert (tmp_path / f"outbox/choice-{name}.json.broken").exists()
+    path = tmp_path / f"outbox/choice-{outbox_module._short_hash('me/tiny')}.json"
+    path.write_text(text)
+    mend(tmp_path)
+    assert path.with_name(f"{path.name}.broken").read_text() == text
+    assert read_choices(tmp_path / "outbox") == [Choice(path, "me/tiny", 4, "best so far (0.7000)")]
 
 
 def test_a_broken_choice_of_which_nothing_is_known_leaves_the_newest(tmp_path, api):
@@ -79,18 +107,18 @@ def test_a_broken_choice_of_which_nothing_is_known_leaves_the_newest(tmp_path, a
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_pending_checkpoint_is_rebuilt_from_its_files(text, tmp_path, api, caplog):
+def test_a_broken_pending_checkpoint_is_rebuilt_from_its_files(text, tmp_path, caplog):
     begin(tmp_path, languages=("en",))
     pending = put(tmp_path, 2)
     shutil.rmtree(tmp_path / "checkpoint-2")
     (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text(text)
     put(tmp_path, 4)
-    status = deliver_all(tmp_path, api)
-    assert status.ok and {pending.step for pending in status.sent} == {2, 4}, str(status)
-    assert sorted(tags(api)) == ["step-2", "step-4"]
-    assert weights(api, "step-2", tmp_path / "cache").startswith(b"weights of 2 ")
+    mend(tmp_path)
+    rebuilt = {pending.step: pending for pending in outbox_status(tmp_path).checkpoints}
+    assert sorted((pending.step, pending.state) for pending in rebuilt.values()) == WAITING
+    assert (rebuilt[2].files, rebuilt[2].id[:8]) == (pending.files, pending.id[:8])
     assert "set aside as parcel.json.broken" in caplog.text
-    record = Record.from_json(open(api.hf_hub_download("me/tiny", "stilts.json", revision="step-2")).read())
+    record = rebuilt[2].read_record()
     assert (record.step, record.phase, record.languages) == (2, "target", ("en",))
 
 

@@ -19,10 +19,10 @@ import pytest
 import stock_run
 import yaml
 from hub_fixture import TOKEN, Fault, HubProcess, read
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, snapshot_download
 from pending_checkpoints import api_of, commits, tags, until
 from places import ROOT
-from transformers import TrainingArguments
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import ParentModel, Record
@@ -35,7 +35,8 @@ SHORT = {"repo_id": "me/tiny", "pace": {"patience": 0.5}}
 EVALUATE = {"eval_strategy": "steps", "eval_steps": 2}
 
 
-def test_every_checkpoint_of_a_stock_trainer_arrives(tmp_path, api, client):
+@pytest.mark.usefixtures("real_process")
+def test_every_checkpoint_of_a_stock_trainer_arrives(tmp_path, api, hub):
     _, report = stock_run.run(tmp_path / "out")
     assert report.ok and str(report) == (
         "3 of 3 checkpoints are on the Hub.\nmain of me/tiny is step-6: the newest checkpoint."
@@ -46,12 +47,10 @@ def test_every_checkpoint_of_a_stock_trainer_arrives(tmp_path, api, client):
         saved = tmp_path / f"out/checkpoint-{step}"
         for name in ("model.safetensors", "config.json", "tokenizer.json"):
             assert read(api, name, f"step-{step}", tmp_path / "cache") == (saved / name).read_bytes()
-    said = client.python(
-        "from transformers import AutoModelForSequenceClassification as Model, AutoTokenizer\n"
-        "model = Model.from_pretrained('me/tiny', revision='step-4')\n"
-        "print(model.num_parameters(), len(AutoTokenizer.from_pretrained('me/tiny', revision='step-4')))"
-    )
-    assert said.split() == [str(stock_run.classifier().num_parameters()), str(len(stock_run.tiny.tokenizer()))]
+    folder = snapshot_download("me/tiny", revision="step-4", endpoint=hub.url, cache_dir=tmp_path / "cache")
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.num_parameters() == stock_run.classifier().num_parameters()
+    assert len(AutoTokenizer.from_pretrained(folder)) == len(stock_run.tiny.tokenizer())
 
 
 def test_rotation_and_weights_only_lose_nothing_and_main_is_the_best(tmp_path, api):
@@ -113,6 +112,7 @@ class Recorder:
         return recording
 
 
+@pytest.mark.usefixtures("real_process")
 def test_no_path_name_token_or_pickle_leaves_the_machine(tmp_path, monkeypatch):
     from hf_stilts.local_hub import LocalHub
 
@@ -159,10 +159,17 @@ def test_a_hub_that_is_down_neither_stops_nor_loses_the_training(tmp_path, monke
         assert len(tags(HfApi(endpoint=hub.url, token="local"))) == 3
 
 
-def test_a_second_run_of_the_same_name_moves_neither_a_tag_nor_main(tmp_path, api):
+def test_a_second_run_of_the_same_name_moves_neither_a_tag_nor_main_and_is_told_so_before_its_first_step(
+    tmp_path, api, caplog
+):
     stock_run.run(tmp_path / "one", steps=2)
     before, history = tags(api), commits(api)
+    assert "another training" not in caplog.text
     _, report = stock_run.run(tmp_path / "two", steps=4, seed=1)
+    told = [record for record in caplog.records if "me/tiny holds checkpoints of another" in record.getMessage()]
+    said = next(record for record in told if record.name == "hf_stilts.publishing.callback")
+    assert "(step-2)" in said.getMessage() and "choose another repository" in said.getMessage()
+    assert said.created < (tmp_path / "two/checkpoint-2").stat().st_mtime
     assert [pending.tag for pending in report.failed] == ["step-2", "step-4"] and not report.sent
     assert "already another checkpoint" in report.failed[0].reason
     assert "another training (step-2)" in report.failed[1].reason
@@ -183,15 +190,16 @@ def test_a_training_killed_at_any_step_loses_no_saved_checkpoint(tmp_path, api, 
     assert len(commits(api)) == 3, str(report)
 
 
-def test_after_a_resume_main_is_the_best_of_the_whole_run(tmp_path, api, client):
+def test_after_a_resume_main_is_the_best_of_the_whole_run(tmp_path, api, monkeypatch, caplog):
+    monkeypatch.setattr(stock_run, "KillAt", stock_run.BreakAt)
     best = {"metric_for_best_model": "loss", "greater_is_better": True, **EVALUATE}  # it falls: step 2 is the best
     job = {"args": best, "publish": {"repo_id": "me/tiny"}}
-    command = [sys.executable, str(Path(stock_run.__file__)), str(tmp_path / "out"), json.dumps(job | {"kill_at": 5})]
-    environment = client.environment | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == -signal.SIGKILL
+    with pytest.raises(stock_run.Broken):
+        stock_run.run(tmp_path / "out", kill_at=5, **job)
     trainer, report = stock_run.run(tmp_path / "out", resume_from=str(tmp_path / "out/checkpoint-4"), **job)
     assert trainer.state.best_global_step == 2 and report.ok
     assert "main of me/tiny is step-2: best loss" in str(report)
+    assert "another training" not in caplog.text, "a resumed training is in nobody's way"
     main, best = (read(api, "stilts.json", revision, tmp_path / "cache") for revision in ("main", "step-2"))
     assert main == best
 
@@ -225,6 +233,7 @@ def test_a_bare_name_goes_to_the_namespace(tmp_path, api):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_process")
 @pytest.mark.parametrize("kill_at", [5, 6, 9])
 def test_a_killed_training_goes_on_elsewhere_to_the_very_same_weights(kill_at, tmp_path, api, client, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))

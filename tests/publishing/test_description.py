@@ -7,6 +7,7 @@ import stock_run
 import tiny
 import transformers
 from datasets import Dataset, DatasetInfo, Split
+from hub_fixture import read
 from pending_checkpoints import tags
 from transformers import TrainingArguments
 
@@ -40,15 +41,19 @@ def test_a_published_classifier_is_a_classifier_for_the_pipeline(tmp_path, api, 
     model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2, **names)
     _, report = stock_run.run(tmp_path / "out", model=model, publish={"repo_id": "me/tiny", "task": "mnli"})
     assert report.ok and len(tags(api)) == 3
-    said = client.python(
-        "from transformers import pipeline\n"
+    said = client.python(  # stock classes, by the name alone, in a process that knows nothing of hf_stilts
+        "from transformers import AutoModelForSequenceClassification as Model, AutoTokenizer, pipeline\n"
         "pipe = pipeline(model='me/tiny')\n"
-        "print(type(pipe).__name__, sorted(pipe.model.config.label2id), pipe('the cat')[0]['label'] in ('no', 'yes'))"
+        "print(type(pipe).__name__, sorted(pipe.model.config.label2id), pipe('the cat')[0]['label'] in ('no', 'yes'))\n"
+        "model = Model.from_pretrained('me/tiny', revision='step-4')\n"
+        "print(model.num_parameters(), len(AutoTokenizer.from_pretrained('me/tiny', revision='step-4')))"
     )
-    assert said.strip() == "TextClassificationPipeline ['no', 'yes'] True"
+    pipe, earlier = said.splitlines()
+    assert pipe == "TextClassificationPipeline ['no', 'yes'] True"
+    assert earlier.split() == [str(model.num_parameters()), str(len(tiny.tokenizer()))]
     (found,) = list_checkpoints(namespace="me", task="mnli", api=api)
     assert found.record.labels == ("no", "yes")
-    card = client.python("from huggingface_hub import ModelCard; print(ModelCard.load('me/tiny').content)")
+    card = read(api, "README.md", "main", tmp_path / "cache").decode()
     assert "pipeline_tag: text-classification" in card
     assert "with the labels `no`, `yes`" in card
 

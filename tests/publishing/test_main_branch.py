@@ -17,7 +17,7 @@ from hf_stilts.hub.scores import add_scores
 from hf_stilts.publishing import published
 from hf_stilts.publishing.outbox import Choice, MainState, Run, outbox_status, write_main, write_run
 from hf_stilts.publishing.pending import new_pending, pack, read_pending, update
-from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Published, main_step
+from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Own, Published, main_step
 from hf_stilts.publishing.upload import deliver, prepare
 from hf_stilts.publishing.worker import Signals, UploadWorker
 
@@ -81,11 +81,11 @@ def test_main_is_right_after_both_processes_were_killed_and_the_folder_was_renam
     assert step_on_main(api, tmp_path / "cache") == (chosen or 12)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    order=st.permutations([2, 4, 6, 8]),
-    lost=st.sets(st.integers(0, 3), max_size=2),
-    chosen=st.sampled_from([None, 2, 6]),
+    order=st.permutations([2, 4, 6]),
+    lost=st.sets(st.integers(0, 2), max_size=2),
+    chosen=st.sampled_from([None, 2, 4]),
 )
 def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults, api, order, lost, chosen):
     tmp_path = tmp_path_factory.mktemp("orders")
@@ -105,7 +105,7 @@ def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults,
         update(folder, pending, state="sent", commit=commit)
         here.append(step)
         assert step_on_main(api, tmp_path / "cache") == (chosen if chosen in here else max(here))
-    assert len(tags(api)) == 4 and [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
+    assert len(tags(api)) == 3 and [branch.name for branch in api.list_repo_refs("me/tiny").branches] == ["main"]
     for step in order:
         assert weights(api, f"step-{step}", tmp_path / "cache").startswith(b"weights of %d " % step)
 
@@ -257,10 +257,10 @@ def commit_of(number, title, run=None, minutes=0):
 def test_a_commit_without_its_tag_counts_for_a_quarter_of_an_hour():
     fresh, old = commit_of(1, "step-8: x", "other"), commit_of(1, "step-8: x", "other", minutes=16)
     assert Published(None, [fresh], {}).in_flight == 8
-    assert Published(None, [fresh], {}).of_another_run("mine", []) == ["step-8"]
+    assert Published(None, [fresh], {}).of_another_run(Own("mine")) == ["step-8"]
     assert Published(None, [old], {}).in_flight is None
-    assert Published(None, [old], {}).of_another_run("mine", []) == []
-    assert Published(None, [old], {8: old.commit_id}).of_another_run("mine", []) == ["step-8"]
-    assert Published(None, [old], {8: old.commit_id}).of_another_run("mine", [old.commit_id]) == []
-    assert Published(None, [old], {8: old.commit_id}).of_another_run(None, []) == []
+    assert Published(None, [old], {}).of_another_run(Own("mine")) == []
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own("mine")) == ["step-8"]
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own("mine", frozenset({old.commit_id}))) == []
+    assert Published(None, [old], {8: old.commit_id}).of_another_run(Own(None)) == []
     assert Published(None, [commit_of(2, "main is step-4: best"), fresh], {}).in_flight is None

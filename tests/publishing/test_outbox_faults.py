@@ -394,6 +394,7 @@ def test_a_hub_killed_in_the_middle_loses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("request_pattern", [pytest.param("preupload", marks=pytest.mark.slow), "commit/main", "tag/"])
+@pytest.mark.usefixtures("real_process")
 def test_a_worker_killed_at_any_request_is_taken_over(request_pattern, tmp_path, here, api, faults):
     put(tmp_path, 2)
     fault = Fault(request_pattern, delay=1.0)  # the Hub does it, and nobody hears the answer
@@ -409,6 +410,7 @@ def test_a_worker_killed_at_any_request_is_taken_over(request_pattern, tmp_path,
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
 
 
+@pytest.mark.usefixtures("real_process")
 def test_a_connection_that_hangs_is_given_up(tmp_path, here, api, faults):
     faults.add(Fault(COMMIT, delay=3.0))
     put(tmp_path, 2)
@@ -418,6 +420,7 @@ def test_a_connection_that_hangs_is_given_up(tmp_path, here, api, faults):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_process")
 def test_a_worker_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here, faults):
     faults.add(Fault(".", times=1000, delay=4.0))
     put(tmp_path, 2)
@@ -425,6 +428,7 @@ def test_a_worker_that_hangs_altogether_does_not_hold_up_the_end(tmp_path, here,
     assert len(status.waiting) == 1 and status.command
 
 
+@pytest.mark.usefixtures("real_process")
 def test_forked_workers_that_hold_the_pipe_open_do_not_hold_up_the_end(tmp_path, here, api):
     outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
     worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))  # like a data loader's

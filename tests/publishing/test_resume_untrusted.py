@@ -1,6 +1,8 @@
 """A branch `resume` made to harm: nothing outside of the checkpoint's own folder is written, read or deleted."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, constants
@@ -8,31 +10,43 @@ from pending_checkpoints import api_of, checkpoint, deliver_all, put
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
+from hf_stilts.local_hub import LocalHub
 from hf_stilts.publishing.resume import newest_checkpoint
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A Hub with a checkpoint and one to resume from; the tests change the branch `resume` alone."""
+    folder = tmp_path_factory.mktemp("published")
+    with LocalHub(folder / "hub") as hub:
+        api = api_of(hub)
+        put(folder / "theirs", 2)
+        put(folder / "theirs", 4, branch="resume")
+        assert deliver_all(folder / "theirs", api).ok
+        path = api.hf_hub_download("me/tiny", "stilts.json", revision="resume", cache_dir=folder / "cache")
+        yield api, folder / "theirs/checkpoint-4", json.loads(Path(path).read_text())
+
+
 @pytest.fixture
-def api(hub, monkeypatch, tmp_path):
+def api(published, monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    return api_of(hub)
+    return published[0]
 
 
 @pytest.fixture
-def commit(tmp_path, api):
-    """Publish a checkpoint and one to resume from, then change the branch `resume` with a record that agrees."""
-    put(tmp_path / "theirs", 2)
-    put(tmp_path / "theirs", 4, branch="resume")
-    assert deliver_all(tmp_path / "theirs", api).ok
+def commit(tmp_path, published, api):
+    """Change the branch `resume` with a record that agrees."""
+    _, saved, recorded = published
 
     def change(state=None, **record):
-        folder = tmp_path / "theirs/checkpoint-4"
-        if state is not None:
-            (folder / "trainer_state.json").write_text(state if isinstance(state, str) else json.dumps(state))
-        path = api.hf_hub_download("me/tiny", "stilts.json", revision="resume", cache_dir=tmp_path / "other")
-        about = json.loads(open(path).read())
-        about["files"]["trainer_state.json"] = sha256(folder / "trainer_state.json")
-        about = {**about, **record}
-        files = {"stilts.json": json.dumps(about).encode(), "trainer_state.json": folder / "trainer_state.json"}
+        file = tmp_path / "changed.json"
+        if state is None:
+            shutil.copy(saved / "trainer_state.json", file)
+        else:
+            file.write_text(state if isinstance(state, str) else json.dumps(state))
+        pinned = {**recorded["files"], "trainer_state.json": sha256(file)}
+        about = {**recorded, "files": pinned, **record}
+        files = {"stilts.json": json.dumps(about).encode(), "trainer_state.json": file}
         api.create_commit(
             "me/tiny",
             [CommitOperationAdd(name, content) for name, content in files.items()],

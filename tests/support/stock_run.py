@@ -23,15 +23,30 @@ from hf_stilts.publishing.outbox import Pace
 IMPATIENT = Pace(first_wait=0.1, longest_wait=0.5, timeout=20.0, patience=30.0)
 
 
+class Broken(Exception):
+    """A training that breaks off: its process is gone, and the upload worker knows that no more will come."""
+
+
 class KillAt(TrainerCallback):
     """SIGKILL this process at the end of a step."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self, step, publish):
+        self.step, self.publish = step, publish
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.end()
+
+    def end(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BreakAt(KillAt):
+    """In place of `KillAt`: end the training alone, as if its process had been killed."""
+
+    def end(self):
+        self.publish.interrupt()
+        raise Broken
 
 
 def classifier(seed=0):
@@ -89,7 +104,7 @@ def run(
         eval_dataset=data(words),
         processing_class=words if tokenizer else None,
         compute_metrics=lambda output: {"accuracy": float((output.predictions.argmax(-1) == output.label_ids).mean())},
-        callbacks=[callback, *([KillAt(kill_at)] if kill_at else [])],
+        callbacks=[callback, *([KillAt(kill_at, callback)] if kill_at else [])],
     )
     trainer.train(resume_from_checkpoint=resume_from)
     return trainer, callback.report
