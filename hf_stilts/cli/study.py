@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import typer
 from hf_stilts.cli.options import App, Figures, GroupBy, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies.drawing import check_drawing
-from hf_stilts.studies.options import StudyOptions
+from hf_stilts.studies.options import PublishingOptions, StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
 app = App(help="Plan, run and report a study: a comparison of intermediate tasks.", no_args_is_help=True)
@@ -84,11 +85,13 @@ def study_plan(
         rate=rate,
         measure=_probed if probe else None,
         available=given.available,
+        there=partial(_there, namespace) if namespace else None,
     )
     show_plan(found, cells=cells, as_json=as_json)
 
 
 @app.command("run")
+@shared_options(PublishingOptions)
 @shared_options(StudyOptions)
 def study_run(
     study: Name,
@@ -120,6 +123,7 @@ def study_run(
     from hf_stilts.studies.run import StudyRun, run_study
     from hf_stilts.studies.slurm import Submission, parse_options, submit_study
 
+    published = typed(PublishingOptions, options)
     given = typed(StudyOptions, options)
     chosen = given.changed(load_study(study))
     folder = given.folder(chosen.name)
@@ -127,6 +131,7 @@ def study_run(
         "data_dir": given.data_dir,
         "available": given.available,
         "redo_broken": redo_broken,
+        "publish": _publishing(published),
         "tell": tell_cell,
     }
     result: StudyRun | Submission
@@ -212,7 +217,8 @@ def study_push(
 ) -> None:
     """Push the results of a study to the Hub as a dataset repository: its tables, its report and its pictures.
 
-    Pushing again changes only what changed, and keeps what people wrote on the card.
+    Its published checkpoints are linked, and put into a collection. Pushing again changes only what changed, and keeps
+    what people wrote on the card.
     """
     from hf_stilts.console import say, show_object
     from hf_stilts.hub.reachable import require_hub
@@ -231,6 +237,33 @@ def study_push(
     say(f"{'Would push' if dry_run else 'Pushed'}: datasets/{pushed.repo_id}: {changed}{missing}.")
     for file in pushed.changed if dry_run else ():
         say(f"  {file}")
+    if pushed.checkpoints:
+        where = f", in the collection {pushed.collection}" if pushed.collection else ""
+        say(f"Checkpoints of the study on the Hub: {len(pushed.checkpoints)}{where}.")
+
+
+def _publishing(given: PublishingOptions) -> Any:
+    """What is published of a run; None: nothing."""
+    if given.namespace is None:
+        return None
+    from hf_stilts.studies.published import Publishing
+
+    return Publishing(given.namespace, private=not given.public, targets=given.publish_targets)
+
+
+def _there(namespace: str, store: Any, found: Any) -> dict[str, str]:
+    """Identity -> repository and author of the cells that somebody has published; why none are known is said."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import why_unreachable
+    from hf_stilts.studies.published import use_published
+
+    problem = why_unreachable()
+    if problem is None:
+        there, problem = use_published(store, found, namespace)
+        if problem is None:
+            return {name: f"{each.repo_id}, by {each.by}" for name, each in there.items()}
+    warn(f"Which checkpoints are on the Hub is not known: {problem}")
+    return {}
 
 
 def _probed(cells: Any) -> Any:

@@ -121,6 +121,33 @@ class StudyOptions(Options):
 
 
 @dataclass(frozen=True)
+class PublishingOptions(Options):
+    """What `study run` publishes."""
+
+    PANELS = {"Publishing": ("namespace", "public", "publish_targets")}
+
+    namespace: str | None = option(
+        None, "Publish intermediate checkpoints to this user or organisation, and use those that are there."
+    )
+    public: bool = option(False, "Make new repositories public; default: private.")
+    publish_targets: bool = option(False, "With --namespace: also publish the target models.")
+
+    def check(self) -> None:
+        """As `Options`; and refuse what is of `--namespace` without it.
+
+        Raises:
+            StiltsError: as `Options`; or `public` or `publish_targets` without a namespace.
+        """
+        super().check()
+        stray = [name for name in ("public", "publish_targets") if getattr(self, name)]
+        if stray and not self.namespace:
+            raise StiltsError(
+                f"{flag_of(stray[0])} is about what is published, and nothing is: --namespace was not given. Add "
+                "--namespace YOU, or leave it out."
+            )
+
+
+@dataclass(frozen=True)
 class SimilarityOptions(Options):
     """What `similarity` compares, and how."""
 

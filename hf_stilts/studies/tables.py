@@ -181,8 +181,21 @@ def study_report(
     rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
     wanted = ("scores", *about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
+    report.notes += _taken_over(note["cells"], store)
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _taken_over(cells: Mapping[str, Any], store: CellStore) -> list[str]:
+    """Whose the checkpoints are that were not trained here."""
+    notes = []
+    for name, about in cells.items():
+        record = store.record(name) if about["stage"] == "intermediate" else None
+        published = record["result"].get("published") if record else None
+        if published:
+            where = f"{published['repo_id']} at {published['commit'][:12]}"
+            notes.append(f"{about['title']} was not trained here: it is {where}, published by {published['by']}.")
+    return notes
 
 
 @dataclass
