@@ -11,7 +11,7 @@ import typer
 from hf_stilts.cli.options import App, Figures, GroupBy, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies.drawing import check_drawing
-from hf_stilts.studies.options import PublishingOptions, StudyOptions
+from hf_stilts.studies.options import HubOptions, StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
 app = App(help="Plan, run and report a study: a comparison of intermediate tasks.", no_args_is_help=True)
@@ -91,7 +91,7 @@ def study_plan(
 
 
 @app.command("run")
-@shared_options(PublishingOptions)
+@shared_options(HubOptions)
 @shared_options(StudyOptions)
 def study_run(
     study: Name,
@@ -123,7 +123,12 @@ def study_run(
     from hf_stilts.studies.run import StudyRun, run_study
     from hf_stilts.studies.slurm import Submission, parse_options, submit_study
 
-    published = typed(PublishingOptions, options)
+    on_hub = typed(HubOptions, options)
+    others = [flag for flag, given in {"--slurm": slurm, "--workers": workers > 1}.items() if given]
+    if on_hub.jobs and others:
+        raise StiltsError(
+            f"--jobs works on machines of the Hub, and {others[0]} on others. Leave out one; see at_once=."
+        )
     given = typed(StudyOptions, options)
     chosen = given.changed(load_study(study))
     folder = given.folder(chosen.name)
@@ -131,11 +136,13 @@ def study_run(
         "data_dir": given.data_dir,
         "available": given.available,
         "redo_broken": redo_broken,
-        "publish": _publishing(published),
+        "publish": _publishing(on_hub),
         "tell": tell_cell,
     }
     result: StudyRun | Submission
-    if slurm is None:
+    if on_hub.jobs is not None:
+        result = _on_jobs(on_hub, chosen, folder, how)
+    elif slurm is None:
         result = run_study(chosen, folder, workers=workers, **how)
     else:
         result = submit_study(chosen, folder, parse_options(slurm), array=array, **how)
@@ -242,7 +249,22 @@ def study_push(
         say(f"Checkpoints of the study on the Hub: {len(pushed.checkpoints)}{where}.")
 
 
-def _publishing(given: PublishingOptions) -> Any:
+def _on_jobs(given: HubOptions, study: Any, folder: Path, how: dict[str, Any]) -> Any:
+    """A run by Hugging Face Jobs; interrupted, it says that they go on."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import require_hub
+    from hf_stilts.studies.hub_jobs import parse_jobs, run_on_jobs
+
+    jobs = parse_jobs(str(given.jobs))
+    require_hub()
+    try:
+        return run_on_jobs(study, folder, jobs, max_price=given.max_price, **how)
+    except KeyboardInterrupt:
+        warn("The jobs that were submitted go on. The same command fetches their results and submits the rest.")
+        raise
+
+
+def _publishing(given: HubOptions) -> Any:
     """What is published of a run; None: nothing."""
     if given.namespace is None:
         return None

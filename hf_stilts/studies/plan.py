@@ -135,7 +135,7 @@ def plan(
     probed = None
     if measure is not None:
         probed = measure(cell for name, cell in found.cells.items() if name not in blocked and not store.finished(name))
-    timing = _Timing(found, store, rate, probed)
+    timing = Timing(found, store, rate, probed)
     names = _names(found, namespace) if namespace else {}
     published = there(store, found) if there else {}
     cells = []
@@ -265,7 +265,7 @@ class Speed(NamedTuple):
     each: float
 
 
-class _Timing:
+class Timing:
     """How long cells take: by a stated rate, by what was measured here, or by the cells that are finished."""
 
     def __init__(

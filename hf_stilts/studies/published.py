@@ -239,12 +239,12 @@ class CellPublisher:
         self.store, self.names, self.private, self.pace = store, names, private, pace
         self.begun: dict[str, Outbox] = {}
 
-    def add(self, name: str, start: str | None = None) -> None:
+    def add(self, name: str, start: tuple[str, str] | None = None) -> None:
         """Begin to publish a finished cell, unless that was done or it came from the Hub; does not wait.
 
         Args:
             name: identity of the cell.
-            start: identity of the cell that it started from, which its record then names as it is published.
+            start: repository and commit of the checkpoint that it started from, where that is a cell's, too.
         """
         record = self.store.record(name)
         model = self.store.folder(name) / MODEL
@@ -297,7 +297,7 @@ class CellPublisher:
         sent = [each for each in status.sent if each.commit] if status else []
         return (sent[-1].repo_id, str(sent[-1].commit)) if sent else None
 
-    def _described(self, name: str, start: str | None) -> Record:
+    def _described(self, name: str, start: tuple[str, str] | None) -> Record:
         """The record of a cell's final model, with the cell's identity and the step of its weights."""
         record = Record.from_json((self.store.folder(name) / MODEL / RECORD_FILE).read_bytes())
         recipe = {**record.recipe, CELL: name}
@@ -306,6 +306,6 @@ class CellPublisher:
         if isinstance(best, int):
             recipe[TRAINED], step = step, best
         parent = record.parent
-        if start is not None and (there := self.where(start)):
-            parent = ParentModel(there[0], there[1], parent.license if parent else None)
+        if start is not None:
+            parent = ParentModel(start[0], start[1], parent.license if parent else None)
         return replace(record, recipe=recipe, step=step, files={}, parent=parent)

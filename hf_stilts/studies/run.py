@@ -138,7 +138,8 @@ def end_publishing(publisher: CellPublisher, found: Cells, tell: Tell) -> dict[s
     failed = publisher.finish()
     for name, cell in found.cells.items():
         if cell.stage == "target" and publisher.store.finished(name):
-            publisher.add(name, cell.call["start"])
+            start = cell.call["start"]
+            publisher.add(name, publisher.where(start) if start else None)
     failed |= publisher.finish()
     named = {found.cells[name].title: why for name, why in failed.items()}
     for title, why in named.items():
@@ -154,8 +155,11 @@ def prepare(
     available: bool,
     redo_broken: bool,
     tell: Tell,
+    models: bool = True,
 ) -> tuple[Cells, dict[str, str]]:
     """What comes before the first cell of a run, wherever the cells are done: look at everything, note the study.
+
+    Without `models` the trained models lie elsewhere: neither they nor room for them are looked for.
 
     Returns:
         The cells, and those that cannot be done: identity -> why, all of them left out by `available`.
@@ -174,8 +178,9 @@ def prepare(
             "\n".join(missing_rows(found)) + "\nNothing was done. Get these rows, or leave out what needs them: "
             "--available, --arm, --targets, --languages."
         )
-    _mend(store, found, blocked, redo_broken)
-    _check_room(store, found, blocked)
+    _mend(store, found, blocked, redo_broken, models)
+    if models:
+        _check_room(store, found, blocked)
     _tell_of_changes(store, before, found, tell)
     _write_note(store, study, found, revisions)
     return found, blocked
@@ -200,7 +205,7 @@ def _pinned(study: Study, before: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool) -> None:
+def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool, models: bool) -> None:
     """Find records and weights that are broken; make their cells unfinished where that was asked for.
 
     Raises:
@@ -216,7 +221,7 @@ def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool
         except StiltsError as error:
             broken[name] = str(error)
             continue
-        if name in needed and (wrong := _flaw(store.folder(name) / MODEL)):
+        if models and name in needed and (wrong := _flaw(store.folder(name) / MODEL)):
             broken[name] = f"{store.folder(name) / MODEL}: {wrong}"
     if broken and not redo:
         raise StiltsError(
