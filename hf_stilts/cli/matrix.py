@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, Json, known_task, split_list
+from hf_stilts.cli.options import App, DataDir, Json, known_task, split_list
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import load_task
 
@@ -66,6 +66,14 @@ def rank(
     base: FromBase = None,
     results: Results = None,
     derived: Derived = False,
+    examples: Annotated[
+        int | None,
+        typer.Option(
+            min=10, help="Also estimate (LogME) how far published encoders fit so many of the target's own examples."
+        ),
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="With --examples: their language; default: en.")] = None,
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Rank intermediate tasks for a target by published gains: its own, and those of targets of the same kind."""
@@ -75,7 +83,13 @@ def rank(
     require_hub()
     from hf_stilts.console import show_ranking
     from hf_stilts.studies.matrix import transfer_matrix
-    from hf_stilts.studies.rank import rank_tasks
+    from hf_stilts.studies.rank import add_estimates, rank_tasks
 
     gains = transfer_matrix(namespace, base, results=results or (), derived=derived)
-    show_ranking(rank_tasks(task, gains), as_json=as_json)
+    ranking = rank_tasks(task, gains)
+    if examples is not None:
+        from hf_stilts.hub.published_scores import published_models
+
+        models = published_models(namespace)
+        add_estimates(ranking, gains, models, base=base, examples=examples, language=language, data_dir=data_dir)
+    show_ranking(ranking, as_json=as_json)

@@ -63,6 +63,9 @@ def study_plan(
     probe: Annotated[
         bool, typer.Option("--probe", help="Measure the training speed with a few steps on this machine.")
     ] = False,
+    jobs: Annotated[
+        str | None, typer.Option(metavar="flavor=NAME", help="Price on Hugging Face Jobs, by the Hub's own list.")
+    ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Also print a line for every cell.")] = False,
     as_json: Json = False,
     **options: Any,
@@ -87,6 +90,8 @@ def study_plan(
         available=given.available,
         there=partial(_there, namespace) if namespace else None,
     )
+    if jobs is not None:
+        _add_price(found, jobs)
     show_plan(found, cells=cells, as_json=as_json)
 
 
@@ -247,6 +252,20 @@ def study_push(
     if pushed.checkpoints:
         where = f", in the collection {pushed.collection}" if pushed.collection else ""
         say(f"Checkpoints of the study on the Hub: {len(pushed.checkpoints)}{where}.")
+
+
+def _add_price(plan: Any, jobs: str) -> None:
+    """Add the price of a plan on Hugging Face Jobs; why it is not known is said."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import why_unreachable
+    from hf_stilts.studies.hub_jobs import parse_jobs, price_of
+
+    flavor = parse_jobs(jobs).flavor
+    problem = why_unreachable()
+    if problem is not None:
+        warn(f"The price of {flavor} is not known: {problem}")
+        return
+    plan.price_at(flavor, price_of(flavor))
 
 
 def _on_jobs(given: HubOptions, study: Any, folder: Path, how: dict[str, Any]) -> Any:

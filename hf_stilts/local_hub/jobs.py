@@ -92,7 +92,7 @@ class Jobs:
         job_id = secrets.token_hex(12)
         job = Job(job_id, owner, spec, self.folder / f"{job_id}.log", _now())
         hidden = {str(name): str(value) for name, value in (body.get("secrets") or {}).items()}
-        given = {str(name): str(value) for name, value in spec["environment"].items()}
+        given = {str(name): str(value) for name, value in (body.get("environment") or {}).items()}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = {**kept, "PATH": path, "HF_ENDPOINT": endpoint, **given, **hidden}

@@ -113,7 +113,7 @@ def _of_model(model: PublishedModel, ancestors: Ancestors, published: Mapping[st
         trainings = [*reversed(before), *([model.record] if model.record.phase != "target" else [])]
     else:
         trainings, base = _of_the_card(model, ancestors, published)
-    intermediate = " > ".join(_label(record) for record in trainings) or NONE
+    intermediate = " > ".join(label_of(record) for record in trainings) or NONE
     _expect_plain(intermediate, base)
     scores: dict[tuple[Any, ...], Score] = {}
     for stated in (*_recorded(model), *_on_cards(model), *_in_files(model)):
@@ -136,7 +136,7 @@ def _of_the_card(
     return [*reversed(before), start], base
 
 
-def _label(record: Record) -> str:
+def label_of(record: Record) -> str:
     """An intermediate training in the spelling of names on the Hub."""
     rows = record.rows_by_language or dict.fromkeys(record.languages, 1)
     adapter = ADAPTER_SUFFIX if record.library == "peft" else ""

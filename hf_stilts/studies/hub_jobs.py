@@ -319,6 +319,7 @@ class _Work:
         """Give a cell a job. The token is its secret: no command line, label or record has it."""
         cell = self.found.cells[name]
         labels = {STUDY_LABEL: label(self.study), CELL_LABEL: name, RUN_LABEL: self.run}
+        labels["name"] = f"{label(self.study)[:40]}-{name[:8]}"
         labels |= {LIMIT_LABEL: str(self.options.timeout), PRICE_LABEL: f"{self.hourly:.6f}"}
         environment = {ORDERS_VARIABLE: f"{self.results}@{self.orders}", CELL_VARIABLE: name}
         if constants.ENDPOINT != "https://huggingface.co":
@@ -330,7 +331,6 @@ class _Work:
             secrets={"HF_TOKEN": self.token},
             flavor=self.options.flavor,
             timeout=self.options.timeout,
-            name=f"{label(self.study)[:40]}-{name[:8]}",
             labels=labels,
             namespace=self.publish.namespace,
             token=self.token,

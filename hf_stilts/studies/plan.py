@@ -71,6 +71,8 @@ class Plan:
         arms: arm -> what it reads; None where the size of its data is not known.
         rate: where the hours come from, in words.
         notes: what a reader should know.
+        price: on Hugging Face Jobs: `flavor`, US dollars an `hour`, and of the known hours (`usd`); None where that
+            was not asked for.
     """
 
     study: str
@@ -78,6 +80,12 @@ class Plan:
     arms: dict[str, Reads | None]
     rate: str
     notes: list[str] = field(default_factory=list)
+    price: dict[str, Any] | None = None
+
+    def price_at(self, flavor: str, hourly: float) -> None:
+        """Note what the cells to do cost on a flavor of Hugging Face Jobs, at so many US dollars an hour."""
+        hours = self.stages()[-1]["hours"]
+        self.price = {"flavor": flavor, "hour": hourly, "usd": None if hours is None else round(hours * hourly, 2)}
 
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: cells, how many in each state that occurs, hours and gigabytes."""

@@ -1,16 +1,20 @@
 """A study by Hugging Face Jobs: state by the Hub alone, a budget that is never passed, the token nowhere."""
 
+import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import mirrors
 import pytest
 import tiny
+from command import run as command
 from huggingface_hub import HfApi
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import read_lines
+from hf_stilts.hub import reachable
 from hf_stilts.local_hub import LocalHub
 from hf_stilts.studies import hub_jobs as module
 from hf_stilts.studies.cells import unfold
@@ -46,7 +50,7 @@ def publish_base(api, tmp_path):
 
 def study(base, **other):
     fields = {"base": (base,), "arms": {"none": None, "squad": Intermediate("squad_v1")}, "targets": ("udpos",)}
-    flags = {"max_steps": 2, "use_cpu": True, "per_device_train_batch_size": 4}
+    flags = {"max_steps": 8, "use_cpu": True, "per_device_train_batch_size": 4, "learning_rate": 0.01}
     return Study(**{**fields, "languages": ("en", "de"), "seeds": (7,), "flags": flags, "name": "tried", **other})
 
 
@@ -213,6 +217,17 @@ def test_options_of_jobs():
 
 def test_prices_are_those_of_the_hub(api):
     assert price_of("a10g-small", api) == pytest.approx(1.0, abs=0.001)
+
+
+def test_the_plan_says_the_price_by_the_list_of_the_hub(api, monkeypatch, tmp_path):
+    monkeypatch.setattr(reachable, "constants", SimpleNamespace(ENDPOINT=api.endpoint))
+    monkeypatch.setattr(module, "HfApi", lambda: api)
+    words = ("study", "plan", "phang2020", "--scale", "small", "--output-dir", tmp_path, "--jobs", "flavor=t4-small")
+    found = json.loads(command(*words, "--rate", "100", "--json")[1])
+    hours = found["stages"][-1]["hours"]
+    assert found["price"] == {"flavor": "t4-small", "hour": pytest.approx(0.40002), "usd": round(hours * 0.40002, 2)}
+    assert "0.40 USD an hour of t4-small by the Hub's list; in all " in command(*words, "--rate", "100")[1]
+    assert "in all not known" in command(*words)[1]
 
 
 def test_options_that_belong_to_jobs_are_refused_without_them(mistake):
