@@ -24,7 +24,6 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi, JobInfo, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
-from huggingface_hub.hf_api import JobHardwareInfo
 
 from hf_stilts import __version__
 from hf_stilts.definitions import FILES as TASK_FILES
@@ -135,8 +134,9 @@ def price_of(flavor: str, api: HfApi | None = None) -> float:
     return prices[flavor]
 
 
-def _hourly(hardware: JobHardwareInfo) -> float:
-    return hardware.unit_cost_usd * _HOURS.get(hardware.unit_label.rstrip("s"), 60.0)
+def _hourly(hardware: Any) -> float:
+    """US dollars an hour, of a row of the Hub's list."""
+    return float(hardware.unit_cost_usd) * _HOURS.get(str(hardware.unit_label).rstrip("s"), 60.0)
 
 
 def run_on_jobs(

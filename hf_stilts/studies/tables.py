@@ -465,12 +465,18 @@ def _benchmark(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -
     targets = list(about["targets"])
     if len(targets) == 1 and targets[0] in list_benchmarks():
         return load_benchmark(targets[0])
-    groups: dict[str, tuple[str, ...]] = {}
-    for task in dict.fromkeys(entry["task"] for entry in entries):
-        named = (load_benchmark(name).groups.items() for name in list_benchmarks())
-        group = next((group for each in named for group, tasks in each if task in tasks), "other")
-        groups[group] = (*groups.get(group, ()), task)
+    groups = groups_of(dict.fromkeys(entry["task"] for entry in entries))
     return Benchmark(about["name"], about["name"], tuple(about["languages"]), groups)
+
+
+def groups_of(tasks: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Tasks in the groups that the first benchmark which has them puts them in; the rest are others."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        named = (load_benchmark(name).groups.items() for name in list_benchmarks())
+        group = next((group for each in named for group, members in each if task in members), "other")
+        groups[group] = (*groups.get(group, ()), task)
+    return groups
 
 
 def as_markdown(table: Table) -> str:

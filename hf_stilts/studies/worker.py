@@ -198,8 +198,8 @@ def _loaded(folder: Path, published: Mapping[str, str]) -> dict[str, Any]:
 
     record = load_published(folder, published)
     steps = record.recipe.get(TRAINED, record.step)
-    about = {"steps": steps, "batch": _batch(folder / MODEL), "body": None, "train_seconds": None, "curve": []}
-    return {**record.metrics, **about, "published": dict(published)}
+    about: dict[str, Any] = {"steps": steps, "batch": _batch(folder / MODEL), "body": None, "curve": []}
+    return {**record.metrics, **about, "train_seconds": None, "published": dict(published)}
 
 
 def _batch(model: Path) -> int | None:
