@@ -30,13 +30,15 @@ from hf_stilts.definitions import FILES as TASK_FILES
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.files import write, write_json
 from hf_stilts.studies.cells import Cells, identity
-from hf_stilts.studies.job import CELL_VARIABLE, FILES, ORDERS, ORDERS_VARIABLE, RECORDS
 from hf_stilts.studies.plan import Timing
 from hf_stilts.studies.published import Publishing, published_names, use_published
 from hf_stilts.studies.run import TRIES, StudyRun, Tell, order, prepare
 from hf_stilts.studies.store import LOG, RECORD, CellStore
 from hf_stilts.studies.study import Study
 
+ORDERS_VARIABLE, CELL_VARIABLE = "HF_STILTS_ORDERS", "HF_STILTS_CELL"
+ORDERS = "cells.json"  # what the jobs of a study are to do, in the results repository
+RECORDS, FILES = "records", "cells"  # folders there: a record a cell; scores and predictions of a cell, as one file
 NOTE = "hub_job.json"  # in a cell's folder: the job that it was given last
 POLL = 20.0  # seconds between looks at the jobs
 LIVE = ("SCHEDULING", "RUNNING")

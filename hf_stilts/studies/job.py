@@ -26,12 +26,10 @@ from hf_stilts.evaluation.results import PREDICTIONS, RESULTS
 from hf_stilts.hub.checkpoints import read_record
 from hf_stilts.studies import worker
 from hf_stilts.studies.cells import Cell
+from hf_stilts.studies.hub_jobs import CELL_VARIABLE, FILES, ORDERS, ORDERS_VARIABLE, RECORDS
 from hf_stilts.studies.published import CELL, CellPublisher, load_published
 from hf_stilts.studies.store import RECORD, CellStore
 
-ORDERS_VARIABLE, CELL_VARIABLE = "HF_STILTS_ORDERS", "HF_STILTS_CELL"
-ORDERS = "cells.json"  # what the jobs of a study are to do, in the results repository
-RECORDS, FILES = "records", "cells"  # folders there: a record a cell; scores and predictions of a cell, as one file
 _CONFLICTS = (409, 412, 429, 500, 502, 503)  # of a commit beside those of other jobs
 _TRIES = 10
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_stilts.benchmark import Benchmark
 from hf_stilts.studies.drawing import FORMATS, arm_labels, save
@@ -21,9 +21,11 @@ from hf_stilts.studies.figures import (
     shot_curves,
 )
 from hf_stilts.studies.gains import GainReport
-from hf_stilts.studies.matrix import TransferMatrix
 from hf_stilts.studies.robustness import RobustnessReport
 from hf_stilts.studies.tables import StudyReport, groups_of
+
+if TYPE_CHECKING:
+    from hf_stilts.studies.matrix import TransferMatrix  # which imports `datasets`
 
 Rows = Sequence[Mapping[str, Any]]
 _GAPS = {"English less the others": "gap-english", "classes 4-5 less 0-2": "gap-resources"}
