@@ -1,22 +1,32 @@
-"""The report of a large study: 100,000 rows of results, from its folder to the page with all tables and pictures.
+"""The report of a large study, 100,000 rows of results, to its page; and the matrix of 1,000 published records.
 
     python benchmarks/studies.py                       # a study of XTREME, 12 arms, with so many seeds
     python benchmarks/studies.py --rows 20000 --rounds 1
+    python benchmarks/studies.py --records 1000        # instead: the transfer matrix of so many published models
+
+The records are published to an embedded Hub in another process, which answers the command's stock client.
 
 Scores are made up, and there are no predictions: the bootstrap over examples, whose time is that of the examples and
 not of the rows, has nothing to draw from.
 """
 
 import argparse
+import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+from huggingface_hub import CommitOperationAdd, HfApi
+
 from hf_stilts.benchmark import load_benchmark
 from hf_stilts.files import write_json, write_lines
+from hf_stilts.hub.card import render
+from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.page import write_report
 from hf_stilts.studies.store import CellStore
@@ -26,6 +36,12 @@ from hf_stilts.studies.tables import study_report
 BASE = "org/base@0123456789012345678901234567890123456789"
 ARMS = ("mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "cosmosqa", "commonsenseqa", "siqa", "anli_plus", "ccg")
 BENCHMARK = load_benchmark("xtreme")
+SERVE = """
+import sys
+from pathlib import Path
+from hf_stilts.local_hub import serve
+serve(Path(sys.argv[1]), announce=lambda url: print(url, flush=True))
+"""
 
 
 def study(seeds: int) -> Study:
@@ -88,13 +104,66 @@ def scores(folder: Path, task: str, chance: random.Random, metrics: int) -> int:
     return len(rows)
 
 
+def publish(endpoint: str, count: int) -> None:
+    """Publish so many records with scores in XNLI's languages: intermediates of ten tasks, and targets after them."""
+    api = HfApi(endpoint=endpoint, token="local")
+    chance = random.Random(0)
+    parents: list[ParentModel] = [ParentModel("org/base")]
+    languages = load_benchmark("xtreme").languages_of("xnli")
+    for number in range(count):
+        name = f"user{number % 20}/base-stilts-{number}"
+        if number < len(ARMS):
+            source = TaskSource(ARMS[number], f"data/{ARMS[number]}", language="en", rows=500)
+            record = Record(tasks=(source,), parent=parents[0], languages=("en",), step=2)
+        else:
+            source = TaskSource("xnli", "facebook/xnli", "en", "a" * 40, "train", 1000, language="en")
+            scored = {code: {"xnli_accuracy": round(chance.gauss(60, 5), 1)} for code in languages}
+            record = Record(
+                phase="target", tasks=(source,), parent=parents[number % len(parents)], languages=("en",), step=2,
+                seed=number, metrics_by_language=scored,
+            )  # fmt: skip
+        api.create_repo(name)
+        texts = {"stilts.json": record.to_json(), "README.md": render(record, name, "step-2")}
+        operations = [CommitOperationAdd(path, text.encode()) for path, text in texts.items()]
+        commit = api.create_commit(name, operations, commit_message="a model").oid
+        if number < len(ARMS):
+            parents.append(ParentModel(name, commit))
+
+
+def measure_matrix(count: int) -> None:
+    """Publish records, then gather them into a matrix by the command, in a process with an empty cache."""
+    with tempfile.TemporaryDirectory() as scratch:
+        serving = [sys.executable, "-c", SERVE, str(Path(scratch) / "hub")]
+        with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as hub:
+            try:
+                endpoint = (hub.stdout.readline() if hub.stdout else "").strip()
+                began = time.perf_counter()
+                publish(endpoint, count)
+                print(f"{count} records published in {time.perf_counter() - began:.1f} s", flush=True)
+                environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_TOKEN": "local", "HF_HOME": f"{scratch}/home"}
+                command = [str(Path(sys.executable).parent / "hf-stilts"), "matrix", "--json"]
+                began = time.perf_counter()
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                took = time.perf_counter() - began
+                found = json.loads(done.stdout)
+                print(
+                    f"{took:6.1f} s for the matrix: {len(found['tasks'])} gains of targets, {len(found['cells'])} cells"
+                )
+            finally:
+                hub.kill()
+
+
 def main() -> None:
     """Build the study's folder, then make its report again and again."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--records", type=int)
     given = parser.parse_args()
+    if given.records:
+        measure_matrix(given.records)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         made = study(given.seeds)
         rows = finish(Path(scratch), made, given.rows)

@@ -309,8 +309,24 @@ def show_ranking(ranking: Ranking, *, as_json: bool) -> None:
     rows = [{**row, "targets": ", ".join(row["targets"])} for row in ranking.tasks]
     if rows:
         show(rows, as_json=False, title=f"Intermediate tasks for {ranking.target}, gain in points")
+    if ranking.estimates:
+        out.print()
+        lines = [
+            row | {"logme": f"{row['logme']:.4f}", "over_base": _signed(row["over_base"])} for row in ranking.estimates
+        ]
+        show(lines, as_json=False, title=f"Encoders on examples of {ranking.target}, LogME in nats an example")
+    if ranking.agreement:
+        each = ranking.agreement
+        out.print(
+            f"LogME over the base against {each['points']} measured gains: Spearman {each['spearman']:.2f}, 95 % "
+            f"interval {each['spearman_low']:.2f} to {each['spearman_high']:.2f}."
+        )
     for note in ranking.notes:
         out.print(note, markup=False)
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
 
 
 def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:
@@ -338,6 +354,9 @@ def show_plan(plan: Plan, *, cells: bool, as_json: bool) -> None:
             as_json=False,
         )
     say(f"\nHours: {plan.rate}.")
+    if plan.price is not None:
+        total = "not known" if plan.price["usd"] is None else f"{plan.price['usd']:.2f} USD, the start of jobs left out"
+        say(f"Price: {plan.price['hour']:.2f} USD an hour of {plan.price['flavor']} by the Hub's list; in all {total}.")
     for note in plan.notes:
         warn(note)
 
@@ -369,6 +388,9 @@ def show_status(status: Status, study: str, folder: Any, *, cells: bool, as_json
     words = ["study", status.next_command(), study, "--output-dir", str(folder)]
     if status.slurm and words[1] == "run":
         words += ["--slurm", status.slurm]
+    elif status.hub and words[1] in ("run", "status"):
+        flavor, namespace = status.hub
+        words = ["study", "run", *words[2:], "--jobs", f"flavor={flavor}", "--namespace", namespace]
     say_next(words)
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,10 @@ def hub_serve(
     token: Annotated[
         str | None, typer.Option(help="Token that clients must send; default: any token.", envvar="HF_STILTS_HUB_TOKEN")
     ] = None,
+    run_jobs: Annotated[
+        bool,
+        typer.Option("--run-jobs", help="Run jobs that clients send, as processes of this machine; needs --token."),
+    ] = False,
 ) -> None:
     """Serve a small Hub; stock clients use it through HF_ENDPOINT."""
     from hf_stilts.console import announce_hub
@@ -117,7 +122,8 @@ def hub_serve(
     models = len(list(folder.glob("models/*/*")))
     holds = f"with {models} models of {folder}" if models else f"new and empty: nothing lay in {folder}"
     others = socket.gethostname() if host in ("0.0.0.0", "::") else None
-    serve(folder, host, port, token, announce=lambda url: announce_hub(url, holds, token, others))
+    announce = partial(announce_hub, holds=holds, token=token, others=others)
+    serve(folder, host, port, token, run_jobs=run_jobs, announce=announce)
 
 
 @app.command()

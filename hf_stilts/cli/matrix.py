@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from hf_stilts.cli.options import App, Json, known_task, split_list
+from hf_stilts.cli.options import App, DataDir, Figures, Json, known_task, split_list
 from hf_stilts.errors import StiltsError
+from hf_stilts.studies.drawing import check_drawing
 from hf_stilts.task import load_task
 
 app = App()
@@ -34,18 +35,26 @@ def matrix(
     spelt: Annotated[
         Literal["md", "csv", "latex"] | None, typer.Option("--format", help="Print the matrix alone, in this format.")
     ] = None,
+    figures: Figures = None,
     as_json: Json = False,
 ) -> None:
     """Gather published scores into intermediate task x target x language, and say which of them compare."""
     if spelt and as_json:
         raise StiltsError(f"--format {spelt} and --json were given; one of them is expected. Leave out the other.")
+    if figures is not None:
+        check_drawing()
     from hf_stilts.hub.reachable import require_hub
 
     require_hub()
-    from hf_stilts.console import show_matrix, warn
+    from hf_stilts.console import say, show_matrix, warn
     from hf_stilts.studies.matrix import transfer_matrix
 
     found = transfer_matrix(namespace, base, split_list(targets), results=results or (), derived=derived)
+    if figures is not None:
+        from hf_stilts.studies.pictures import matrix_pictures, write_pictures
+
+        drawn = write_pictures(matrix_pictures(found), figures)
+        say(f"Drawn: {figures}: {len(drawn)} files.", as_json=as_json or spelt is not None)
     if spelt is None:
         show_matrix(found, languages=languages, as_json=as_json)
         return
@@ -66,6 +75,14 @@ def rank(
     base: FromBase = None,
     results: Results = None,
     derived: Derived = False,
+    examples: Annotated[
+        int | None,
+        typer.Option(
+            min=10, help="Also estimate (LogME) how far published encoders fit so many of the target's own examples."
+        ),
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="With --examples: their language; default: en.")] = None,
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Rank intermediate tasks for a target by published gains: its own, and those of targets of the same kind."""
@@ -75,7 +92,13 @@ def rank(
     require_hub()
     from hf_stilts.console import show_ranking
     from hf_stilts.studies.matrix import transfer_matrix
-    from hf_stilts.studies.rank import rank_tasks
+    from hf_stilts.studies.rank import add_estimates, rank_tasks
 
     gains = transfer_matrix(namespace, base, results=results or (), derived=derived)
-    show_ranking(rank_tasks(task, gains), as_json=as_json)
+    ranking = rank_tasks(task, gains)
+    if examples is not None:
+        from hf_stilts.hub.published_scores import published_models
+
+        models = published_models(namespace)
+        add_estimates(ranking, gains, models, base=base, examples=examples, language=language, data_dir=data_dir)
+    show_ranking(ranking, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import typer
 from hf_stilts.cli.options import App, Figures, GroupBy, Json, Namespace, shared_options, split_list, typed
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies.drawing import check_drawing
-from hf_stilts.studies.options import StudyOptions
+from hf_stilts.studies.options import HubOptions, StudyOptions
 from hf_stilts.studies.study import describe_study, list_studies, load_study, scaled
 
 app = App(help="Plan, run and report a study: a comparison of intermediate tasks.", no_args_is_help=True)
@@ -62,6 +63,9 @@ def study_plan(
     probe: Annotated[
         bool, typer.Option("--probe", help="Measure the training speed with a few steps on this machine.")
     ] = False,
+    jobs: Annotated[
+        str | None, typer.Option(metavar="flavor=NAME", help="Price on Hugging Face Jobs, by the Hub's own list.")
+    ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Also print a line for every cell.")] = False,
     as_json: Json = False,
     **options: Any,
@@ -84,11 +88,15 @@ def study_plan(
         rate=rate,
         measure=_probed if probe else None,
         available=given.available,
+        there=partial(_there, namespace) if namespace else None,
     )
+    if jobs is not None:
+        _add_price(found, jobs)
     show_plan(found, cells=cells, as_json=as_json)
 
 
 @app.command("run")
+@shared_options(HubOptions)
 @shared_options(StudyOptions)
 def study_run(
     study: Name,
@@ -120,6 +128,12 @@ def study_run(
     from hf_stilts.studies.run import StudyRun, run_study
     from hf_stilts.studies.slurm import Submission, parse_options, submit_study
 
+    on_hub = typed(HubOptions, options)
+    others = [flag for flag, given in {"--slurm": slurm, "--workers": workers > 1}.items() if given]
+    if on_hub.jobs and others:
+        raise StiltsError(
+            f"--jobs works on machines of the Hub, and {others[0]} on others. Leave out one; see at_once=."
+        )
     given = typed(StudyOptions, options)
     chosen = given.changed(load_study(study))
     folder = given.folder(chosen.name)
@@ -127,10 +141,13 @@ def study_run(
         "data_dir": given.data_dir,
         "available": given.available,
         "redo_broken": redo_broken,
+        "publish": _publishing(on_hub),
         "tell": tell_cell,
     }
     result: StudyRun | Submission
-    if slurm is None:
+    if on_hub.jobs is not None:
+        result = _on_jobs(on_hub, chosen, folder, how)
+    elif slurm is None:
         result = run_study(chosen, folder, workers=workers, **how)
     else:
         result = submit_study(chosen, folder, parse_options(slurm), array=array, **how)
@@ -212,7 +229,8 @@ def study_push(
 ) -> None:
     """Push the results of a study to the Hub as a dataset repository: its tables, its report and its pictures.
 
-    Pushing again changes only what changed, and keeps what people wrote on the card.
+    Its published checkpoints are linked, and put into a collection. Pushing again changes only what changed, and keeps
+    what people wrote on the card.
     """
     from hf_stilts.console import say, show_object
     from hf_stilts.hub.reachable import require_hub
@@ -231,6 +249,62 @@ def study_push(
     say(f"{'Would push' if dry_run else 'Pushed'}: datasets/{pushed.repo_id}: {changed}{missing}.")
     for file in pushed.changed if dry_run else ():
         say(f"  {file}")
+    if pushed.checkpoints:
+        where = f", in the collection {pushed.collection}" if pushed.collection else ""
+        say(f"Checkpoints of the study on the Hub: {len(pushed.checkpoints)}{where}.")
+
+
+def _add_price(plan: Any, jobs: str) -> None:
+    """Add the price of a plan on Hugging Face Jobs; why it is not known is said."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import why_unreachable
+    from hf_stilts.studies.hub_jobs import parse_jobs, price_of
+
+    flavor = parse_jobs(jobs).flavor
+    problem = why_unreachable()
+    if problem is not None:
+        warn(f"The price of {flavor} is not known: {problem}")
+        return
+    plan.price_at(flavor, price_of(flavor))
+
+
+def _on_jobs(given: HubOptions, study: Any, folder: Path, how: dict[str, Any]) -> Any:
+    """A run by Hugging Face Jobs; interrupted, it says that they go on."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import require_hub
+    from hf_stilts.studies.hub_jobs import parse_jobs, run_on_jobs
+
+    jobs = parse_jobs(str(given.jobs))
+    require_hub()
+    try:
+        return run_on_jobs(study, folder, jobs, max_price=given.max_price, **how)
+    except KeyboardInterrupt:
+        warn("The jobs that were submitted go on. The same command fetches their results and submits the rest.")
+        raise
+
+
+def _publishing(given: HubOptions) -> Any:
+    """What is published of a run; None: nothing."""
+    if given.namespace is None:
+        return None
+    from hf_stilts.studies.published import Publishing
+
+    return Publishing(given.namespace, private=not given.public, targets=given.publish_targets)
+
+
+def _there(namespace: str, store: Any, found: Any) -> dict[str, str]:
+    """Identity -> repository and author of the cells that somebody has published; why none are known is said."""
+    from hf_stilts.console import warn
+    from hf_stilts.hub.reachable import why_unreachable
+    from hf_stilts.studies.published import use_published
+
+    problem = why_unreachable()
+    if problem is None:
+        there, problem = use_published(store, found, namespace)
+        if problem is None:
+            return {name: f"{each.repo_id}, by {each.by}" for name, each in there.items()}
+    warn(f"Which checkpoints are on the Hub is not known: {problem}")
+    return {}
 
 
 def _probed(cells: Any) -> Any:

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hf_stilts.local_hub import collections, files, repos, xet
+from hf_stilts.local_hub import collections, files, jobs, repos, xet
 from hf_stilts.local_hub.http import FAILURES, Call, is_loopback, plain, refuse
 from hf_stilts.local_hub.store import Store
 from hf_stilts.local_hub.timeouts import TimedProtocol, timed
@@ -32,17 +32,21 @@ def _welcome(call: Call) -> Response:
     )
 
 
-def application(store: Store, token: str | None = None, loopback: bool = True) -> ASGIApp:
+def application(
+    store: Store, token: str | None = None, loopback: bool = True, running: jobs.Jobs | None = None
+) -> ASGIApp:
     """The Hub over `store` as an ASGI application.
 
     Args:
         store: where the repositories lie.
         token: what callers must present to write and to see private repositories; None lets any token pass.
         loopback: refuse requests for host names other than this machine's own.
+        running: the jobs; default: none are run.
     """
     routes = [
         Route("/", plain(_welcome)),
         *collections.ROUTES,
+        *jobs.ROUTES,
         *repos.ROUTES,
         *files.ROUTES,
         *xet.ROUTES,
@@ -50,6 +54,7 @@ def application(store: Store, token: str | None = None, loopback: bool = True) -
     app = Starlette(routes=routes, exception_handlers={each: refuse for each in FAILURES})
     app.router.redirect_slashes = False
     app.state.store, app.state.token, app.state.loopback = store, token, loopback
+    app.state.jobs = running or jobs.Jobs(store.root / "jobs", allowed=False)
     app.state.unpacking = asyncio.Semaphore(2)
     app.state.key = secrets.token_bytes(32)  # seals the addresses of uploads
 
@@ -64,8 +69,13 @@ def application(store: Store, token: str | None = None, loopback: bool = True) -
 
 
 def _server(
-    root: Path, host: str, port: int, token: str | None, middleware: Middleware
-) -> tuple[uvicorn.Server, Store]:
+    root: Path, host: str, port: int, token: str | None, middleware: Middleware, run_jobs: bool
+) -> tuple[uvicorn.Server, Store, jobs.Jobs]:
+    if run_jobs and not token:
+        raise ValueError(
+            "jobs are commands that run as you, and without a token anybody on this machine could send one; expected a "
+            "token. Pass --token WORD, or leave --run-jobs away"
+        )
     if token is not None and not token.strip():
         raise ValueError("the token is empty; expected a word that callers present. Name one, or leave --token away")
     loopback = is_loopback(host)
@@ -75,8 +85,9 @@ def _server(
             "expected a loopback address or a token. Pass --token, or leave --host away"
         )
     store = Store(root)
+    running = jobs.Jobs(store.root / "jobs", run_jobs)
     config = uvicorn.Config(
-        middleware(application(store, token, loopback)),
+        middleware(application(store, token, loopback, running)),
         host=host,
         port=port,
         http=TimedProtocol,
@@ -87,7 +98,7 @@ def _server(
         timeout_keep_alive=75,
         server_header=False,
     )
-    return uvicorn.Server(config), store
+    return uvicorn.Server(config), store, running
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -116,6 +127,7 @@ def serve(
     port: int = 0,
     token: str | None = None,
     *,
+    run_jobs: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the folder `root` as a Hub until the process is interrupted.
@@ -125,13 +137,14 @@ def serve(
         host: address to listen on; anything but loopback needs a `token`.
         port: 0 takes a free one.
         token: see `application`.
+        run_jobs: run the commands of jobs as processes of this machine, as you; needs a `token`. They end with the Hub.
         announce: called with the endpoint once the Hub answers.
 
     Raises:
         ValueError: another process serves `root`, the port is taken, or `host` is open to others without a token.
     """
-    server, store = _server(root, host, port, token, middleware=lambda app: app)
-    with suppress(KeyboardInterrupt), closing(store), closing(_listen(host, port)) as listener:
+    server, store, running = _server(root, host, port, token, lambda app: app, run_jobs)
+    with suppress(KeyboardInterrupt), closing(store), closing(running), closing(_listen(host, port)) as listener:
         if announce is not None:
             announce(_url(listener))  # the socket listens already: a client that comes now is answered soon
         server.run(sockets=[listener])
@@ -148,6 +161,7 @@ class LocalHub:
         host: see `serve`.
         port: see `serve`.
         token: see `serve`.
+        run_jobs: see `serve`.
         middleware: wraps the ASGI application, e.g. to make the Hub fail on purpose in a test.
 
     >>> import tempfile
@@ -163,15 +177,17 @@ class LocalHub:
         port: int = 0,
         token: str | None = None,
         *,
+        run_jobs: bool = False,
         middleware: Middleware = lambda app: app,
     ) -> None:
         self._arguments = (Path(root), host, port, token, middleware)
+        self._run_jobs = run_jobs
         self._token = token
         self.url = ""
 
     def __enter__(self) -> LocalHub:
         root, host, port, token, middleware = self._arguments
-        self._server, self._store = _server(root, host, port, token, middleware)
+        self._server, self._store, self._jobs = _server(root, host, port, token, middleware, self._run_jobs)
         try:
             self._listener = _listen(host, port)
         except ValueError:
@@ -189,6 +205,7 @@ class LocalHub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._jobs.close()
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()

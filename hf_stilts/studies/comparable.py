@@ -19,6 +19,7 @@ from hf_stilts.files import read_lines
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, language_suffix
 from hf_stilts.hub.published_scores import Ancestors, PublishedModel
 from hf_stilts.hub.record import Record
+from hf_stilts.studies.published import CELL, TRAINED
 from hf_stilts.task import Task, list_tasks, load_task
 from hf_stilts.training.flags import deciding
 
@@ -34,7 +35,7 @@ _OF_A_ROW = (
 )  # fmt: skip
 # Fields of a recipe that decide nothing by themselves: a batch is compared by its size over all devices.
 _BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
-_IDLE = (*_BATCH, "processes", "per_device_eval_batch_size", "eval_strategy", "eval_steps")
+_IDLE = (*_BATCH, "processes", "per_device_eval_batch_size", "eval_strategy", "eval_steps", CELL, TRAINED)
 # A stranger's text is shown where neither a table nor a spreadsheet takes it for more than a text.
 _PLAIN = re.compile(r"\w[\w .,:;+/@%()>=-]{0,199}")
 _NUMBER = re.compile(r"-[0-9.]{1,20}(e[+-]?[0-9]{1,3})?")
@@ -112,7 +113,7 @@ def _of_model(model: PublishedModel, ancestors: Ancestors, published: Mapping[st
         trainings = [*reversed(before), *([model.record] if model.record.phase != "target" else [])]
     else:
         trainings, base = _of_the_card(model, ancestors, published)
-    intermediate = " > ".join(_label(record) for record in trainings) or NONE
+    intermediate = " > ".join(label_of(record) for record in trainings) or NONE
     _expect_plain(intermediate, base)
     scores: dict[tuple[Any, ...], Score] = {}
     for stated in (*_recorded(model), *_on_cards(model), *_in_files(model)):
@@ -135,7 +136,7 @@ def _of_the_card(
     return [*reversed(before), start], base
 
 
-def _label(record: Record) -> str:
+def label_of(record: Record) -> str:
     """An intermediate training in the spelling of names on the Hub."""
     rows = record.rows_by_language or dict.fromkeys(record.languages, 1)
     adapter = ADAPTER_SUFFIX if record.library == "peft" else ""

@@ -179,17 +179,15 @@ def _correlations(
             )
             continue
         row = {**case, "measure": name, "languages": len(having)}
-        row |= _with_interval("pearson", x, gain, bootstrap, seed) | _with_interval(
-            "spearman", x, gain, bootstrap, seed
-        )
+        row |= with_interval("pearson", x, gain, bootstrap, seed) | with_interval("spearman", x, gain, bootstrap, seed)
         rows.append(row | _given_size(x, size, gain) | _left_out(x, size, gain))
     for row, corrected in zip(rows, holm([row["spearman_p"] for row in rows]), strict=True):
         row["p_holm"] = corrected
     return rows
 
 
-def _with_interval(name: str, x: Numbers, y: Numbers, draws: int, seed: int) -> dict[str, float | None]:
-    """A correlation, its p-value, and its percentile interval over languages."""
+def with_interval(name: str, x: Numbers, y: Numbers, draws: int, seed: int) -> dict[str, float | None]:
+    """A correlation (`pearson` or `spearman`), its p-value, and its percentile interval over the points."""
     from scipy import stats
 
     statistic = stats.pearsonr if name == "pearson" else stats.spearmanr

@@ -121,6 +121,45 @@ class StudyOptions(Options):
 
 
 @dataclass(frozen=True)
+class HubOptions(Options):
+    """What `study run` does on the Hub: publishing, and jobs."""
+
+    LEAST = {"max_price": 0.0}
+    PANELS = {"Hub": ("namespace", "public", "publish_targets", "jobs", "max_price")}
+
+    namespace: str | None = option(
+        None, "Publish intermediate checkpoints to this user or organisation, and use those that are there."
+    )
+    public: bool = option(False, "Make new repositories public; default: private.")
+    publish_targets: bool = option(False, "With --namespace: also publish the target models.")
+    jobs: str | None = option(
+        None, "Run each cell as a Hugging Face Job: flavor=a10g-small,timeout=4h,at_once=8; needs --namespace."
+    )
+    max_price: float | None = option(None, "With --jobs: US dollars that the study's jobs may cost, never passed.")
+
+    def check(self) -> None:
+        """As `Options`; and refuse what is of `--namespace` or `--jobs` without it.
+
+        Raises:
+            StiltsError: as `Options`; or an option without the one that it is of.
+        """
+        super().check()
+        if self.max_price is not None and self.jobs is None:
+            raise StiltsError("--max-price is of Hugging Face Jobs, and --jobs was not given. Add --jobs flavor=NAME.")
+        if self.jobs is not None and not self.namespace:
+            raise StiltsError(
+                "--jobs keeps models and results on the Hub, and --namespace, which says whose they are, was not "
+                "given. Add --namespace YOU."
+            )
+        stray = [name for name in ("public", "publish_targets") if getattr(self, name)]
+        if stray and not self.namespace:
+            raise StiltsError(
+                f"{flag_of(stray[0])} is about what is published, and nothing is: --namespace was not given. Add "
+                "--namespace YOU, or leave it out."
+            )
+
+
+@dataclass(frozen=True)
 class SimilarityOptions(Options):
     """What `similarity` compares, and how."""
 

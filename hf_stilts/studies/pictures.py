@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_stilts.benchmark import Benchmark
 from hf_stilts.studies.drawing import FORMATS, arm_labels, save
@@ -22,7 +22,10 @@ from hf_stilts.studies.figures import (
 )
 from hf_stilts.studies.gains import GainReport
 from hf_stilts.studies.robustness import RobustnessReport
-from hf_stilts.studies.tables import StudyReport
+from hf_stilts.studies.tables import StudyReport, groups_of
+
+if TYPE_CHECKING:
+    from hf_stilts.studies.matrix import TransferMatrix  # which imports `datasets`
 
 Rows = Sequence[Mapping[str, Any]]
 _GAPS = {"English less the others": "gap-english", "classes 4-5 less 0-2": "gap-resources"}
@@ -103,6 +106,40 @@ def gain_pictures(report: GainReport, benchmark: Benchmark, *, by: str = "class"
     factors = ["base"] if any("base" in row for row in report.tasks) else []
     for said, chosen in _comparisons(tables, factors, tuple(tables)):
         yield from _of_comparison(chosen, benchmark.groups, said, by, None)
+
+
+def matrix_pictures(matrix: TransferMatrix) -> Iterator[Picture]:
+    """Pictures of a transfer matrix: of each base the gains by target, and by target and language.
+
+    Args:
+        matrix: of `transfer_matrix`; where several comparisons have a target, the one of `one_comparison_each`.
+
+    Raises:
+        StiltsError: matplotlib is not installed.
+    """
+    rows = matrix.one_comparison_each()
+    groups = groups_of(dict.fromkeys(row["target"] for row in rows))
+    bases = list(dict.fromkeys(row["base"] for row in rows))
+    for base in bases:
+        said = {"base": base} if len(bases) > 1 else {}
+        of_base = [row for row in rows if row["base"] == base]
+        chosen = {(row["intermediate"], row["target"]): row["comparison"] for row in of_base}
+        cells = []
+        for cell in matrix.cells:
+            place = (cell["intermediate"], cell["target"])
+            if cell["base"] == base and chosen.get(place) == cell["comparison"]:
+                cells.append(_of_matrix(cell))
+        title = _titled("Gain over the baseline, published scores", said)
+        figure = gain_matrix([_of_matrix(row) for row in of_base], groups=groups, title=title)
+        yield Picture(_named("matrix", said), title, figure)
+        title = _titled("Gain over the baseline in every language, published scores", said)
+        yield Picture(_named("matrix-languages", said), title, gain_matrix(cells, groups=groups, title=title))
+
+
+def _of_matrix(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a transfer matrix in the words of a study."""
+    found = {"arm": row["intermediate"], "task": row["target"], "gain": row["gain"], "seeds": row["runs"]}
+    return found | ({"language": row["language"]} if "language" in row else {})
 
 
 def robustness_picture(report: RobustnessReport) -> Picture:

@@ -11,14 +11,15 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, short, unfold
+from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, unfold
 from hf_stilts.studies.sizes import SCORED, TRAINING, WEIGHTS
 from hf_stilts.studies.store import CellStore
 from hf_stilts.studies.study import Intermediate, Study
 from hf_stilts.task import load_task
 from hf_stilts.training.recipes import recipe as load_recipe
 
-STATES = ("done", "running", "queued", "failed", "broken", "no data", "to do")
+STATES = ("done", "on the Hub", "running", "queued", "failed", "broken", "no data", "to do")
+NOTHING_TO_DO = ("done", "on the Hub", "no data")
 FORWARD = 3  # a training step is a forward pass and a backward one of twice its cost
 CAP = 2**17  # of a mixture: examples of a task that count, unless cap is given
 EPOCHS = 3  # of a mixture: what `run_mixture` trains unless num_train_epochs is given
@@ -47,7 +48,7 @@ class PlannedCell:
         hours: an estimate, of cells that are still to be done; None where no rate is known.
         gigabytes: what it leaves on the disk.
         name: repository on the Hub, where a namespace was given.
-        why: what failed, is broken or missing.
+        why: what failed, is broken or missing; of a cell on the Hub, where.
     """
 
     identity: str
@@ -70,6 +71,8 @@ class Plan:
         arms: arm -> what it reads; None where the size of its data is not known.
         rate: where the hours come from, in words.
         notes: what a reader should know.
+        price: on Hugging Face Jobs: `flavor`, US dollars an `hour`, and of the known hours (`usd`); None where that
+            was not asked for.
     """
 
     study: str
@@ -77,6 +80,12 @@ class Plan:
     arms: dict[str, Reads | None]
     rate: str
     notes: list[str] = field(default_factory=list)
+    price: dict[str, Any] | None = None
+
+    def price_at(self, flavor: str, hourly: float) -> None:
+        """Note what the cells to do cost on a flavor of Hugging Face Jobs, at so many US dollars an hour."""
+        hours = self.stages()[-1]["hours"]
+        self.price = {"flavor": flavor, "hour": hourly, "usd": None if hours is None else round(hours * hourly, 2)}
 
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: cells, how many in each state that occurs, hours and gigabytes."""
@@ -86,7 +95,7 @@ class Plan:
             cells = [cell for cell in self.cells if stage in (cell.stage, "all")]
             row: dict[str, Any] = {"stage": stage, "cells": len(cells)}
             row |= {state: sum(cell.state == state for cell in cells) for state in states}
-            left = [cell for cell in cells if cell.state not in ("done", "no data")]
+            left = [cell for cell in cells if cell.state not in NOTHING_TO_DO]
             row["hours"] = _total([cell.hours for cell in left])
             row["GB"] = _total([cell.gigabytes for cell in cells if cell.state != "no data"])
             rows.append(row)
@@ -108,6 +117,7 @@ def plan(
     measure: Callable[[Iterable[Cell]], Mapping[tuple[str, ...], Speed]] | None = None,
     available: bool = False,
     revisions: Mapping[str, str] | None = None,
+    there: Callable[[CellStore, Cells], Mapping[str, str]] | None = None,
 ) -> Plan:
     """Plan a study: nothing is downloaded, trained or written.
 
@@ -120,6 +130,7 @@ def plan(
         measure: measures the speed of cells on this machine: `hf_stilts.studies.probe.probe`, which trains a few steps.
         available: score only the languages whose rows are there.
         revisions: as for `unfold`.
+        there: tells which cells somebody has published, and where: identity -> repository.
 
     Raises:
         StiltsError: the arms of a comparison do not read equally and the study's `controls` ask for it; or as `unfold`.
@@ -132,18 +143,27 @@ def plan(
     probed = None
     if measure is not None:
         probed = measure(cell for name, cell in found.cells.items() if name not in blocked and not store.finished(name))
-    timing = _Timing(found, store, rate, probed)
+    timing = Timing(found, store, rate, probed)
+    names = _names(found, namespace) if namespace else {}
+    published = there(store, found) if there else {}
     cells = []
     for name, cell in found.cells.items():
         state, why = state_of(store, name, blocked)
-        hours = None if state in ("done", "no data") else timing.hours(cell)
-        published = _published_name(found, cell, namespace) if namespace else None
-        cells.append(PlannedCell(name, cell.title, cell.stage, state, hours, gigabytes(cell), published, why))
+        if name in published and state in ("to do", "failed"):
+            state, why = "on the Hub", published[name]
+        hours = None if state in NOTHING_TO_DO else timing.hours(cell)
+        cells.append(PlannedCell(name, cell.title, cell.stage, state, hours, gigabytes(cell), names.get(name), why))
     notes += missing_rows(found)
-    unknown = sum(cell.hours is None for cell in cells if cell.state not in ("done", "no data"))
+    unknown = sum(cell.hours is None for cell in cells if cell.state not in NOTHING_TO_DO)
     if unknown and unknown < len(cells):
         notes.append(f"The hours leave out {unknown} cells, of which no speed or size is known.")
     return Plan(study.name, cells, arms, timing.said(), notes)
+
+
+def _names(found: Cells, namespace: str) -> dict[str, str]:
+    from hf_stilts.studies.published import published_names  # the Hub's client takes half a second
+
+    return published_names(found, namespace)
 
 
 def missing_rows(found: Cells) -> list[str]:
@@ -253,7 +273,7 @@ class Speed(NamedTuple):
     each: float
 
 
-class _Timing:
+class Timing:
     """How long cells take: by a stated rate, by what was measured here, or by the cells that are finished."""
 
     def __init__(
@@ -361,23 +381,6 @@ def gigabytes(cell: Cell) -> float | None:
     if weights is None:
         return None
     return weights / 1e9 * (0.02 if cell.spec["options"].get("adapter") else 1.0)
-
-
-def _published_name(found: Cells, cell: Cell, namespace: str) -> str | None:
-    """Repository of an intermediate checkpoint, as `hf-stilts intermediate` names it."""
-    if cell.stage != "intermediate":
-        return None
-    from hf_stilts.hub.naming import mixture_name, repo_id  # the Hub's client takes half a second
-
-    tasks = list(cell.spec["tasks"])
-    options = cell.call["options"]
-    rows: dict[str, int] = {}  # of a million, in each language
-    for each in options.get("languages", "").split(","):
-        code, _, share = each.partition("=")
-        if code and not options.get("mixture"):
-            rows[code] = round(float(share or 1) * 10**6)
-    named = [mixture_name(tasks)] if options.get("mixture") else tasks
-    return repo_id(namespace, short(str(cell.call["base"][0])), named, cell.call["seed"], rows)
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -25,6 +25,8 @@ from hf_stilts.hub.existing_card import BEGIN_PUSHED, END, Existing, read_card
 from hf_stilts.hub.naming import check_repo_id
 from hf_stilts.studies.page import write_report
 from hf_stilts.studies.pictures import study_pictures, write_pictures
+from hf_stilts.studies.published import find_published
+from hf_stilts.studies.store import CellStore
 from hf_stilts.studies.tables import StudyReport, as_markdown, study_report
 
 CARD = "README.md"
@@ -41,12 +43,16 @@ class StudyPush:
         tables: table -> number of its rows.
         changed: files that differ from what was there.
         missing: how many cells are not finished.
+        checkpoints: title of a training cell -> its repository on the Hub.
+        collection: slug of the collection of these repositories; None where there are none, or with `dry_run`.
     """
 
     repo_id: str
     tables: dict[str, int]
     changed: list[str] = field(default_factory=list)
     missing: int = 0
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    collection: str | None = None
 
 
 def push_study(
@@ -60,6 +66,7 @@ def push_study(
 ) -> StudyPush:
     """Push the results of a study: what is finished, with what is missing named on the card.
 
+    The card links the checkpoints of its cells that are published in the namespace, and a collection has them all.
     The repository `<namespace>/<study>-results` has a Parquet file and a configuration for each table, `report.html`
     and, where matplotlib is installed, `figures/`. Pushing again commits only what changed, and keeps what people
     wrote on the card.
@@ -83,8 +90,9 @@ def push_study(
         name = check_repo_id(f"{namespace or default_namespace(api)}/{name}")
         there = _existing(api, name)
         found = StudyPush(name, {table.name: len(table.rows) for table in report.tables}, missing=len(report.missing))
+        found.checkpoints = _checkpoints(study, CellStore(output_dir), name.partition("/")[0], api)
         with tempfile.TemporaryDirectory() as folder:
-            _write(report, Path(folder), there, name)
+            _write(report, Path(folder), there, found)
             found.changed = _changed(api, name, Path(folder))
             if found.changed and not dry_run:
                 api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
@@ -95,6 +103,8 @@ def push_study(
                     delete_patterns=[f"{each}*" for each in _FOLDERS],
                     commit_message=f"Results of {study}",
                 )
+        if found.checkpoints and not dry_run:
+            found.collection = _collect(study, found, private, api)
     except LocalTokenNotFoundError as error:
         raise StiltsError(
             "Nobody is logged in, and a push needs a token with write access. Run: hf auth login"
@@ -132,7 +142,25 @@ def _existing(api: HfApi, name: str) -> Existing:
     return read_card(Path(path).read_text(encoding="utf-8"), generated=False)
 
 
-def _write(report: StudyReport, folder: Path, there: Existing, name: str) -> None:
+def _checkpoints(study: str, store: CellStore, namespace: str, api: HfApi) -> dict[str, str]:
+    """Title -> repository, of the training cells of a study whose identity a `stilts.json` in the namespace states."""
+    note = store.note(study)
+    trainings = {name: about["title"] for name, about in note["cells"].items() if about["stage"] != "scores"}
+    there = find_published(namespace, note["study"]["base"], trainings, api)
+    return {title: there[name].repo_id for name, title in trainings.items() if name in there}
+
+
+def _collect(study: str, found: StudyPush, private: bool, api: HfApi) -> str:
+    """Put the checkpoints of a study, each once, and its results into a collection; its slug."""
+    owner = found.repo_id.partition("/")[0]
+    collection = api.create_collection(f"Study {study}"[:60], namespace=owner, private=private, exists_ok=True)
+    api.add_collection_item(collection.slug, found.repo_id, "dataset", exists_ok=True)
+    for title, repository in found.checkpoints.items():
+        api.add_collection_item(collection.slug, repository, "model", note=title[:500], exists_ok=True)
+    return str(collection.slug)
+
+
+def _write(report: StudyReport, folder: Path, there: Existing, found: StudyPush) -> None:
     """Write all files of the repository."""
     (folder / "data").mkdir()
     for table in report.tables:
@@ -142,7 +170,7 @@ def _write(report: StudyReport, folder: Path, there: Existing, name: str) -> Non
         pictures = write_pictures(study_pictures(report), folder / "figures")
     except StiltsError:  # matplotlib is not installed
         pictures = []
-    card = _card(report, name, pictures=bool(pictures))
+    card = _card(report, found, pictures=bool(pictures))
     write(folder / CARD, f"{there.above}{BEGIN_PUSHED}\n{card}\n{END}{there.below}")
     configs: list[dict[str, str | bool]] = []
     for table in report.tables:
@@ -154,8 +182,9 @@ def _write(report: StudyReport, folder: Path, there: Existing, name: str) -> Non
     metadata_save(folder / CARD, {**there.metadata, "configs": configs, "tags": joined})
 
 
-def _card(report: StudyReport, name: str, *, pictures: bool) -> str:
+def _card(report: StudyReport, found: StudyPush, *, pictures: bool) -> str:
     """The generated part of the card."""
+    name = found.repo_id
     chosen = {table.name: table for table in report.tables}
     headline = chosen.get("gains") or chosen["scores"]
     parts = [f"# Results of the study {report.study}\n\n{report.description}"]
@@ -167,6 +196,9 @@ def _card(report: StudyReport, name: str, *, pictures: bool) -> str:
         "This part of the card is rewritten with every push of the study. Made with:\n\n"
         f"```bash\nhf-stilts study run {report.study}\nhf-stilts study push {report.study}\n```"
     )
+    if found.checkpoints:
+        lines = "\n".join(f"- {title}: [{each}](/{each})" for title, each in found.checkpoints.items())
+        parts.append(f"## Checkpoints\n\n{lines}")
     if report.missing:
         lines = "\n".join(f"- {title}" for title in report.missing)
         parts.append(f"## Missing: {len(report.missing)} cells that are not finished\n\n{lines}")

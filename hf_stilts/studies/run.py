@@ -16,10 +16,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
+from huggingface_hub import get_token
+
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import cut_weights, write_json
 from hf_stilts.studies.cells import Cell, Cells, unfold
 from hf_stilts.studies.plan import arm_reads, check_controls, gigabytes, missing_rows
+from hf_stilts.studies.published import CellPublisher, Publishing, published_names, use_published
 from hf_stilts.studies.store import LEASE, MODEL, CellStore
 from hf_stilts.studies.study import Study, describe_study
 
@@ -42,6 +45,7 @@ class StudyRun:
         failed: title -> what stopped it, of cells that failed twice.
         waiting: titles of the cells that need one of these.
         left_out: titles of the cells whose rows are not there.
+        unpublished: title -> why, of checkpoints that are not on the Hub although that was asked for.
     """
 
     before: int = 0
@@ -49,10 +53,12 @@ class StudyRun:
     failed: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    unpublished: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         numbers = f"{len(self.done)} cells done, {self.before} were before"
         more = {"failed": self.failed, "wait for these": self.waiting, "left out": self.left_out}
+        more["not published"] = self.unpublished
         return ", ".join([numbers, *(f"{len(titles)} {what}" for what, titles in more.items() if titles)]) + "."
 
 
@@ -65,6 +71,7 @@ def run_study(
     available: bool = False,
     redo_broken: bool = False,
     lease: float = LEASE,
+    publish: Publishing | None = None,
     tell: Tell | None = None,
 ) -> StudyRun:
     """Do the cells of a study that are not finished, whole comparisons first.
@@ -80,6 +87,8 @@ def run_study(
         available: leave out the languages and cells whose rows are not there, instead of refusing to begin.
         redo_broken: do the cells again whose record or weights are broken.
         lease: seconds after which a cell is taken from a process of another machine that shows no sign of life.
+        publish: publish the checkpoints of finished intermediate trainings, those of earlier calls too, and use those
+            that anybody has published in that namespace. None: neither.
         tell: is told what happens.
 
     Raises:
@@ -88,7 +97,54 @@ def run_study(
     """
     store, tell = CellStore(output_dir, lease), tell or (lambda outcome, title, detail: None)
     found, blocked = prepare(study, store, data_dir=data_dir, available=available, redo_broken=redo_broken, tell=tell)
-    return _Run(store, found, blocked, workers, tell).carry_out()
+    publisher = begin_publishing(store, found, publish, tell) if publish else None
+    result = _Run(store, found, blocked, workers, tell, publisher).carry_out()
+    if publisher is not None:
+        result.unpublished = end_publishing(publisher, found, tell)
+    return result
+
+
+def begin_publishing(store: CellStore, found: Cells, publish: Publishing, tell: Tell) -> CellPublisher:
+    """Let cells use what is published, and begin to publish those that earlier calls have finished.
+
+    Raises:
+        StiltsError: nobody is logged in.
+    """
+    if not get_token():
+        raise StiltsError(
+            f"Nobody is logged in, and publishing to {publish.namespace} needs a token with write access. Nothing was "
+            "done. Run: hf auth login; or leave out --namespace."
+        )
+    there, problem = use_published(store, found, publish.namespace)
+    if problem:
+        tell("note", found.study.name, problem)
+    for name, published in there.items():
+        title = found.cells[name].title
+        tell("note", title, f"{title} is not trained: {published.repo_id} is that checkpoint, by {published.by}.")
+    names = published_names(found, publish.namespace, targets=publish.targets)
+    publisher = CellPublisher(store, names, private=publish.private)
+    for name, cell in found.cells.items():
+        if cell.stage == "intermediate" and store.finished(name):
+            publisher.add(name)
+    return publisher
+
+
+def end_publishing(publisher: CellPublisher, found: Cells, tell: Tell) -> dict[str, str]:
+    """Wait for what is being published, then publish target models, whose records name the former as their start.
+
+    Returns:
+        Title -> why, of cells whose checkpoint is not on the Hub.
+    """
+    failed = publisher.finish()
+    for name, cell in found.cells.items():
+        if cell.stage == "target" and publisher.store.finished(name):
+            start = cell.call["start"]
+            publisher.add(name, publisher.where(start) if start else None)
+    failed |= publisher.finish()
+    named = {found.cells[name].title: why for name, why in failed.items()}
+    for title, why in named.items():
+        tell("note", title, f"{title} is finished, and its checkpoint is not published. {why}")
+    return named
 
 
 def prepare(
@@ -99,8 +155,11 @@ def prepare(
     available: bool,
     redo_broken: bool,
     tell: Tell,
+    models: bool = True,
 ) -> tuple[Cells, dict[str, str]]:
     """What comes before the first cell of a run, wherever the cells are done: look at everything, note the study.
+
+    Without `models` the trained models lie elsewhere: neither they nor room for them are looked for.
 
     Returns:
         The cells, and those that cannot be done: identity -> why, all of them left out by `available`.
@@ -119,8 +178,9 @@ def prepare(
             "\n".join(missing_rows(found)) + "\nNothing was done. Get these rows, or leave out what needs them: "
             "--available, --arm, --targets, --languages."
         )
-    _mend(store, found, blocked, redo_broken)
-    _check_room(store, found, blocked)
+    _mend(store, found, blocked, redo_broken, models)
+    if models:
+        _check_room(store, found, blocked)
     _tell_of_changes(store, before, found, tell)
     _write_note(store, study, found, revisions)
     return found, blocked
@@ -145,7 +205,7 @@ def _pinned(study: Study, before: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool) -> None:
+def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool, models: bool) -> None:
     """Find records and weights that are broken; make their cells unfinished where that was asked for.
 
     Raises:
@@ -161,7 +221,7 @@ def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool
         except StiltsError as error:
             broken[name] = str(error)
             continue
-        if name in needed and (wrong := _flaw(store.folder(name) / MODEL)):
+        if models and name in needed and (wrong := _flaw(store.folder(name) / MODEL)):
             broken[name] = f"{store.folder(name) / MODEL}: {wrong}"
     if broken and not redo:
         raise StiltsError(
@@ -227,8 +287,16 @@ def _write_note(store: CellStore, study: Study, found: Cells, revisions: Mapping
 class _Run:
     """One call: which cell is next, which worker has it, what came of it."""
 
-    def __init__(self, store: CellStore, found: Cells, blocked: Mapping[str, str], workers: int, tell: Tell) -> None:
-        self.store, self.found, self.blocked, self.tell = store, found, blocked, tell
+    def __init__(
+        self,
+        store: CellStore,
+        found: Cells,
+        blocked: Mapping[str, str],
+        workers: int,
+        tell: Tell,
+        publisher: CellPublisher | None = None,
+    ) -> None:
+        self.store, self.found, self.blocked, self.tell, self.publisher = store, found, blocked, tell, publisher
         self.name = uuid.uuid4().hex[:8]
         self.finished = {name for name in found.cells if store.finished(name)}
         self.failures: dict[str, list[str]] = {}
@@ -318,6 +386,8 @@ class _Run:
             self.finished.add(cell.identity)
             self.result.done.append(cell.title)
             self.tell("done", cell.title, f"{len(self.finished)} of {self.cells} cells")
+            if self.publisher is not None and cell.stage == "intermediate":
+                self.publisher.add(cell.identity)
         elif answer["outcome"] == "taken":
             self.later[cell.identity] = time.monotonic() + POLL
         else:

@@ -28,7 +28,17 @@ from hf_stilts.errors import StiltsError, did_you_mean, needs_extra
 from hf_stilts.files import write_json
 from hf_stilts.studies import worker
 from hf_stilts.studies.cells import Cell, Cells
-from hf_stilts.studies.run import POLL, TRIES, Tell, environment, order, prepare
+from hf_stilts.studies.published import CellPublisher, Publishing
+from hf_stilts.studies.run import (
+    POLL,
+    TRIES,
+    Tell,
+    begin_publishing,
+    end_publishing,
+    environment,
+    order,
+    prepare,
+)
 from hf_stilts.studies.store import LEASE, CellStore
 from hf_stilts.studies.study import Study
 
@@ -70,12 +80,14 @@ class Submission:
         submitted: title of a cell -> its job, of the cells that were submitted now.
         queued: title of a cell -> its job, of those that an earlier call submitted and that wait or run.
         left_out: titles of the cells whose rows are not there.
+        unpublished: as of `StudyRun`.
     """
 
     before: int = 0
     submitted: dict[str, str] = field(default_factory=dict)
     queued: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    unpublished: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         numbers = f"{len(self.submitted)} cells submitted, {len(self.queued)} had a job, {self.before} were done"
@@ -92,6 +104,7 @@ def submit_study(
     available: bool = False,
     redo_broken: bool = False,
     lease: float = LEASE,
+    publish: Publishing | None = None,
     tell: Tell | None = None,
 ) -> Submission:
     """Give Slurm a job for every cell that is not finished and has none, and come back at once.
@@ -105,6 +118,8 @@ def submit_study(
         available: leave out the languages and cells whose rows are not there, instead of refusing to begin.
         redo_broken: do the cells again whose record or weights are broken.
         lease: seconds after which a cell is taken from a process of another machine that shows no sign of life.
+        publish: as of `run_study`. A job publishes what it has trained, if its machine reaches the Hub; what was not
+            sent, and target models, the next call sends.
         tell: is told what happens.
 
     Raises:
@@ -118,6 +133,7 @@ def submit_study(
     store, tell = CellStore(Path(output_dir).absolute(), lease), tell or (lambda outcome, title, detail: None)
     found, blocked = prepare(study, store, data_dir=data_dir, available=available, redo_broken=redo_broken, tell=tell)
     finished = {name for name in found.cells if store.finished(name)}
+    publisher = begin_publishing(store, found, publish, tell) if publish else None
     result = Submission(before=len(finished))
     result.left_out = [found.cells[name].title for name in blocked if name not in finished]
     left = [name for name in found.cells if name not in finished and name not in blocked]
@@ -128,10 +144,13 @@ def submit_study(
         executor = _executor(store.root / LOGS, study.name, time_limit, options, array)
         for group in _groups(found, [name for name in left if name not in jobs], array is not None):
             needed = sorted({jobs[need] for name in group for need in found.cells[name].needs if need in jobs})
-            given = _submit(executor, store, [found.cells[name] for name in group], options, needed, result)
+            cells = [found.cells[name] for name in group]
+            given = _submit(executor, store, cells, options, needed, result, publisher)
             for name, job in zip(group, given, strict=True):
                 jobs[name] = result.submitted[found.cells[name].title] = job
                 tell("submitted", found.cells[name].title, f"job {job}")
+    if publisher is not None:
+        result.unpublished = end_publishing(publisher, found, tell)
     return result
 
 
@@ -324,6 +343,7 @@ def _submit(
     options: Mapping[str, str],
     needed: Sequence[str],
     result: Submission,
+    publisher: CellPublisher | None,
 ) -> list[str]:
     """Submit cells that wait for the same jobs, and note their own.
 
@@ -338,7 +358,7 @@ def _submit(
     run = uuid.uuid4().hex[:8]
     try:
         with executor.batch():
-            jobs = [executor.submit(CellJob(str(store.root), store.lease, order(cell), run)) for cell in cells]
+            jobs = [executor.submit(_job(store, cell, run, publisher)) for cell in cells]
     except RuntimeError as error:  # submitit's, with what sbatch said
         raise StiltsError(
             f"Slurm refuses the job of {cells[0].title}: {str(error).strip()}. {len(result.submitted)} cells were "
@@ -351,6 +371,14 @@ def _submit(
     return [job.job_id for job in jobs]
 
 
+def _job(store: CellStore, cell: Cell, run: str, publisher: CellPublisher | None) -> CellJob:
+    """What Slurm is to do for a cell; an intermediate training also publishes what it came to."""
+    job = CellJob(str(store.root), store.lease, order(cell), run)
+    if publisher is not None and cell.stage == "intermediate":
+        job.repo_id, job.private = publisher.names[cell.identity], publisher.private
+    return job
+
+
 @dataclass
 class CellJob:
     """What the job of a cell does: the function that submitit runs on the cluster.
@@ -360,12 +388,16 @@ class CellJob:
         lease: of the store.
         cell: fields of the cell.
         run: of the submission, under which failures are noted.
+        repo_id: where its checkpoint is published; None: nowhere.
+        private: make that repository private.
     """
 
     root: str
     lease: float
     cell: dict[str, Any]
     run: str
+    repo_id: str | None = None
+    private: bool = True
 
     def __call__(self) -> str:
         """Do the cell, unless it is finished; wait where another process has it.
@@ -388,6 +420,11 @@ class CellJob:
             answer = worker.attempt(store, cell, number, self.run)
             if answer["outcome"] == "failed":
                 raise RuntimeError(answer["error"])
+        if self.repo_id is not None:
+            publisher = CellPublisher(store, {cell.identity: self.repo_id}, private=self.private)
+            publisher.add(cell.identity)
+            for why in publisher.finish().values():
+                logger.warning("%s", why)
         return cell.title
 
     def checkpoint(self) -> Any:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi
+
 from hf_stilts.studies.cells import STAGES
+from hf_stilts.studies.hub_jobs import LIVE, hub_job_of, log_lines, stages_of
 from hf_stilts.studies.plan import STATES, state_of
 from hf_stilts.studies.slurm import job_of, queue
 from hf_stilts.studies.store import LOG, CellStore
@@ -21,11 +24,13 @@ class Status:
         cells: a row each: `title`, `stage`, `state` (of `STATES`), `why`, the last line of its `log` where it failed
             or runs, and its `job` where Slurm was given one.
         slurm: options of the jobs that Slurm was given for cells which are not finished.
+        hub: flavor and namespace of the Hub's jobs, where cells that are not finished were given one.
     """
 
     study: str
     cells: list[dict[str, Any]] = field(default_factory=list)
     slurm: str | None = None
+    hub: tuple[str, str] | None = None
 
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: how many cells are in each state that occurs."""
@@ -71,6 +76,7 @@ def status(study: str, output_dir: str | os.PathLike[str]) -> Status:
         state, why = state_of(store, name, blocked)
         found.cells.append({"title": about["title"], "stage": about["stage"], "state": state, "why": why, "cell": name})
     _ask_slurm(store, found)
+    _ask_hub(store, found)
     for row in found.cells:
         row["log"] = _last_line(store.folder(row["cell"]) / LOG) if row["state"] in ("failed", "running") else None
     return found
@@ -99,6 +105,32 @@ def _ask_slurm(store: CellStore, found: Status) -> None:
             # A job that waited for one which failed has said nothing, and is to be submitted again.
             why = f"job {job.job} ended without a result. {last} ({store.root / job.output})"
             row |= {"state": "failed", "why": why}
+
+
+def _ask_hub(store: CellStore, found: Status) -> None:
+    """Correct what only the Hub knows: which cells its jobs work on, and which ended without a record."""
+    given = {}
+    for row in found.cells:
+        if row["state"] in ("to do", "failed") and (job := hub_job_of(store, row["cell"])):
+            given[row["cell"]] = job
+    there = stages_of(found.study, {job.namespace for job in given.values()}) if given else {}
+    for row in found.cells:
+        job = given.get(row["cell"])
+        if job is None:
+            continue
+        row["job"], found.hub = job.job, (job.options, job.namespace)
+        about = there.get(job.job) if there is not None else None
+        if there is None and row["state"] == "to do":
+            row |= {"state": "queued", "why": f"job {job.job}, as far as can be said where the Hub does not answer"}
+        elif about is not None and about.status.stage in LIVE:
+            stage = str(about.status.stage)
+            row |= {"state": "running" if stage == "RUNNING" else "queued", "why": f"job {job.job}: {stage}"}
+        elif about is not None and row["state"] == "to do":
+            if about.status.stage == "COMPLETED":  # its record is on the Hub, and is fetched by the run's command
+                row |= {"state": "queued", "why": f"job {job.job} has ended; its record was not fetched yet"}
+                continue
+            last = ([line for line in log_lines(HfApi(), job.job, job.namespace) if line.strip()] or [""])[-1]
+            row |= {"state": "failed", "why": f"job {job.job} ended: {about.status.stage}. {last}".rstrip()}
 
 
 def _last_line(path: Path) -> str | None:

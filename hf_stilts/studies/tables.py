@@ -183,8 +183,21 @@ def study_report(
     rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
     wanted = ("scores", *about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
+    report.notes += _taken_over(note["cells"], store)
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _taken_over(cells: Mapping[str, Any], store: CellStore) -> list[str]:
+    """Whose the checkpoints are that were not trained here."""
+    notes = []
+    for name, about in cells.items():
+        record = store.record(name) if about["stage"] == "intermediate" else None
+        published = record["result"].get("published") if record else None
+        if published:
+            where = f"{published['repo_id']} at {published['commit'][:12]}"
+            notes.append(f"{about['title']} was not trained here: it is {where}, published by {published['by']}.")
+    return notes
 
 
 @dataclass
@@ -454,12 +467,18 @@ def _benchmark(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -
     targets = list(about["targets"])
     if len(targets) == 1 and targets[0] in list_benchmarks():
         return load_benchmark(targets[0])
-    groups: dict[str, tuple[str, ...]] = {}
-    for task in dict.fromkeys(entry["task"] for entry in entries):
-        named = (load_benchmark(name).groups.items() for name in list_benchmarks())
-        group = next((group for each in named for group, tasks in each if task in tasks), "other")
-        groups[group] = (*groups.get(group, ()), task)
+    groups = groups_of(dict.fromkeys(entry["task"] for entry in entries))
     return Benchmark(about["name"], about["name"], tuple(about["languages"]), groups)
+
+
+def groups_of(tasks: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Tasks in the groups that the first benchmark which has them puts them in; the rest are others."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        named = (load_benchmark(name).groups.items() for name in list_benchmarks())
+        group = next((group for each in named for group, members in each if task in members), "other")
+        groups[group] = (*groups.get(group, ()), task)
+    return groups
 
 
 def as_markdown(table: Table) -> str:

@@ -119,6 +119,8 @@ def attempt(store: CellStore, cell: Cell, number: int, run: str) -> dict[str, An
 def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
     from hf_stilts.training.run import run_mixture, run_phase
 
+    if call.get("published"):
+        return _loaded(folder, call["published"])
     options = dict(call["options"])
     mixture = options.pop("mixture", False)
     name, revision = call["base"]
@@ -190,22 +192,36 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     }
 
 
-def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a training came to. Its checkpoints are deleted: a finished cell needs its final model alone."""
+def _loaded(folder: Path, published: Mapping[str, str]) -> dict[str, Any]:
+    """What an intermediate training came to that somebody published: it is loaded, not repeated."""
+    from hf_stilts.studies.published import TRAINED, load_published
+
+    record = load_published(folder, published)
+    steps = record.recipe.get(TRAINED, record.step)
+    about: dict[str, Any] = {"steps": steps, "batch": _batch(folder / MODEL), "body": None, "curve": []}
+    return {**record.metrics, **about, "train_seconds": None, "published": dict(published)}
+
+
+def _batch(model: Path) -> int | None:
+    """Examples of an optimizer step; None of a mixture, whose tasks have batches of their own."""
     from hf_stilts.errors import StiltsError
     from hf_stilts.training.budget import budget_of
 
-    model = folder / MODEL
     try:
-        batch: int | None = budget_of(model).batch
-    except StiltsError:  # a mixture, whose tasks have batches of their own
-        batch = None
+        return budget_of(model).batch
+    except StiltsError:
+        return None
+
+
+def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training came to. Its checkpoints are deleted: a finished cell needs its final model alone."""
+    model = folder / MODEL
     curve = _curve(model, result)
     for checkpoint in sorted(model.rglob("checkpoint-*")):
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
     kept = {name: value for name, value in result.items() if isinstance(value, int | float) or value is None}
-    about = {"batch": batch, "body": result.get("body"), "train_seconds": result["seconds"], "curve": curve}
+    about = {"batch": _batch(model), "body": result.get("body"), "train_seconds": result["seconds"], "curve": curve}
     return kept | about
 
 

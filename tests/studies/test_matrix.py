@@ -12,6 +12,8 @@ from hf_stilts.hub.card import render
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.hub.scores import add_scores, score_rows
+from hf_stilts.studies import pictures
+from hf_stilts.studies.figures import gain_matrix
 from hf_stilts.studies.matrix import transfer_matrix
 
 BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
@@ -276,6 +278,25 @@ def test_the_command_prints_and_exports(api, published):
     )
     assert "\\toprule" in run("matrix", "--format", "latex")[1]
     assert "| mnli | +5.3 |" in run("matrix", "--format", "md")[1]
+
+
+def test_the_pictures_have_the_gains_of_the_matrix(api, published, tmp_path, monkeypatch):
+    drawn = {}
+
+    def draw(rows, **how):
+        drawn[how["title"]] = (rows, how["groups"])
+        return gain_matrix(rows, **how)
+
+    monkeypatch.setattr(pictures, "gain_matrix", draw)
+    printed = run("matrix", "--figures", tmp_path / "figures")[1]
+    assert "Drawn: " in printed and "6 files" in printed and "+5.3" in printed
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {f"{name}.{each}" for name in ("matrix", "matrix-languages") for each in ("svg", "pdf", "png")}
+    (by_target, groups), (by_language, _) = drawn.values()
+    assert by_target == [{"arm": "mnli", "task": "xnli", "gain": pytest.approx(16 / 3), "seeds": 1}]
+    assert groups == {"classification": ("xnli",)}
+    gains = {row["language"]: row["gain"] for row in by_language}
+    assert gains == {"en": 2, "de": 5, "sw": 9}
 
 
 def test_without_anything_that_compares_the_command_says_so(api, put):

@@ -1,14 +1,23 @@
 """Intermediate tasks in order of their gains for a target."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import tiny
 from command import run
+from datasets import Dataset
 from huggingface_hub import constants
+from scipy.optimize import minimize
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.hub.published_scores import Ancestors, PublishedModel
+from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.studies import rank as module
 from hf_stilts.studies.matrix import TransferMatrix
-from hf_stilts.studies.rank import rank_tasks
+from hf_stilts.studies.rank import add_estimates, logme, rank_tasks
+from hf_stilts.task import load_task
 
 
 def gain(intermediate, target, points, base="b", languages=2, runs=1):
@@ -60,3 +69,98 @@ def test_the_command_reads_results_beside_what_is_published(hub, monkeypatch, tm
     found = json.loads(run("rank", "xnli", *words, "--json")[1])
     assert [(row["intermediate"], row["gain"], row["of_target"]) for row in found["tasks"]] == [("mnli", 2.0, 1)]
     assert "mnli" in run("rank", "xnli", *words)[1]
+
+
+def evidence_by_hand(features, column):
+    """The largest evidence of Bayesian linear regression, an example, by a general optimiser over both precisions."""
+    rows, width = features.shape
+
+    def negative(logarithms):
+        prior, noise = np.exp(logarithms)
+        precision = prior * np.eye(width) + noise * features.T @ features
+        mean = noise * np.linalg.solve(precision, features.T @ column)
+        misfit = noise * np.sum((features @ mean - column) ** 2) + prior * mean @ mean
+        value = rows * np.log(noise) + width * np.log(prior) - rows * np.log(2 * np.pi)
+        return -(value - misfit - np.linalg.slogdet(precision)[1]) / 2 / rows
+
+    starts = [(0.0, 0.0), (4.0, 2.0), (-3.0, 2.0)]
+    return max(-minimize(negative, start, method="Nelder-Mead", tol=1e-10).fun for start in starts)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(60, 5), (20, 40)], ids=["more rows", "more columns"])
+def test_logme_is_the_largest_evidence(rows, width):
+    draw = np.random.default_rng(3)
+    features = draw.normal(size=(rows, width))
+    labels = (features[:, 0] + 0.5 * draw.normal(size=rows) > 0).astype(int) + (features[:, 1] > 1)
+    expected = np.mean([evidence_by_hand(features, (labels == each).astype(float)) for each in np.unique(labels)])
+    assert logme(features, labels) == pytest.approx(expected, abs=1e-4)
+
+
+def test_logme_prefers_vectors_that_know_the_labels():
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 3, size=200)
+    noise = draw.normal(size=(200, 16))
+    helpful = noise.copy()
+    helpful[:, 0] += labels
+    assert logme(helpful, labels) > logme(noise, labels) + 0.01
+    with pytest.raises(StiltsError, match="1 classes in 200 examples.*--examples"):
+        logme(noise, np.zeros(200, dtype=int))
+
+
+def published(name, tasks, **other):
+    record = Record(tasks=tuple(TaskSource(task) for task in tasks), parent=ParentModel("org/base", "a" * 40))
+    return PublishedModel(name, "b" * 40, replace(record, **other))
+
+
+def test_encoders_are_estimated_beside_their_base_and_set_against_gains(monkeypatch):
+    quality = {"org/base": 0.0, "me/a": 0.5, "me/b": 1.0, "me/c": 1.5, "me/d": 2.0}
+    rows = Dataset.from_dict({"text": [str(n) for n in range(120)], "label": [n % 2 for n in range(120)]})
+    asked = []
+
+    def vectors(task, given, repository, commit):
+        asked.append((repository, commit))
+        if repository == "me/broken":
+            raise OSError("no weights")
+        labels = np.asarray(given["label"][:])
+        found = np.random.default_rng(1).normal(size=(len(labels), 4))
+        found[:, 0] += quality[repository] * labels
+        return found, labels
+
+    monkeypatch.setattr(module, "_vectors", vectors)
+    monkeypatch.setattr(module, "splits", lambda *of_task: ("train", "validation"))
+    monkeypatch.setattr(module, "load", lambda task, split, code, **how: rows.select(range(min(how["limit"], 120))))
+    monkeypatch.setattr(Ancestors, "_record", lambda self, parent: None)
+    models = [published(f"me/{task}", (task,)) for task in ("a", "b", "c", "d", "broken")]
+    models += [published("me/target", ("xnli",), phase="target"), published("me/lora", ("e",), library="peft")]
+    gains = matrix(*(gain(task, "xnli", points, "org/base") for task, points in zip("abcd", (1, 2, 4, 3), strict=True)))
+    found = rank_tasks("xnli", gains)
+    add_estimates(found, gains, models, examples=100)
+    assert [row["intermediate"] for row in found.estimates] == ["d", "c", "b", "a", "none"]
+    assert found.estimates[-1]["over_base"] == 0.0 and found.estimates[0]["over_base"] > 0
+    assert ("org/base", "a" * 40) in asked and ("me/a", "b" * 40) in asked and "me/target" not in dict(asked)
+    assert found.agreement["points"] == 4 and found.agreement["spearman"] == pytest.approx(0.8)
+    assert found.agreement["spearman_low"] <= 0.8 <= found.agreement["spearman_high"]
+    assert found.agreement["spearman_low"] < 0, "four points"
+    said = " ".join(found.notes)
+    assert "Not enough evidence that LogME agrees with gains of xnli: the interval holds 0" in said
+    assert "me/broken is not estimated: no weights" in said and "me/lora is not estimated: it is an adapter" in said
+    assert "100 en rows of the train split" in said
+
+    few = rank_tasks("xnli", matrix())
+    add_estimates(few, matrix(), models[:2], examples=100, base="org/base")
+    assert few.agreement is None and "Not enough evidence that LogME agrees" in " ".join(few.notes)
+    none = rank_tasks("xnli", matrix())
+    add_estimates(none, matrix(), models, base="another")
+    assert none.estimates == [] and "no published encoder could be estimated" in none.notes[-1]
+    with pytest.raises(StiltsError, match="LogME is for one label a text"):
+        add_estimates(rank_tasks("udpos", matrix()), matrix(), models)
+
+
+def test_vectors_are_means_over_tokens_whatever_stands_beside(tmp_path):
+    folder = tiny.save(tmp_path / "model")
+    task = load_task("mnli")
+    texts = {"text": ["the dog", "the old house and a city"], "text_pair": ["a cat", "one"], "label": [0, 2]}
+    both, labels = module._vectors(task, Dataset.from_dict(texts), folder, None)
+    alone = Dataset.from_dict({name: values[:1] for name, values in texts.items()})
+    assert list(labels) == [0, 2]
+    np.testing.assert_allclose(module._vectors(task, alone, folder, None)[0][0], both[0], atol=1e-5)

@@ -2,10 +2,12 @@
 
 What a cell does is said in the file `does.json` of the output folder: part of its title -> "fail" (every time), "fail
 once", "die" (as if the memory was used up), "hang". What was done is noted in `did.txt`, a line a cell that was begun.
+Where the output folder has a folder `model`, it is what a training leaves.
 """
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -27,7 +29,11 @@ def stage(store, folder, call):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "hang":
             time.sleep(600)
-    return {"steps": 1, "rows": 1}
+    if call.get("published"):
+        return worker._loaded(folder, call["published"])
+    if (store.root / "model").is_dir():
+        shutil.copytree(store.root / "model", folder / "model", dirs_exist_ok=True)
+    return {"steps": 1, "rows": 1, "batch": 1}
 
 
 worker.STAGES = dict.fromkeys(worker.STAGES, stage)
