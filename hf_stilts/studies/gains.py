@@ -126,13 +126,18 @@ def compare(
     """
     bases = list(dict.fromkeys(itertools.chain.from_iterable(run["base"].unique() for run in runs)))
     if len(bases) > 1:
-        of_base = {base: [part for run in runs if len(part := run[run["base"] == base])] for base in bases}
-        return _together(
-            {
-                base: compare(own, predictions, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
-                for base, own in of_base.items()
-            }
-        )
+        reports = {}
+        for base in bases:
+            own = [run[run["base"] == base] for run in runs]
+            reports[base] = compare(
+                [part for part in own if len(part)],
+                predictions,
+                baseline=baseline,
+                benchmark=benchmark,
+                bootstrap=bootstrap,
+                seed=seed,
+            )
+        return _together(reports)
     table, notes = _comparable(runs, baseline)
     units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
     starts = [name for name in table["intermediate"].unique() if name != baseline]
@@ -319,8 +324,14 @@ def _gaps(units: pd.DataFrame, starts: Sequence[str], baseline: str) -> list[dic
 def _sides_of(languages: Sequence[str]) -> dict[str, tuple[list[str], list[str]]]:
     """Each gap with the languages of its higher and of its lower side, where there are both."""
     english, others = [code for code in languages if code == "en"], [code for code in languages if code != "en"]
-    joshi = {code: known.joshi for code in languages if (known := find_language(code))}
-    high, low = ([code for code, of_code in joshi.items() if of_code in classes] for classes in (HIGH, LOW))
+    high: list[str] = []
+    low: list[str] = []
+    for code in languages:
+        known = find_language(code)
+        if known and known.joshi in HIGH:
+            high.append(code)
+        elif known and known.joshi in LOW:
+            low.append(code)
     gaps = {"English less the others": (english, others), "classes 4-5 less 0-2": (high, low)}
     return {name: (above, below) for name, (above, below) in gaps.items() if above and below}
 
@@ -394,30 +405,42 @@ def _add_bootstrap(
     report: GainReport, table: pd.DataFrame, predictions: Predictions, baseline: str, samples: int, seed: int
 ) -> None:
     """Intervals over examples, of the gains of languages and of the reductions of gaps; all seeds see the same draw."""
-    runs = {
-        str(start): list(names) for start, names in table.groupby("intermediate", sort=False)["run"].unique().items()
-    }
+    if not samples:
+        return
+    runs = {str(start): list(own.unique()) for start, own in table.groupby("intermediate", sort=False)["run"]}
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in report.languages if samples else ():
+    for row in report.languages:
         rows.setdefault((row["intermediate"], row["task"]), []).append(row)
     for (start, task), languages in rows.items():
+        ours = len(runs[start])
         drawn = {}
         for row in languages:
-            files = [predictions(run, task, row["language"]) for run in (*runs[start], *runs[baseline])]
-            examples = [_examples(file) for file in files if file.is_file()]
-            if len(examples) == len(files) and all(examples):
-                drawn[row["language"]] = score_draws(examples, samples=samples, seed=seed)
-        ours = len(runs[start])
-        for row in languages:
-            if row["language"] in drawn:
-                draws = drawn[row["language"]]
-                row |= _tested(_median(draws[:, :ours]) - _median(draws[:, ours:]))
+            files = (predictions(run, task, row["language"]) for run in (*runs[start], *runs[baseline]))
+            examples = _examples_of_all(files)
+            if examples is None:
+                continue
+            draws = score_draws(examples, samples=samples, seed=seed)
+            row |= _tested(_median(draws[:, :ours]) - _median(draws[:, ours:]))
+            drawn[row["language"]] = draws
+        if len(drawn) < len(languages):
+            continue  # a side's mean is over all of its languages
         sides = _sides_of([row["language"] for row in languages])
         for row in report.gaps:
-            if (row["intermediate"], row["task"]) == (start, task) and len(drawn) == len(languages):
+            if (row["intermediate"], row["task"]) == (start, task):
                 above, below = (np.mean([drawn[code] for code in side], axis=0) for side in sides[row["gap"]])
                 narrowing = _median((above - below)[:, ours:]) - _median((above - below)[:, :ours])
                 row |= _tested(_reduction(narrowing, _median(below[:, :ours]) - _median(below[:, ours:])))
+
+
+def _examples_of_all(files: Iterable[Path]) -> list[dict[Any, tuple[float, float]]] | None:
+    """Examples of every run; None where one has no predictions, or predictions that do not say what they gained."""
+    found = []
+    for file in files:
+        examples = _examples(file) if file.is_file() else {}
+        if not examples:
+            return None
+        found.append(examples)
+    return found
 
 
 def _median(draws: NDArray[np.float64]) -> NDArray[np.float64]:

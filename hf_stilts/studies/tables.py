@@ -9,6 +9,7 @@ import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any, TypeAlias
@@ -25,7 +26,7 @@ from hf_stilts.studies.robustness import robustness
 from hf_stilts.studies.statistics import SIGNIFICANT, holm
 from hf_stilts.studies.store import CellStore
 
-Trainings: TypeAlias = dict[tuple[str, str, str], Mapping[str, Any]]
+Entry: TypeAlias = Mapping[str, Any]  # a place of the table, as a run notes it
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 _FACTORS = ("base", "train_on", "adapter", "noise")
 _TITLES = {
@@ -62,8 +63,7 @@ class Table:
             line = lines.setdefault(tuple(own.values()), own)
             mark = "*" if row["p_holm"] < SIGNIFICANT else ""
             line[row["task"]] = f"{row['gain']:+.1f}{mark}"
-        columns = list(dict.fromkeys(name for line in lines.values() for name in line))
-        return [{column: line.get(column) for column in columns} for line in lines.values()]
+        return _filled(list(lines.values()))
 
 
 @dataclass
@@ -104,7 +104,9 @@ class StudyReport:
             written.append(folder / "report.md")
             write(written[-1], self.markdown())
         for name, spelt in (("csv", as_csv), ("latex", as_latex)):
-            for table in self.tables if name in formats else ():
+            if name not in formats:
+                continue
+            for table in self.tables:
                 written.append(folder / f"{table.name}.{FORMATS[name]}")
                 write(written[-1], spelt(table))
         return written
@@ -127,7 +129,9 @@ def check_formats(formats: Sequence[str], known: Sequence[str] = tuple(FORMATS))
     Raises:
         StiltsError: an unknown format, or none.
     """
-    unknown = [each for each in formats if each not in known] or ([""] if not formats else [])
+    unknown = [each for each in formats if each not in known]
+    if not formats:
+        unknown = [""]
     if unknown:
         raise StiltsError(f"No format {unknown[0]!r}; there are {', '.join(known)}. Pass --format {','.join(known)}.")
 
@@ -148,56 +152,111 @@ def study_report(
     """
     store = CellStore(output_dir)
     note = store.note(study)
-    about, every = note["study"], note["entries"]
-    entries = [entry for entry in every if not entry.get("shots")]  # what all other tables are of
-    report = StudyReport(study, about["description"])
-    report.missing = [each["title"] for name, each in note["cells"].items() if not store.finished(name)]
-    finished = [entry for entry in entries if store.finished(entry["scores"])]
-    if not finished:
+    cells = _Cells(store)
+    report = StudyReport(study, note["study"]["description"])
+    report.missing = [each["title"] for name, each in note["cells"].items() if not cells.finished(name)]
+    ran = _Ran(note, cells)
+    if not ran.finished:
         raise StiltsError(
             f"No scores of {study} are finished in {output_dir}; one task of one arm is expected at least. Go on with "
             f"it: hf-stilts study run {study} --output-dir {shlex.quote(str(output_dir))}; to see why: hf-stilts study "
             f"status {study}"
         )
-    bases = {each: short(each) for each in about["base"]}
-    if len(set(bases.values())) < len(bases):
-        bases = {each: each for each in bases}
-    varying = [name for name in _FACTORS if len({entry[name] for entry in entries}) > 1]
-    benchmark = _benchmark(about, entries)
-    report.groups, report.factors = dict(benchmark.groups), tuple(varying)
-    baseline = next((name for name, arm in about["arms"].items() if arm is None), None)
+    report.groups, report.factors = dict(ran.benchmark.groups), tuple(ran.varying)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TITLES}
-    for factors in dict.fromkeys(tuple(entry[name] for name in _FACTORS) for entry in entries):
-        chosen = [entry for entry in finished if tuple(entry[name] for name in _FACTORS) == factors]
-        said = {name: _value(value, bases) for name, value in zip(_FACTORS, factors, strict=True) if name in varying}
-        runs = {arm: _runs(arm, chosen, store) for arm in about["arms"]}
-        found = _compare(runs, baseline, benchmark, bootstrap, seed, report, said)
+    for entries in _alike(ran.entries, _FACTORS):
+        found = _comparison(entries, ran, report, bootstrap, seed)
         for name, table in found.items():
-            rows[name] += [said | row for row in table]
-    if "train_on" in varying:
-        rows["grid"] = _grid(finished, store, varying, bases)
-    rows["shots"] = _few_shot(every, store, [name for name in varying if name != "noise"], bases)
-    if "noise" in varying:
-        _add_noise(rows, about["arms"], finished, store, bases, report)
-    trainings = _intermediates(entries, store)
-    rows["arms"], rows["learning"] = _arms(trainings, bases), _learning(trainings, bases)
-    wanted = ("scores", *about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
+            rows[name] += [ran.said(entries[0]) | row for row in table]
+    if "train_on" in ran.varying:
+        rows["grid"] = _grid(ran)
+    rows["shots"] = _few_shot(ran)
+    if "noise" in ran.varying:
+        _add_noise(rows, ran, report)
+    rows["arms"], rows["learning"] = _arms(ran), _learning(ran)
+    wanted = ("scores", *ran.about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
-    report.notes += _taken_over(note["cells"], store)
+    report.notes += _taken_over(note, cells)
     report.notes = list(dict.fromkeys(report.notes))
     return report
 
 
-def _taken_over(cells: Mapping[str, Any], store: CellStore) -> list[str]:
+class _Cells:
+    """What finished cells hold. Every file is read once, however many tables are made of it."""
+
+    def __init__(self, store: CellStore) -> None:
+        self.folder = store.folder
+        self.finished = cache(store.finished)
+        self.record = cache(store.record)
+        self.scores = cache(self._scores)
+
+    def _scores(self, name: str) -> list[dict[str, Any]]:
+        """Main rows of a cell's results, which nobody changes."""
+        return [row for row in read_lines(self.folder(name) / RESULTS) if row["main"]]
+
+
+class _Ran:
+    """A study as it was run: what its note says, and which of its scores are finished.
+
+    Attributes:
+        about: the study's fields.
+        cells: what the finished cells hold.
+        every: places of the table that all others are of, and of the table of shots.
+        entries: those without shots, which all other tables are of; `finished`: those of them whose scores are there.
+        bases: base -> its short name, or where two have the same, the whole.
+        varying: factors that have several values.
+        baseline: name of the arm without intermediate training; None where there is none.
+        trainings: base, arm and cell of each finished intermediate training -> its record.
+    """
+
+    def __init__(self, note: Mapping[str, Any], cells: _Cells) -> None:
+        self.about, self.every, self.cells = note["study"], note["entries"], cells
+        self.entries: list[Entry] = [entry for entry in self.every if not entry.get("shots")]
+        self.finished = [entry for entry in self.entries if cells.finished(entry["scores"])]
+        self.bases = {each: short(each) for each in self.about["base"]}
+        if len(set(self.bases.values())) < len(self.bases):
+            self.bases = {each: each for each in self.bases}
+        self.varying = [name for name in _FACTORS if len(_alike(self.entries, [name])) > 1]
+        self.benchmark = _benchmark(self.about, self.entries)
+        self.baseline = next((name for name, arm in self.about["arms"].items() if arm is None), None)
+        self.trainings = self._trainings()
+
+    def said(self, entry: Entry, leave_out: str = "") -> dict[str, str]:
+        """Values of the factors that vary, as tables show them: of a comparison or of a place of the table."""
+        return {name: self._value(entry[name]) for name in self.varying if name != leave_out}
+
+    def _value(self, value: Any) -> str:
+        return "none" if value is None else self.bases.get(value, str(value))
+
+    def _trainings(self) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+        found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        for entry in self.entries:
+            last = self.cells.record(entry["trained"] or entry["scores"])
+            start = last["spec"].get("start") if last else None
+            record = self.cells.record(start) if start else None
+            if start and record:
+                found.setdefault((entry["base"], entry["arm"], start), record)
+        return found
+
+
+def _taken_over(note: Mapping[str, Any], cells: _Cells) -> list[str]:
     """Whose the checkpoints are that were not trained here."""
     notes = []
-    for name, about in cells.items():
-        record = store.record(name) if about["stage"] == "intermediate" else None
+    for name, about in note["cells"].items():
+        record = cells.record(name) if about["stage"] == "intermediate" else None
         published = record["result"].get("published") if record else None
         if published:
             where = f"{published['repo_id']} at {published['commit'][:12]}"
             notes.append(f"{about['title']} was not trained here: it is {where}, published by {published['by']}.")
     return notes
+
+
+def _alike(entries: Sequence[Entry], factors: Sequence[str]) -> list[list[Entry]]:
+    """Entries in groups that agree in some factors."""
+    groups: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(tuple(entry[name] for name in factors), []).append(entry)
+    return list(groups.values())
 
 
 @dataclass
@@ -209,67 +268,95 @@ class _Run:
     rows: list[dict[str, Any]]
     predictions: dict[str, Path]
 
+    @property
+    def name(self) -> str:
+        """As `compare` knows it."""
+        return f"{self.arm}, seed {self.seed}"
 
-def _runs(arm: str, entries: Sequence[Mapping[str, Any]], store: CellStore) -> list[_Run]:
+
+def _runs(arm: str, entries: Sequence[Entry], ran: _Ran) -> list[_Run]:
     """Runs of an arm: the seeds that have the most tasks, since medians over seeds are of equal ones."""
-    by_seed: dict[int, list[Mapping[str, Any]]] = {}
+    by_seed: dict[int, list[Entry]] = {}
     for entry in entries:
-        if entry["arm"] == arm:
+        if entry["arm"] == arm and ran.cells.finished(entry["scores"]):
             by_seed.setdefault(entry["seed"], []).append(entry)
     most = max((len(each) for each in by_seed.values()), default=0)
-    return [_run(arm, seed, each, store) for seed, each in by_seed.items() if len(each) == most]
+    return [_run(arm, seed, each, ran) for seed, each in by_seed.items() if len(each) == most]
 
 
-def _run(arm: str, seed: int, entries: Sequence[Mapping[str, Any]], store: CellStore) -> _Run:
+def _run(arm: str, seed: int, entries: Sequence[Entry], ran: _Ran) -> _Run:
     run = _Run(arm, seed, [], {})
     for entry in entries:
-        folder = store.folder(entry["scores"])
-        dev = None
-        if entry["trained"] and (record := store.record(entry["trained"])):
-            dev = record["result"].get("dev_score")
+        record = ran.cells.record(entry["trained"]) if entry["trained"] else None
+        dev = record["result"].get("dev_score") if record else None
         about = {"intermediate": arm, "base": entry["base"], "benchmark": "study", "dev_score": dev}
-        run.rows += [row | about for row in read_lines(folder / RESULTS) if row["main"]]
-        run.predictions[entry["task"]] = folder / PREDICTIONS / entry["task"]
+        run.rows += [row | about for row in ran.cells.scores(entry["scores"])]
+        run.predictions[entry["task"]] = ran.cells.folder(entry["scores"]) / PREDICTIONS / entry["task"]
     return run
 
 
-def _compare(
-    runs: Mapping[str, list[_Run]],
-    baseline: str | None,
-    benchmark: Benchmark,
-    bootstrap: int,
-    seed: int,
-    report: StudyReport,
-    factors: Mapping[str, str],
+def _comparison(
+    entries: Sequence[Entry], ran: _Ran, report: StudyReport, bootstrap: int, seed: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Tables of one comparison: one base, one way to fine-tune, one noise."""
-    found: dict[str, list[dict[str, Any]]] = {"scores": _scores(runs, benchmark.tasks)}
-    if baseline is None or not runs[baseline]:
-        where = f" ({', '.join(factors.values())})" if factors else ""
+    runs = {arm: _runs(arm, entries, ran) for arm in ran.about["arms"]}
+    found: dict[str, list[dict[str, Any]]] = {"scores": _scores(runs, ran.benchmark.tasks)}
+    if ran.baseline is None or not runs[ran.baseline]:
+        said = ran.said(entries[0])
+        where = f" ({', '.join(said.values())})" if said else ""
         report.notes.append(f"There are no gains{where}: the baseline has no scores.")
         return found
-    # One file of predictions for each run, task and language: `compare` knows runs by name.
-    by_name = {f"{run.arm}, seed {run.seed}": run for each in runs.values() for run in each}
-    table = pd.DataFrame([row | {"run": name} for name, run in by_name.items() for row in run.rows])
-    results = dict(list(table.groupby("run", sort=False)))
+    every = [run for each in runs.values() for run in each]
+    by_name = {run.name: run for run in every}
+    results = _frames(every)
 
     def predictions(run: str, task: str, language: str) -> Path:
         return by_name[run].predictions[task] / f"{language}.jsonl"
 
-    compared: list[GainReport] = []
-    for arm in runs:
-        if arm == baseline or not runs[arm]:
-            continue
-        both = [results[name] for name, run in by_name.items() if run.arm in (baseline, arm)]
-        found_here = compare(both, predictions, baseline=baseline, benchmark=benchmark, bootstrap=bootstrap, seed=seed)
-        compared.append(found_here)
-        report.notes += [f"{arm}: {said}" for said in found_here.notes]
-    best = best_starts([*results.values()], baseline) if compared else []
+    reports: dict[str, GainReport] = {}
+    for arms in _arms_alike(runs, ran.baseline):
+        both = [results[run.name] for run in every if run.arm == ran.baseline or run.arm in arms]
+        compared = compare(
+            both, predictions, baseline=ran.baseline, benchmark=ran.benchmark, bootstrap=bootstrap, seed=seed
+        )
+        for arm in arms:
+            reports[arm] = compared
+    in_order = [arm for arm in runs if arm in reports]
     for name, attribute in {"gains": "tasks", "groups": "groups", "languages": "languages", "gaps": "gaps"}.items():
-        found[name] = [_renamed(row) for each in compared for row in getattr(each, attribute)]
+        found[name] = []
+        for arm in in_order:
+            found[name] += [_renamed(row) for row in getattr(reports[arm], attribute) if row["intermediate"] == arm]
+    for arm in in_order:
+        report.notes += [f"{arm}: {said}" for said in reports[arm].notes]
     _correct(found["languages"])
+    best = best_starts(list(results.values()), ran.baseline) if reports else []
     found["best"] = [_renamed(row) for row in best]
     return found
+
+
+def _frames(runs: Sequence[_Run]) -> dict[str, pd.DataFrame]:
+    """Name of a run -> its rows as `compare` takes them; all columns are typed at once, which is quicker."""
+    rows = []
+    for run in runs:
+        rows += [row | {"run": run.name} for row in run.rows]
+    return dict(list(pd.DataFrame(rows).groupby("run", sort=False)))
+
+
+def _arms_alike(runs: Mapping[str, list[_Run]], baseline: str) -> list[list[str]]:
+    """Arms but for the baseline, those together whose runs have scores of the same tasks and languages.
+
+    An arm is compared with the baseline where both have scores, whatever other arms lack.
+    """
+    groups: dict[frozenset[frozenset[tuple[str, str]]], list[str]] = {}
+    for arm, own in runs.items():
+        if arm != baseline and own:
+            groups.setdefault(frozenset(map(_places, own)), []).append(arm)
+    return list(groups.values())
+
+
+def _places(run: _Run) -> frozenset[tuple[str, str]]:
+    """Tasks and languages that a run has scores of."""
+    return frozenset((row["task"], row["language"]) for row in run.rows)
 
 
 def _lay_out(run: _Run, folder: Path) -> Path:
@@ -291,15 +378,18 @@ def _link(file: Path, to: Path) -> None:
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `gains` in the words of a study: the start is an arm."""
-    return {{"intermediate": "arm"}.get(name, name): value for name, value in row.items()}
+    """A row of `gains` or `robustness` in the words of a study: the start is an arm."""
+    return {"arm" if name in ("intermediate", "start") else name: value for name, value in row.items()}
 
 
 def _correct(rows: Sequence[dict[str, Any]]) -> None:
     """Add `p_holm` to languages, over all languages and tasks of an arm."""
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        tested = [row for row in rows if row["arm"] == arm and row.get("p") is not None]
-        for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+    tested: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.get("p") is not None:
+            tested.setdefault(row["arm"], []).append(row)
+    for own in tested.values():
+        for row, corrected in zip(own, holm([row["p"] for row in own]), strict=True):
             row["p_holm"] = corrected
 
 
@@ -307,139 +397,122 @@ def _scores(runs: Mapping[str, list[_Run]], tasks: Sequence[str]) -> list[dict[s
     """A row for each arm: its seeds, and the median over them of each task's mean over languages."""
     rows = []
     for arm, each in runs.items():
+        means: dict[str, list[float]] = {}  # a number for each seed
+        for run in each:
+            of_task: dict[str, list[float]] = {}
+            for line in run.rows:
+                of_task.setdefault(line["task"], []).append(line["score"])
+            for task, scores in of_task.items():
+                means.setdefault(task, []).append(fmean(scores))
         row: dict[str, Any] = {"arm": arm, "seeds": len(each)}
         for task in tasks:
-            of_seeds = [
-                fmean(scores)
-                for run in each
-                if (scores := [line["score"] for line in run.rows if line["task"] == task and line["main"]])
-            ]
-            row[task] = median(of_seeds) if of_seeds else None
+            row[task] = median(means[task]) if task in means else None
         rows.append(row)
     return rows
 
 
-def _few_shot(
-    entries: Sequence[Mapping[str, Any]], store: CellStore, factors: Sequence[str], bases: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _few_shot(ran: _Ran) -> list[dict[str, Any]]:
     """A row for each arm, target, language and number of its rows that were trained on, of languages that have shots.
 
     The rows are those of the clean test set. The seeds are those that have every number of rows.
     """
-    found: dict[tuple[str, ...], dict[int, dict[int, float]]] = {}
-    for entry in entries:
-        if entry["noise"] is not None or not store.finished(entry["scores"]):
+    if not any(entry.get("shots") for entry in ran.every):
+        return []
+    found: dict[tuple[tuple[str, str], ...], dict[int, dict[int, float]]] = {}
+    for entry in ran.every:
+        if entry["noise"] is not None or not ran.cells.finished(entry["scores"]):
             continue
-        own = tuple(_value(entry[name], bases) for name in factors)
-        for row in read_lines(store.folder(entry["scores"]) / RESULTS):
-            if row["main"]:
-                of_shots = found.setdefault((*own, entry["arm"], entry["task"], row["language"]), {})
-                of_shots.setdefault(entry.get("shots", 0), {})[entry["seed"]] = row["score"]
+        for row in ran.cells.scores(entry["scores"]):
+            about = ran.said(entry, leave_out="noise")
+            about |= {"arm": entry["arm"], "task": entry["task"], "language": row["language"]}
+            of_shots = found.setdefault(tuple(about.items()), {})
+            of_shots.setdefault(entry.get("shots", 0), {})[entry["seed"]] = row["score"]
     rows = []
     for key, of_shots in found.items():
-        seeds = set.intersection(*(set(scores) for scores in of_shots.values()))
+        seeds = set.intersection(*map(set, of_shots.values()))
         if len(of_shots) < 2 or not seeds:
             continue
-        about = dict(zip((*factors, "arm", "task", "language"), key, strict=True))
         for shots, scores in sorted(of_shots.items()):
             score = median(scores[seed] for seed in seeds)
-            rows.append({**about, "shots": shots, "seeds": len(seeds), "score": score})
+            rows.append({**dict(key), "shots": shots, "seeds": len(seeds), "score": score})
     return rows
 
 
-def _grid(
-    finished: Sequence[Mapping[str, Any]], store: CellStore, varying: Sequence[str], bases: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _grid(ran: _Ran) -> list[dict[str, Any]]:
     """A row for each arm, target and choice of training languages: the score in every language."""
-    scores: dict[tuple[Any, ...], dict[str, list[float]]] = {}
-    for entry in finished:
-        others = [_value(entry[name], bases) for name in varying if name != "train_on"]
-        cell = scores.setdefault((*others, entry["arm"], entry["task"], entry["train_on"]), {})
-        for row in read_lines(store.folder(entry["scores"]) / RESULTS):
-            if row["main"]:
-                cell.setdefault(row["language"], []).append(row["score"])
-    names = [*(name for name in varying if name != "train_on"), "arm", "task", "trained in"]
-    languages = sorted({code for cell in scores.values() for code in cell})
-    found = []
-    for key, cell in scores.items():
-        medians = {code: median(cell[code]) if code in cell else None for code in languages}
-        found.append(dict(zip(names, key, strict=True)) | medians)
-    return found
+    found: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
+    for entry in ran.finished:
+        about = ran.said(entry, leave_out="train_on")
+        about |= {"arm": entry["arm"], "task": entry["task"], "trained in": entry["train_on"]}
+        scores = found.setdefault(tuple(about.items()), {})
+        for row in ran.cells.scores(entry["scores"]):
+            scores.setdefault(row["language"], []).append(row["score"])
+    languages = sorted(set().union(*found.values()))
+    rows = []
+    for key, scores in found.items():
+        row: dict[str, Any] = dict(key)
+        for code in languages:
+            row[code] = median(scores[code]) if code in scores else None
+        rows.append(row)
+    return rows
 
 
-def _add_noise(
-    rows: dict[str, list[dict[str, Any]]],
-    arms: Iterable[str],
-    finished: Sequence[Mapping[str, Any]],
-    store: CellStore,
-    bases: Mapping[str, str],
-    report: StudyReport,
-) -> None:
+def _add_noise(rows: dict[str, list[dict[str, Any]]], ran: _Ran, report: StudyReport) -> None:
     """Add what noise costs, comparison by comparison: scores by level, drop rates, areas."""
     others = [name for name in _FACTORS if name != "noise"]
-    for factors in dict.fromkeys(tuple(entry[name] for name in others) for entry in finished):
-        chosen = [entry for entry in finished if tuple(entry[name] for name in others) == factors]
-        said = {
-            name: _value(value, bases) for name, value in zip(others, factors, strict=True) if name in report.factors
-        }
+    for entries in _alike(ran.finished, others):
+        said = ran.said(entries[0], leave_out="noise")
         with tempfile.TemporaryDirectory() as scratch:
-            folders = [folder for arm in arms for folder in _clean_and_noisy(arm, chosen, store, Path(scratch))]
+            folders: list[Path] = []
+            for arm in ran.about["arms"]:
+                folders += _clean_and_noisy(arm, entries, ran, Path(scratch))
             try:
                 found = robustness(folders)
             except (StiltsError, FileNotFoundError, ValueError) as error:
                 where = f" ({', '.join(said.values())})" if said else ""
                 report.notes.append(f"There are no noise curves{where}: {error}")
                 continue
-        rows["noise"] += [said | _of_arm(row) for row in found.tasks]
-        rows["robustness"] += [said | _of_arm(row) for row in found.overall]
+        rows["noise"] += [said | _renamed(row) for row in found.tasks]
+        rows["robustness"] += [said | _renamed(row) for row in found.overall]
         report.notes += found.notes
 
 
-def _clean_and_noisy(arm: str, entries: Sequence[Mapping[str, Any]], store: CellStore, scratch: Path) -> Iterator[Path]:
+def _clean_and_noisy(arm: str, entries: Sequence[Entry], ran: _Ran, scratch: Path) -> Iterator[Path]:
     """Folders of an arm's seeds as `evaluate` leaves them: clean results, those of each noise below them."""
-    levels = dict.fromkeys(entry["noise"] for entry in entries)
-    runs = {noise: _runs(arm, [each for each in entries if each["noise"] == noise], store) for noise in levels}
-    for clean in runs.get(None, ()):
-        noisy = [run for noise in levels if noise for run in runs[noise] if run.seed == clean.seed]
-        if noisy:
-            folder = _lay_out(clean, Path(tempfile.mkdtemp(dir=scratch))).parent
-            for number, run in enumerate(noisy):
-                _lay_out(run, folder / NOISE / str(number))
+    clean: list[_Run] = []
+    noisy: dict[int, list[_Run]] = {}  # seed -> its runs, level by level
+    for own in _alike(entries, ["noise"]):
+        runs = _runs(arm, own, ran)
+        if own[0]["noise"] is None:
+            clean = runs
+            continue
+        for run in runs:
+            noisy.setdefault(run.seed, []).append(run)
+    for run in clean:
+        if run.seed in noisy:
+            folder = _lay_out(run, Path(tempfile.mkdtemp(dir=scratch))).parent
+            for number, other in enumerate(noisy[run.seed]):
+                _lay_out(other, folder / NOISE / str(number))
             yield folder
 
 
-def _of_arm(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `robustness` in the words of a study: the start is an arm."""
-    return {{"start": "arm"}.get(name, name): value for name, value in row.items()}
-
-
-def _learning(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+def _learning(ran: _Ran) -> list[dict[str, Any]]:
     """Dev scores of each intermediate training that is finished, where it was evaluated while it trained."""
     rows = []
-    for (base, arm, _), record in trainings.items():
+    for (base, arm, _), record in ran.trainings.items():
         batch = record["result"].get("batch")
         for point in record["result"].get("curve", ()):
             step = point["step"]
-            own = {"base": bases[base], "arm": arm, "seed": record["spec"]["seed"], "step": step}
+            own = {"base": ran.bases[base], "arm": arm, "seed": record["spec"]["seed"], "step": step}
             own["examples"] = step * batch if batch else None
             rows += [{**own, "metric": name, "score": score} for name, score in point.items() if name != "step"]
     return rows
 
 
-def _intermediates(entries: Sequence[Mapping[str, Any]], store: CellStore) -> Trainings:
-    """Base, arm and cell of each intermediate training that is finished -> its record."""
-    found: Trainings = {}
-    for entry in entries:
-        start = _start_of(entry, store)
-        if start and (entry["base"], entry["arm"], start) not in found and (record := store.record(start)):
-            found[entry["base"], entry["arm"], start] = record
-    return found
-
-
-def _arms(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]]:
+def _arms(ran: _Ran) -> list[dict[str, Any]]:
     """What the intermediate trainings that are finished have read, in fact and not by plan."""
     read: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for (base, arm, _), record in trainings.items():
+    for (base, arm, _), record in ran.trainings.items():
         read.setdefault((base, arm), []).append(record)
     rows = []
     for (base, arm), records in read.items():
@@ -448,18 +521,9 @@ def _arms(trainings: Trainings, bases: Mapping[str, str]) -> list[dict[str, Any]
         steps = median(result["steps"] for result in results)
         examples = None if None in batches else round(steps * median(batches))
         hours = median(record["seconds"] for record in records) / 3600
-        rows.append(
-            {"base": bases[base], "arm": arm, "seeds": len(results), "steps": round(steps), "examples": examples}
-        )
-        rows[-1]["hours"] = round(hours, 2)
+        row = {"base": ran.bases[base], "arm": arm, "seeds": len(results), "steps": round(steps)}
+        rows.append(row | {"examples": examples, "hours": round(hours, 2)})
     return rows
-
-
-def _start_of(entry: Mapping[str, Any], store: CellStore) -> str | None:
-    """Cell of the intermediate training behind an entry, where it is finished."""
-    record = store.record(entry["trained"] or entry["scores"])
-    start = record["spec"].get("start") if record else None
-    return start if start and store.finished(start) else None
 
 
 def _benchmark(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Benchmark:
@@ -475,10 +539,18 @@ def groups_of(tasks: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Tasks in the groups that the first benchmark which has them puts them in; the rest are others."""
     groups: dict[str, tuple[str, ...]] = {}
     for task in tasks:
-        named = (load_benchmark(name).groups.items() for name in list_benchmarks())
-        group = next((group for each in named for group, members in each if task in members), "other")
+        group = _group_of(task)
         groups[group] = (*groups.get(group, ()), task)
     return groups
+
+
+def _group_of(task: str) -> str:
+    """The first group of a benchmark that has a task."""
+    for name in list_benchmarks():
+        for group, tasks in load_benchmark(name).groups.items():
+            if task in tasks:
+                return group
+    return "other"
 
 
 def as_markdown(table: Table) -> str:
@@ -505,23 +577,30 @@ def as_latex(table: Table) -> str:
     r"""A LaTeX table with the rules of booktabs, to be read by \input."""
     rows = table.lines()
     columns = columns_of(rows)
-    numbers = [all(not isinstance(row.get(column), str) or _is_gain(row[column]) for row in rows) for column in columns]
+    alignment = "".join("r" if _numeric(rows, column) else "l" for column in columns)
     lines = [
         "\\begin{table}",
         f"\\caption{{{_escaped(table.title)}}}",
-        f"\\begin{{tabular}}{{{''.join('r' if number else 'l' for number in numbers)}}}",
+        f"\\begin{{tabular}}{{{alignment}}}",
         "\\toprule",
         " & ".join(map(_escaped, columns)) + " \\\\",
         "\\midrule",
     ]
     for row in rows:
-        lines.append(" & ".join(_escaped(cell_text(column, row.get(column))) for column in columns) + " \\\\")
+        cells = [_escaped(cell_text(column, row.get(column))) for column in columns]
+        lines.append(" & ".join(cells) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of columns in the order in which rows bring them."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that all have the columns of any of them."""
+    columns = columns_of(rows)
+    return [{column: row.get(column) for column in columns} for row in rows]
 
 
 def cell_text(column: str, value: Any) -> str:
@@ -531,6 +610,12 @@ def cell_text(column: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if column in ("p", "p_holm") else f"{value:.1f}"
     return str(value)
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
+    """Whether a column has no words in any row."""
+    texts = [row[column] for row in rows if isinstance(row.get(column), str)]
+    return all(map(_is_gain, texts))
 
 
 def _is_gain(text: str) -> bool:
@@ -587,8 +672,7 @@ def score_tables(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) ->
     for row in rows:
         line = languages.setdefault(row["language"], {"language": row["language"]})
         line[row["task"]] = row["score"]
-    columns = columns_of(list(languages.values()))
-    lines = [{column: languages[code].get(column) for column in columns} for code in sorted(languages)]
+    lines = sorted(_filled(list(languages.values())), key=lambda line: str(line["language"]))
     tasks = [{"task": name, **task} for name, task in found["tasks"].items()]
     groups = [{"group": name, "score": score} for name, score in found["groups"].items()]
     tables = [
@@ -597,7 +681,3 @@ def score_tables(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) ->
         Table("groups", "Scores, mean over tasks", groups),
     ]
     return [table for table in tables if table.rows]
-
-
-def _value(value: Any, bases: Mapping[str, str]) -> str:
-    return "none" if value is None else bases.get(value, str(value))

@@ -9,6 +9,7 @@ from command import run
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import read_lines, write_json, write_lines
+from hf_stilts.studies import tables
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.pictures import study_pictures
 from hf_stilts.studies.store import CellStore
@@ -111,6 +112,36 @@ def test_what_is_missing_is_named_and_leaves_the_rest_as_it_is(tmp_path):
     arm = "50 % & more, base, seed 1"
     assert report.missing == [arm, f"xnli after {arm}", f"xnli scores after {arm}"]
     assert "## Missing: 3 cells that are not finished" in report.markdown()
+
+
+def test_an_arm_that_lacks_a_language_takes_it_from_no_other_arm(tmp_path):
+    arms = {"lacking": Intermediate("qqp"), "none": None, "50 % & more": Intermediate("mnli")}
+    lacking = [{code: score for code, score in seed.items() if code != "sw"} for seed in SCORES["none"]]
+    finish(tmp_path / "three", study(arms=arms), SCORES | {"lacking": lacking})
+    finish(tmp_path / "two", study(), SCORES)
+    three, two = (study_report("tried", tmp_path / name, bootstrap=0) for name in ("three", "two"))
+    for name in ("gains", "languages", "gaps"):
+        own = [row for row in table(three, name) if row["arm"] == "50 % & more"]
+        assert own and own == table(two, name)
+    assert [row["arm"] for row in table(three, "gains")] == ["lacking", "50 % & more"]
+    assert table(three, "gains")[0]["gain"] == 0.0  # over five languages; the baseline has six
+    assert [note for note in three.notes if "sw" in note] == [
+        "lacking: Left out, because some run lacks them: xnli sw."
+    ]
+
+
+def test_every_file_of_results_is_read_once(tmp_path, monkeypatch):
+    made = study(train_on={"English": "en", "German": "de"})
+    finish(tmp_path, made, SCORES)
+    read = []
+
+    def counted(path):
+        read.append(path)
+        return read_lines(path)
+
+    monkeypatch.setattr(tables, "read_lines", counted)
+    study_report("tried", tmp_path, bootstrap=0)
+    assert len(read) == len(set(read)) == len({entry.scores for entry in unfold(made).entries})
 
 
 def test_without_a_baseline_there_are_scores_and_a_note(tmp_path):
