@@ -131,7 +131,7 @@ class CodeSwitcher:
                 start = end
 
 
-def code_switch(
+def code_switch(  # noqa: PLR0913 - an option each, passed by name
     task: Task | str,
     to: Sequence[str],
     lexicons: str | os.PathLike[str],

@@ -67,7 +67,7 @@ class AnswerRetrieval(RetrievalKind):
         kept = {name: row[name][:limit] for name in ("query_ids", "queries", "gold")}
         return Dataset.from_list([{**row, **kept}], features=rows.features)
 
-    def evaluate_jointly(
+    def evaluate_jointly(  # noqa: PLR0913 - an option each, passed by name
         self,
         task: Task,
         rows: Mapping[str, Dataset],

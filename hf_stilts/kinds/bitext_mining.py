@@ -68,7 +68,7 @@ class BitextMining(RetrievalKind):
         kept["gold"] = [pair for pair in row["gold"] if pair[0] in there[0] and pair[1] in there[1]]
         return Dataset.from_list([kept], features=rows.features)
 
-    def evaluate(
+    def evaluate(  # noqa: PLR0913 - an option each, passed by name
         self,
         task: Task,
         rows: Dataset,

@@ -33,7 +33,7 @@ _POSITIONS = ("position_embeddings", "embed_positions", "wpe")
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32768}
 
 
-def encode(
+def encode(  # noqa: PLR0913 - an option each, passed by name
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     sentences: Sequence[str],
@@ -161,7 +161,7 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors / np.maximum(length, 1e-12, dtype=np.float32)
 
 
-def encode_all(
+def encode_all(  # noqa: PLR0913 - an option each, passed by name
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     sentences: Sequence[str],

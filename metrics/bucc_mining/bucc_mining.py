@@ -80,7 +80,7 @@ class BuccMining(evaluate.Metric):
             return self._compute(**inputs)  # Arrow has no type for the ids of an empty list
         return super().compute(**inputs)
 
-    def _compute(
+    def _compute(  # noqa: PLR0913 - an option each, passed by name
         self,
         sources: Any = (),
         targets: Any = (),
