@@ -49,6 +49,7 @@ class Declaration:
         smoothed: `label_smoothing_factor` of the stock Trainer reaches its loss.
         text_answers: how an encoder-decoder answers it with text: one of `listed` answers, or a `span` of the context.
         joint: all languages are searched at once.
+        layered: retrieval can score every hidden state (`every_layer=True`).
         pipeline_tag: what the Hub calls models with such a head; None: it has no name for them.
         head_class: how the stock classes with such a head end (`ForTokenClassification`); a model whose training is
             not known otherwise is recognised by it.
@@ -72,6 +73,7 @@ class Declaration:
     smoothed: ClassVar[bool] = True
     text_answers: ClassVar[Literal["listed", "span"] | None] = None
     joint: ClassVar[bool] = False
+    layered: ClassVar[bool] = False
     pipeline_tag: ClassVar[str | None] = None
     head_class: ClassVar[str | None] = None
     recipe: ClassVar[str] = ""

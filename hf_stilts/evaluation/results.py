@@ -8,6 +8,7 @@ import pandas as pd
 
 from hf_stilts.files import read_lines
 
+BY_LAYER = "by_layer"  # metric of the rows that have the main metric of one hidden state each
 RESULTS, PREDICTIONS, SETTINGS = "results.jsonl", "predictions", "settings.json"
 NOISE = "noise"
 """Folder of a run that holds its results on misspelt rows, a folder a noise and seed."""

@@ -25,6 +25,7 @@ from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
+from hf_stilts.evaluation.results import BY_LAYER
 from hf_stilts.evaluation.setting import setting
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import Record
@@ -177,6 +178,11 @@ def score_languages(
             {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
             for metric, score in found.scores.items()
         ]
+        # With `every_layer=True` a row for each hidden state, beside the one of the layer that the score is of.
+        for layer, score in enumerate(found.by_layer):
+            row = {**common, "layer": layer, "metric": BY_LAYER, "score": float(score), "main": False}
+            row.pop("layer_from", None)
+            metrics.append(row)
         yield LanguageResult(task.name, language, metrics, list(_examples(found)))
 
 

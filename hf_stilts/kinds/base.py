@@ -191,6 +191,7 @@ class Retrieved:
         predictions: what was found: the number of a sentence, an id, or a ranked list of ids.
         shares: float64 (predictions, 2): what each gained and could have gained; the main metric is
             `100 * gained.sum() / possible.sum()`. `None` where the metric is no such ratio.
+        by_layer: the main metric in percent of `hidden_states[0]`, `[1]`, ..., where it was asked for.
     """
 
     scores: dict[str, float]
@@ -198,3 +199,4 @@ class Retrieved:
     ids: Sequence[str | int] = ()
     predictions: Sequence[Any] = ()
     shares: NDArray[np.float64] | None = None
+    by_layer: Sequence[float] = ()

@@ -30,8 +30,9 @@ class BitextRetrieval(RetrievalKind):
     columns: ClassVar[Mapping[str, ColumnType]] = {"source": "text", "target": "text"}
     submission = "rows"
     official_scorer = "accuracy"
+    layered = True
 
-    def evaluate(
+    def evaluate(  # noqa: PLR0913 - an option each, passed by name
         self,
         task: Task,
         rows: Dataset,
@@ -43,6 +44,7 @@ class BitextRetrieval(RetrievalKind):
         precision: Any = "auto",
         prefix: Prefix = None,
         max_length: int | None = None,
+        every_layer: bool = False,
         **encoding: Any,
     ) -> Retrieved:
         """How often the nearest sentence is the translation, in percent.
@@ -59,12 +61,13 @@ class BitextRetrieval(RetrievalKind):
             prefix: put before every sentence, one text for both sides or two, for `source` and `target`. None: the
                 default prompt of a sentence-transformers model, else nothing.
             max_length: as in `hf_stilts.encode`.
+            every_layer: also score every hidden state, in a further pass over the text, without Dense layers.
             encoding: further arguments of `hf_stilts.encode`.
 
         Returns:
             `accuracy`, with the `target` sentences (English) as queries, as XTREME scores it; `reverse_accuracy`, with
             the `source` sentences as queries. The prediction for the English sentence of row i is the number of the
-            row whose `source` is nearest.
+            row whose `source` is nearest. With `every_layer` also `by_layer`, the accuracy of each hidden state.
         """
         check_texts(task, rows, "source", "target")
         setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
@@ -78,16 +81,25 @@ class BitextRetrieval(RetrievalKind):
                 f"hf-stilts tasks {task.typed}"
             )
         gold = np.arange(len(source))
-        found, reverse = (match_translations(*way).indices for way in ((target, source), (source, target)))
+        found, reverse = match_translations(target, source).indices, match_translations(source, target).indices
+        by_layer: list[float] = []
+        if every_layer:
+            sides = []
+            for side, name in enumerate(("source", "target")):
+                asked = setting.arguments(side) | {"layers": "all"}
+                sides.append(encode(model, tokenizer, rows[name][:], **asked, precision=precision, **encoding))
+            for sources, targets in zip(*sides, strict=True):
+                by_layer.append(100.0 * float(np.mean(match_translations(targets, sources).indices == gold)))
         return Retrieved(
             {
-                name: 100.0 * float(np.mean(way == gold))
-                for name, way in (("accuracy", found), ("reverse_accuracy", reverse))
+                "accuracy": 100.0 * float(np.mean(found == gold)),
+                "reverse_accuracy": 100.0 * float(np.mean(reverse == gold)),
             },
             setting.columns(),
             ids=gold.tolist(),
             predictions=found.tolist(),
             shares=np.stack((found == gold, np.ones(len(gold))), axis=1),
+            by_layer=by_layer,
         )
 
 

@@ -447,6 +447,8 @@ class _Unfolding:
         }
         call |= {"languages": list(revisions), "split": self.study.split, "limit": self.study.limit}
         call |= {"data_dir": self.rows.mirror}
+        if self.study.layers and task.declaration.layered and noise is None:
+            spec["layers"] = call["layers"] = self.study.layers  # absent elsewhere: such cells stay what they were
         where = f", {about}" if about else self._factors(train_on, adapter)
         where += f", {noise}" if noise else ""
         title = f"{task.name} scores after {arm}, {short(base)}{where}, seed {seed}"

@@ -15,6 +15,7 @@ from hf_stilts.studies.figures import (
     gain_matrix,
     gaps,
     language_gains,
+    layer_curves,
     learning_curves,
     noise_curves,
     score_matrix,
@@ -83,6 +84,13 @@ def study_pictures(report: StudyReport, *, by: str = "class", most_arms: int | N
     for said, chosen in _comparisons(tables, others, ("shots",)):
         title = _titled("Scores by training rows of the language itself", said)
         yield Picture(_named("shot-curves", said), title, shot_curves(chosen["shots"], title=title))
+    for said, chosen in _comparisons(tables, [*others, "task"], ("layers",)):
+        title = _titled("Retrieval accuracy by hidden state", said)
+        rows = chosen["layers"]
+        counts = {name: max(row[name] for row in rows) for name in ("seeds", "languages")}
+        foot = f"{rows[0]['task']}, mean over n = {counts['languages']} languages, median over {counts['seeds']} seeds."
+        figure = layer_curves(_layer_curves(rows), title=title, foot=foot)
+        yield Picture(_named("layer-curves", said), title, figure)
     for said, chosen in _comparisons(tables, ["base"], ("learning",)):
         title = _titled("Dev score of intermediate training by steps", said)
         yield Picture(_named("learning-curves", said), title, learning_curves(chosen["learning"], title=title))
@@ -231,6 +239,14 @@ def _curves(rows: Rows) -> list[dict[str, Any]]:
     for (arm, task, noise), points in found.items():
         levels, scores = zip(*sorted(points), strict=True)
         curves.append({"start": arm, "task": task, "noise": noise, "levels": levels, "scores": scores})
+    return curves
+
+
+def _layer_curves(rows: Rows) -> dict[str, list[float]]:
+    """Arm -> its scores from hidden state 0 on, as `layer_curves` takes them."""
+    curves: dict[str, list[float]] = {}
+    for row in rows:
+        curves.setdefault(row["arm"], []).append(row["score"])
     return curves
 
 

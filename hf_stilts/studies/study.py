@@ -137,6 +137,7 @@ class Study:
         languages: of the rows that are scored; default: all of each target.
         recipe: profile of hyper-parameters.
         flags: fields of `transformers.TrainingArguments` for all trainings: `{"max_steps": 500}`.
+        layers: `"all"`: retrieval tasks of sentences are also scored at every hidden state, for a curve of each arm.
         split: canonical split that is scored.
         limit: at most so many rows of each language are scored.
         train_limit: at most so many rows are trained on in the target phase, and in an arm that sets no limit.
@@ -164,6 +165,7 @@ class Study:
     languages: tuple[str, ...] = ()
     recipe: str = "jiant"
     flags: Mapping[str, Flag] = field(default_factory=dict)
+    layers: str | None = None
     split: str = "test"
     limit: int | None = None
     train_limit: int | None = None
@@ -191,6 +193,7 @@ class Study:
                 raise StiltsError(f"{self._who} has train_noise of {name!r}. {did_you_mean(name, self.train_on)}")
             trained_noise(noise)
         self._check_shots()
+        self._check_layers()
         if self.languages:
             check_languages(self.languages, "languages=")
         self._check_choices("controls", CONTROLS)
@@ -241,6 +244,16 @@ class Study:
                 f"{self.shots} beside adapter={self.adapter}",
                 "shots of a model with all weights",
                 "adapter=(None,), or shots=(0,)",
+            )
+
+    def _check_layers(self) -> None:
+        if self.layers is None:
+            return
+        if self.layers != "all":
+            raise self._wrong("layers", repr(self.layers), "'all' or None", "layers='all'")
+        if not any(load_task(task).declaration.layered for task in target_tasks(self)):
+            raise self._wrong(
+                "layers", "'all' without a retrieval task of sentences", "one of the targets", "targets=('tatoeba',)"
             )
 
     def _check_arms(self) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from hf_stilts.benchmark import Benchmark, list_benchmarks, load_benchmark
 from hf_stilts.errors import StiltsError
-from hf_stilts.evaluation.results import NOISE, PREDICTIONS, RESULTS
+from hf_stilts.evaluation.results import BY_LAYER, NOISE, PREDICTIONS, RESULTS
 from hf_stilts.files import read_lines, write, write_lines
 from hf_stilts.studies.cells import short
 from hf_stilts.studies.gains import GainReport, best_starts, compare
@@ -38,6 +38,7 @@ _TITLES = {
     "best": "Best start per target, chosen on English dev",
     "grid": "Scores by language of target training (rows) and of scoring (columns), median over seeds",
     "shots": "Scores after training on so many rows of the language itself, median over seeds",
+    "layers": "Retrieval accuracy (%) by hidden state, 0: embeddings; mean over languages, median over seeds",
     "noise": "Scores on misspelt rows, mean over languages",
     "robustness": "What noise costs: mean drop rate in per cent, area under the curve",
     "arms": "What each arm read in phase two, median over seeds",
@@ -54,7 +55,9 @@ class Table:
     rows: list[dict[str, Any]]
 
     def lines(self) -> list[dict[str, Any]]:
-        """Rows as they are read: gains become a line for each arm and a column for each target, the others stay."""
+        """Rows as they are read: targets of gains and hidden states become columns, other tables stay as they are."""
+        if self.name == "layers":
+            return self._layer_lines()
         if self.name != "gains":
             return self.rows
         lines: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -63,6 +66,15 @@ class Table:
             line = lines.setdefault(tuple(own.values()), own)
             mark = "*" if row["p_holm"] < SIGNIFICANT else ""
             line[row["task"]] = f"{row['gain']:+.1f}{mark}"
+        return _filled(list(lines.values()))
+
+    def _layer_lines(self) -> list[dict[str, Any]]:
+        """A line for each arm and target, a column for each hidden state."""
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for row in self.rows:
+            own = {name: value for name, value in row.items() if name not in ("layer", "score")}
+            line = lines.setdefault(tuple(own.values()), own)
+            line[str(row["layer"])] = row["score"]
         return _filled(list(lines.values()))
 
 
@@ -170,11 +182,11 @@ def study_report(
             rows[name] += [ran.said(entries[0]) | row for row in table]
     if "train_on" in ran.varying:
         rows["grid"] = _grid(ran)
-    rows["shots"] = _few_shot(ran)
+    rows["shots"], rows["layers"] = _few_shot(ran), _layers(ran)
     if "noise" in ran.varying:
         _add_noise(rows, ran, report)
     rows["arms"], rows["learning"] = _arms(ran), _learning(ran)
-    wanted = ("scores", *ran.about["report"], "grid", "shots", "noise", "robustness", "arms", "learning")
+    wanted = ("scores", *ran.about["report"], "grid", "shots", "layers", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
     report.notes += _taken_over(note, cells)
     report.notes = list(dict.fromkeys(report.notes))
@@ -188,11 +200,16 @@ class _Cells:
         self.folder = store.folder
         self.finished = cache(store.finished)
         self.record = cache(store.record)
+        self.rows = cache(self._rows)
         self.scores = cache(self._scores)
 
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a cell's results, which nobody changes."""
+        return read_lines(self.folder(name) / RESULTS)
+
     def _scores(self, name: str) -> list[dict[str, Any]]:
-        """Main rows of a cell's results, which nobody changes."""
-        return [row for row in read_lines(self.folder(name) / RESULTS) if row["main"]]
+        """The main ones of these rows."""
+        return [row for row in self.rows(name) if row["main"]]
 
 
 class _Ran:
@@ -438,6 +455,31 @@ def _few_shot(ran: _Ran) -> list[dict[str, Any]]:
     return rows
 
 
+def _layers(ran: _Ran) -> list[dict[str, Any]]:
+    """A row for each arm, retrieval target and hidden state that was scored, on clean rows."""
+    found: dict[tuple[tuple[str, str], ...], dict[int, list[float]]] = {}
+    languages: dict[tuple[tuple[str, str], ...], int] = {}
+    for entry in ran.finished:
+        if entry["noise"] is not None:
+            continue
+        of_layer: dict[int, list[float]] = {}
+        for row in ran.cells.rows(entry["scores"]):
+            if row["metric"] == BY_LAYER:
+                of_layer.setdefault(row["layer"], []).append(row["score"])
+        about = ran.said(entry, leave_out="noise")
+        about |= {"arm": entry["arm"], "task": entry["task"]}
+        key = tuple(about.items())
+        for layer, scores in of_layer.items():
+            found.setdefault(key, {}).setdefault(layer, []).append(fmean(scores))
+            languages[key] = len(scores)
+    rows = []
+    for key, means in found.items():
+        for layer, of_seeds in sorted(means.items()):
+            counts = {"seeds": len(of_seeds), "languages": languages[key]}
+            rows.append({**dict(key), **counts, "layer": layer, "score": median(of_seeds)})
+    return rows
+
+
 def _grid(ran: _Ran) -> list[dict[str, Any]]:
     """A row for each arm, target and choice of training languages: the score in every language."""
     found: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
@@ -450,10 +492,9 @@ def _grid(ran: _Ran) -> list[dict[str, Any]]:
     languages = sorted(set().union(*found.values()))
     rows = []
     for key, scores in found.items():
-        row: dict[str, Any] = dict(key)
-        for code in languages:
-            row[code] = median(scores[code]) if code in scores else None
-        rows.append(row)
+        medians: dict[str, Any] = {code: None for code in languages}
+        medians |= {code: median(of_seeds) for code, of_seeds in scores.items()}
+        rows.append(dict(key) | medians)
     return rows
 
 

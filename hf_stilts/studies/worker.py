@@ -180,7 +180,9 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     name, revision = call["base"]
     model = str(store.folder(call["model"]) / MODEL) if call["model"] else name + _at(name, revision)
     asked = {name: call[name] for name in ("split", "limit", "data_dir", "noise")}
-    for result in score_languages(model, task, ScoringOptions(languages=left, **asked)) if left else ():
+    retrieval = {"every_layer": True} if call.get("layers") else None
+    options = ScoringOptions(languages=left, **asked)
+    for result in score_languages(model, task, options, retrieval=retrieval) if left else ():
         rows += result.rows
         write_lines(predictions_file(folder, task.name, result.language), result.predictions)
         write_lines(done, rows)

@@ -41,6 +41,17 @@ def test_retrieval_counts_both_directions(by_name):
     assert by_name == [{"layers": 3, "pooling": "mean", "precision": "auto"}] * 2
 
 
+def test_every_hidden_state_scores_as_if_it_had_been_asked_for():
+    model, tokenizer = tiny.encoder(), tiny.tokenizer()
+    words = ["house", "river", "a red tree", "bread", "night and day", "seven", "good morning", "snow"]
+    rows = Dataset.from_dict({"source": words, "target": [f"{word} today" for word in words]})
+    found = FIND.evaluate(TATOEBA, rows, model, tokenizer, every_layer=True)
+    count = model.config.num_hidden_layers + 1
+    alone = [FIND.evaluate(TATOEBA, rows, model, tokenizer, layer=layer) for layer in range(count)]
+    assert list(found.by_layer) == [each.scores["accuracy"] for each in alone]
+    assert found.scores == alone[found.settings["layer"]].scores and alone[0].by_layer == []
+
+
 def test_a_quick_look_keeps_gold_pairs_and_as_many_sentences_as_asked_for():
     ids = [str(number) for number in range(20)]
     row = {

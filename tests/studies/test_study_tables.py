@@ -249,6 +249,47 @@ def test_scores_after_shots_are_a_table_and_curves_and_touch_no_other_table(tmp_
     assert places[2] - places[1] == pytest.approx(places[1] - places[0])  # every tenfold is as long
 
 
+def test_scores_by_hidden_state_are_a_table_and_a_curve_of_each_arm(tmp_path):
+    made = study(targets=("tatoeba", "xnli"), languages=("de", "fr"), layers="all")
+    scores = {arm: [{code: seed[code] for code in ("de", "fr")} for seed in SCORES[arm]] for arm in SCORES}
+    finish(tmp_path, made, scores)
+    found, store = unfold(made), CellStore(tmp_path)
+    for entry in found.entries:
+        assert ("layers" in found.cells[entry.scores].spec) == (entry.task == "tatoeba")
+        if entry.task == "tatoeba" and (entry.arm != "none" or entry.seed == 0):  # its base has no seed
+            file = store.folder(entry.scores) / "results.jsonl"
+            rows = read_lines(file)
+            clean = [row for row in rows if row["main"]]
+            for layer in range(3):
+                rows += [row | {"metric": "by_layer", "main": False, "layer": layer} for row in clean]
+                for row in rows[-len(clean) :]:
+                    row["score"] += layer + 10 * entry.seed * (entry.arm != "none")
+            write_lines(file, rows)
+    report = study_report("tried", tmp_path, bootstrap=0)
+    layers = {(row["arm"], row["layer"]): row["score"] for row in table(report, "layers")}
+    # Means over German and French: 45; of the seeds of the other arm 60 and 70 + 10: their median is 70.
+    assert layers == {
+        (arm, layer): mean + layer for arm, mean in (("none", 45), ("50 % & more", 70)) for layer in range(3)
+    }
+    (shown,) = [each for each in report.tables if each.name == "layers"]
+    assert shown.lines()[0] == {"arm": "none", "task": "tatoeba", "seeds": 2, "languages": 2, "0": 45, "1": 46, "2": 47}
+    pytest.importorskip("matplotlib")
+    figure = {each.name: each.figure for each in study_pictures(report)}["layer-curves"]
+    assert [list(line.get_ydata()) for line in figure.axes[0].get_lines()] == [[45, 46, 47], [70, 71, 72]]
+
+
+@pytest.mark.parametrize("fields", [{"layers": "8", "targets": ("tatoeba",)}, {"layers": "all"}])
+def test_layers_that_no_target_has_are_refused(fields):
+    with pytest.raises(StiltsError, match="layers="):
+        study(**fields)
+
+
+def test_cells_of_studies_without_layers_stay_what_they_were():
+    with_layers, without = (unfold(study(targets=("tatoeba", "xnli"), layers=layers)) for layers in ("all", None))
+    shared = with_layers.cells.keys() & without.cells.keys()
+    assert {cell.title.split()[0] for name, cell in without.cells.items() if name not in shared} == {"tatoeba"}
+
+
 def test_a_report_of_a_run_from_before_there_were_shots(tmp_path):
     made = study()
     finish(tmp_path, made, SCORES)
