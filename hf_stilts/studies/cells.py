@@ -83,6 +83,22 @@ class Entry:
     language: str | None = None
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where in the study's table a cell stands, fields as those of `Entry`."""
+
+    base: str
+    arm: str
+    seed: int
+    train_on: str
+    adapter: str | None = None
+    noise: str | None = None
+
+    def entry(self, task: str, trained: str | None, scores: str, shots: int = 0, language: str | None = None) -> Entry:
+        """The place with what fills it."""
+        return Entry(task=task, trained=trained, scores=scores, shots=shots, language=language, **asdict(self))
+
+
 @dataclass
 class Cells:
     """A study unfolded.
@@ -160,8 +176,10 @@ def short(base: str) -> str:
 
 def words(flags: Mapping[str, Flag]) -> list[str]:
     """Fields of `TrainingArguments` as the words of a command line."""
-    spelt = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in flags.items()}
-    return [word for name, value in spelt.items() for word in (f"--{name}", value)]
+    found = []
+    for name, value in flags.items():
+        found += [f"--{name}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return found
 
 
 class _Rows:
@@ -248,30 +266,23 @@ class _Unfolding:
         task = self.load(target)
         start = self._intermediate(base, arm, seed)
         for train_on, codes in self.study.train_on.items():
+            place = _Place(base, arm, seed, train_on)
             for adapter in self.study.adapter:
+                place = replace(place, adapter=adapter)
                 trained = start
                 if task.has_head or task.train:
-                    trained = self._trained(base, arm, start, target, train_on, codes, adapter, seed)
+                    trained = self._trained(place, start, target, codes)
                 for noise in self.study.noise:
-                    cell = self._scores(base, arm, trained, target, languages, train_on, adapter, noise, seed)
+                    noisy = replace(place, noise=noise)
+                    cell = self._scores(noisy, trained, target, languages)
                     # A model that is its base has no seed: its cell is shared by all of them.
                     own = trained if trained != start else None
-                    self.found.entries.append(Entry(base, arm, train_on, adapter, noise, seed, task.name, own, cell))
+                    self.found.entries.append(noisy.entry(task.name, own, cell))
             # Languages of a joint task are scored against each other's candidates: none of them alone.
             if trained is not None and trained != start and not task.declaration.joint:
-                self._few_shot(base, arm, trained, target, languages, train_on, codes, seed)
+                self._few_shot(_Place(base, arm, seed, train_on), trained, target, languages, codes)
 
-    def _few_shot(
-        self,
-        base: str,
-        arm: str,
-        trained: str,
-        target: str,
-        languages: tuple[str, ...],
-        train_on: str,
-        read: Languages,
-        seed: int,
-    ) -> None:
+    def _few_shot(self, place: _Place, trained: str, target: str, languages: tuple[str, ...], read: Languages) -> None:
         """Cells of a target model that is trained further on a few rows of each language, and scored in it."""
         task = self.load(target)
         own = task.train[-1] if task.train else target
@@ -284,16 +295,12 @@ class _Unfolding:
             for shots in sorted(self.study.shots):
                 if not shots:
                     continue
-                further = self._further(base, arm, trained, own, code, shots, train_on, seed)
-                about = f"{train_on}, {shots} {code} rows"
-                cell = self._scores(base, arm, further, target, (code,), train_on, None, None, seed, about)
-                self.found.entries.append(
-                    Entry(base, arm, train_on, None, None, seed, task.name, further, cell, shots, code)
-                )
+                further = self._further(place, trained, own, code, shots)
+                about = f"{place.train_on}, {shots} {code} rows"
+                cell = self._scores(place, further, target, (code,), about)
+                self.found.entries.append(place.entry(task.name, further, cell, shots, code))
 
-    def _further(
-        self, base: str, arm: str, start: str, name: str, language: str, shots: int, train_on: str, seed: int
-    ) -> str:
+    def _further(self, place: _Place, start: str, name: str, language: str, shots: int) -> str:
         """Cell of the further training of a target model on a few rows of one language."""
         task = self.load(name)
         text_to_text = self.study.text_to_text and bool(task.declaration.text_answers)
@@ -305,13 +312,18 @@ class _Unfolding:
             "tasks": {task.name: self.described(name, text_to_text, self.study.recipe, "target")},
             "data": data,
             "options": options,
-            **self._run(self.study.flags, seed),
+            **self._run(self.study.flags, place.seed),
         }
-        call: dict[str, Any] = {"task": _references([name])[0], "base": self.bases[base], "start": start, "seed": seed}
+        call: dict[str, Any] = {
+            "task": _references([name])[0],
+            "base": self.bases[place.base],
+            "start": start,
+            "seed": place.seed,
+        }
         call |= {"recipe": self.study.recipe, "flags": words(self.study.flags), "options": options}
         call |= {"data_dir": self.rows.mirror}
-        title = f"{task.name} on {shots} {language} rows after {arm}, {short(base)}{self._factors(train_on, None)}"
-        cell = Cell("target", {"stage": "target", **spec}, call, f"{title}, seed {seed}", (start,), problem)
+        title = f"{task.name} on {shots} {language} rows after {place.arm}, {short(place.base)}{self._factors(place)}"
+        cell = Cell("target", {"stage": "target", **spec}, call, f"{title}, seed {place.seed}", (start,), problem)
         return self.found.add(cell)
 
     def _intermediate(self, base: str, arm: str, seed: int) -> str | None:
@@ -321,7 +333,6 @@ class _Unfolding:
             return None
         tasks = [self.load(task) for task in how.tasks]
         text_to_text = self.study.text_to_text and all(task.declaration.text_answers for task in tasks)
-        names = [task.name for task in tasks]
         mixture = is_mixture(how)
         languages = _misspelt(how.languages, how.noise, tasks[0])
         codes = language_codes(languages, tasks[0].languages)
@@ -335,13 +346,10 @@ class _Unfolding:
         options = {name: value for name, value in options.items() if value}
         spec = {
             **self._start(base, None),
-            "tasks": dict(
-                zip(
-                    names,
-                    (self.described(name, text_to_text, profile, "intermediate") for name in how.tasks),
-                    strict=True,
-                )
-            ),
+            "tasks": {
+                task.name: self.described(name, text_to_text, profile, "intermediate")
+                for name, task in zip(how.tasks, tasks, strict=True)
+            },
             "data": data,
             "options": options,
             **self._run(flags, seed),
@@ -354,62 +362,54 @@ class _Unfolding:
 
     def _trained(
         self,
-        base: str,
-        arm: str,
+        place: _Place,
         start: str | None,
         target: str,
-        train_on: str,
         languages: Languages,
-        adapter: str | None,
-        seed: int,
     ) -> str:
         """Cell of the training for a target; targets with the same training rows share it."""
         task = self.load(target)
         trained = {name: self.load(name) for name in task.train or (target,)}
         text_to_text = self.study.text_to_text and all(each.declaration.text_answers for each in trained.values())
         first = next(iter(trained.values()))
-        languages = _misspelt(languages, self.study.train_noise.get(train_on), first) or "en"
+        languages = _misspelt(languages, self.study.train_noise.get(place.train_on), first) or "en"
         problem, data = self._data(list(trained.values()), language_codes(languages, first.languages), "train")
         options = {
             "languages": spelt_languages(languages, first.languages),
             "limit": self.study.train_limit,
-            "adapter": adapter,
+            "adapter": place.adapter,
+            "text_to_text": text_to_text,
         }
-        options = {name: value for name, value in (options | {"text_to_text": text_to_text}).items() if value}
+        options = {name: value for name, value in options.items() if value}
         spec = {
-            **self._start(base, start),
+            **self._start(place.base, start),
             "tasks": {
                 each.name: self.described(name, text_to_text, self.study.recipe, "target")
                 for name, each in trained.items()
             },
             "data": data,
             "options": options,
-            **self._run(self.study.flags, seed),
+            **self._run(self.study.flags, place.seed),
         }
         call: dict[str, Any] = {
             "task": _references([target])[0],
-            "base": self.bases[base],
+            "base": self.bases[place.base],
             "start": start,
-            "seed": seed,
+            "seed": place.seed,
         }
         call |= {"recipe": self.study.recipe, "flags": words(self.study.flags), "options": options}
         call |= {"data_dir": self.rows.mirror}
-        factors = self._factors(train_on, adapter)
-        title = f"{'-'.join(each.name for each in trained.values())} after {arm}, {short(base)}{factors}, seed {seed}"
+        names = "-".join(each.name for each in trained.values())
+        title = f"{names} after {place.arm}, {short(place.base)}{self._factors(place)}, seed {place.seed}"
         needs = (start,) if start else ()
         return self.found.add(Cell("target", {"stage": "target", **spec}, call, title, needs, problem))
 
     def _scores(
         self,
-        base: str,
-        arm: str,
+        place: _Place,
         model: str | None,
         target: str,
         languages: tuple[str, ...],
-        train_on: str,
-        adapter: str | None,
-        noise: str | None,
-        seed: int,
         about: str = "",
     ) -> str:
         """Cell of a model's scores on a task in all its languages."""
@@ -431,27 +431,27 @@ class _Unfolding:
                 f"{', '.join(missing)}. Of {first}: {missing[first]}"
             )
         spec = {
-            **self._start(base, model),
+            **self._start(place.base, model),
             "task": {task.name: self.specified(target)},
             "data": revisions,
             "split": self.study.split,
             "limit": self.study.limit,
-            "noise": self.noise[noise],
+            "noise": self.noise[place.noise],
             "major": MAJOR,
         }
         call: dict[str, Any] = {
             "task": _references([target])[0],
-            "base": self.bases[base],
+            "base": self.bases[place.base],
             "model": model,
-            "noise": self.noise[noise],
+            "noise": self.noise[place.noise],
         }
         call |= {"languages": list(revisions), "split": self.study.split, "limit": self.study.limit}
         call |= {"data_dir": self.rows.mirror}
-        if self.study.layers and task.declaration.layered and noise is None:
+        if self.study.layers and task.declaration.layered and place.noise is None:
             spec["layers"] = call["layers"] = self.study.layers  # absent elsewhere: such cells stay what they were
-        where = f", {about}" if about else self._factors(train_on, adapter)
-        where += f", {noise}" if noise else ""
-        title = f"{task.name} scores after {arm}, {short(base)}{where}, seed {seed}"
+        where = f", {about}" if about else self._factors(place)
+        where += f", {place.noise}" if place.noise else ""
+        title = f"{task.name} scores after {place.arm}, {short(place.base)}{where}, seed {place.seed}"
         needs = (model,) if model else ()
         return self.found.add(Cell("scores", {"stage": "scores", **spec}, call, title, needs, problem))
 
@@ -489,10 +489,12 @@ class _Unfolding:
                     problem = problem or str(error)
         return problem, found
 
-    def _factors(self, train_on: str, adapter: str | None) -> str:
+    def _factors(self, place: _Place) -> str:
         """What of the factors a title says: only those that have several values."""
-        said = f", {train_on}" if len(self.study.train_on) > 1 else ""
-        return said + (f", {adapter or 'all weights'}" if len(self.study.adapter) > 1 else "")
+        said = [place.train_on] if len(self.study.train_on) > 1 else []
+        if len(self.study.adapter) > 1:
+            said.append(place.adapter or "all weights")
+        return "".join(f", {each}" for each in said)
 
 
 def is_mixture(arm: Intermediate) -> bool:

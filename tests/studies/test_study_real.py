@@ -24,6 +24,7 @@ STUDY = Study(
     base=({base!r},),
     arms={{"none": None, "squad": Intermediate("squad_v1")}},
     targets=("udpos", "tatoeba"),
+    layers="all",
     languages=("en", "de", "fi"),
     seeds=(7,),
     flags={{"max_steps": 2, "use_cpu": True, "per_device_train_batch_size": 4}},
@@ -55,7 +56,11 @@ def scored(world, arm):
     found = unfold(load_study(str(world["folder"] / "mine.py")), data_dir=world["mirror"])
     store = CellStore(world["folder"] / "run")
     cells = [entry.scores for entry in found.entries if entry.arm == arm]
-    return scores([row for cell in cells for row in read_lines(store.folder(cell) / "results.jsonl")])
+    rows = [row for cell in cells for row in read_lines(store.folder(cell) / "results.jsonl")]
+    by_layer = {(row["language"], row["layer"]): row["score"] for row in rows if row["metric"] == "by_layer"}
+    found = [row for row in rows if row["metric"] == "accuracy" and row["task"] == "tatoeba"]
+    assert found and all(by_layer[row["language"], row["layer"]] == row["score"] for row in found)
+    return scores([row for row in rows if row["metric"] != "by_layer"])
 
 
 def test_the_scores_are_those_of_the_single_commands(world, tmp_path):
@@ -92,6 +97,8 @@ def test_the_report_and_the_plan_know_what_was_done(world):
     words = (world["folder"] / "mine.py", "--output-dir", world["folder"] / "run")
     found = json.loads(run("study", "report", *words, "--bootstrap", "50", "--json")[1])
     assert [row["task"] for row in found["tables"]["gains"]] == ["udpos", "tatoeba"] and found["missing"] == []
+    own = [row for row in found["tables"]["layers"] if row["arm"] == "none"]
+    assert [row["layer"] for row in own] == list(range(len(own))) and len(own) > 2
     assert all("low" in row for row in found["tables"]["languages"])
     planned = json.loads(run("study", "plan", *words, "--data-dir", world["mirror"], "--seeds", "9", "--json")[1])
     assert planned["stages"][-1]["done"] == 7, "seed 7 is among them"
