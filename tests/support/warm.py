@@ -6,6 +6,7 @@ seen by nobody who does not ask for them: modules that are there already, and on
 """
 
 import atexit
+import importlib
 import json
 import os
 import select
@@ -15,8 +16,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-ABLE = sys.platform == "linux"  # macOS ends forks of a process that has loaded its frameworks
-
 
 def run(code: str, environment: dict[str, str], folder: Path | str, timeout: float) -> subprocess.CompletedProcess:
     """As `subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True)`.
@@ -24,6 +23,9 @@ def run(code: str, environment: dict[str, str], folder: Path | str, timeout: flo
     Raises:
         subprocess.TimeoutExpired: it took more than `timeout` seconds; it was killed.
     """
+    if sys.platform != "linux":  # macOS ends forks of a process that has loaded its frameworks
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
     server = _started()
     with tempfile.TemporaryDirectory() as place:
         written = [os.path.join(place, name) for name in ("stdout", "stderr")]
@@ -63,14 +65,8 @@ def _end(server: subprocess.Popen) -> None:
 
 def serve() -> str:
     """In the process that is forked: answer requests until there are no more; in each fork: return its code."""
-    import pandas  # noqa: F401
-    import pyarrow.dataset
-    import pyarrow.parquet
-    import safetensors.torch
-    import scipy.stats
-    import sklearn.metrics
-    import torch._dynamo  # noqa: F401
-
+    for module in ("torch._dynamo", "pandas", "pyarrow.dataset", "sklearn.metrics", "safetensors.torch"):
+        importlib.import_module(module)
     for line in iter(sys.stdin.buffer.readline, b""):
         asked = json.loads(line)
         pid = os.fork()
@@ -82,10 +78,12 @@ def serve() -> str:
 
 
 def _begin(asked: dict) -> str:
-    """Take environment, folder and output of the request, and hand back the code to run."""
+    """Take environment, folder, search path and output of the request, and hand back the code to run."""
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    importlib.invalidate_caches()
     for number, name in enumerate([os.devnull, *asked["output"]]):
         file = os.open(name, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
