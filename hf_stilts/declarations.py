@@ -12,10 +12,11 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
+from hf_stilts.definitions import installed
 from hf_stilts.errors import StiltsError, did_you_mean
 
 ENTRY_POINTS = "hf_stilts.kinds"
@@ -103,7 +104,7 @@ def list_kinds() -> list[str]:
     True
     """
     own = [path.stem.replace("_", "-") for path in _FOLDER.glob("*.py") if _defines_a_kind(path)]
-    return sorted({*own, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*own, *(point.name for point in installed(ENTRY_POINTS))})
 
 
 @cache
@@ -158,7 +159,7 @@ def _defines_a_kind(path: Path) -> bool:
 
 
 def _entry_point(kind: str) -> EntryPoint:
-    found = next((point for point in entry_points(group=ENTRY_POINTS) if point.name == kind), None)
+    found = next((point for point in installed(ENTRY_POINTS) if point.name == kind), None)
     if found is None:
         raise StiltsError(
             f"A task has kind {kind!r}. {did_you_mean(kind, list_kinds(), 3)} Set kind= in its file, or install the "

@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -22,6 +24,19 @@ Defined = TypeVar("Defined")
 FILES = (".py", ".yaml")
 """How the path of a file ends; what ends otherwise is a name."""
 _LARGEST = 1 << 16  # bytes of a YAML file: hundreds of languages and labels need less
+
+
+def installed(group: str) -> tuple[metadata.EntryPoint, ...]:
+    """Entry points of a group that the packages on the search path have.
+
+    Reading what every package declares takes a hundredth of a second, so it is done once for each search path.
+    """
+    return _declared_on(tuple(sys.path), group)
+
+
+@cache
+def _declared_on(path: tuple[str, ...], group: str) -> tuple[metadata.EntryPoint, ...]:
+    return tuple(metadata.entry_points(group=group))
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Definitions(Generic[Defined]):
 
     def names(self) -> list[str]:
         """Names of all, sorted: one per file of the package, one per entry point."""
-        return sorted({*self._own(), *(point.name for point in entry_points(group=self.entry_points))})
+        return sorted({*self._own(), *(point.name for point in installed(self.entry_points))})
 
     def load(self, name: str | Defined) -> Defined:
         """One by file name, entry point, or path of a Python or YAML file; an object is handed back.
@@ -73,7 +88,7 @@ class Definitions(Generic[Defined]):
             return self._named(read_yaml(Path(name), self.type), Path(name).stem)
         if name in self._own():
             return self._defined_in(importlib.import_module(f"{self.package}.{name}"), name)
-        for point in entry_points(group=self.entry_points):
+        for point in installed(self.entry_points):
             if point.name == name:
                 loaded = point.load()
                 return self._named(loaded, name) if isinstance(loaded, self.type) else self._defined_in(loaded, name)

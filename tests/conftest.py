@@ -5,7 +5,6 @@ import gc
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 import pytest  # noqa: E402
 import result_files  # noqa: E402
 import story  # noqa: E402
+import warm  # noqa: E402
 from hub_fixture import TOKEN, Client, Faults  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
@@ -106,9 +106,9 @@ def stilts(client, tmp_path):
     environment = client.environment | {"HF_STILTS_DATA": str(story.write_mirror(tmp_path))}
 
     def run(*words: str, code: int = 0):
-        command = [str(Path(sys.executable).parent / "hf-stilts"), *words]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=180)
-        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        typed = f"import sys; sys.argv = {['hf-stilts', *words]}; from hf_stilts.cli import main; main()"
+        done = warm.run(typed, environment, tmp_path, timeout=180)
+        assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout) if "--json" in words and code == 0 else done.stdout + done.stderr
 
     return run

@@ -16,8 +16,9 @@ import re
 import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -360,7 +361,8 @@ def recipe_of(args: TrainingArguments) -> dict[str, Scalar]:
     return {**recipe, "processes": args.world_size}
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Packages that decide a run's result -> their version here."""
     found = {}
     for package in _PACKAGES:

@@ -48,6 +48,7 @@ def accuracies(peer, rows, *, prompts=(None, None)):
     return found
 
 
+@pytest.mark.slow  # a real encoder, and all that sentence-transformers imports
 @real_text
 def test_minilm_on_tatoeba_without_any_option(tmp_path):
     """An English model of six layers, the last of which is its own; the papers would take the fourth."""

@@ -1,13 +1,13 @@
 """The `evaluate` modules: what they compute, that they load offline from a folder, and that they stand alone."""
 
 import ast
-import subprocess
 import sys
 from fractions import Fraction
 
 import evaluate
 import numpy as np
 import pytest
+import warm
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,9 +46,7 @@ def test_loads_offline_from_a_relative_path_without_hf_stilts(name, tmp_path):
         "print(type(module).__name__, module.inputs_description[:1] == '\\n')"
     )
     environment = {"HF_EVALUATE_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=MODULES.parent, env=environment, capture_output=True, text=True, check=False
-    )
+    ran = warm.run(code, environment, MODULES.parent, timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == [name.title().replace("_", ""), "True"]
 

@@ -132,6 +132,7 @@ def mypy(root):
     return done.stdout
 
 
+@pytest.mark.slow  # mypy over the whole package
 @pytest.mark.skipif(not STUB.is_file(), reason="the stubs are not beside an installed package")
 def test_mypy_fails_where_a_method_of_a_kind_or_of_a_trainer_has_another_name_or_signature(tmp_path):
     pytest.importorskip("mypy")

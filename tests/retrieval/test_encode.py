@@ -226,6 +226,7 @@ def minilm():
     return str(Path(package.__file__).parent / "model")
 
 
+@pytest.mark.slow  # a real encoder, and all that sentence-transformers imports
 def test_equals_sentence_transformers_and_its_tatoeba_accuracy(minilm):
     if not DATA.is_dir():
         pytest.skip(f"no folder {DATA}; set HF_STILTS_TEST_DATA")

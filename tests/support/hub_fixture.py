@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import warm
+
 SERVE = """
 import sys
 from hf_stilts.local_hub import serve
@@ -35,7 +37,7 @@ class Client:
 
     def python(self, code: str, **more: str) -> str:
         """Run `code`; what it printed. A failure shows what it wrote to stderr."""
-        return self._run([sys.executable, "-c", code], more)
+        return self._printed(warm.run(code, self.environment | more, Path.cwd(), timeout=300))
 
     def hf(self, *arguments: str, **more: str) -> str:
         """Run the `hf` command; what it printed."""
@@ -43,7 +45,10 @@ class Client:
 
     def _run(self, command: list[str], more: dict[str, str]) -> str:
         done = subprocess.run(command, env=self.environment | more, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return self._printed(done)
+
+    def _printed(self, done: subprocess.CompletedProcess) -> str:
+        assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 
