@@ -65,6 +65,8 @@ MISTAKES = {
     "evaluate xtreem --base ./tiny": "Did you mean xtreme",
     "evaluate xnli --model ./gone": "./gone is neither a folder",
     "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
+    "matrix --targets mnlii": "Did you mean mnli",
+    "equal-budget {empty} {run}": "neither a stilts.json nor a trainer_state.json",
     "data check mnlii": "Did you mean mnli",
     "data prefetch mnlii --out x": "Did you mean mnli",
     "data translate mnlii --to de --model x --out x": "Did you mean mnli",
