@@ -23,6 +23,7 @@ from hf_stilts.logging import beside_bars, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hf_stilts.data.check import CheckReport
     from hf_stilts.evaluation.xtreme import Report
     from hf_stilts.studies.explain import Explanation
     from hf_stilts.studies.gains import GainReport
@@ -118,19 +119,34 @@ def _fits(columns: Mapping[str, Sequence[str]], width: int) -> bool:
     return sum(_narrowest(key, cells) + 1 for key, cells in columns.items()) - 1 <= width
 
 
+def _widths(columns: Mapping[str, Sequence[str]], room: int) -> dict[str, int]:
+    """Width of each column: what it needs at least, and of what is left an equal part, the least needy first.
+
+    Left to rich, two columns that are wrapped may push the last one over the edge.
+    """
+    widths = {key: _narrowest(key, cells) for key, cells in columns.items()}
+    needs = {key: max(map(cell_len, [key, *cells])) - widths[key] for key, cells in columns.items()}
+    spare = room - sum(widths.values())
+    for place, key in enumerate(sorted(needs, key=lambda name: needs[name])):
+        more = max(0, min(needs[key], spare // (len(needs) - place)))
+        widths[key] += more
+        spare -= more
+    return widths
+
+
 def _table(columns: Mapping[str, Sequence[str]], numbers: Container[str], width: int) -> Table:
     roomy = sum(_narrowest(key, cells) + 2 for key, cells in columns.items()) - 2 <= width
+    gap = 2 if roomy else 1
     headed = any(key.strip() for key in columns)
-    table = Table(
-        box=None, padding=(0, 2 if roomy else 1, 0, 0), pad_edge=False, header_style="bold", show_header=headed
-    )
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold", show_header=headed)
+    widths = _widths(columns, width - gap * (len(columns) - 1))
     for key, cells in columns.items():
         longest = max(map(cell_len, cells))
         table.add_column(
             Text(printable(key)),
             justify="right" if key in numbers else "left",
             overflow="fold",
-            min_width=_narrowest(key, cells),
+            width=widths[key],
             no_wrap=longest <= _WHOLE and " " not in key,
         )
     for row in zip(*columns.values(), strict=True):
@@ -215,6 +231,24 @@ def show_benchmark(table: pd.DataFrame, found: Mapping[str, Any], *, as_json: bo
         show([{"group": name, "score": score} for name, score in found["groups"].items()], as_json=False)
     for note in found["notes"]:
         out.print(f"\n{note}", markup=False)
+
+
+def show_check(report: CheckReport, *, as_json: bool) -> None:
+    """Print what a check of a task found in order, then what is not; as JSON a list of all."""
+    if as_json:
+        _write_json([vars(each) for each in report.checked])
+        say(str(report), as_json=True)
+        return
+    rows = report.rows()
+    sound = [{key: value for key, value in row.items() if key != "fault"} for row in rows if not row["fault"]]
+    faulty = [{key: value for key, value in row.items() if key != "rows checked"} for row in rows if row["fault"]]
+    if sound:
+        show(sound, as_json=False)
+    if sound and faulty:
+        out.print()
+    if faulty:
+        show(faulty, as_json=False)
+    say(str(report))
 
 
 def show_report(report: Report, *, as_json: bool) -> None:
@@ -496,7 +530,10 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
     if as_json:
         show([result], as_json=True)
         return
-    show([{"": key, " ": value} for key, value in result.items()], as_json=False)
+    fields = dict(result)
+    if "published" in fields:  # what became of its checkpoints was said when the training had ended
+        fields["published"] = str(fields["published"]).partition(": ")[0]
+    show([{"": key, " ": value} for key, value in fields.items()], as_json=False)
     intermediate = result["phase"] == "intermediate"
     words = ["target", "TASK", "--init"] if intermediate else ["evaluate", task, "--model"]
     words += [str(result["folder"]), *(["--data-dir", str(data_dir)] if data_dir else [])]

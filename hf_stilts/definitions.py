@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ Defined = TypeVar("Defined")
 
 FILES = (".py", ".yaml")
 """How the path of a file ends; what ends otherwise is a name."""
+_UNKNOWN_FIELD = re.compile(r"(?P<cls>\w+)\.__init__\(\) got an unexpected keyword argument '(?P<field>\w+)'.*")
 _LARGEST = 1 << 16  # bytes of a YAML file: hundreds of languages and labels need less
 
 
@@ -67,6 +69,10 @@ class Definitions(Generic[Defined]):
     def form(self) -> str:
         """What a file must hold."""
         return f"{self.what.upper()} = {self.type.__name__}(...)"
+
+    def included(self, name: str) -> bool:
+        """Whether hf_stilts itself brings one of this name."""
+        return name in self._own()
 
     def names(self) -> list[str]:
         """Names of all, sorted: one per file of the package, one per entry point."""
@@ -117,6 +123,8 @@ class Definitions(Generic[Defined]):
         except StiltsError as error:  # of the object itself, which says what to write
             raise StiltsError(f"{path}: {error}") from error
         except Exception as error:
+            if unknown := _unknown_field(error, module):
+                raise StiltsError(f"{path}: {unknown} Correct it, or leave it out.") from error
             why = f"{type(error).__name__}: {str(error).rstrip('.')}"
             raise StiltsError(
                 f"{path} ends in {why}. Expected Python that defines {self.form}. "
@@ -135,6 +143,16 @@ class Definitions(Generic[Defined]):
     def _named(self, found: Any, name: str, summary: str = "") -> Defined:
         named: Defined = replace(found, name=name, description=found.description or summary)
         return named
+
+
+def _unknown_field(error: Exception, module: ModuleType) -> str | None:
+    """What is wrong where a dataclass was given a field that it does not have; None of any other error."""
+    said = _UNKNOWN_FIELD.fullmatch(str(error)) if isinstance(error, TypeError) else None
+    cls = vars(module).get(said["cls"]) if said else None
+    if said is None or not isinstance(cls, type) or not is_dataclass(cls):
+        return None
+    known = [each.name for each in fields(cls) if each.init]
+    return f"{said['cls']}(...) has no field {said['field']!r}. {did_you_mean(said['field'], known)}"
 
 
 def read_yaml(path: Path, cls: type[Defined], default: Mapping[str, Any] | None = None) -> Defined:

@@ -246,10 +246,28 @@ def load_task(name: str | Task) -> Task:
             `Task` is handed back. Of one in a data set repository on the Hub: `hf_stilts.hub.tasks.hub_task`.
 
     Raises:
-        StiltsError: no such task; the nearest names and the command that lists all are in the message.
+        StiltsError: no such task, or one that is trained on tasks that there are not; the nearest names and the command
+            that lists all are in the message.
     """
     task = TASKS.load(name)
+    if isinstance(name, str) and not TASKS.included(name):
+        _check_others(task, name)
     return replace(task, file=name) if isinstance(name, str) and name.endswith(FILES) else task
+
+
+def _check_others(task: Task, where: str) -> None:
+    """Refuse names of other tasks, in a task of the user's, that there are not."""
+    known: list[str] = []
+    for field_name, others in {"train": task.train, "parts": task.parts}.items():
+        for other in others:
+            if other.endswith(FILES):  # found and checked when it is loaded
+                continue
+            known = known or list_tasks()
+            if other not in known:
+                raise StiltsError(
+                    f"{where} names the task {other!r} in {field_name}=, and there is none. "
+                    f"{did_you_mean(other, known, 3)} Run: hf-stilts tasks"
+                )
 
 
 TASKS = Definitions(Task, "hf_stilts.tasks", ENTRY_POINTS, "hf-stilts tasks", yaml=True)

@@ -136,7 +136,7 @@ def quickstart(
     real: Annotated[
         bool,
         typer.Option(
-            "--real", help="Instead: a real encoder and real text, Tatoeba before and after SNLI; under ten minutes."
+            "--real", help="Instead: a real encoder and real text, Tatoeba before and after SNLI; ten minutes."
         ),
     ] = False,
     base: Annotated[
@@ -144,7 +144,7 @@ def quickstart(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run all three phases offline on a small synthetic corpus, in two to three minutes."""
+    """Run all three phases offline on a small synthetic corpus: about five minutes of processor time."""
     if real:
         from hf_stilts.quickstart.real import run_real
 

@@ -137,6 +137,9 @@ def reproduce(
     from contextlib import redirect_stdout
 
     from hf_stilts.console import say, show
+    from hf_stilts.hub.checkpoints import resolve
+
+    resolve(name, to_load=False)  # before torch is loaded: one that is not there
     from hf_stilts.studies.reproduce import reproduce as again
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result

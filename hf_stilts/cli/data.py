@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hf_stilts.cli.options import App, DataDir, Json, TaskName, ask_hub, split_list
 from hf_stilts.errors import StiltsError
+
+if TYPE_CHECKING:
+    from hf_stilts.dataset_scripts import BuildReport
 
 app = App(help="Build, check and fetch data sets.", no_args_is_help=True)
 
@@ -36,13 +39,16 @@ def data_build(
     report = build(
         name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
     )
-    show(report.rows(), as_json=as_json)
+    if as_json:
+        show(report.rows(), as_json=True)
+    else:
+        show(_lines(report, out), as_json=False, optional=("folder",))
     rows = sum(part.rows for part in report.parts)
     for why in dict.fromkeys(report.left_out.values()):
         files = [file for file, reason in report.left_out.items() if reason == why]
         listed = ", ".join(files[:4]) + (", ..." if len(files) > 4 else "")
         warn(f"Left out: {len(files)} files ({why}): {listed}")
-    say(f"{rows} rows.", as_json=as_json)
+    say(f"{rows} rows, below {out}.", as_json=as_json)
     every = load_task(name).languages
     built = [code for code in every if code in {part.language for part in report.parts}]
     # The others are not there, and would be faults of the check.
@@ -59,12 +65,11 @@ def data_check(
 ) -> None:
     """Check the first rows of every language and split of a task."""
     ask_hub(data_dir=data_dir)
-    from hf_stilts.console import say, show
+    from hf_stilts.console import show_check
     from hf_stilts.data.check import check
 
     report = check(task, split_list(languages), data_dir=data_dir)
-    show([vars(each) for each in report.checked] if as_json else report.rows(), as_json=as_json)
-    say(str(report), as_json=as_json)
+    show_check(report, as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -80,10 +85,28 @@ def data_prefetch(
     from hf_stilts.hub.reachable import require_hub
 
     require_hub()
-    from hf_stilts.console import show
+    from hf_stilts.console import say, show
     from hf_stilts.data.prefetch import prefetch
 
-    show(prefetch(task, out, languages=split_list(languages)).rows(), as_json=as_json)
+    report = prefetch(task, out, languages=split_list(languages))
+    rows = report.rows()
+    if not as_json:  # the folder is the name of the repository, below --out
+        rows = [{key: value for key, value in row.items() if key != "folder"} for row in rows]
+    show(rows, as_json=as_json, optional=("files", "revision"))
+    say(f"Copied to {out}, each below the name of its repository.", as_json=as_json)
+
+
+def _lines(report: BuildReport, out: Path) -> list[dict[str, Any]]:
+    """A line for each file that was built: its folder below `--out`; the name of the file follows from the split."""
+    return [
+        {
+            "folder": str(part.file.parent.relative_to(out.expanduser())),
+            "language": part.language.replace("-", " "),  # several in one configuration
+            "split": part.split,
+            "rows": part.rows,
+        }
+        for part in report.parts
+    ]
 
 
 def _options(pairs: list[str]) -> dict[str, Any]:

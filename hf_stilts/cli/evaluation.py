@@ -299,6 +299,7 @@ def robustness(
 
 def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[str, Any]], shown: _Shown) -> None:
     """Run a benchmark, once for each noise, and show its scores."""
+    _check_rows_of_benchmark(name, asked)
     ask_hub(asked.init or asked.base, data_dir=asked.data_dir)
     from contextlib import redirect_stdout
 
@@ -319,6 +320,31 @@ def _evaluate_benchmark(name: str, asked: BenchmarkOptions, noises: list[dict[st
             _show_benchmark(table, name, replace(shown, figures=figures))
         if incomplete:
             raise incomplete
+
+
+def _check_rows_of_benchmark(name: str, asked: BenchmarkOptions) -> None:
+    """Refuse a mirror that has rows of no task, before a model is loaded; those of single tasks are left out later.
+
+    Raises:
+        StiltsError: there is not a row to score; what to type for those of the first task.
+    """
+    if not mirror_of(asked.data_dir):
+        return
+    from hf_stilts.data.load import present  # which imports data sets
+    from hf_stilts.evaluation.results import RESULTS
+
+    folders = [Path(asked.out)] if asked.out else Path("runs").glob(f"{name}-*")
+    if any((folder / RESULTS).is_file() for folder in folders):
+        return  # what is scored already needs no rows
+
+    first: Exception | None = None
+    for task, languages in chosen_parts(load_benchmark(name), asked.tasks, asked.languages, asked.skip):
+        try:
+            present(task, asked.split, languages, available=True, data_dir=asked.data_dir)
+            return
+        except (ValueError, OSError) as error:
+            first = first or error
+    raise StiltsError(f"{mirror_of(asked.data_dir)} has no {asked.split} rows of any task of {name}. {first}")
 
 
 def _figures_of(figures: Path | None, noise: dict[str, Any], count: int) -> Path | None:

@@ -43,13 +43,16 @@ def matrix(
         raise StiltsError(f"--format {spelt} and --json were given; one of them is expected. Leave out the other.")
     if figures is not None:
         check_drawing()
+    wanted = split_list(targets)
+    for target in wanted or ():
+        known_task(target)
     from hf_stilts.hub.reachable import require_hub
 
     require_hub()
     from hf_stilts.console import say, show_matrix, warn
     from hf_stilts.studies.matrix import transfer_matrix
 
-    found = transfer_matrix(namespace, base, split_list(targets), results=results or (), derived=derived)
+    found = transfer_matrix(namespace, base, wanted, results=results or (), derived=derived)
     if figures is not None:
         from hf_stilts.studies.pictures import matrix_pictures, write_pictures
 

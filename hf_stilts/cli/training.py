@@ -137,7 +137,7 @@ def _train(
     if run.public and not publish:
         raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
     asked = StiltsOptions(**options)
-    _check(phase, tasks, flags, asked, run, mixture=mixture)
+    _check(phase, tasks, flags, asked, run, start, mixture=mixture)
     trained = [each for task in tasks for each in checks.rows_of(task, phase)]
     if checks.mirror_of(asked.data_dir):
         _check_rows(asked, trained)
@@ -169,7 +169,14 @@ def _train(
 
 
 def _check(
-    phase: str, tasks: list[str], flags: list[str], options: StiltsOptions, run: RunOptions, *, mixture: bool
+    phase: str,
+    tasks: list[str],
+    flags: list[str],
+    options: StiltsOptions,
+    run: RunOptions,
+    start: dict[str, Any],
+    *,
+    mixture: bool,
 ) -> None:
     """Find what is wrong with the words of a command, before torch is imported.
 
@@ -189,8 +196,11 @@ def _check(
     checks.check_typed_languages(options, trained)
     checks.check_typed_paths(options)
     typed = check_stock_flags(flags)
-    from hf_stilts.training import folder  # which imports the Hub's client
+    from hf_stilts.hub.checkpoints import check_name  # the Hub's client, which the mistakes above need not wait for
+    from hf_stilts.training import folder
 
+    for name in filter(None, (start.get("init"), start["base"])):
+        check_name(name.partition("@")[0])
     if mixture:
         place = folder.mixture_folder(by_name, options)
     else:

@@ -17,7 +17,7 @@ _TEXTS = ("text", "text_pair", "context", "question", "source", "target", "query
 
 @dataclass(frozen=True)
 class Checked:
-    """Rows of one language and split that `check` looked at, and the first fault in them, if any."""
+    """One language and split: how many of its rows `check` looked at, and the first fault in them, if any."""
 
     language: str
     split: str
@@ -42,13 +42,20 @@ class CheckReport(Tabular):
         return not any(each.fault for each in self.checked)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a language and split, for tables; languages that fail alike share one."""
+        """One dictionary a language and split, for tables; languages that fail alike share one.
+
+        `rows checked` counts the rows that were looked at, not those that the split holds.
+        """
         alike: dict[tuple[str, str], list[Checked]] = {}
         for each in self.checked:
             alike.setdefault((each.split, each.fault) if each.fault else (each.language, each.split), []).append(each)
         return [
-            vars(same[0])
-            | {"language": " ".join(each.language for each in same), "rows": sum(each.rows for each in same)}
+            {
+                "language": " ".join(each.language for each in same),
+                "split": same[0].split,
+                "rows checked": sum(each.rows for each in same),
+                "fault": same[0].fault,
+            }
             for same in alike.values()
         ]
 

@@ -97,7 +97,8 @@ def variety(tag: str) -> Variety:
     switched = tuple(match["switched"].split("-")) if match["switched"] else ()
     for code in (match["language"], *switched, *([match["source"]] if match["source"] else [])):
         if not is_language(code):
-            raise StiltsError(f"{tag!r} names language {code!r}. {did_you_mean_language(code)}")
+            where = f" of {tag!r}" if tag != code else ""
+            raise StiltsError(f"{code!r}{where} is no language code that is known here. {did_you_mean_language(code)}")
     percent, noise = int(match["percent"] or 0), match["noise"] or ""
     return Variety(match["language"], match["script"], match["source"], switched, percent, noise)
 

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -181,13 +181,7 @@ class QuestionAnswering(Kind):
         max_query = min(self.max_query, room // 2)
         shared = min(self.doc_stride, (room - max_query) * 3 // 4)
         if shared < self.doc_stride:
-            logger.warning(
-                "Windows of %s tokens share %s tokens of a context, not doc_stride=%s: the longest question leaves %s.",
-                max_length,
-                shared,
-                self.doc_stride,
-                room - max_query,
-            )
+            _say_shared(max_length, shared, self.doc_stride, room - max_query)
         return max_query, shared
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
@@ -416,6 +410,15 @@ def _null_position(ids: list[int], sequence: list[int | None], tokenizer: PreTra
     if tokenizer.cls_token_id in ids:
         return ids.index(tokenizer.cls_token_id)
     return sequence.index(None) if None in sequence else 0
+
+
+@lru_cache
+def _say_shared(max_length: int, shared: int, doc_stride: int, room: int) -> None:
+    """Say once, and not of every split and language again, that windows share less of a context than was asked for."""
+    logger.warning(
+        "Windows of %s tokens share %s tokens of a context, not doc_stride=%s: the longest question leaves %s.",
+        *(max_length, shared, doc_stride, room),
+    )
 
 
 def _check_answers(task: Task, rows: Dataset) -> None:

@@ -331,7 +331,7 @@ def _hush(trainer: Trainer) -> None:
     """Keep the progress bar and drop the log lines: the quickstart prints its own."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-    from hf_stilts.training.budget import BudgetGuard
+    from hf_stilts.training.budget_guard import BudgetGuard
 
     class Bar(ProgressCallback):
         def on_log(self, *args: Any, **kwargs: Any) -> None:

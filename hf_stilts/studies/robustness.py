@@ -93,6 +93,12 @@ def _run(path: Path) -> pd.DataFrame:
     parts = []
     for place in places:
         part = read_results(place)
+        lacking = [name for name in ("model", "task", "language", "metric", "score") if name not in part]
+        if lacking:
+            raise StiltsError(
+                f"{place} has no {lacking[0]!r} in its rows: these are no scores. Expected a file of hf-stilts "
+                "evaluate TASK --output FILE, or a folder of hf-stilts evaluate xtreme."
+            )
         part["place"] = str(place) if path.is_dir() else ""
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)

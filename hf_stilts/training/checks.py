@@ -84,10 +84,12 @@ def mixture_tasks(tasks: Sequence[str | Task]) -> dict[str, Task]:
     """
     found: dict[str, Task] = {}
     for task in map(load_task, tasks):
-        if not task.name or task.name in found:
+        if not task.name:
+            raise StiltsError("A mixture was given a task of no name; one is expected. Pass Task(name=...).")
+        if task.name in found:
             raise StiltsError(
-                f"A mixture was given the task {task.name!r} {'twice' if task.name else 'of no name'}; different names "
-                "are expected. Pass Task(name=...), or leave it out."
+                f"A mixture was given the task {task.name!r} twice; each task is expected once. Leave one out, or give "
+                f"one another name (that of its file); for more examples of a task: --sampler {task.name}=2,OTHER=1"
             )
         if not task.has_head or task.declaration.in_batch_negatives:  # pairs cut in pieces are another task
             why = "its batch is its task" if task.has_head else "it has no training data and no head"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,11 @@ _REPORTING = {
     "trackio": ("trackio", "trackio"),
     "wandb": ("wandb", "wandb"),
 }
+
+
+# Fields whose words are no literal in the source that declares them.
+_LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
+_CHOICES = {"log_level": _LEVELS, "log_level_replica": _LEVELS}
 
 
 def words(flags: Sequence[str]) -> list[str]:
@@ -127,7 +133,11 @@ def stock_fields() -> dict[str, StockField]:
     classes = _classes_in(package / "training_args.py")
     if "TrainingArguments" not in classes:
         return {}
-    enumerations = {**_classes_in(package / "trainer_utils.py"), **classes}
+    enumerations = {
+        **_classes_in(package / "trainer_utils.py"),
+        **_classes_in(package / "debug_utils.py"),
+        **classes,
+    }
     found: dict[str, StockField] = {}
     for line in classes["TrainingArguments"].body:
         if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
@@ -136,9 +146,10 @@ def stock_fields() -> dict[str, StockField]:
         if _literal(declared.get("init")) is False:  # a field that no caller gives
             continue
         annotation = ast.unparse(line.annotation)
-        enumeration = enumerations.get(annotation.partition(" | ")[0])
+        enumeration = enumerations.get(annotation.partition(" | ")[0]) or enumerations.get(_listed(annotation))
         metadata = _items(declared.get("metadata"))
         choices = _members(enumeration) if enumeration else _words_of(metadata.get("choices"))
+        choices = choices or _CHOICES.get(line.target.id, ())
         alone = annotation in ("bool", "str | bool") or _literal(metadata.get("nargs")) == "?"
         found[line.target.id] = StockField(annotation, alone, choices)
     return found
@@ -226,6 +237,11 @@ def as_flags(options: Mapping[str, Any]) -> list[str]:
     return [word for name, value in options.items() for word in (flag_of(name), str(value))]
 
 
+def _listed(annotation: str) -> str:
+    """Type of what a list holds, as a source spells it: `DebugOption` of `str | list[DebugOption]`; else nothing."""
+    return annotation.partition("list[")[2].partition("]")[0]
+
+
 def _classes_in(source: Path) -> dict[str, ast.ClassDef]:
     """Classes that a Python file defines, by name; none where there is no such file."""
     if not source.is_file():
@@ -261,16 +277,42 @@ def _values_of(declared: StockField) -> dict[str, Any]:
     """How argparse shall read the values of a field: never more strictly than `HfArgumentParser` does."""
     annotation = declared.annotation
     types = [part for part in annotation.split(" | ") if part != "None"]
-    if annotation.startswith("list[") or "list[DebugOption]" in types:
+    if annotation.startswith("list["):
         return {"nargs": "+"}
+    if _listed(annotation) and declared.choices:  # several words, in one or in several
+        return {"nargs": "+", "type": _each_of(declared.choices)}
     values: dict[str, Any] = {"nargs": "?"} if declared.alone else {}
     if declared.choices:
         values["type"] = _one_of(declared.choices)
     elif types == ["bool"]:
         values["type"] = _truth
+    elif any(part.partition("[")[0] == "dict" for part in types):
+        values["type"] = _json
     elif types in (["int"], ["float"]):
         values["type"] = int if types == ["int"] else float
     return values
+
+
+def _each_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A type of argparse: some words of those that there are, with blanks between them."""
+    one = _one_of(choices)
+
+    def several(value: str) -> str:
+        for word in value.split():
+            one(word)
+        return value
+
+    return several
+
+
+def _json(value: str) -> str:
+    """A type of argparse: an object of JSON, or the path of a file that holds one."""
+    if value.lstrip().startswith("{"):
+        try:
+            json.loads(value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{value} is no JSON: {error}.") from error
+    return value
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:

@@ -27,6 +27,7 @@ from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.flags import deciding, names
 from hf_stilts.training.folder import claim, finished_run, mixture_folder, run_folder
 from hf_stilts.training.given_data import size
+from hf_stilts.training.log_lines import write_log_lines
 from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.mixture_tasks import mixture_recipe
 from hf_stilts.training.options import OPTIONS
@@ -146,6 +147,7 @@ def _carry_out(
 ) -> dict[str, Any]:
     """Train, keep the final model, and say what came of it."""
     args = trainer.args
+    write_log_lines(trainer)
     patience = evaluate_within(trainer, figures, names(flags))
     if publish is not None:
         trainer.add_callback(publish)

@@ -34,7 +34,7 @@ from hf_stilts.publishing.push import refuse_branch, stated_by, taken_over
 from hf_stilts.retrieval.encode import embedded_tokens
 from hf_stilts.retrieval.sentence_encoder import keep_beside
 from hf_stilts.task import Task, load_task
-from hf_stilts.training.budget import BudgetGuard
+from hf_stilts.training.budget_guard import BudgetGuard
 from hf_stilts.training.checks import check_options, check_trained
 from hf_stilts.training.compact import SameVocabulary, compact_for, without_compact_embeddings
 from hf_stilts.training.contrastive import ContrastiveLoss, contrastive_loss, take

@@ -92,6 +92,23 @@ def test_what_is_built_is_checked(raw, tmp_path):
     assert "configuration 'spa-eng'" in table
 
 
+def test_a_build_and_its_check_are_compact_tables_at_80_columns(raw, tmp_path, monkeypatch):
+    out = tmp_path / "a mirror with a long name" / ("x" * 60)
+    words = ("data", "build", "tatoeba", "--raw", str(raw), "--out", str(out), "--no-checksum")
+    narrow = CliRunner(env={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"})
+    lines = [line.split() for line in narrow.invoke(app, words).stdout.splitlines()]
+    assert lines[0] == ["folder", "language", "split", "rows"]
+    assert lines[1:3] == [
+        ["mteb/tatoeba-bitext-mining/deu-eng", "de", "test", "2"],
+        ["mteb/tatoeba-bitext-mining/fra-eng", "fr", "test", "1"],
+    ]
+    done = narrow.invoke(app, ["data", "check", "tatoeba", "--data-dir", str(out), "--languages", "de,es"])
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["language", "split", "rows", "checked"] and lines[1].split() == ["de", "test", "2"]
+    assert lines[2] == "" and lines[3].split() == ["language", "es"], "a path that is too wide for a table stays whole"
+    assert "configuration 'spa-eng'" in " ".join(done.stdout.split())
+
+
 def test_only_the_languages_asked_for_are_built(raw, tmp_path):
     words = ("--raw", raw, "--out", tmp_path / "mirror", "--no-checksum", "--json")
     assert [

@@ -36,7 +36,15 @@ MISTAKES = {
     "intermediate mnli --batches hybrid": "--batches is for dual encoders",
     "intermediate mnli --limit 0": "--limit",
     "intermediate mnli qqp --adapter lora": "--adapter was given",
-    "intermediate mnli mnli": "twice",
+    "intermediate mnli mnli": "each task is expected once. Leave one out",
+    "intermediate mnli --log_level loud": "--log_level: 'loud'",
+    "target xnli --log_level_replica warn": "Did you mean warning",
+    "intermediate mnli --debug underflow": "Did you mean underflow_overflow",
+    "intermediate mnli --lr_scheduler_kwargs {{bad": "{{bad is no JSON",
+    "intermediate mnli --base ./tinny --output-dir {run}": "./tinny is neither a folder",
+    "target xnli --init ./tinny --output-dir {run}": "./tinny is neither a folder",
+    "target {labels}": "Task(...) has no field 'lables'. Did you mean labels?",
+    "target {trained}": "names the task 'mnlli' in train=, and there is none. Did you mean mnli",
     "intermediate mnli --public --no-publish": "--public says",
     "intermediate mnli --resume auto --overwrite": "both were given",
     "intermediate mnli --output-dir {run}": "holds a run",
@@ -57,6 +65,8 @@ MISTAKES = {
     "evaluate xtreem --base ./tiny": "Did you mean xtreme",
     "evaluate xnli --model ./gone": "./gone is neither a folder",
     "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
+    "matrix --targets mnlii": "Did you mean mnli",
+    "equal-budget {empty} {run}": "neither a stilts.json nor a trainer_state.json",
     "data check mnlii": "Did you mean mnli",
     "data prefetch mnlii --out x": "Did you mean mnli",
     "data translate mnlii --to de --model x --out x": "Did you mean mnli",
@@ -72,6 +82,8 @@ IN_MIRROR = {
     "intermediate udpos xquad --data-dir {mirror}": "Its English training rows are those of squad_v1",
     "evaluate udpos --model x/y --data-dir {mirror}": "udpos has no test rows here",
     "evaluate tatoeba --model x/y --data-dir {empty}": "No {empty}/mteb",
+    "evaluate xtreme --base x/y --data-dir {empty}": "{empty} has no test rows of any task of xtreme",
+    "evaluate xtreme --base x/y --data-dir {mirror} --tasks panx": "{mirror} has no test rows of any task of xtreme",
 }
 PROGRAM = """
 import sys
@@ -103,6 +115,10 @@ def test_mistakes_are_found_before_torch_is_imported(tmp_path, monkeypatch):
     english = {"udpos": {"train": ["en"], "validation": ["en"], "test": ["en"]}, "xquad": {"validation": ["en"]}}
     mirrors.build(tmp_path / "mirror", english)
     places = {name: tmp_path / name for name in ("run", "begun", "done", "empty", "mirror")}
+    for name, field in {"labels": 'lables=("a", "b")', "trained": 'train=("mnlli",)'}.items():
+        places[name] = tmp_path / f"{name}.py"
+        task = f'Task(kind="text-classification", dataset="x/y", {field})'
+        places[name].write_text(f"from hf_stilts import Task\n\nTASK = {task}\n")
     mistakes = {**MISTAKES, **IN_MIRROR}
     words = "\n".join(mistakes).format(**places)
     done = subprocess.run([sys.executable, "-c", PROGRAM], input=words, capture_output=True, text=True, timeout=400)

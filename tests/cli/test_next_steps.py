@@ -104,7 +104,7 @@ def test_every_next_step_runs_as_it_is_printed(stilts, tmp_path):
     assert "--available" in told and "--languages de,en" in told
     assert "mean over 2 languages" in stilts(*words, "--available")
 
-    (published,) = re.findall(r"^published +(\S+): ", trained, re.MULTILINE)
+    (published,) = re.findall(r"^published +(\S+)", trained, re.MULTILINE)
     assert "weights" in stilts("reproduce", published)
     assert "Nothing waits" in stilts("publish", "my run") or "on the Hub" in stilts("publish", "my run")
 

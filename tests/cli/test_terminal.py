@@ -45,6 +45,26 @@ def test_a_line_is_written_beside_a_progress_bar(monkeypatch):
     assert "\rNote: a checkpoint is on the Hub\n" in terminal.getvalue()
 
 
+def test_two_wrapped_columns_leave_room_for_the_last_one(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = "google-research-datasets/tydiqa/secondary_task"
+    row = {"folder": folder, "language": "ar bn en fi id ko ru sw te", "split": "validation", "rows": 5077}
+    console.show([row], as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["folder", "language", "split", "rows"]
+    assert lines[1].split() == [folder, "ar", "bn", "en", "fi", "id", "ko", "validation", "5077"]
+
+
+def test_what_became_of_the_checkpoints_is_said_once(capsys):
+    published = "me/tiny-stilts-mnli: 2 of 2 checkpoints are on the Hub."  # the callback has said so
+    result = {"phase": "intermediate", "folder": "runs/x", "published": published}
+    console.report_run(result, "mnli", as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "published  me/tiny-stilts-mnli" in [line.rstrip() for line in lines]
+    console.report_run(result, "mnli", as_json=True)
+    assert published in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

@@ -131,6 +131,13 @@ def test_what_does_not_compare_is_refused(tmp_path):
         robustness([tmp_path / "nothing"])
 
 
+@pytest.mark.parametrize("row", ["", '{"a": 1}'])
+def test_a_file_that_holds_no_scores_is_refused(row, tmp_path):
+    (tmp_path / "odd.jsonl").write_text(f"{row}\n" if row else "")
+    with pytest.raises(StiltsError, match="odd.jsonl has no 'model' in its rows.*evaluate TASK --output"):
+        robustness([tmp_path / "odd.jsonl"])
+
+
 def test_command(runs, tmp_path):
     pytest.importorskip("matplotlib")
     code, text = run("robustness", *runs, "--json", "--picture", tmp_path / "curves.png")

@@ -15,7 +15,8 @@ from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record
-from hf_stilts.training.budget import Budget, BudgetGuard, budget_of, equal_budget
+from hf_stilts.training.budget import Budget, budget_of, equal_budget
+from hf_stilts.training.budget_guard import BudgetGuard
 from hf_stilts.training.guards import CollapseGuard, chance_loss, warn_of_one_answer
 from hf_stilts.training.recipes import recipe
 
