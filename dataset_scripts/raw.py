@@ -170,9 +170,13 @@ class Raw:
         if dropped:
             logger.warning("%s: left out %d lines that are not five columns with a label", name, dropped)
 
+    def content(self, name: str) -> bytes:
+        """All bytes of the one file of this name."""
+        return self._checked(name).read_bytes()
+
     def json(self, name: str) -> Any:
         """Content of a JSON file."""
-        return self._parse(name, self._decoded(name, self._checked(name).read_bytes(), 1).removeprefix("\ufeff"), 1)
+        return self._parse(name, self._decoded(name, self.content(name), 1).removeprefix("\ufeff"), 1)
 
     def json_lines(self, name: str) -> Iterator[tuple[int, Any]]:
         """Numbered objects of a file with one JSON object a line; blank lines are none."""

@@ -14,6 +14,7 @@ from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_language, language_of, nllb_code
 
 ENTRY_POINTS = "hf_stilts.tasks"
+LOWER_IS_BETTER = ("loss", "perplexity", "failure_rate")
 _NAMES = ("language", "iso3", "flores", "name")  # of a language, in the name of a configuration
 
 
@@ -214,6 +215,15 @@ class Task:
             f"Task {self.name} met label {label!r}; it knows {', '.join(self.labels) or 'none'}. "
             f"Add it to aliases= in {self.file or f'{self.name}.py'}, or correct the row."
         )
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better, by the end of its name; a task's name may stand before it.
+
+    >>> [lower_is_better(name) for name in ("f1", "multichecklist_failure_rate", "failure_rate_comp", "eval_loss")]
+    [False, True, True, True]
+    """
+    return metric.endswith(LOWER_IS_BETTER) or "failure_rate_" in metric
 
 
 def list_tasks() -> list[str]:

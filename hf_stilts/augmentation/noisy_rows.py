@@ -153,10 +153,12 @@ class RowNoise:
         """The context misspelt outside its answers, and where they are then."""
         text, answers = row["context"], row["answers"]
         starts = list(answers["answer_start"])
-        spans = [(start, start + max(1, len(each))) for start, each in zip(starts, answers["text"], strict=True)]
+        named = zip(starts, answers["text"], strict=True)
+        spans = [(start, start + max(1, len(each))) for start, each in named if start >= 0]
         edits = self._own.edits(text, f"{self._task} context {key}", spans)
         self.edits += len(edits)
-        new, moved = rewrite(text, edits, starts)
+        new, places = rewrite(text, edits, [max(start, 0) for start in starts])
+        moved = [place if start >= 0 else start for place, start in zip(places, starts, strict=True)]
         return {"context": new, "answers": {**answers, "text": list(answers["text"]), "answer_start": moved}}
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, Json, ask_hub, training_options
+from hf_stilts.cli.options import App, Json, ask_hub, split_list, training_options
 from hf_stilts.errors import StiltsError
+from hf_stilts.models.merge_options import HOW, MergeOptions, check_checkpoints
+from hf_stilts.options import NAMESPACE_HELP
 from hf_stilts.training.options import OPTIONS
 
 app = App()
@@ -120,6 +122,51 @@ def publish(
     say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    names: Annotated[list[str], typer.Argument(help="Checkpoints: mnli, mnli@step-2000, org/model, a folder.")],
+    base: Annotated[str, typer.Option(help="Public model that all of them were trained from.")],
+    output_dir: Annotated[Path, typer.Option(help="New folder for the merged checkpoint.")],
+    how: Annotated[str, typer.Option(help=f"{', '.join(HOW)}.")] = "mean",
+    weights: Annotated[str | None, typer.Option(help="A number for each checkpoint, comma-separated.")] = None,
+    density: Annotated[float | None, typer.Option(help="Share of each difference that ties and dare keep.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the parts that dare keeps.")] = 0,
+    publish: Annotated[bool, typer.Option("--publish", help="Also publish it, in a private repository.")] = False,
+    namespace: Annotated[str | None, typer.Option(help=NAMESPACE_HELP)] = None,
+    as_json: Json = False,
+) -> None:
+    """Merge intermediate checkpoints of one public model into one, instead of training on a mixture."""
+    numbers = tuple(_number(each) for each in split_list(weights) or ())
+    options = MergeOptions(how, numbers, density, seed)
+    check_checkpoints(names, options)
+    if publish:
+        from hf_stilts.hub.reachable import require_hub
+
+        require_hub()
+    from hf_stilts.console import say, say_next, show
+    from hf_stilts.models.merge import merge_checkpoints, merged_repository
+
+    record = merge_checkpoints(names, base, output_dir, options, namespace=namespace)
+    row = {"folder": str(output_dir), "merged": [each.id for each in record.merged_from], "how": how}
+    show([row | {"tasks": list(record.task_names)}], as_json=as_json)
+    start = str(output_dir)
+    if publish:
+        from hf_stilts.publishing.callback import PublishCheckpoints
+        from hf_stilts.publishing.push import push
+
+        start = merged_repository(record, namespace)
+        push(output_dir, start, record, publisher=PublishCheckpoints())
+        say(f"Published as {start}.", as_json=as_json)
+    say_next(["target", "xnli", "--init", start], as_json=as_json)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise StiltsError(f"--weights has {text!r}; numbers are expected. Type for example: --weights 1,0.5") from None
 
 
 @app.command()

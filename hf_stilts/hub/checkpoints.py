@@ -329,10 +329,12 @@ def lineage(name: str, api: HfApi | None = None) -> list[Checkpoint | ParentMode
     """Walk from a checkpoint back to the public model: each parent at the commit that was loaded.
 
     The list begins with the checkpoint itself; it ends with a model that has no `stilts.json`, as a `ParentModel`.
+    Behind a merge stand the checkpoints that were merged, then the model that all of them started from.
     """
     api = api or HfApi()
     walk: list[Checkpoint | ParentModel] = [resolve(name, api=api, to_load=False)]
     while isinstance(last := walk[-1], Checkpoint) and last.record and (parent := last.record.parent):
+        walk.extend(last.record.merged_from)
         seen = [step.repo_id for step in walk if isinstance(step, Checkpoint)]
         if parent.published and parent.id not in seen and (step := _published(api, parent)):
             walk.append(step)

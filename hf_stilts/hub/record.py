@@ -83,7 +83,8 @@ class Record:
         phase: `pretraining`, `intermediate` or `target`.
         tasks: what it was trained on, in order.
         mixture: what a training on several tasks at once is called in its repository's name.
-        parent: the model it started from.
+        parent: the model it started from; of a merge the one that all its checkpoints started from.
+        merged_from: of a merge the checkpoints that were merged, in their order; not written where there are none.
         languages: codes of the training data's languages.
         recipe: hyper-parameters, by the names of `transformers.TrainingArguments`.
         seed: seed of the run.
@@ -106,6 +107,7 @@ class Record:
     tasks: tuple[TaskSource, ...] = ()
     mixture: str | None = None
     parent: ParentModel | None = None
+    merged_from: tuple[ParentModel, ...] = ()
     languages: tuple[str, ...] = ()
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     seed: int | None = None
@@ -135,7 +137,9 @@ class Record:
             raise StiltsError(f"Phase {self.phase!r} is none of {', '.join(PHASES)}. Pass phase='intermediate'.")
         if self.step < 0:
             raise StiltsError(f"Step {self.step} is below 0. Pass the number of optimizer steps done.")
-        for commit in (self.parent.commit if self.parent else None, *(task.revision for task in self.tasks)):
+        models = [self.parent] if self.parent else []
+        models += self.merged_from
+        for commit in (*(model.commit for model in models), *(task.revision for task in self.tasks)):
             if commit is not None and not _COMMIT.fullmatch(commit):
                 raise StiltsError(
                     f"Revision {commit!r} is no commit: 40 hex digits are expected, since a branch moves."
@@ -171,11 +175,18 @@ class Record:
     @property
     def title(self) -> str:
         """Say in a few words what this is: `intermediate training on mnli`."""
+        if self.merged_from:
+            return f"{len(self.merged_from)} checkpoints merged" + (
+                f", trained on {', '.join(self.task_names)}" if self.tasks else ""
+            )
         return f"{self.phase} training" + (f" on {', '.join(self.task_names)}" if self.tasks else "")
 
     def to_json(self) -> str:
         """Write the record as the text of `stilts.json`, the same text for the same record."""
-        return json.dumps(_plain(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        fields = _plain(dataclasses.asdict(self))
+        if not self.merged_from:  # earlier versions do not know the field, and read all other records
+            del fields["merged_from"]
+        return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -31,6 +32,7 @@ from hf_stilts.metrics.multilingual_qa.answers import (
     answer_similarity,
     best_threshold_scores,
 )
+from hf_stilts.metrics.multilingual_qa.checklist import failed_cases, failure_rates, of_which_test
 
 # Columns of the windows, and of each window: which question it is from, the characters that its tokens cover, and
 # whether a token is of the question (0), of the context (1) or of neither.
@@ -38,6 +40,8 @@ Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[
 # A run of letters with their signs and digits, a mark by itself, or one letter of a script without blanks.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _WORD = regex.compile(rf"(?V1)[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+|\S")
+
+_NOWHERE = -1  # where an answer begins that its context has in another form: it is compared, and not trained on
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +100,9 @@ class QuestionAnswering(Kind):
         "question": "text",
         "context": "text",
         "answers": "answers",
+        "test_case": "id",  # of a behavioural test: questions of one case pass or fail together
     }
+    optional = ("test_case",)
     smoothed = False
     text_answers = "span"
     pipeline_tag = "question-answering"
@@ -147,7 +153,10 @@ class QuestionAnswering(Kind):
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             answers = batch.get("answers", [None] * len(numbers))
-            golds = [_gold_span(task, rows, *given) for given in zip(numbers, batch["context"], answers, strict=True)]
+            golds = [
+                _gold_span(task, rows, *given, train=train)
+                for given in zip(numbers, batch["context"], answers, strict=True)
+            ]
             cut = _windows if tokenizer.is_fast else _windows_by_words
             encoded, samples, offsets, sequences = cut(
                 tokenizer, batch["question"], batch["context"], max_query, max_length, overlap
@@ -257,8 +266,9 @@ class QuestionAnswering(Kind):
         """`exact_match` and `f1`, SQuAD 1.1's; with unanswerable questions SQuAD 2.0's and both halves apart.
 
         `best_exact`, `best_f1` and their mean are those of the best null threshold, where the task's metric is one of
-        them; of predictions that are no `Answer`, the better of what they give and of silence. Nothing where no row
-        has an answer, unless `nulls` says that this is meant.
+        them; of predictions that are no `Answer`, the better of what they give and of silence. Where rows name the
+        `test_case` of a behavioural test, also MultiCheckList's `failure_rate`, and that of each test. Nothing where no
+        row has an answer, unless `nulls` says that this is meant.
         """
         _check_answers(task, rows)
         golds = _gold_texts(rows)
@@ -270,13 +280,21 @@ class QuestionAnswering(Kind):
             spans = [getattr(given, "span", given) for given in predictions]
             doubts = [getattr(given, "doubt", -math.inf if given else math.inf) for given in predictions]
             scores |= best_threshold_scores(spans, doubts, golds, self.normalisation, self.language)
+        cases = column(rows, "test_case", None)
+        if all(cases):
+            scores |= failure_rates(predictions, golds, cases, self.language)
         return scores
 
     def shares(self, task: Task, predictions: Sequence[str], rows: Dataset) -> NDArray[np.float64] | None:
-        """What each question gained, the mean of exact match and F1, and could have gained, 1; float64 (rows, 2)."""
+        """What each question gained, the mean of exact match and F1, and could have gained, 1; float64 (rows, 2).
+
+        Where the metric is a failure rate, the first question of each case stands for the whole case.
+        """
         golds, unanswerable = _gold_texts(rows), self.may_be_silent(rows)
         if not (unanswerable or any(golds)):
             return None
+        if task.metric == "failure_rate":
+            return _failure_shares(predictions, golds, column(rows, "test_case", ""), self.language)
         exact, f1 = answer_shares(predictions, golds, unanswerable, self.normalisation, self.language)
         return np.stack((np.add(exact, f1) / 2, np.ones(len(golds))), axis=1)
 
@@ -293,6 +311,20 @@ class QuestionAnswering(Kind):
             return self.nulls
         golds = _gold_texts(rows)
         return any(golds) and not all(golds)
+
+
+def _failure_shares(
+    predictions: Sequence[str], golds: list[list[str]], cases: list[str], language: str
+) -> NDArray[np.float64]:
+    """Of the first question of each case what it adds to the rate, and could add: its share of its test's cases."""
+    failed = failed_cases(predictions, golds, cases, language)
+    sizes = Counter(of_which_test(case) for case in failed)
+    shares = np.zeros((len(cases), 2))
+    for row, case in enumerate(cases):
+        if case in failed:
+            share = 1 / sizes[of_which_test(case)]
+            shares[row] = (share if failed.pop(case) else 0.0), share
+    return shares
 
 
 def _best_answers(answers: list[tuple[float, str]], null: list[tuple[float, str]], count: int) -> list[dict[str, Any]]:
@@ -445,12 +477,14 @@ def _gold_texts(rows: Dataset) -> list[list[str]]:
 
 
 def _gold_span(
-    task: Task, rows: Dataset, row: int, context: str, answers: dict[str, list[Any]] | None
+    task: Task, rows: Dataset, row: int, context: str, answers: dict[str, list[Any]] | None, *, train: bool
 ) -> tuple[int, int] | None:
     """Characters of the first gold answer without its outer blanks, which no token stands for."""
     if not answers or not answers["text"] or not answers["text"][0].strip():
         return None
     text, start = answers["text"][0], answers["answer_start"][0]
+    if start == _NOWHERE and not train:
+        return None
     if context[start : start + len(text)] != text:
         raise StiltsError(
             f"Task {task.name}: row {row} has the answer {text!r} at character {start}, where its context reads "

@@ -140,7 +140,9 @@ def label_of(record: Record) -> str:
     """An intermediate training in the spelling of names on the Hub."""
     rows = record.rows_by_language or dict.fromkeys(record.languages, 1)
     adapter = ADAPTER_SUFFIX if record.library == "peft" else ""
-    return (record.mixture or ".".join(record.task_names) or "unnamed") + language_suffix(rows) + adapter
+    # A merge of two tasks' checkpoints is no training on both.
+    how = f"-{record.recipe.get('merge', 'merged')}" if record.merged_from else ""
+    return (record.mixture or ".".join(record.task_names) or "unnamed") + how + language_suffix(rows) + adapter
 
 
 def _expect_plain(*texts: str) -> None:

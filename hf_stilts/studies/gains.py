@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +22,7 @@ from hf_stilts.files import read_lines
 from hf_stilts.languages import find_language
 from hf_stilts.studies.statistics import holm, interval, score_draws, sign_test
 from hf_stilts.tabular import Tabular
+from hf_stilts.task import load_task, lower_is_better
 from hf_stilts.training.flags import deciding
 
 BASELINE = "none"
@@ -33,6 +34,9 @@ LOW, HIGH = (0, 1, 2), (4, 5)
 @dataclass(frozen=True, repr=False)
 class GainReport(Tabular):
     """What intermediate training brought, as tables of plain rows; scores, gains and gaps are in points.
+
+    A gain is positive where the start is better than the baseline: where less of a metric is better (a failure rate),
+    it is the baseline less the score, and such tasks are left out of means over tasks.
 
     Attributes:
         languages: intermediate, task, language: median `score` and `baseline` over seeds, `gain`, `spread` and
@@ -139,14 +143,22 @@ def compare(
             )
         return _together(reports)
     table, notes = _comparable(runs, baseline)
-    units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]))
+    lower = _lower_is_better(table)
+    table = _turned(table, lower)
+    averaged = _averaged(list(table["task"].unique()), lower)
+    if lower and len(averaged) < table["task"].nunique():
+        notes.append(f"Left out of means over tasks, since less of their score is better: {', '.join(sorted(lower))}.")
+    units = _units(table, benchmark or load_benchmark(table["benchmark"].iloc[0]), averaged)
     starts = [name for name in table["intermediate"].unique() if name != baseline]
     report = GainReport(
-        *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline), notes
+        *_gain_tables(units, starts, baseline), _gaps(units, starts, baseline), _best(table, baseline, lower), notes
     )
     _add_rows(report, table)
-    _add_bootstrap(report, table, predictions, baseline, bootstrap, seed)
+    _add_bootstrap(report, table, predictions, lower, baseline, bootstrap, seed)
     _add_sign_tests(report)
+    _turn_back([*report.languages, *report.tasks], lower)
+    if lower.issuperset(averaged):
+        _turn_back(report.groups, [row["group"] for row in report.groups])
     return report
 
 
@@ -162,7 +174,9 @@ def _together(reports: Mapping[str, GainReport]) -> GainReport:
 
 def best_starts(runs: Sequence[pd.DataFrame], baseline: str = BASELINE) -> list[dict[str, Any]]:
     """`GainReport.best` alone, of results as `compare` takes them."""
-    return _best(_comparable(runs, baseline)[0], baseline)
+    table = _comparable(runs, baseline)[0]
+    lower = _lower_is_better(table)
+    return _best(_turned(table, lower), baseline, lower)
 
 
 def _comparable(runs: Sequence[pd.DataFrame], baseline: str) -> tuple[pd.DataFrame, list[str]]:
@@ -171,6 +185,46 @@ def _comparable(runs: Sequence[pd.DataFrame], baseline: str) -> tuple[pd.DataFra
     table = table[table["main"].astype(bool)]
     _check(table, baseline)
     return _common(table)
+
+
+def _lower_is_better(table: pd.DataFrame) -> set[str]:
+    """Tasks of whose main metric less is better."""
+    metrics = dict(zip(table["task"], table["metric"], strict=True)) if "metric" in table else {}
+    return {task for task, metric in metrics.items() if lower_is_better(str(metric))}
+
+
+def _dev_lower_is_better(task: str, lower: set[str]) -> bool:
+    """The same of a target's dev score, whose metric is that of the task whose rows it is trained on."""
+    try:
+        train = load_task(task).train
+        return lower_is_better(load_task(train[-1]).metric) if train else task in lower
+    except StiltsError:  # a task that is installed elsewhere
+        return task in lower
+
+
+def _turned(table: pd.DataFrame, lower: set[str]) -> pd.DataFrame:
+    """The table with the sign of scores turned where less is better, so that a rise is a gain in every task."""
+    if not lower:
+        return table
+    signs = table["task"].map(lambda task: -1.0 if task in lower else 1.0)
+    table = table.assign(score=signs * table["score"])
+    if "dev_score" in table:
+        turned = {task for task in table["task"].unique() if _dev_lower_is_better(task, lower)}
+        signs = table["task"].map(lambda task: -1.0 if task in turned else 1.0)
+        table["dev_score"] = signs * table["dev_score"].astype(float)
+    return table
+
+
+def _turn_back(rows: Iterable[dict[str, Any]], lower: Collection[str]) -> None:
+    """Give scores their own sign again; gains keep theirs: positive is better."""
+    for row in rows:
+        if row.get("task", row.get("group")) in lower:
+            row |= {name: -row[name] for name in ("score", "baseline")}
+
+
+def _averaged(tasks: Sequence[str], lower: set[str]) -> list[str]:
+    """Tasks that a mean is over: scores of which more is better, or if there are none the others."""
+    return [task for task in tasks if task not in lower] or list(tasks)
 
 
 def _predictions_beside(run: str, task: str, language: str) -> Path:
@@ -254,13 +308,17 @@ def _common(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table[[cell in everywhere for cell in cells]], notes
 
 
-def _units(table: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
-    """Scores of everything that is compared, run by run: columns level, name, language, score, intermediate, run."""
+def _units(table: pd.DataFrame, benchmark: Benchmark, averaged: Sequence[str]) -> pd.DataFrame:
+    """Scores of everything that is compared, run by run: columns level, name, language, score, intermediate, run.
+
+    Groups and the total are means over the tasks of `averaged`.
+    """
     cells = table[["intermediate", "run", "task", "language", "score"]].rename(columns={"task": "name"})
     per_task = cells.groupby(["intermediate", "run", "name"], sort=False, as_index=False)["score"].mean()
     rows = []
     for (start, run), scores in per_task.groupby(["intermediate", "run"], sort=False):
-        found = dict(zip(scores["name"], scores["score"], strict=True))
+        of_tasks = dict(zip(scores["name"], scores["score"], strict=True))
+        found = {name: score for name, score in of_tasks.items() if name in averaged}
         totals = benchmark.totals(found)
         named = {**totals, "mean of these tasks": fmean(found.values())} if TOTAL not in totals else totals
         rows += [{"intermediate": start, "run": run, "name": name, "score": score} for name, score in named.items()]
@@ -366,7 +424,7 @@ def _change(narrowing: float, rise: float) -> str:
     return "reduced"
 
 
-def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
+def _best(table: pd.DataFrame, baseline: str, lower: set[str]) -> list[dict[str, Any]]:
     """The start that is best on each target's English dev rows, the baseline among them, and the mean over targets.
 
     A target without dev rows (retrieval) takes the start whose dev scores rise most over the other targets.
@@ -385,9 +443,15 @@ def _best(table: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
         score, before = (float(median.loc[(task, start), "score"]) for start in (chosen, baseline))
         rows.append({"task": task, "best": chosen, "chosen on": chosen_on, "score": score, "baseline": before})
     if rows:
-        means = {name: fmean(row[name] for row in rows) for name in ("score", "baseline")}
-        rows.append({"task": f"mean of {len(rows)}", "best": "best per target", "chosen on": "", **means})
-    return [row | {"gain": row["score"] - row["baseline"]} for row in rows]
+        averaged = _averaged([row["task"] for row in rows], lower)
+        chosen_rows = [row for row in rows if row["task"] in averaged]
+        means = {name: fmean(row[name] for row in chosen_rows) for name in ("score", "baseline")}
+        title = f"mean of {len(chosen_rows)}"
+        rows.append({"task": title, "best": "best per target", "chosen on": "", **means})
+        lower = {*lower, title} if lower.issuperset(averaged) else lower
+    rows = [row | {"gain": row["score"] - row["baseline"]} for row in rows]
+    _turn_back(rows, lower)
+    return rows
 
 
 def _add_rows(report: GainReport, table: pd.DataFrame) -> None:
@@ -402,7 +466,13 @@ def _add_rows(report: GainReport, table: pd.DataFrame) -> None:
 
 
 def _add_bootstrap(
-    report: GainReport, table: pd.DataFrame, predictions: Predictions, baseline: str, samples: int, seed: int
+    report: GainReport,
+    table: pd.DataFrame,
+    predictions: Predictions,
+    lower: set[str],
+    baseline: str,
+    samples: int,
+    seed: int,
 ) -> None:
     """Intervals over examples, of the gains of languages and of the reductions of gaps; all seeds see the same draw."""
     if not samples:
@@ -413,13 +483,14 @@ def _add_bootstrap(
         rows.setdefault((row["intermediate"], row["task"]), []).append(row)
     for (start, task), languages in rows.items():
         ours = len(runs[start])
+        sign = -1 if task in lower else 1
         drawn = {}
         for row in languages:
             files = (predictions(run, task, row["language"]) for run in (*runs[start], *runs[baseline]))
             examples = _examples_of_all(files)
             if examples is None:
                 continue
-            draws = score_draws(examples, samples=samples, seed=seed)
+            draws = sign * score_draws(examples, samples=samples, seed=seed)
             row |= _tested(_median(draws[:, :ours]) - _median(draws[:, ours:]))
             drawn[row["language"]] = draws
         if len(drawn) < len(languages):

@@ -21,6 +21,7 @@ from hf_stilts.hub.published_scores import Ancestors, published_models
 from hf_stilts.studies.comparable import NONE, NOT_STATED, OF_A_LANGUAGE, Score, scores_of_file, scores_of_models
 from hf_stilts.studies.tables import Table, as_csv, as_latex, as_markdown
 from hf_stilts.tabular import Tabular
+from hf_stilts.task import lower_is_better
 
 FORMATS: dict[str, Callable[[Table], str]] = {"md": as_markdown, "csv": as_csv, "latex": as_latex}
 _MOST_DIFFERENCES = 3  # that a reason names
@@ -32,7 +33,8 @@ class TransferMatrix(Tabular):
 
     Attributes:
         cells: base, intermediate, target, language, metric: median `score` and `baseline` over models, `gain` in
-            points, the numbers of models (`runs`, `baseline_runs`), and the number of the comparison.
+            points (positive is better, also where less of the metric is), the numbers of models (`runs`,
+            `baseline_runs`), and the number of the comparison.
         tasks: the same of each target, means over its `languages`; `of` is how many languages the comparison has.
         comparisons: for each number, what its scores have in common (`conditions`), and the names of what nobody
             states (`not stated`): there, that it was the same is an assumption.
@@ -165,7 +167,8 @@ def _cells(group: Sequence[Score], number: int) -> tuple[list[dict[str, Any]], l
             first = ours[0]
             row: dict[str, Any] = {"base": first.base, "intermediate": intermediate, "target": first.target}
             row |= {"language": first.language, "metric": first.metric, "score": found, "baseline": before}
-            row |= {"gain": found - before, "runs": len(ours), "baseline_runs": len(baseline)}
+            gain = before - found if lower_is_better(first.metric) else found - before
+            row |= {"gain": gain, "runs": len(ours), "baseline_runs": len(baseline)}
             row |= {"setting": first.conditions["setting"], "comparison": number}
             rows.append(row)
     return rows, alone

@@ -17,6 +17,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import NOISE, predictions_file, read_results, results_file
 from hf_stilts.files import read_lines
 from hf_stilts.tabular import Tabular
+from hf_stilts.task import lower_is_better
 
 _OF_EXAMPLES = ("drop_rate", "robust_accuracy", "flip_rate")
 _NOISE = re.compile(r"(?P<kind>[a-z]+)=(?P<level>[0-9.e+-]+)(?P<columns>[^ ]*)(?: \(.*\))?")
@@ -33,11 +34,12 @@ class RobustnessReport(Tabular):
 
     Attributes:
         languages: start, task, language, noise and level: the `clean` score; the noisy `score`, its mean over noise
-            seeds and runs, and its deviation over noise `seeds` (`sd`); `drop` (clean less noisy) and `drop_rate` (the
-            drop as a part of the clean score); where predictions were kept, `robust_accuracy` (examples wholly right
-            both clean and noisy) and `flip_rate` (examples whose prediction is another).
+            seeds and runs, and its deviation over noise `seeds` (`sd`); `drop` (clean less noisy; noisy less clean
+            where less of the metric is better) and `drop_rate` (the drop as a part of the clean score); where
+            predictions were kept, `robust_accuracy` (examples wholly right both clean and noisy; of a failure rate,
+            cases) and `flip_rate` (examples whose prediction is another).
         tasks: the same of each task's mean over languages; `drop_rate` is the mean of the languages' drop rates;
-            `worst` is the language with the lowest noisy score, `worst_score` that score.
+            `worst` is the language with the worst noisy score, `worst_score` that score.
         curves: start, task and noise: `levels`, the task's `scores` there from level 0 on, and `area`: the area under
             them as a part of the whole width, the mean score over all levels up to the highest.
         overall: start and noise: `average_drop_rate`, the mean of the drop rates of all `settings` (task, language,
@@ -138,8 +140,15 @@ def _measured(clean: pd.DataFrame, noisy: pd.DataFrame) -> tuple[list[dict[str, 
         if not start["score"]:
             worthless.add(f"{row['task']} {row['language']}")
         kept = {"start": row["start"], "task": row["task"], "language": row["language"], "noise": kind, "level": level}
-        drop = start["score"] - row["score"]
-        kept |= {"run": row["run"], "seed": row["noise_seed"], "clean": start["score"], "score": row["score"]}
+        lower = lower_is_better(str(row["metric"]))
+        drop = row["score"] - start["score"] if lower else start["score"] - row["score"]
+        kept |= {
+            "lower": lower,
+            "run": row["run"],
+            "seed": row["noise_seed"],
+            "clean": start["score"],
+            "score": row["score"],
+        }
         kept |= {"drop_rate": 100 * drop / start["score"] if start["score"] else None}
         found.append(kept | _examples(start, row))
     notes = [f"No drop rate where the clean score is 0: {', '.join(sorted(worthless))}."] if worthless else []
@@ -191,11 +200,18 @@ def _examples(clean: dict[str, Any], noisy: dict[str, Any]) -> dict[str, float]:
         return {}
     found = {"flip_rate": 100 * fmean(before[name]["prediction"] != after[name]["prediction"] for name in both)}
     if all("gained" in line for line in (*before.values(), *after.values())):
-        found["robust_accuracy"] = 100 * fmean(_right(before[name]) and _right(after[name]) for name in both)
+        lower = lower_is_better(str(clean["metric"]))
+        # Of a failure rate one example of each case counts, and those that could gain nothing are no cases.
+        counted = [name for name in both if not lower or before[name]["possible"] > 0]
+        robust = [_right(before[name], lower) and _right(after[name], lower) for name in counted]
+        found["robust_accuracy"] = 100 * fmean(robust)
     return found
 
 
-def _right(line: dict[str, Any]) -> bool:
+def _right(line: dict[str, Any], lower: bool) -> bool:
+    """Whether an example is wholly right; what it `gained` is its fault where less of the score is better."""
+    if lower:
+        return bool(line["gained"] == 0)
     return bool(line["gained"] >= line["possible"] > 0)
 
 
@@ -213,7 +229,11 @@ def _over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     clean = fmean(row["clean"] for row in rows)
     score = fmean(row["score"] for row in rows)
     found = {"clean": clean, "score": score, "sd": stdev(means) if len(means) > 1 else None, "seeds": len(means)}
-    return found | {"drop": clean - score} | {name: _mean(rows, name) for name in _OF_EXAMPLES}
+    return (
+        found
+        | {"drop": score - clean if rows[0]["lower"] else clean - score}
+        | {name: _mean(rows, name) for name in _OF_EXAMPLES}
+    )
 
 
 def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:
@@ -226,7 +246,7 @@ def _task_row(key: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, 
     by_language = {
         group["language"]: fmean(row["score"] for row in found) for group, found in _groups(rows, "language")
     }
-    worst = min(by_language, key=by_language.__getitem__)
+    worst = (max if rows[0]["lower"] else min)(by_language, key=by_language.__getitem__)
     return key | _over_seeds(rows) | {"worst": worst, "worst_score": by_language[worst]}
 
 
@@ -239,7 +259,11 @@ def _curve(key: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any
 
 
 def _overall(key: dict[str, Any], rows: Sequence[dict[str, Any]], curves: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    areas = [each["area"] for each in curves if (each["start"], each["noise"]) == (key["start"], key["noise"])]
+    lower = {row["task"] for row in rows if row["lower"]}
+    own = [each for each in curves if (each["start"], each["noise"]) == (key["start"], key["noise"])]
+    # Areas under scores of which less is better are no part of a mean of the others.
+    chosen = [each for each in own if each["task"] not in lower] or own
+    areas = [each["area"] for each in chosen]
     counted = sum(row["drop_rate"] is not None for row in rows)
     return key | {
         "tasks": len(areas),

@@ -38,7 +38,7 @@ class SimilarityReport(Tabular):
             - `chrf`: sacrebleu's chrF / 100 of the texts of `second` with their translations in `first` as references.
             - `edit_similarity`: 1 less LDN, the mean over concepts of Levenshtein distance / longer word; `ldnd`: LDN
               by the same mean over words of different concepts, lower is more alike (ASJP); `concepts`: how many.
-            - `model_cosine`: mean cosine of the encoder's vectors of a text and its translation (mPLM-Sim);
+            - `model_cosine`: mean cosine of the vectors of a text and its translation (mPLM-Sim, Lin et al. 2023);
               `model_contrast`: that less the mean cosine of texts that are no translations.
         notes: what could not be measured, and why.
     """
@@ -141,7 +141,7 @@ def read_tables(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def jaccard(first: Iterable[Hashable], second: Iterable[Hashable]) -> float:
-    """What both have, by what either has.
+    """What both have, by what either has (Jaccard; of sub-words as in Pires et al. 2019).
 
     >>> jaccard("abc", "bcd")
     0.5
@@ -182,7 +182,7 @@ def cosine(first: Mapping[Any, int], second: Mapping[Any, int]) -> float:
 
 
 def jensen_shannon(first: Mapping[Any, int], second: Mapping[Any, int]) -> float:
-    """1 less the Jensen-Shannon divergence (base 2) of two distributions: 1 is equal, 0 has nothing in common."""
+    """1 less the Jensen-Shannon divergence (base 2, Lin 1991) of two distributions: 1 is equal, 0 nothing in common."""
     with needs_extra("similarity", "The Jensen-Shannon divergence"):
         from scipy.spatial.distance import jensenshannon
 
@@ -194,7 +194,7 @@ def jensen_shannon(first: Mapping[Any, int], second: Mapping[Any, int]) -> float
 
 
 def word_list_distances(first: Sequence[str], second: Sequence[str]) -> tuple[float, float | None]:
-    """LDN and LDND of two word lists (ASJP): row i of both is one concept.
+    """LDN and LDND of two word lists (ASJP, Wichmann et al. 2010): row i of both is one concept.
 
     Args:
         first: words, none empty.
@@ -237,7 +237,7 @@ def _of_texts(pair: TextPair, transliterate: bool) -> dict[str, Any]:
 
 
 def chrf(texts: Sequence[str], translations: Sequence[str]) -> float:
-    """Corpus chrF of texts with their translations as references, sacrebleu's / 100."""
+    """Corpus chrF (Popović 2015) of texts with their translations as references, sacrebleu's / 100."""
     with needs_extra("similarity", "chrF"):
         from sacrebleu.metrics.chrf import CHRF
 

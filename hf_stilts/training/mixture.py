@@ -35,7 +35,7 @@ from hf_stilts.hub.record import Record
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.opened import OpenedCheckpoint
 from hf_stilts.models.transfer import HandOver
-from hf_stilts.task import Task
+from hf_stilts.task import Task, lower_is_better
 from hf_stilts.training.checks import check_mixture, mixture_tasks
 from hf_stilts.training.given_data import as_dataset
 from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
@@ -56,7 +56,7 @@ from hf_stilts.training.samplers import (
     probabilities,
 )
 from hf_stilts.training.start import model_and_base
-from hf_stilts.training.task_data import LOWER_IS_BETTER, TaskData
+from hf_stilts.training.task_data import TaskData
 from hf_stilts.training.trainer import StiltsTrainer
 
 logger = logging.getLogger(__name__)
@@ -301,7 +301,7 @@ class MixtureTrainer(StiltsTrainer):
                     f"The evaluation rows of {task} give no {metric}; gold labels are expected. Pass eval_dataset= "
                     f"with labels, or aggregate= without {task}."
                 )
-            total += weight * metrics[f"{prefix}_{task}_{metric}"] * (-1 if metric in LOWER_IS_BETTER else 1)
+            total += weight * metrics[f"{prefix}_{task}_{metric}"] * (-1 if lower_is_better(metric) else 1)
         return total / sum(self.aggregate_weights.values())
 
     def record(self) -> Record:

@@ -20,7 +20,7 @@ from hf_stilts.models.transfer import HandOver
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.publishing.saved import newest_saved, saved_steps
-from hf_stilts.task import Task, load_task
+from hf_stilts.task import Task, load_task, lower_is_better
 from hf_stilts.training.arguments import arguments, typed_options
 from hf_stilts.training.checks import check_mixture, check_options, mixture_tasks
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
@@ -35,7 +35,6 @@ from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import STEPS, differences, said, settings_of
 from hf_stilts.training.start import DEFAULT_BASE, model_and_base
-from hf_stilts.training.task_data import LOWER_IS_BETTER
 from hf_stilts.training.trainer import IntermediateTrainer, StiltsTrainer, TargetTrainer
 
 logger = logging.getLogger(__name__)
@@ -364,7 +363,7 @@ def evaluate_within(trainer: StiltsTrainer, figures: Recipe, given: Sequence[str
                 of_set = "".join(f"{name}_" for name in [*sets][:1] if len(trainer.main_metrics) == 1)
                 args.metric_for_best_model = of_set + trainer.main_metrics[0]
             if "greater_is_better" not in given:
-                args.greater_is_better = not str(args.metric_for_best_model).endswith(LOWER_IS_BETTER)
+                args.greater_is_better = not lower_is_better(str(args.metric_for_best_model))
         else:
             logger.warning(
                 "The last checkpoint will be kept, not the best on dev: it evaluates by %s (%g) and saves by %s (%g). "

@@ -27,8 +27,6 @@ from hf_stilts.training.text import mix, texts_of
 
 logger = logging.getLogger(__name__)
 
-LOWER_IS_BETTER = ("loss", "perplexity")
-
 
 @dataclass
 class TaskData:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import yaml
+from checklist_suites import suite
 from datasets import List, Value
 from hub_fixture import Client
 from raw_intermediate import INTERMEDIATE
@@ -56,6 +57,7 @@ RAW = TARGETS | INTERMEDIATE | {
         "hau/test.txt": "jihar B-LOC\nBenue I-LOC\njiya B-DATE\nLaraba I-DATE\n. O\n\nRundunar O\n\n",
         "swa/test.txt": "Ni O\n",
     },
+    "multichecklist": {"en_squad_suite.pkl": suite()},
     "masakhapos": {"hau/test.txt": "Hukumar NOUN\nta AUX\ncire VERB\n. PUNCT\n\n"},
     "xquad": {"xquad.de.json": squad(QUESTION)},
     "commonsenseqa": {

@@ -20,6 +20,7 @@ from hf_stilts.metrics.multilingual_qa.answers import (
     overlap,
     words,
 )
+from hf_stilts.metrics.multilingual_qa.checklist import bare, failure_rates
 
 
 def test_squads_normalisation_is_english_and_ascii_only():
@@ -246,3 +247,30 @@ def test_what_similarity_needs_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
     with pytest.raises(ValueError, match="pip install rapidfuzz sacrebleu"):
         answer_similarity(["x"], [["x"]])
+
+
+@pytest.mark.parametrize(
+    ("language", "given", "expected"),
+    [
+        ("en", "in the box.", "box"),
+        ("en", "The box", "The box"),  # as published, capitals count
+        ("de", "eine Katze, ", "Katze"),
+        ("de", "seine Katze", "seine Katze"),
+        ("ar", "القط", "قط"),
+        ("pl", "„kot”", "kot"),
+        ("hi", "एक बिल्ली৷", "बिल्ली"),
+        ("zh", "猫. ", "猫"),
+        ("sw", "paka", "paka"),
+    ],
+)
+def test_answers_of_behavioural_tests_are_bared_as_published(language, given, expected):
+    assert bare(given, language) == expected
+
+
+def test_failure_rates_count_cases_and_average_tests():
+    cases = ["a-0", "a-0", "a-1", "b_v2-0", "b_v2-1", "b_v2-2", "b_v2-3"]
+    golds = [["x"]] * 7
+    rates = failure_rates(["x", "y", "x", "x", None, "the x", "x."], golds, cases)
+    assert rates == {"failure_rate": 37.5, "failure_rate_a": 50.0, "failure_rate_b_v2": 25.0}
+    with pytest.raises(ValueError, match="Expected as many"):
+        failure_rates(["x"], golds, cases)

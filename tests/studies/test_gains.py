@@ -277,3 +277,30 @@ def test_the_command_of_a_benchmark_prints_and_draws_its_scores(tmp_path, monkey
     assert (tmp_path / "drawn" / "scores.svg").is_file()
     latex = run("evaluate", "xtreme", "--format", "latex")[1]
     assert "sw & 50.0 & -- & -- \\\\" in latex and "xnli & classification & accuracy & 62.3 & 3 & 15" in latex
+
+
+def test_where_less_is_better_a_fall_is_the_gain(tmp_path):
+    """Failures in English, German and Swahili; xnli rises by 4 points beside them."""
+    failures = {"none": (10, 30, 60), "mnli": (8, 20, 30), "squad_v1": (12, 40, 70)}
+    runs = []
+    for start, (en, de, sw) in failures.items():
+        file = write(tmp_path / start, start, {("multichecklist", "en"): en, ("multichecklist", "de"): de,
+            ("multichecklist", "sw"): sw, ("xnli", "de"): 64 if start == "mnli" else 60}, dev_score=1)  # fmt: skip
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in rows:
+            if row["task"] == "multichecklist" and row["main"]:
+                row |= {"metric": "failure_rate", "dev_score": {"none": 80, "mnli": 85, "squad_v1": 70}[start]}
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        runs.append(file)
+    report = gains(runs)
+    swahili = one(report.languages, intermediate="mnli", task="multichecklist", language="sw")
+    assert (swahili["score"], swahili["baseline"], swahili["gain"]) == (30, 60, 30)
+    task = one(report.tasks, intermediate="mnli", task="multichecklist")
+    assert task["gain"] == pytest.approx(14) and (task["up"], task["down"]) == (3, 0)
+    assert one(report.tasks, intermediate="squad_v1", task="multichecklist")["gain"] < 0
+    gap = one(report.gaps, intermediate="mnli", task="multichecklist", gap="English less the others")
+    assert (gap["baseline"], gap["points"], gap["change"]) == (35, 17, "reduced")
+    assert one(report.groups, intermediate="mnli")["score"] == 64, "a mean over scores of two directions says nothing"
+    best = one(report.best, task="multichecklist")  # dev rows are SQuAD's, of whose score more is better
+    assert best["best"] == "mnli" and best["gain"] == pytest.approx(14) and best["score"] == pytest.approx(58 / 3)
+    assert any("less of their score is better: multichecklist" in note for note in report.notes)

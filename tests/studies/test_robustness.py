@@ -146,3 +146,19 @@ def test_command(runs, tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     code, text = run("robustness", *runs, "--languages")
     assert code == 0 and "90.0 87.0 81.0" in text and "average_drop_rate" in text.replace(" ", "")
+
+
+def test_where_less_is_better_a_rise_is_the_drop(tmp_path):
+    """Failures rise from 20 to 30 %, and from 40 to 50 %; of two cases one stays right; the third row is none."""
+    clean, noisy = {("mcl", "en"): 20.0, ("mcl", "de"): 40.0}, {("mcl", "en"): 30.0, ("mcl", "de"): 50.0}
+    place = folder(tmp_path / "run", "none", {("case=0.1", 0): noisy}, clean)
+    for file in place.rglob("results.jsonl"):
+        file.write_text(file.read_text().replace('"accuracy"', '"failure_rate"'))
+    for folder_of, failed in ((place, (0.0, 0.0)), (place / "noise" / "case=0.1-seed0", (0.0, 0.5))):
+        found = [{"id": str(n), "prediction": "x", "gained": each, "possible": 0.5} for n, each in enumerate(failed)]
+        found.append({"id": "2", "prediction": "x", "gained": 0.0, "possible": 0.0})
+        lines(folder_of / "predictions" / "mcl" / "en.jsonl", found)
+    report = robustness([place])
+    task = one(report.tasks, task="mcl")
+    assert (task["drop"], task["drop_rate"], task["worst"], task["worst_score"]) == (10, 37.5, "de", 50)
+    assert one(report.languages, language="en")["robust_accuracy"] == 50

@@ -91,6 +91,11 @@ STORED = {
         {key: SQUAD[key] for key in ("id", "context", "question", "answers")},
         {key: SQUAD[key] for key in ("id", "question", "context", "answers")},
     ),
+    "multichecklist": (
+        {"id": STRING, "context": STRING, "question": STRING, "answers": ANSWERS, "test_case": STRING},
+        {**{key: SQUAD[key] for key in ("id", "context", "question", "answers")}, "test_case": "comp-0"},
+        {**{key: SQUAD[key] for key in ("id", "question", "context", "answers")}, "test_case": "comp-0"},
+    ),
     "commonsenseqa": (
         {"id": STRING, "question": STRING, "question_concept": STRING, "choices": CHOICES, "answerKey": STRING},
         {"id": "7", "question": "Where?", "question_concept": "owl", "choices": FIVE, "answerKey": "D"},
