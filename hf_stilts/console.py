@@ -8,7 +8,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -417,6 +417,35 @@ def tell_cell(outcome: str, title: str, detail: str) -> None:
         warn(detail)
     else:
         err.print(f"{outcome}: {title}{'. ' + detail if detail else ''}", markup=False)
+
+
+def show_findings(findings: Iterable[Mapping[str, str]], *, as_json: bool) -> list[Mapping[str, str]]:
+    """Print what `hf-stilts doctor` finds, each as it is found, with what to type; as JSON one list.
+
+    Args:
+        findings: with the keys `check`, `state`, `found` and `type`.
+        as_json: as for `show`.
+
+    Returns:
+        All findings.
+    """
+    rows = []
+    styles = {"ok": "green", "note": "yellow", "fails": "bold red"}
+    for row in findings:
+        rows.append(row)
+        if as_json:
+            continue
+        out.print(
+            f"[{styles[row['state']]}]{row['state']:<6}[/][bold]{escape(row['check'])}[/]: {escape(row['found'])}"
+        )
+        if row["type"]:
+            out.print(f"      {row['type']}", markup=False)
+    if as_json:
+        _write_json(rows)
+        return rows
+    failing = [row["check"] for row in rows if row["state"] == "fails"]
+    out.print(f"\nFails: {', '.join(failing)}." if failing else "\nNothing fails.", markup=False)
+    return rows
 
 
 def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool) -> None:
