@@ -520,6 +520,32 @@ def show_explanation(found: Explanation, *, as_json: bool) -> None:
         out.print(note, markup=False)
 
 
+def show_dry_run(trainings: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print what trainings would take, a table for each; as JSON a list of all that is known."""
+    if as_json:
+        _write_json([dict(training) for training in trainings])
+        return
+    for training in trainings:
+        found = {name: value for name, value in training.items() if value not in (None, {}, [])}
+        vocabulary = found.pop("word_embeddings")
+        used = "not known" if vocabulary["used"] is None else f"{vocabulary['used']:,}"
+        often = f"{used} of {vocabulary['whole']:,} occur in the data"
+        found["word_embeddings"] = f"{often}, and they alone are trained" if vocabulary["compact"] else often
+        for name in ("steps", "weights", "trained_weights"):
+            if name in found:
+                found[name] = f"{found[name]:,}"
+        for name in ("memory_gb", "disk_gb", "published_gb", "hours"):
+            if name in found:
+                found[name] = f"{found[name]:.3g}"
+        tags = found.pop("checkpoints", [])
+        if len(tags) > 4:
+            tags = [*tags[:3], "...", tags[-1], f"({len(training['checkpoints'])})"]
+        found["checkpoints"] = tags or "none"
+        show([{"": name.replace("_", " "), " ": value} for name, value in found.items()], as_json=False)
+        out.print()
+    out.print("Nothing was trained and nothing was written. To train: the same command without --dry-run")
+
+
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:
     """Print what a training run came to, and what to type next, with the task as it was typed and the mirror read."""
     if as_json:
