@@ -66,6 +66,7 @@ def intermediate(
     """Phase two: train English intermediate tasks and publish every checkpoint.
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    A YAML or JSON file of such fields may stand in the place of TASK (run.yaml); what is typed behind it wins.
     """
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
@@ -105,6 +106,7 @@ def target(
     """Phase three: fine-tune on a target task's English rows.
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    A YAML or JSON file of such fields may stand in the place of TASK (run.yaml); what is typed behind it wins.
     """
     run = typed(RunOptions, options)
     options["languages"] = misspelt(options["languages"], run.noise, run.noise_seed)
