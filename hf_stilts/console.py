@@ -8,7 +8,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -453,6 +453,35 @@ def tell_cell(outcome: str, title: str, detail: str) -> None:
         err.print(f"{outcome}: {title}{'. ' + detail if detail else ''}", markup=False)
 
 
+def show_findings(findings: Iterable[Mapping[str, str]], *, as_json: bool) -> list[Mapping[str, str]]:
+    """Print what `hf-stilts doctor` finds, each as it is found, with what to type; as JSON one list.
+
+    Args:
+        findings: with the keys `check`, `state`, `found` and `type`.
+        as_json: as for `show`.
+
+    Returns:
+        All findings.
+    """
+    rows = []
+    styles = {"ok": "green", "note": "yellow", "fails": "bold red"}
+    for row in findings:
+        rows.append(row)
+        if as_json:
+            continue
+        out.print(
+            f"[{styles[row['state']]}]{row['state']:<6}[/][bold]{escape(row['check'])}[/]: {escape(row['found'])}"
+        )
+        if row["type"]:
+            out.print(f"      {row['type']}", markup=False)
+    if as_json:
+        _write_json(rows)
+        return rows
+    failing = [row["check"] for row in rows if row["state"] == "fails"]
+    out.print(f"\nFails: {', '.join(failing)}." if failing else "\nNothing fails.", markup=False)
+    return rows
+
+
 def show_robustness(report: RobustnessReport, *, languages: bool, as_json: bool) -> None:
     """Print what noise costs; as JSON all tables in one object."""
     if as_json:
@@ -523,6 +552,32 @@ def show_explanation(found: Explanation, *, as_json: bool) -> None:
         show(terms, as_json=False, title="Regression on all measures (points for a standard deviation)")
     for note in found.notes:
         out.print(note, markup=False)
+
+
+def show_dry_run(trainings: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print what trainings would take, a table for each; as JSON a list of all that is known."""
+    if as_json:
+        _write_json([dict(training) for training in trainings])
+        return
+    for training in trainings:
+        found = {name: value for name, value in training.items() if value not in (None, {}, [])}
+        vocabulary = found.pop("word_embeddings")
+        used = "not known" if vocabulary["used"] is None else f"{vocabulary['used']:,}"
+        often = f"{used} of {vocabulary['whole']:,} occur in the data"
+        found["word_embeddings"] = f"{often}, and they alone are trained" if vocabulary["compact"] else often
+        for name in ("steps", "weights", "trained_weights"):
+            if name in found:
+                found[name] = f"{found[name]:,}"
+        for name in ("memory_gb", "disk_gb", "published_gb", "hours"):
+            if name in found:
+                found[name] = f"{found[name]:.3g}"
+        tags = found.pop("checkpoints", [])
+        if len(tags) > 4:
+            tags = [*tags[:3], "...", tags[-1], f"({len(training['checkpoints'])})"]
+        found["checkpoints"] = tags or "none"
+        show([{"": name.replace("_", " "), " ": value} for name, value in found.items()], as_json=False)
+        out.print()
+    out.print("Nothing was trained and nothing was written. To train: the same command without --dry-run")
 
 
 def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir: Any = None) -> None:

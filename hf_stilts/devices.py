@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SIZE, _ROUNDS = 256, 8  # the fastest round counts: others may share the processor
-_SLOWER = 1.3  # above what measuring varies by
+SLOW_BF16 = 1.3  # above what measuring varies by
 
 
 def default_device() -> torch.device:
@@ -60,7 +60,7 @@ def warn_of_slow_bf16(device_type: str, instead: str) -> None:
         device_type: of the device that computes, as `torch.device.type` spells it.
         instead: what to leave out or to type.
     """
-    if device_type == "cpu" and (factor := bf16_slowdown()) > _SLOWER:
+    if device_type == "cpu" and (factor := bf16_slowdown()) > SLOW_BF16:
         logger.warning(
             "This processor multiplies bfloat16 %.0f times slower than float32 (measured). %s", factor, instead
         )

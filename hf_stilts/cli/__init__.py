@@ -16,6 +16,7 @@ from hf_stilts.cli import (
     budget,
     checkpoints,
     data,
+    doctor,
     evaluation,
     languages,
     matrix,
@@ -93,7 +94,7 @@ def _show_hub_tasks(*, as_json: bool) -> None:
 
 data.app.add_typer(languages.app)
 app.add_typer(data.app, name="data")
-for commands in (training, budget, evaluation, matrix, similarity, checkpoints):
+for commands in (training, budget, evaluation, matrix, similarity, checkpoints, doctor):
     app.add_typer(commands.app)
 app.add_typer(study.app, name="study")
 app.add_typer(submission.app, name="submission")

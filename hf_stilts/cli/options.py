@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import typer
 from typer.core import TyperCommand
 
+from hf_stilts.cli import argument_files
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options
@@ -80,6 +81,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As the stock method, with every option as the help spells it."""
+        if self.name in argument_files.COMMANDS:
+            args = argument_files.with_file(args, self.params)
         switches = {name for each in self.params if getattr(each, "is_flag", False) for name in each.opts}
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         renamed = RENAMED.get(self.name or "", {})

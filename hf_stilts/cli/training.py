@@ -39,7 +39,7 @@ app = App()
 class RunOptions(Options):
     """What `intermediate` and `target` take alike, beside what trainings are told (`StiltsOptions`)."""
 
-    PANELS = {"Run": ("namespace", "public", "resume", "overwrite")}
+    PANELS = {"Run": ("namespace", "public", "resume", "overwrite", "dry_run")}
 
     noise: str | None = option(None, "Misspell the training rows: keyboard=0.1 (whole per cents); see data noise.")
     noise_seed: int = option(0, "Random seed of words and errors.")
@@ -49,6 +49,7 @@ class RunOptions(Options):
         None, "Continue from the newest checkpoint, local or on the Hub; also upload the training state."
     )
     overwrite: bool = option(False, "Delete the run in --output_dir and train again.")
+    dry_run: bool = option(False, "Train and write nothing; print rows, steps, memory, hours, disk, names.")
 
 
 @app.command(context_settings=STOCK_FLAGS)
@@ -65,6 +66,7 @@ def intermediate(
     """Phase two: train English intermediate tasks and publish every checkpoint.
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    A YAML or JSON file of such fields may stand in the place of TASK (run.yaml); what is typed behind it wins.
     """
     # Options that this command does not know are caught by an argument that takes several words.
     words = [*task, *context.args]
@@ -104,6 +106,7 @@ def target(
     """Phase three: fine-tune on a target task's English rows.
 
     Any field of transformers.TrainingArguments is an option too: --learning_rate 3e-5 --max_steps 500 --output_dir DIR.
+    A YAML or JSON file of such fields may stand in the place of TASK (run.yaml); what is typed behind it wins.
     """
     run = typed(RunOptions, options)
     options["languages"] = misspelt(options["languages"], run.noise, run.noise_seed)
@@ -158,6 +161,9 @@ def _train(
         publisher = PublishCheckpoints(namespace=run.namespace, private=not run.public, resume=resume)
     if phase == "target":  # where the intermediate checkpoint is looked up, too
         start["namespace"] = run.namespace
+    if run.dry_run:
+        _dry_run(phase, tasks, flags, publisher, {**start, **options}, mixture=mixture, as_json=as_json)
+        return
     how: dict[str, Any] = {"publish": publisher, "resume": resume, "overwrite": run.overwrite}
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result
         if mixture:
@@ -166,6 +172,30 @@ def _train(
             result = run_phase(phase, tasks[0], flags, **how, **start, **options)
     if processes.processes().is_main_process:  # under torchrun every process has the result; one speaks
         report_run(result, tasks[0], as_json=as_json, data_dir=options.get("data_dir"))
+
+
+def _dry_run(
+    phase: str,
+    tasks: list[str],
+    flags: list[str],
+    publisher: Any,
+    given: dict[str, Any],
+    *,
+    mixture: bool,
+    as_json: bool,
+) -> None:
+    """Say what the training would do."""
+    from contextlib import redirect_stdout
+
+    from hf_stilts.console import show_dry_run
+    from hf_stilts.studies.dry_run import dry_run_mixture, dry_run_phase
+
+    with redirect_stdout(sys.stderr):
+        if mixture:
+            found = dry_run_mixture(tasks, flags, publish=publisher, **given)
+        else:
+            found = dry_run_phase(phase, tasks[0], flags, publish=publisher, **given)
+    show_dry_run(found, as_json=as_json)
 
 
 def _check(

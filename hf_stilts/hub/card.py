@@ -21,6 +21,16 @@ from hf_stilts.languages import find_language, hub_codes
 TEMPLATE = Path(__file__).with_name("card.md")
 CARD_FILE = "README.md"
 _HEADS = ("SequenceClassification", "TokenClassification", "MultipleChoice", "QuestionAnswering")
+LIBRARY_TAG = "hf_stilts"
+# Scores of ours that are means of metrics of the Hub, which has a page for each of those.
+_HUB_METRICS = {
+    "em_and_f1": ("exact_match", "f1"),
+    "best_em_and_f1": ("exact_match", "f1"),
+    "best_exact": ("exact_match",),
+    "best_f1": ("f1",),
+    "acc_and_f1": ("accuracy", "f1"),
+}
+_CURVE_HEADING = "Over the steps, as far as they were published:"
 _NOTE = re.compile(r"^> \*\*Note:\*\* (.*)\.$", re.MULTILINE)
 
 # What a licence asks of whoever passes the weights on, from little to much; the first pattern that matches counts.
@@ -117,6 +127,9 @@ def render(
         tag=tag,
         auto_class=_auto_class(record),
         notes=notes,
+        head_class=_head_class(record),
+        curve_heading=_CURVE_HEADING,
+        curve=_curve(record, there, None if another_model else before),
         licence=licence_of(record),
         stated_licence=metadata["license"],
         language_names={code: known.name for code in record.languages if (known := find_language(code))},
@@ -131,6 +144,51 @@ def _auto_class(record: Record) -> str:
     """Stock class that loads the model: a target checkpoint with its head, others without."""
     head = (record.architecture or "").rpartition("For")[2]
     return f"AutoModelFor{head}" if record.phase == "target" and head in _HEADS else "AutoModel"
+
+
+def _head_class(record: Record) -> str | None:
+    """Stock class that loads the model with its head, where `_auto_class` loads none and the root holds one."""
+    head = (record.architecture or "").rpartition("For")[2]
+    elsewhere = record.mixture or record.recipe.get("adapter") or record.recipe.get("text_to_text")
+    return None if elsewhere or record.phase == "target" or head not in _HEADS else f"AutoModelFor{head}"
+
+
+def _curve(record: Record, there: str | None, before: Record | None) -> dict[int, dict[str, float]]:
+    """Step -> scores, of this checkpoint and of those of the same run that the card has had until now.
+
+    Empty where there is but one step: the table of its scores says all.
+    """
+    found: dict[int, dict[str, float]] = {}
+    if before is not None and _run(before) == _run(record):
+        found = curve_of(there or "")
+        found[before.step] = dict(before.metrics)
+    found[record.step] = dict(record.metrics)
+    found = {step: scores for step, scores in sorted(found.items()) if scores}
+    return found if len(found) > 1 else {}
+
+
+def _run(record: Record) -> tuple[Any, ...]:
+    """What all checkpoints of a run have in common."""
+    return record.phase, record.task_names, record.parent.id if record.parent else None, record.seed
+
+
+def curve_of(card: str) -> dict[int, dict[str, float]]:
+    r"""The scores over the steps on a card that `render` wrote: step -> name -> score.
+
+    >>> curve_of(_CURVE_HEADING + "\n\n| step | f1 |\n|---|---|\n| 4 | 0.5000 |\n| 8 |  |\n")
+    {4: {'f1': 0.5}, 8: {}}
+    """
+    lines = card.partition(_CURVE_HEADING)[2].strip().splitlines()
+    rows: list[list[str]] = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    found = {}
+    for row in rows[2:]:
+        scores = {name: float(cell) for name, cell in zip(rows[0][1:], row[1:], strict=False) if cell}
+        found[int(row[0])] = scores
+    return found
 
 
 def _front_matter(record: Record, repo_id: str) -> dict[str, Any]:
@@ -155,14 +213,15 @@ def card_data(record: Record, repo_id: str) -> ModelCardData:
         license=licence_of(record).id,
         metrics=sorted(_metric_ids(record)) or None,
         pipeline_tag=record.pipeline_tag,
-        tags=search_tags(record.phase, record.task_names),
+        tags=[LIBRARY_TAG, *search_tags(record.phase, record.task_names)],
         model_name=repo_id.rsplit("/", 1)[-1] if results else None,
         eval_results=results or None,
     )
 
 
 def _metric_ids(record: Record) -> set[str]:
-    return {name for _, name, _ in _scores(record)}
+    """Metrics by the names that the Hub has pages for, where it has."""
+    return {hub for _, name, _ in _scores(record) for hub in _HUB_METRICS.get(name, (name,))}
 
 
 def _results(record: Record) -> Iterable[EvalResult]:

@@ -17,6 +17,8 @@ TEXT_SUFFIX = "-text"
 SEARCH_TAG = "stilts"
 # Where the heads of a mixture or an adapter lie in a repository, one folder each; see hf_stilts/models/heads.py.
 HEADS, HEAD_FILE = "heads", "head.safetensors"
+# Where the Hub reads scores that it shows on the page of a model; this program's files begin so.
+RESULTS_PREFIX = ".eval_results/stilts-"
 PHASES = ("pretraining", "intermediate", "target")
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, HfApi
+import yaml
+from huggingface_hub import CommitOperationAdd, EvalResultEntry, HfApi, eval_result_entries_to_yaml
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import parse_lines
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.checkpoints import Checkpoint, resolve, small_file
+from hf_stilts.hub.naming import RESULTS_PREFIX
 from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.task import list_tasks, load_task
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 SCORES_FILE = "scores.jsonl"
 """What decided each score of `stilts.json` that was added later: a row as `evaluate --output` writes it."""
 
@@ -72,6 +77,7 @@ def add_scores(
         new = {_score_of(row) for row in rows}
         kept = [row for row in kept if _score_of(row) not in new]
         texts[SCORES_FILE] = "".join(_line(row) for row in [*kept, *rows])
+        texts |= eval_results([*kept, *rows])
     commit = api.create_commit(
         found.repo_id,
         [CommitOperationAdd(path, text.encode()) for path, text in texts.items()],
@@ -79,6 +85,42 @@ def add_scores(
         parent_commit=found.commit,  # what somebody else wrote in between is not overwritten
     )
     return str(commit.oid)
+
+
+def eval_results(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Path -> content of `.eval_results/stilts-<task>.yaml`, by which the Hub shows scores on the page of the model.
+
+    Scores of test rows that the Hub holds: the benchmark's page lists them, and validation rows have no place there.
+
+    Args:
+        rows: of `scores.jsonl`.
+    """
+    entries: dict[str, list[EvalResultEntry]] = {}
+    for row in rows:
+        name, language = str(row.get("task")), str(row.get("language"))
+        task = load_task(name) if name in list_tasks() else None
+        revision = str(row.get("data_revision"))
+        if task is None or task.parts or "/" not in task.dataset or row.get("split") != "test":
+            continue
+        if not _COMMIT.fullmatch(revision) or language not in task.languages:
+            continue
+        decided = {key: row.get(key) for key in ("setting", "layer", "pooling", "noise")}
+        notes = [f"{row.get('metric')} in per cent, {language}"]
+        notes += [f"{key} {value}" for key, value in decided.items() if value is not None and value == value]  # noqa: PLR0124
+        entry = EvalResultEntry(
+            dataset_id=task.dataset,
+            task_id=task.config_for(language) or "default",
+            value=float(row["score"]),
+            dataset_revision=revision,
+            notes="; ".join(notes),
+        )
+        entries.setdefault(name, []).append(entry)
+    return {
+        f"{RESULTS_PREFIX}{name}.yaml": yaml.safe_dump(
+            eval_result_entries_to_yaml(found), sort_keys=False, allow_unicode=True
+        )
+        for name, found in sorted(entries.items())
+    }
 
 
 def score_rows(api: HfApi, name: str, commit: str, record: Record) -> list[dict[str, Any]]:

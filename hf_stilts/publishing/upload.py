@@ -26,7 +26,7 @@ from huggingface_hub.utils.sha import git_hash
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
-from hf_stilts.hub.naming import step_of, step_tag
+from hf_stilts.hub.naming import RESULTS_PREFIX, step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
 from hf_stilts.publishing.outbox import own_checkpoints
 from hf_stilts.publishing.pending import (
@@ -281,9 +281,14 @@ def _to_make_it(head: ModelInfo, wanted: ModelInfo) -> list[CommitOperationCopy 
     here, blobs = _blobs(head), _blobs(wanted)
     model = [name for name in blobs if name == RECORD_FILE or is_of_a_model(name)]
     changed = [name for name in model if here.get(name) != blobs[name]]
-    stale = [name for name in here if name not in blobs and is_of_a_model(name)]
+    stale = [name for name in here if name not in blobs and _says_of_a_model(name)]
     copies = [CommitOperationCopy(name, name, src_revision=wanted.sha) for name in changed]
     return [*copies, *(CommitOperationDelete(name) for name in stale)]
+
+
+def _says_of_a_model(name: str) -> bool:
+    """Whether a file goes when another model comes: its own, and the scores that were added to it."""
+    return is_of_a_model(name) or name.startswith(RESULTS_PREFIX)
 
 
 def _card_of(
@@ -549,7 +554,7 @@ def _commit(
     run = f"\n{RUN_LINE}{pending.run}" if pending.run else ""
     return api.create_commit(
         pending.repo_id,
-        additions + [CommitOperationDelete(name) for name in there if name not in added and is_of_a_model(name)],
+        additions + [CommitOperationDelete(name) for name in there if name not in added and _says_of_a_model(name)],
         commit_message=f"{pending.tag}: {pending.read_record().title}",
         commit_description=f"{PENDING_LINE}{pending.id}{run}",
         revision=branch or "main",

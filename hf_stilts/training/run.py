@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.publishing.saved import newest_saved, saved_steps
 from hf_stilts.task import Task, load_task, lower_is_better
-from hf_stilts.training.arguments import arguments, typed_options
+from hf_stilts.training.arguments import StiltsArguments, arguments, typed_options
 from hf_stilts.training.checks import check_mixture, check_options, mixture_tasks
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.flags import deciding, names
@@ -30,7 +30,7 @@ from hf_stilts.training.given_data import size
 from hf_stilts.training.log_lines import write_log_lines
 from hf_stilts.training.mixture import MixtureTrainer
 from hf_stilts.training.mixture_tasks import mixture_recipe
-from hf_stilts.training.options import OPTIONS
+from hf_stilts.training.options import OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import Recipe
 from hf_stilts.training.recipes import recipe as load_recipe
 from hf_stilts.training.same_run import STEPS, differences, said, settings_of
@@ -74,7 +74,6 @@ def run_phase(
         Task, folder, steps, seconds, the score on English dev and where the body came from. The final model and its
         tokenizer lie in the folder.
     """
-    trainer_class = TRAINERS[phase]
     task = load_task(task)
     own = {name: given.pop(name) for name in OPTIONS if name in given}
     options = typed_options(flags, own)
@@ -86,16 +85,9 @@ def run_phase(
         before, start = _before(task, flags, folder, how, given)
         result = run_phase(phase, task.train[-1], [*flags, "--output_dir", folder], publish=publish, **how, **start)
         return result | {"task": task.name, "body": f"Body and head come from {before}."}
-    trained = trainer_class.training_task(task, options.text_to_text)
-    check_options(options, trained)
-    figures = load_recipe(options.recipe, trained, phase)
-    args = arguments(figures, ["--output_dir", run_folder(phase, task, options), *flags], own)
+    figures, args = phase_arguments(phase, task, flags, own)
     claim(args.output_dir, resume=resume, overwrite=overwrite)
-    trainer: StiltsTrainer
-    if trained.declaration.in_batch_negatives:
-        trainer = DualEncoderTrainer(args=args, task=task, phase=phase, **given)
-    else:
-        trainer = trainer_class(args=args, task=task, **given)
+    trainer = phase_trainer(phase, task, args, **given)
     return _carry_out(trainer, task.name, figures, flags, publish, resume)
 
 
@@ -122,18 +114,73 @@ def run_mixture(
     Returns:
         As `run_phase`, with the main score of each task.
     """
-    loaded = mixture_tasks(tasks)
     own = {option: given.pop(option) for option in OPTIONS if option in given}
+    whole, args = mixture_arguments(tasks, flags, own)
+    claim(args.output_dir, resume=resume, overwrite=overwrite)
+    trainer = mixture_trainer(tasks, flags, args, **given)
+    return _carry_out(trainer, trainer.name, whole, flags, publish, resume)
+
+
+def phase_arguments(
+    phase: str, task: Task, flags: Sequence[str], own: Mapping[str, Any]
+) -> tuple[Recipe, StiltsArguments]:
+    """Recipe and arguments of the training of one task, from the command line's words.
+
+    Args:
+        phase: as for `run_phase`.
+        task: what is trained on, at once and not in stages.
+        flags: as for `run_phase`.
+        own: options of `StiltsOptions` by name, which win over flags.
+
+    Raises:
+        StiltsError: options that do not go together, or a flag that there is not.
+    """
+    options = typed_options(flags, own)
+    trained = TRAINERS[phase].training_task(task, options.text_to_text)
+    check_options(options, trained)
+    figures = load_recipe(options.recipe, trained, phase)
+    return figures, arguments(figures, ["--output_dir", run_folder(phase, task, options), *flags], own)
+
+
+def phase_trainer(phase: str, task: Task, args: StiltsArguments, **given: Any) -> StiltsTrainer:
+    """The Trainer of one task, with its model and data loaded.
+
+    Args:
+        phase: as for `run_phase`.
+        task: what is trained on.
+        args: of `phase_arguments`.
+        given: further keywords of the Trainer.
+    """
+    trained = TRAINERS[phase].training_task(task, bool(args.text_to_text))
+    if trained.declaration.in_batch_negatives:
+        return DualEncoderTrainer(args=args, task=task, phase=phase, **given)
+    return TRAINERS[phase](args=args, task=task, **given)
+
+
+def mixture_arguments(
+    tasks: Sequence[str | Task], flags: Sequence[str], own: Mapping[str, Any]
+) -> tuple[Recipe, StiltsArguments]:
+    """As `phase_arguments`, of a mixture."""
+    loaded = mixture_tasks(tasks)
     options = typed_options(flags, own)
     check_mixture(options, loaded)
-    figures = {name: load_recipe(options.recipe, task, MixtureTrainer.phase) for name, task in loaded.items()}
-    whole = mixture_recipe(figures)
-    args = arguments(whole, ["--output_dir", mixture_folder(loaded, options), *flags], own)
-    claim(args.output_dir, resume=resume, overwrite=overwrite)
+    whole = mixture_recipe(_recipes(loaded, options))
+    return whole, arguments(whole, ["--output_dir", mixture_folder(loaded, options), *flags], own)
+
+
+def mixture_trainer(
+    tasks: Sequence[str | Task], flags: Sequence[str], args: StiltsArguments, **given: Any
+) -> MixtureTrainer:
+    """As `phase_trainer`, of a mixture; tasks have batches of their own unless a flag says one for all."""
+    loaded = mixture_tasks(tasks)
     if "per_device_train_batch_size" not in names(flags):
-        given.setdefault("batch_sizes", {name: each.batch_size for name, each in figures.items()})
-    trainer = MixtureTrainer(args=args, tasks=[*loaded.values()], **given)
-    return _carry_out(trainer, trainer.name, whole, flags, publish, resume)
+        sizes = {name: each.batch_size for name, each in _recipes(loaded, args).items()}
+        given.setdefault("batch_sizes", sizes)
+    return MixtureTrainer(args=args, tasks=[*loaded.values()], **given)
+
+
+def _recipes(tasks: Mapping[str, Task], options: StiltsOptions) -> dict[str, Recipe]:
+    return {name: load_recipe(options.recipe, task, MixtureTrainer.phase) for name, task in tasks.items()}
 
 
 def _carry_out(

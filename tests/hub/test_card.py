@@ -15,7 +15,7 @@ from pending_checkpoints import api_of
 from places import ROOT, SUPPORT
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.card import licence_of, render, strictest
+from hf_stilts.hub.card import curve_of, licence_of, render, strictest
 from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
 
 FULL = Record(
@@ -54,7 +54,7 @@ def test_an_empty_record_claims_nothing():
     assert front == {
         "library_name": "transformers",
         "license": "unknown",
-        "tags": ["stilts", "stilts-phase-intermediate"],
+        "tags": ["hf_stilts", "stilts", "stilts-phase-intermediate"],
     }
 
 
@@ -216,3 +216,39 @@ def test_the_documented_file_is_a_record():
     documented = re.search(r"```json\n(\{.*?\n\})\n```", text, re.S)
     assert Record.from_json(documented[1]).tasks
     assert set(json.loads(documented[1])) == set(json.loads(Record().to_json()))
+
+
+def test_results_over_steps_are_carried_from_card_to_card():
+    def at(step, accuracy, **more):
+        return replace(FULL, step=step, metrics={"mnli_accuracy": accuracy, **more})
+
+    first = render(at(500, 0.5), "me/x", "step-500")
+    assert curve_of(first) == {}
+    second = render(at(1000, 0.625), "me/x", "step-1000", there=first, before=at(500, 0.5))
+    assert curve_of(second) == {500: {"mnli_accuracy": 0.5}, 1000: {"mnli_accuracy": 0.625}}
+    third = render(at(750, 0.75, loss=1.5), "me/x", "step-750", there=second, before=at(1000, 0.625))
+    assert curve_of(third) == {
+        500: {"mnli_accuracy": 0.5}, 750: {"mnli_accuracy": 0.75, "loss": 1.5}, 1000: {"mnli_accuracy": 0.625}
+    }  # fmt: skip
+    assert third == render(at(750, 0.75, loss=1.5), "me/x", "step-750", there=third, before=at(750, 0.75, loss=1.5))
+    for other in (replace(FULL, seed=7), replace(FULL, parent=None)):  # of another run
+        assert curve_of(render(other, "me/x", "step-2000", there=third, before=at(750, 0.75))) == {}
+    assert curve_of(render(at(8, 1.0), "me/x", "step-8", there=third, before=at(750, 0.75), another_model=True)) == {}
+
+
+def test_an_intermediate_checkpoint_says_how_to_load_its_head():
+    single = replace(FULL, tasks=FULL.tasks[:1], architecture="XLMRobertaForSequenceClassification")
+    loaded = 'AutoModelForSequenceClassification.from_pretrained("me/x", revision="step-8")'
+    assert loaded in render(single, "me/x", "step-8") and "AutoModel.from_pretrained" in render(
+        single, "me/x", "step-8"
+    )
+    for headless in (
+        replace(single, mixture="two"), replace(single, recipe={"adapter": "lora"}), replace(single, architecture=None)
+    ):  # fmt: skip
+        assert loaded not in render(headless, "me/x", "step-8")
+
+
+def test_metrics_are_those_that_the_hub_has_pages_for():
+    of_questions = replace(FULL, metrics={"mnli_em_and_f1": 0.5, "mnli_exact_match": 0.4, "xcopa_acc_and_f1": 0.5})
+    front = yaml.safe_load(render(of_questions, "me/x", "step-8").split("---")[1])
+    assert front["metrics"] == ["accuracy", "exact_match", "f1"] and "hf_stilts" in front["tags"]

@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi, constants
+import yaml
+from huggingface_hub import CommitOperationAdd, HfApi, constants, parse_eval_result_entries
 from pending_checkpoints import api_of, checkpoint, deliver_all
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
 from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource
-from hf_stilts.hub.scores import add_scores
+from hf_stilts.hub.scores import add_scores, eval_results
 from hf_stilts.publishing.pending import new_pending, pack
+from hf_stilts.task import load_task
 
 BASE = ParentModel("FacebookAI/xlm-roberta-base", license="mit")
 
@@ -225,3 +227,17 @@ def test_scores_measured_later_stand_in_the_record_and_on_the_card_and_weights_a
     for wrong in (f"{name}@step-2", str(Path.cwd())):
         with pytest.raises(StiltsError, match="without a revision"):
             add_scores(wrong, expected, api=api)
+
+
+def test_test_scores_become_eval_results_of_the_hub():
+    row = {
+        "task": "xnli", "language": "sw", "metric": "accuracy", "score": 71.25, "split": "test", "setting": "zero-shot",
+        "data_revision": "b" * 40, "layer": float("nan"),
+    }  # fmt: skip
+    others = [row | {"split": "validation"}, row | {"data_revision": "mirror:0123456789ab"}, row | {"task": "my_own"}]
+    ((path, text),) = eval_results([row, row | {"language": "de", "score": 80.0}, *others]).items()
+    assert path == ".eval_results/stilts-xnli.yaml"
+    swahili, german = parse_eval_result_entries(yaml.safe_load(text))
+    assert (swahili.dataset_id, swahili.task_id) == ("facebook/xnli", load_task("xnli").config_for("sw"))
+    assert (swahili.value, german.value, swahili.dataset_revision) == (71.25, 80.0, "b" * 40)
+    assert swahili.notes == "accuracy in per cent, sw; setting zero-shot"

@@ -37,7 +37,7 @@ def test_a_hand_written_card_stays_and_ours_comes_after_it():
     assert card.endswith(f"{END}\n")
     about = front(card)
     assert about["license"] == "mit", "and not unknown"
-    assert about["tags"] == ["stilts", "stilts-phase-intermediate", "stilts-task-mine", "medical"]
+    assert about["tags"] == ["hf_stilts", "stilts", "stilts-phase-intermediate", "stilts-task-mine", "medical"]
     assert about["language"] == ["xh"]
     assert about["gated"] == "please ask"
     assert "mit, as the owner of this repository states." in card
@@ -80,7 +80,7 @@ def test_what_was_said_of_another_model_is_not_said_of_this_one():
 def test_a_card_of_a_version_without_marks_is_ours():
     old = "".join(line for line in written_over(None).splitlines(keepends=True) if "hf_stilts: " not in line)
     assert BEGIN not in old and END not in old
-    assert written_over(old, NEXT, before=FULL) == written_over(None, NEXT)
+    assert written_over(old, NEXT, before=FULL) == written_over(written_over(None), NEXT, before=FULL)
 
 
 @pytest.mark.parametrize("left", [BEGIN, END, f"{END}\n{BEGIN}"])

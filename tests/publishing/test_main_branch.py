@@ -185,6 +185,18 @@ def test_scores_that_were_added_to_main_stay(tmp_path, api):
     assert api.model_info("me/tiny").sha == commit
 
 
+def test_eval_results_go_with_the_weights_that_they_are_of(tmp_path, api):
+    put(tmp_path, 2)
+    deliver_all(tmp_path, api)
+    row = {"task": "xnli", "language": "sw", "metric": "accuracy", "score": 50.0, "split": "test"}
+    add_scores("me/tiny", {"sw": {"xnli_accuracy": 50.0}}, api, rows=[row | {"data_revision": "b" * 40}])
+    results = ".eval_results/stilts-xnli.yaml"
+    assert results in api.list_repo_files("me/tiny")
+    put(tmp_path, 4)
+    assert deliver_all(tmp_path, api).ok
+    assert results not in api.list_repo_files("me/tiny")
+
+
 def run_of(output_dir, run_id):
     (output_dir / "outbox").mkdir(parents=True)
     write_run(output_dir / "outbox", Run("me/tiny", True, Record(), since=0.0, id=run_id))
