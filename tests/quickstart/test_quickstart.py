@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mirrors import build
+from tiny import save
 
+from hf_stilts.quickstart import real
 from hf_stilts.quickstart.run import DIRECT, INTERMEDIATE, STEPS, TARGETS, comparison
 
 
@@ -34,3 +37,17 @@ def test_two_quickstarts_with_one_seed_give_the_same_numbers(tmp_path):
         (repository,) = (tmp_path / "first" / "hub").rglob(f"world-mini-stilts-{name}.git")
         tags = subprocess.run(["git", "tag"], cwd=repository, capture_output=True, text=True, check=True).stdout.split()
         assert sorted(tags) == sorted(f"step-{step}" for step in range(100, STEPS + 1, 100))
+
+
+@pytest.mark.slow
+def test_the_quickstart_with_a_real_encoder_compares_before_and_after(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(real, "STEPS", 2)
+    rows = {"snli": {"train": ["en"], "validation": ["en"]}, "tatoeba": {"test": real.LANGUAGES}}
+    mirror = build(tmp_path / "mirror", rows)
+    base = save(tmp_path / "base")
+    for _ in range(2):
+        real.run_real(tmp_path / "run", base=base, data_dir=mirror)
+        said = capsys.readouterr().out
+        assert "before and after SNLI" in said and "Done in" in said
+        assert all(f"\n{language} " in said for language in real.LANGUAGES)
+    assert "begun" not in said, "the second call has nothing to do"

@@ -48,9 +48,16 @@ def wanted(count):
     ]
 
 
+def inferred(count):
+    return [
+        {"premise": SENTENCES[number % 11], "hypothesis": SENTENCES[number * 3 % 11], "label": number % 3}
+        for number in range(count)
+    ]
+
+
 ROWS = {
     "xquad": answered, "mlqa": answered, "squad_v1": answered, "udpos": tagged, "tatoeba": translated,
-    "siqa": wanted, "copa": chosen, "xcopa": chosen,
+    "siqa": wanted, "copa": chosen, "xcopa": chosen, "snli": inferred,
 }  # fmt: skip
 
 
