@@ -50,6 +50,7 @@ _KNOWN = ("flavor", "timeout", "at_once", "data", "image", "package")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOURS = {"second": 3600.0, "minute": 60.0, "hour": 1.0}  # units of a price in an hour
+_LOG_TRIES = 3
 _LINES = 200  # of a failed job's log that are kept
 _EXAMPLE = "Type, for example: --jobs flavor=a10g-small,timeout=4h"
 
@@ -464,10 +465,14 @@ def label(text: str) -> str:
 
 def log_lines(api: HfApi, job: str, namespace: str, token: str | None = None) -> list[str]:
     """The end of a job's log; nothing where the Hub does not tell."""
-    try:
-        return list(api.fetch_job_logs(job_id=job, namespace=namespace, tail=_LINES, token=token))
-    except (HfHubHTTPError, HTTPError):
-        return []
+    for _ in range(_LOG_TRIES):  # the client gives up in silence after 5 seconds without an answer
+        try:
+            lines = list(api.fetch_job_logs(job_id=job, namespace=namespace, tail=_LINES, token=token))
+        except (HfHubHTTPError, HTTPError):
+            continue
+        if lines:
+            return lines
+    return []
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hf_stilts.hub import reachable
 from hf_stilts.local_hub import LocalHub
 from hf_stilts.studies import hub_jobs as module
 from hf_stilts.studies.cells import unfold
-from hf_stilts.studies.hub_jobs import JobOptions, parse_jobs, price_of, run_on_jobs
+from hf_stilts.studies.hub_jobs import JobOptions, JobsRun, parse_jobs, price_of, run_on_jobs
 from hf_stilts.studies.published import Publishing
 from hf_stilts.studies.run import run_study
 from hf_stilts.studies.status import status
@@ -235,3 +235,18 @@ def test_options_that_belong_to_jobs_are_refused_without_them(mistake):
     assert "--jobs was not given" in mistake("study", "run", "phang2020", "--max-price", "3")
     words = ("study", "run", "phang2020", "--jobs", "flavor=x", "--namespace", "me")
     assert "--slurm on others" in mistake(*words, "--slurm", "time=10")
+
+
+def test_the_command_hands_its_options_on(monkeypatch, tmp_path):
+    asked = []
+
+    def run(study, folder, options, publish, **how):
+        asked.append((study.name, folder, options.flavor, publish, how["max_price"]))
+        return JobsRun(done=["a"], price=1.25)
+
+    monkeypatch.setattr(module, "run_on_jobs", run)
+    monkeypatch.setattr(reachable, "require_hub", lambda: None)
+    words = ("study", "run", "phang2020", "--output-dir", tmp_path, "--jobs", "flavor=t4-small", "--namespace", "me")
+    said = command(*words, "--max-price", "3", "--public")[1]
+    assert asked == [("phang2020", tmp_path, "t4-small", Publishing("me", private=False), 3.0)]
+    assert "1 cells done" in said and "cost 1.25 USD at most" in said and "Next: hf-stilts study report" in said
