@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import stock_run
 import yaml
-from hub_fixture import TOKEN, Fault, HubProcess, read
+from hub_fixture import TOKEN, Fault, read
 from huggingface_hub import HfApi, constants, snapshot_download
 from pending_checkpoints import api_of, commits, tags, until
 from places import ROOT
@@ -26,6 +26,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import ParentModel, Record
+from hf_stilts.local_hub import LocalHub
 from hf_stilts.publishing import outbox
 from hf_stilts.publishing.callback import PublishCheckpoints, describe_run, parent_of
 from hf_stilts.publishing.outbox import outbox_status, retry
@@ -114,8 +115,6 @@ class Recorder:
 
 @pytest.mark.usefixtures("real_process")
 def test_no_path_name_token_or_pickle_leaves_the_machine(tmp_path, monkeypatch):
-    from hf_stilts.local_hub import LocalHub
-
     base = tmp_path / "private-folder" / "base"
     stock_run.classifier().save_pretrained(base)
     stock_run.tiny.tokenizer().save_pretrained(base)
@@ -146,15 +145,14 @@ def test_no_path_name_token_or_pickle_leaves_the_machine(tmp_path, monkeypatch):
 
 
 def test_a_hub_that_is_down_neither_stops_nor_loses_the_training(tmp_path, monkeypatch):
-    hub = HubProcess(tmp_path / "hub")
-    with hub:
+    with LocalHub(tmp_path / "hub") as hub:
         pass  # it has a port, and is dead
     monkeypatch.setattr(outbox, "constants", SimpleNamespace(ENDPOINT=hub.url))
     monkeypatch.setenv("HF_TOKEN", "local")
     trainer, report = stock_run.run(tmp_path / "out", args={"save_total_limit": 1}, publish=SHORT)
     assert trainer.state.global_step == 6
     assert len(report.waiting) == 3 and f"hf-stilts publish --retry {tmp_path / 'out'}" in str(report)
-    with hub:
+    with LocalHub(tmp_path / "hub", port=int(hub.url.rpartition(":")[2])):
         assert retry(tmp_path / "out", pace=stock_run.IMPATIENT).ok
         assert len(tags(HfApi(endpoint=hub.url, token="local"))) == 3
 
