@@ -17,7 +17,7 @@ from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.models.merge import merge_checkpoints, merged, merged_repository
 from hf_stilts.models.merge_options import MergeOptions
 from hf_stilts.models.transfer import load_intermediate
-from hf_stilts.studies.comparable import _label
+from hf_stilts.studies.comparable import label_of
 
 BASE = {"w": torch.tensor([1.0, 1.0, 1.0, 1.0]), "ids": torch.tensor([1, 2])}
 ONE = {"w": torch.tensor([5.0, 1.5, 0.0, 3.0]), "ids": torch.tensor([1, 2])}  # differences 4, 0.5, -1, 2
@@ -206,5 +206,5 @@ def test_steps_of_one_published_training_become_a_soup_that_is_found_by_name(hub
 def test_the_matrix_does_not_take_a_merge_for_a_mixture():
     tasks = tuple(TaskSource(name, language="en", rows=1) for name in ("mnli", "qqp"))
     record = Record(tasks=tasks, merged_from=(ParentModel("a"), ParentModel("b")), recipe={"merge": "ties"})
-    assert _label(record) == "mnli.qqp-ties"
-    assert _label(Record(tasks=tasks)) == "mnli.qqp"
+    assert label_of(record) == "mnli.qqp-ties"
+    assert label_of(Record(tasks=tasks)) == "mnli.qqp"
