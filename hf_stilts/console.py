@@ -81,9 +81,11 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", o
     if not rows:
         out.print(f"{title}: nothing." if title else "Nothing.", markup=False)
         return
-    columns = {key: [_cell(row[key]) for row in rows] for key in rows[0]}
-    if len(columns) > 2:  # among others a commit is known by its beginning; --json has it whole
-        columns = {key: [_COMMIT.sub(r"\1", cell) for cell in cells] for key, cells in columns.items()}
+    columns = {}
+    for key in rows[0]:
+        columns[key] = [_cell(row[key]) for row in rows]
+        if len(rows[0]) > 2:  # among others a commit is known by its beginning; --json has it whole
+            columns[key] = [_COMMIT.sub(r"\1", cell) for cell in columns[key]]
     fitting = Console(highlight=False)  # as wide as the terminal is now
     width = fitting.width
     left_out = []
@@ -240,8 +242,12 @@ def show_check(report: CheckReport, *, as_json: bool) -> None:
         say(str(report), as_json=True)
         return
     rows = report.rows()
-    sound = [{key: value for key, value in row.items() if key != "fault"} for row in rows if not row["fault"]]
-    faulty = [{key: value for key, value in row.items() if key != "rows checked"} for row in rows if row["fault"]]
+    sound, faulty = [], []
+    for row in rows:
+        if row["fault"]:
+            faulty.append({key: value for key, value in row.items() if key != "rows checked"})
+        else:
+            sound.append({key: value for key, value in row.items() if key != "fault"})
     if sound:
         show(sound, as_json=False)
     if sound and faulty:

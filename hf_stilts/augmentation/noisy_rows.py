@@ -73,8 +73,12 @@ def columns_of(kind: str, noise: Noise) -> tuple[str, ...]:
         )
     if noise.columns:
         return noise.columns
-    by_others = {"context"} if "answers" in every else {"question"} if "choices" in every else set()
-    return tuple(column for column in texts if column not in _SEARCHED | by_others)
+    left = set(_SEARCHED)
+    if "answers" in every:
+        left.add("context")
+    elif "choices" in every:
+        left.add("question")
+    return tuple(column for column in texts if column not in left)
 
 
 class RowNoise:

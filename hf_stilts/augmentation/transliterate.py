@@ -126,7 +126,10 @@ def word_writer(language: str, script: str) -> Callable[[str], str]:
     """
     known = find_language(language)
     own = known.script_code if known else ""
-    possible = sorted({"Latn", *(INDIC if own in INDIC else ())} - {own}) if own else []
+    possible = []
+    if own:
+        others = INDIC if own in INDIC else ()
+        possible = sorted({"Latn", *others} - {own})
     if known is None or script not in possible:
         hint = f"expected {' or '.join(possible)} (--script {possible[-1]})" if possible else "no library here can"
         raise StiltsError(

@@ -36,8 +36,8 @@ def noises_of(
         StiltsError: a seed or dictionaries without a level, or a level that is none.
     """
     if not levels:
-        stray = "--noise-seed" if seeds else "--noise-dictionaries" if dictionaries else None
-        if stray:
+        if seeds or dictionaries:
+            stray = "--noise-seed" if seeds else "--noise-dictionaries"
             raise StiltsError(f"{stray} is for noise, and no --noise was given. Type for example: --noise keyboard=0.1")
         return [{}]
     from hf_stilts.augmentation.noise import Noise

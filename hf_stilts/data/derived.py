@@ -66,7 +66,9 @@ class Variety:
         script = f"-{self.script}" if self.script else ""
         source = f"-t-{self.source}" if self.source else ""
         switched = f"-x-cs{self.percent}-{'-'.join(self.switched)}" if self.switched else ""
-        noise = f"{'' if switched else '-x'}-nz{self.noise}" if self.noise else ""
+        noise = f"-nz{self.noise}" if self.noise else ""
+        if noise and not switched:
+            noise = f"-x{noise}"
         return f"{self.language}{script}{source}{switched}{noise}"
 
     @property

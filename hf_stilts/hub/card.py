@@ -203,11 +203,12 @@ def notes_of(card: str) -> list[str]:
 def card_data(record: Record, repo_id: str) -> ModelCardData:
     """Build the card's front matter. Every score is a plain float: a numpy scalar would corrupt the YAML."""
     parent = record.parent if record.parent and record.parent.published else None
+    relation = "adapter" if record.library == "peft" else "finetune"
     results = list(_results(record))
     return ModelCardData(
         library_name=record.library,
         base_model=parent.id if parent else None,
-        base_model_relation=("adapter" if record.library == "peft" else "finetune") if parent else None,
+        base_model_relation=relation if parent else None,
         datasets=sorted({task.dataset for task in record.tasks if task.dataset}) or None,
         language=hub_codes(record.languages) or None,
         license=licence_of(record).id,

@@ -174,7 +174,9 @@ def _plain(value: Any, budget: Iterator[int]) -> Any:
 
 
 def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _is_texts(value: Any) -> bool:

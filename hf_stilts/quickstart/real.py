@@ -13,9 +13,10 @@ from hf_stilts.studies.tables import study_report
 BASE = "intfloat/multilingual-e5-small"
 LANGUAGES = ("de", "et", "sw", "tr")
 STEPS = 150
-SENTENCE_TUNED = """
-This encoder was tuned to find translations, and an intermediate task takes some of that away. The papers begin with masked
-language models, which gain: --base FacebookAI/xlm-roberta-base (four times the time). More: docs/results/retrieval.md"""
+SENTENCE_TUNED = (
+    "\nThis encoder was tuned to find translations, and an intermediate task takes some of that away. The papers "
+    "begin with masked language models, which gain: --base FacebookAI/xlm-roberta-base (about four times the time)."
+)
 
 
 def run_real(folder: Path, base: str | None = None, seed: int = 42, data_dir: Path | None = None) -> None:

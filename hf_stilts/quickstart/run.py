@@ -258,7 +258,9 @@ def show(table: pd.DataFrame) -> None:
         cells = []
         for column, score in row.items():
             gain = score - scores.loc[DIRECT, column]
-            colour = "green" if gain > 0 else "red" if gain < 0 else "default"
+            colour = "default"
+            if gain:
+                colour = "green" if gain > 0 else "red"
             cells.append(f"{score:.1f}" + ("" if label == DIRECT else f" [{colour}]({gain:+.1f})[/]"))
         printed.add_row(str(label), *cells)
     out.print(printed)

@@ -108,11 +108,11 @@ def encode(  # noqa: PLR0913 - an option each, passed by name
         share=share,
     )
     found = vectors[0, 0] if layers is None or isinstance(layers, int) else vectors[0]
-    if known is None:
-        return unit(found) if normalise else found
-    if known.dense and applies_dense(known, layers, chosen, int(numbers[0]), model):
+    if known is not None and known.dense and applies_dense(known, layers, chosen, int(numbers[0]), model):
         found = projected(known, found)
-    return unit(found) if (known.normalise if normalise is None else normalise) else found
+    if normalise is None:
+        normalise = known is not None and known.normalise
+    return unit(found) if normalise else found
 
 
 def applies_dense(known: SentenceEncoder, layers: Layers, pooling: str, layer: int, model: "PreTrainedModel") -> bool:
@@ -270,7 +270,9 @@ def resolve_layers(layers: Layers, count: int) -> NDArray[np.int64]:
         return np.arange(count)
     if isinstance(layers, str):
         raise ValueError(f"layers={layers!r} is not known. Expected numbers, 'all' or None.")
-    asked = [-1] if layers is None else [layers] if isinstance(layers, int) else list(layers)
+    if layers is None:
+        layers = -1
+    asked = [layers] if isinstance(layers, int) else list(layers)
     for layer in asked:
         if not -count <= layer < count:
             raise ValueError(

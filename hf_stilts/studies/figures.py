@@ -54,7 +54,10 @@ def gain_matrix(
     across, high = (0.52, 0.3) if wide else (0.145, 0.2)
     reach = _reach([row["gain"] for row in rows])
     marked = any(row.get("p_holm") is not None for row in rows)
-    mark = ("*" if wide else "Dot") + ": p < 0.05 after Holm's correction; " if marked else ""
+    mark = ""
+    if marked:
+        sign = "*" if wide else "Dot"
+        mark = f"{sign}: p < 0.05 after Holm's correction; "
     foot = mark + _counted(rows) + _empty(cells, arms, columns)
     with style([*named.values(), title]):
         sheet = _Sheet(
@@ -168,14 +171,13 @@ def language_groups(codes: Sequence[str], by: str) -> dict[str, list[str]]:
     found: dict[tuple[int, str], list[str]] = {}
     for code in sorted(set(codes)):
         known = find_language(code.partition("-")[0])
-        joshi = known.joshi if known else None
-        group = (known.family if by == "family" else known.script) if known else ""
-        if by == "class" and joshi is not None:
-            key = (5 - joshi, f"class {joshi}, {_CLASSES[joshi]}")
-        elif by != "class" and group:
-            key = (0, group)
-        else:
-            key = (9, "other")
+        key = (9, "other")
+        if known and by == "class" and known.joshi is not None:
+            key = (5 - known.joshi, f"class {known.joshi}, {_CLASSES[known.joshi]}")
+        if known and by == "family" and known.family:
+            key = (0, known.family)
+        if known and by == "script" and known.script:
+            key = (0, known.script)
         found.setdefault(key, []).append(code)
     return {name: found[rank, name] for rank, name in sorted(found)}
 
@@ -195,7 +197,8 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
     across = min(5, len(tasks))
     with style([*named.values(), title]):
         foot = "Dashed line: the baseline's gap. " + _counted(rows)
-        changes = [change for change in _CHANGES if any(row["change"] == change for row in rows)]
+        occurring = {row["change"] for row in rows}
+        changes = [change for change in _CHANGES if change in occurring]
         sheet = _panels(
             title,
             foot,
@@ -346,12 +349,13 @@ def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
             own = [row for row in rows if row["task"] == task]
             numbers = sorted({row["shots"] for row in own})
             scores = {(row["arm"], row["language"], row["shots"]): row["score"] for row in own}
-            drawn = [arm for arm in arms if any(row["arm"] == arm for row in own)]
-            whole = [
-                code
-                for code in dict.fromkeys(row["language"] for row in own)
-                if all((arm, code, number) in scores for arm in drawn for number in numbers)
-            ]
+            trained = {row["arm"] for row in own}
+            drawn = [arm for arm in arms if arm in trained]
+            wanted = {(arm, number) for arm in drawn for number in numbers}
+            whole = []
+            for code in dict.fromkeys(row["language"] for row in own):
+                if all((arm, code, number) in scores for arm, number in wanted):
+                    whole.append(code)
             for arm in drawn if whole else ():
                 means = [fmean(scores[arm, code, number] for code in whole) for number in numbers]
                 axes.plot(numbers, means, label=names[arm], **line_style(arms.index(arm)))
@@ -400,7 +404,8 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
                     for each in points
                     if (str(each["intermediate"]), each["task"]) == (start, task) and each[measure] is not None
                 ]
-                x, y = ([each[name] for each in those] for name in (measure, "gain"))
+                x = [each[measure] for each in those]
+                y = [each["gain"] for each in those]
                 axes.plot(x, y, label=names[place], **line_style(place) | {"linestyle": "none"})
                 for each in those:
                     axes.annotate(

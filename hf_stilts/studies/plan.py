@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,7 +91,8 @@ class Plan:
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: cells, how many in each state that occurs, hours and gigabytes."""
         rows = []
-        states = [state for state in STATES if any(cell.state == state for cell in self.cells)]
+        occurring = {cell.state for cell in self.cells}
+        states = [state for state in STATES if state in occurring]
         for stage in (*STAGES, "all"):
             cells = [cell for cell in self.cells if stage in (cell.stage, "all")]
             row: dict[str, Any] = {"stage": stage, "cells": len(cells)}
@@ -168,11 +170,8 @@ def _names(found: Cells, namespace: str) -> dict[str, str]:
 
 def missing_rows(found: Cells) -> list[str]:
     """What rows are not there, each once, and how many cells cannot be run without them."""
-    blocked = found.blocked()
-    return [
-        f"{sum(each == problem for each in blocked.values())} cells cannot be run. {problem}"
-        for problem in dict.fromkeys(blocked.values())
-    ]
+    counted = Counter(found.blocked().values())
+    return [f"{count} cells cannot be run. {problem}" for problem, count in counted.items()]
 
 
 def state_of(store: CellStore, name: str, blocked: Mapping[str, str]) -> tuple[str, str | None]:
@@ -205,7 +204,10 @@ def check_controls(study: Study, arms: Mapping[str, Reads | None]) -> list[str]:
         StiltsError: they do not; every arm is named with its numbers.
     """
     known = {name: reads for name, reads in arms.items() if reads is not None}
-    unequal = [control for control in study.controls if len({getattr(reads, control) for reads in known.values()}) > 1]
+    unequal = []
+    for control in study.controls:
+        if len({getattr(reads, control) for reads in known.values()}) > 1:
+            unequal.append(control)
     if unequal:
         each = "; ".join(f"{name}: {reads}" for name, reads in known.items())
         raise StiltsError(
