@@ -66,6 +66,17 @@ def client(hub, tmp_path: Path) -> Client:
 
 
 @pytest.fixture
+def stock(hub, monkeypatch, tmp_path: Path) -> None:
+    """Make stock clients in this process ask the `hub` fixture, and keep what they fetch apart."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+@pytest.fixture
 def here(hub, monkeypatch):
     """Make the upload workers of trainings in this process talk to the `hub` fixture."""
     from hf_stilts.publishing import outbox

@@ -116,11 +116,19 @@ def _of_model(model: PublishedModel, ancestors: Ancestors, published: Mapping[st
     intermediate = " > ".join(label_of(record) for record in trainings) or NONE
     _expect_plain(intermediate, base)
     scores: dict[tuple[Any, ...], Score] = {}
-    for stated in (*_recorded(model), *_on_cards(model), *_in_files(model)):
+    told = [*_recorded(model), *_on_cards(model)]
+    numbers = {_number(stated) for stated in told}
+    # A file of results may repeat what a row of `evaluate` has said, and says less of it.
+    told += [stated for stated in _in_files(model) if _number(stated) not in numbers]
+    for stated in told:
         score = Score(intermediate, base, model=model.repo_id, **stated)
         if _PLAIN.fullmatch(score.target) and _PLAIN.fullmatch(score.language) and math.isfinite(score.score):
             scores.setdefault((score.group, score.cell), score)
     return list(scores.values())
+
+
+def _number(stated: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (stated["target"], stated["language"], stated["metric"], round(stated["score"], 4))
 
 
 def _of_the_card(

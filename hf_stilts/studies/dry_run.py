@@ -110,6 +110,7 @@ def _described(
     kept = min(len(saved), args.save_total_limit or len(saved))
     each, timed = _seconds_each(trainer)
     examples = None if steps is None else steps * _batch(trainer)
+    kinds = {name: vars(data.kind) for name, data in trainer.members.items()}  # their settings
     return {
         "phase": trainer.phase,
         "tasks": [*trainer.members],
@@ -120,9 +121,7 @@ def _described(
         "languages": {name: dict(data.languages) for name, data in trainer.members.items() if data.languages},
         "windows": {name: size(data.features) for name, data in trainer.members.items()},
         "max_length": {name: data.max_length for name, data in trainer.members.items()},
-        "stride": {
-            name: data.kind.doc_stride for name, data in trainer.members.items() if hasattr(data.kind, "doc_stride")
-        },
+        "stride": {name: kind["doc_stride"] for name, kind in kinds.items() if "doc_stride" in kind},
         "scored_on": {name: data.scored_on for name, data in trainer.members.items()},
         "batch": _batch(trainer),
         "steps": steps,

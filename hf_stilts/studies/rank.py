@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Matrix = NDArray[np.float64]
-KINDS = ("text-classification",)  # one label a text
 _ROUNDS, _CLOSE = 500, 1e-8  # of the fixed point
 _LEAST_POINTS = 4  # of a rank correlation
 _BATCH = 32
@@ -154,10 +153,10 @@ def add_estimates(
         StiltsError: the target has not one label a text; or as `load`.
     """
     task = load_task(ranking.target)
-    if task.kind not in KINDS:
+    if not task.declaration.labelled or task.declaration.per_word:
         raise StiltsError(
-            f"{task.name} is of kind {task.kind}, and LogME is for one label a text; a task of kind "
-            f"{', '.join(KINDS)} is expected. Leave out --examples, to rank by measured gains alone."
+            f"{task.name} is of kind {task.kind}, and LogME is for tasks with one label a text. Leave out --examples, "
+            "to rank by measured gains alone."
         )
     code = language or ("en" if "en" in task.languages else task.languages[0])
     there = splits(task, code, data_dir)

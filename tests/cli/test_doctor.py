@@ -24,12 +24,10 @@ def findings(*words):
 
 
 @pytest.fixture
-def healthy(monkeypatch, hub):
+def healthy(monkeypatch, hub, stock):
     """A machine on which everything works: an embedded Hub that knows the token, and room on the disk."""
     monkeypatch.delenv("HF_STILTS_DATA", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_TOKEN", "local")
     monkeypatch.setattr(huggingface_hub, "whoami", lambda: HfApi(hub.url, token="local").whoami())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**11))
 

@@ -24,7 +24,7 @@ def test_what_a_terminal_obeys_is_spelt_out():
 
 
 @pytest.fixture
-def published(hub, tmp_path, monkeypatch):
+def published(hub, stock, tmp_path):
     """A checkpoint of a stranger, whose record says what a terminal obeys wherever a text may stand."""
     source = TaskSource(EVIL, dataset="org/data", config=EVIL, license=EVIL, language=EVIL)
     parent = ParentModel(EVIL, license=EVIL, published=False)
@@ -39,12 +39,6 @@ def published(hub, tmp_path, monkeypatch):
     fields = {"kind": "text-classification", "dataset": "me/task", "labels": [EVIL, "b"], "license": EVIL}
     for file, text in {"README.md": card, "stilts_task.yaml": json.dumps(fields)}.items():
         api.upload_file(repo_id="me/task", repo_type="dataset", path_in_repo=file, path_or_fileobj=text.encode())
-    from huggingface_hub import constants
-
-    from hf_stilts.cli import checkpoints  # noqa: F401
-
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_TOKEN", "local")
     return tmp_path
 
 

@@ -76,7 +76,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
         "hf_stilts.studies.benchmark.run_benchmark", lambda name, **options: given.append((name, options)) or ()
     )
     monkeypatch.setattr("hf_stilts.hub.reachable.check_reachable", lambda *_, **__: None)
-    folder = str(tmp_path)
+    folder = str(mirrors.build(tmp_path, {"udpos": {"validation": ["en"]}}))
     words = ["--base", "a/b", "--init", "mnli", "--tasks", "xnli, udpos", "--skip", "xnli:sw", "--skip", "udpos:kk"]
     words += ["--train-limit", 9, "--train-languages", "en=0.5,de-t-en=0.5"]
     words += ["--label", "seeds", "--namespace", "me", "--output-dir", folder, "--available"]

@@ -6,7 +6,6 @@ import pytest
 import tiny
 import torch
 from command import run
-from huggingface_hub import constants
 from pending_checkpoints import api_of
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -162,11 +161,7 @@ def test_the_command_names_mistakes_before_it_loads_anything(three, tmp_path):
     assert code == 0 and "hf-stilts target xnli --init" in " ".join(said.split())
 
 
-def test_steps_of_one_published_training_become_a_soup_that_is_found_by_name(hub, three, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setenv("HF_TOKEN", "local")
+def test_steps_of_one_published_training_become_a_soup_that_is_found_by_name(hub, stock, three, tmp_path, monkeypatch):
     api, base = api_of(hub), three[0]
     api.create_repo("me/base-stilts-mnli")
     for step, seed in ((2, 1), (4, 2)):

@@ -25,6 +25,7 @@ from places import ROOT
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.hub.card import curve_of
 from hf_stilts.hub.record import ParentModel, Record
 from hf_stilts.local_hub import LocalHub
 from hf_stilts.publishing import outbox
@@ -61,8 +62,11 @@ def test_rotation_and_weights_only_lose_nothing_and_main_is_the_best(tmp_path, a
     assert report.ok and trainer.state.best_global_step == 2
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
     assert "main of me/tiny is step-2: best eval_loss" in str(report)
-    for name in ("model.safetensors", "stilts.json", "README.md"):
+    for name in ("model.safetensors", "stilts.json"):
         assert read(api, name, "main", tmp_path / "cache") == read(api, name, "step-2", tmp_path / "cache")
+    card = read(api, "README.md", "main", tmp_path / "cache").decode()
+    assert "This is `step-2`" in card
+    assert set(curve_of(card)) <= {2, 4, 6}, "those that were on main before it"
 
 
 def test_card_and_record_hold_the_scores_of_their_own_step(tmp_path, api):
@@ -306,7 +310,8 @@ def test_the_parent_is_read_from_the_configuration(source, expected):
     assert parent_of(SimpleNamespace(_name_or_path="")) is None
 
 
-def test_the_commit_that_was_loaded_completes_a_named_parent(tmp_path):
+def test_the_commit_that_was_loaded_completes_a_named_parent(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     args = TrainingArguments(str(tmp_path), use_cpu=True)
     for name, commit, expected in (
         ("org/base", None, "a" * 40),

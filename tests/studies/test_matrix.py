@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from command import run
-from huggingface_hub import CommitOperationAdd, constants
+from huggingface_hub import CommitOperationAdd
 from pending_checkpoints import api_of
 
 from hf_stilts.hub.card import render
@@ -23,11 +23,7 @@ XNLI = TaskSource("xnli", "facebook/xnli", "en", REVISION, "train", 1000, langua
 
 
 @pytest.fixture
-def api(hub, monkeypatch, tmp_path):
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setenv("HF_TOKEN", "local")
+def api(hub, stock):
     return api_of(hub)
 
 
