@@ -2,9 +2,15 @@
 
 import errno
 import io
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from mirrors import build
+from tiny import save
 from tqdm import tqdm
 
 from hf_stilts import console
@@ -86,3 +92,23 @@ def test_what_became_of_the_checkpoints_is_said_once(capsys):
 def test_what_a_disk_refuses_is_said_in_one_line_with_the_way_out(error, said):
     line = _said_of(error)
     assert line is None if said is None else said in line
+
+
+@pytest.mark.slow
+def test_commands_print_no_warning_of_another_library(tmp_path):
+    base = save(tmp_path / "base")
+    rows = {"snli": {"train": ["en"], "validation": ["en"]}, "udpos": {"train": ["en"], "validation": ["en"]}}
+    rows["tatoeba"] = {"test": ["de"]}
+    rows["udpos"]["test"] = ["en", "de"]
+    environment = {**os.environ, "HF_STILTS_DATA": str(build(tmp_path / "mirror", rows)), "OMP_NUM_THREADS": "1"}
+    short = ["--max_steps", "2", "--no-publish"]
+    for words in (
+        ["intermediate", "snli", "--base", base, "--output_dir", "first", *short],
+        ["target", "udpos", "--init", "first", "--output_dir", "second", *short],
+        ["evaluate", "udpos", "--model", "second", "--available"],
+        ["evaluate", "tatoeba", "--model", "first", "--languages", "de"],
+    ):
+        command = [str(Path(sys.executable).parent / "hf-stilts"), *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert not re.search(r"[Ww]arn|\[transformers\]|deprecat|site-packages", done.stdout + done.stderr), done.stderr

@@ -128,7 +128,7 @@ def test_a_study_is_finished_whatever_happens_to_its_jobs(cluster, tmp_path):
     states = cluster.states()
     assert {state["state"] for state in states.values()} == {"done"}, states
     assert cluster.attempts() == {title: 2 if title in (killed, requeued) else 1 for title in cluster.cells}
-    assert cluster.submit() == {"before": 5, "submitted": {}, "queued": {}, "left_out": []}
+    assert cluster.submit() == {"before": 5, "submitted": {}, "queued": {}, "left_out": [], "unpublished": {}}
     cluster.study("run", *cluster.data, output=tmp_path / "plain")
     for title, name in cluster.cells.items():
         if "scores" in title:
