@@ -95,7 +95,7 @@ def test_what_a_disk_refuses_is_said_in_one_line_with_the_way_out(error, said):
 
 
 @pytest.mark.slow
-def test_commands_print_no_warning_of_another_library(tmp_path):
+def test_other_libraries_say_nothing_in_commands_of_a_normal_day(tmp_path):
     base = save(tmp_path / "base")
     rows = {"snli": {"train": ["en"], "validation": ["en"]}, "udpos": {"train": ["en"], "validation": ["en"]}}
     rows["tatoeba"] = {"test": ["de"]}
