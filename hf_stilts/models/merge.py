@@ -126,7 +126,15 @@ def _combined(options: MergeOptions) -> Callable[[list[torch.Tensor], torch.Tens
 
     if options.how == "task-arithmetic":
         return merge_utils.task_arithmetic
-    return partial(merge_utils.ties if options.how == "ties" else merge_utils.dare_linear, density=options.kept)
+    if options.how == "ties":
+        return partial(merge_utils.ties, density=options.kept)
+
+    def dare(deltas: list[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+        # Not `dare_linear`: peft 0.18 forgets to scale what it keeps.
+        kept = [merge_utils.prune(delta, options.kept, method="random") / options.kept for delta in deltas]
+        return merge_utils.task_arithmetic(kept, weights)
+
+    return dare
 
 
 def _body_of(opened: OpenedCheckpoint) -> dict[str, torch.Tensor]:
