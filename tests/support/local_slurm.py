@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
-import quick_worker  # noqa: F401  (what cells do)
+import quick_worker
 from submitit import LocalExecutor
 from submitit.core.submission import submitit_main
 
@@ -90,4 +90,5 @@ def write_commands(folder: Path, jobs: Path, **other: str) -> str:
 
 
 if __name__ == "__main__":
+    quick_worker.replace_stages()
     submitit_main()

@@ -65,7 +65,7 @@ def _end(server: subprocess.Popen) -> None:
 
 def serve() -> str:
     """In the process that is forked: answer requests until there are no more; in each fork: return its code."""
-    for module in ("torch._dynamo", "pandas", "pyarrow.dataset", "sklearn.metrics", "safetensors.torch"):
+    for module in ("torch._dynamo", "pandas", "pyarrow.dataset", "sklearn.metrics"):
         importlib.import_module(module)
     for line in iter(sys.stdin.buffer.readline, b""):
         asked = json.loads(line)
