@@ -14,6 +14,7 @@ from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_language, language_of, nllb_code
 
 ENTRY_POINTS = "hf_stilts.tasks"
+SPLITS = ("train", "validation", "test")
 LOWER_IS_BETTER = ("loss", "perplexity", "failure_rate")
 _NAMES = ("language", "iso3", "flores", "name")  # of a language, in the name of a configuration
 
@@ -118,6 +119,7 @@ class Task:
                 f"Task {self.name or self.dataset} maps column {unknown[0]!r}; a {self.kind} task reads "
                 f"{', '.join(columns)}. Put the canonical name on the left of columns=."
             )
+        self._check_splits()
         self._check_languages()
         self._check_config()
         stray = [f"{alias} -> {label}" for alias, label in self.aliases.items() if label not in self.labels]
@@ -125,6 +127,18 @@ class Task:
             raise StiltsError(
                 f"Task {self.name or self.dataset} has alias {stray[0]}, but its labels are {self.labels}."
             )
+
+    def _check_splits(self) -> None:
+        for split, name in self.splits.items():
+            if split not in SPLITS:
+                raise StiltsError(
+                    f"Task {self.name or self.dataset} has splits= of {split!r}; expected {', '.join(SPLITS)}."
+                )
+            if not isinstance(name, str) or not name:
+                raise StiltsError(
+                    f"Task {self.name or self.dataset} has {name!r} for its split {split}; expected the name of a "
+                    "split of the data set. Leave out a split that it does not have, or give the name of none."
+                )
 
     def _check_languages(self) -> None:
         unknown = [code for code in self.languages if not is_language(code)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import socket
 import sys
@@ -160,6 +162,7 @@ def quickstart(
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line and exit code 1, not in a traceback."""
+    atexit.register(gc.freeze)  # else all of torch is searched for cycles at the end: up to a second
     try:
         app()
     except Exception as error:

@@ -44,6 +44,7 @@ def noises_of(
 
     found: list[dict[str, Any]] = []
     for level in levels:
+        level = "keyboard=0" if level.strip() == "0" else level  # of whatever kind: it changes nothing
         natural = dictionaries if level.lstrip().startswith("natural") else None
         clean = Noise.parse(level, dictionaries=natural).level == 0
         for seed in [0] if clean else seeds or [0]:

@@ -24,7 +24,7 @@ from hf_stilts.data.source import (
 )
 from hf_stilts.errors import StiltsError
 from hf_stilts.progress import progress_bars
-from hf_stilts.task import Task, load_task
+from hf_stilts.task import SPLITS, Task, load_task
 
 
 def load(
@@ -196,7 +196,7 @@ def splits(task: Task | str, language: str = "en", data_dir: str | os.PathLike[s
         return tuple(split for split in each[0] if all(split in others for others in each))
     with reaching(task):
         present = set(splits_of(source_of(task, language, data_dir)))
-    return tuple(split for split in ("train", "validation", "test") if present >= {*task.split_for(split).split("+")})
+    return tuple(split for split in SPLITS if present >= {*task.split_for(split).split("+")})
 
 
 def served(task: Task | str, data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def test_gains_for_machines(files):  # noqa: F811
 def test_every_level_of_noise_with_every_seed(tmp_path):
     model, data = tiny.save(tmp_path / "public"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
     words = ["evaluate", "tatoeba", "--model", model, "--data-dir", data, "--layer", 1, "--languages", "de"]
-    levels = ["--noise", "keyboard=0", "--noise", "keyboard=0.2", "--noise-seed", 0, "--noise-seed", 1]
+    levels = ["--noise", "0", "--noise", "keyboard=0.2", "--noise-seed", 0, "--noise-seed", 1]
     code, text = run(*words, *levels, "--output", tmp_path / "rows.jsonl", "--json")
     rows = [row for row in json.loads(text) if row["main"]]
     assert code == 0 and [(row["noise"], row["noise_seed"]) for row in rows] == [

@@ -294,6 +294,12 @@ def test_a_split_has_its_own_name_in_the_data_set():
     assert json.dumps(dict(load_task("xquad").splits)) == '{"test": "validation"}'
 
 
+@pytest.mark.parametrize(("splits", "said"), [({"dev": "test"}, "'dev'"), ({"validation": None}, "None for its split")])
+def test_a_split_is_one_of_three_and_has_the_name_of_one(splits, said):
+    with pytest.raises(StiltsError, match=said):
+        Task(kind="text-classification", dataset="user/rows", labels=("yes", "no"), splits=splits)
+
+
 NINE = {"anli_plus", "mnli", "qqp", "squad_v2", "squad_v1", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"}
 MULTILINGUAL = {
     "xnli_translate_train": 15,
