@@ -60,6 +60,7 @@ def test_every_command_in_a_message_exists_with_its_options(words):
     check(words)
 
 
+@pytest.mark.slow
 def test_commands_of_hugging_face_exist():
     """`hf auth login` and the like."""
     found = set()

@@ -147,6 +147,7 @@ ROWS = "".join(
 )
 
 
+@pytest.mark.slow
 def test_the_commands_find_show_and_train_it(stilts, client, tmp_path):
     configs = "\n".join(
         f"- config_name: {code}\n  data_files:\n"

@@ -110,6 +110,7 @@ assert open(snapshot_download("org/share", repo_type="space") + "/notes.txt").re
     )
 
 
+@pytest.mark.slow
 def test_hf_commands_of_a_normal_day(client: Client, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/model.safetensors").write_bytes(bytes(1000))

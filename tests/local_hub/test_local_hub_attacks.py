@@ -97,6 +97,7 @@ def send(url: str, path: str, body: bytes) -> int:
     return ask(url, "POST", f"/xet/any/v1/{path}", body).status
 
 
+@pytest.mark.slow
 def test_a_small_shard_cannot_unpack_to_hours_of_work(hub):
     chunks = [bytes(128 << 10)] * 120  # of zeros: 66 kB packed
     xorb = b"".join(packed(chunk, 1) for chunk in chunks)

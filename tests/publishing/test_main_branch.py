@@ -81,6 +81,7 @@ def test_main_is_right_after_both_processes_were_killed_and_the_folder_was_renam
     assert step_on_main(api, tmp_path / "cache") == (chosen or 12)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.permutations([2, 4, 6]),

@@ -374,6 +374,7 @@ def test_a_hub_that_is_down_from_the_first_second_loses_nothing(tmp_path):
         assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
 
 
+@pytest.mark.slow
 def test_a_hub_killed_in_the_middle_loses_nothing(tmp_path):
     with HubProcess(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.url, token="local")

@@ -133,6 +133,7 @@ def test_a_repository_of_another_training_is_left_alone_and_said(folder, api):
     assert "model.safetensors" not in api.list_repo_files("team/xlmr-stilts-mnli-seed0")
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_down_stops_no_training(folder, api, monkeypatch):
     api.endpoint, told = "http://127.0.0.1:9", []
     monkeypatch.setattr(module, "end_publishing", lambda *of_run: {})

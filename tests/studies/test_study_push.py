@@ -100,6 +100,7 @@ def test_nobody_logged_in_and_nothing_finished_are_said(tmp_path, folder, api, m
         push_study("tried", folder, "me", api=api)
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_it_would_push(folder, api, client):
     words = ["hf-stilts", "study", "push", "tried", "--output-dir", str(folder), "--dry-run"]
     printed = client.python(f"import sys; sys.argv = {words!r}\nfrom hf_stilts.cli import main; main()")
