@@ -11,8 +11,9 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, Features, Value
 
+from hf_stilts.dataset_scripts import xquad
 from hf_stilts.dataset_scripts.raw import Raw
 
 FILES = "{language}_squad_suite.pkl"
@@ -21,15 +22,7 @@ CITATION = (
     "Ruder et al. (2021), XTREME-R, EMNLP; Ribeiro, Wu, Guestrin and Singh (2020), Beyond Accuracy: Behavioral Testing "
     "of NLP Models with CheckList, ACL."
 )
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "context": Value("string"),
-        "question": Value("string"),
-        "answers": {"text": List(Value("string")), "answer_start": List(Value("int32"))},
-        "test_case": Value("string"),
-    }
-)
+FEATURES = Features({**xquad.FEATURES, "test_case": Value("string")})
 # Name of a test in a suite -> what the publisher's predictions and tables call it.
 TESTS = {
     "A is COMP than B. Who is more / less COMP?": "comp",

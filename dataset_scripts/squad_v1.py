@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasets import Dataset
 
 from hf_stilts.dataset_scripts.raw import Raw
-from hf_stilts.dataset_scripts.xquad import FEATURES, questions
+from hf_stilts.dataset_scripts.xquad import questions_by_split
 
 FILES = ("train-v1.1.json", "dev-v1.1.json")
 SOURCE = "https://rajpurkar.github.io/SQuAD-explorer"
@@ -14,8 +14,5 @@ CITATION = "Rajpurkar, Zhang, Lopyrev and Liang (2016), SQuAD, EMNLP."
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; text as published, blanks at the ends included, so that the offsets hold."""
-    return {
-        split: Dataset.from_list(list(questions(raw, file)), features=FEATURES)
-        for split, file in zip(("train", "validation"), FILES, strict=True)
-        if raw.find(file)
-    }
+    train, validation = FILES
+    return questions_by_split(raw, {"train": train, "validation": validation})

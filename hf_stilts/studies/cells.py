@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -127,6 +127,24 @@ class Cells:
             if reason:
                 found[name] = reason
         return found
+
+    def unfinished(self, finished: Callable[[str], bool], hopeless: Set[str]) -> list[str]:
+        """Identities of the cells that can still be done: now, or when those that they need are finished.
+
+        Args:
+            finished: whether the cell of an identity is finished.
+            hopeless: identities of the cells that failed for good or are blocked; what needs one of them is left out.
+        """
+        lost = set(hopeless)
+        left = []
+        for name, cell in self.cells.items():  # a cell stands behind those that it needs
+            if finished(name):
+                continue
+            if any(need in lost for need in cell.needs):
+                lost.add(name)
+            elif name not in lost:
+                left.append(name)
+        return left
 
 
 def identity(spec: Mapping[str, Any]) -> str:
@@ -304,27 +322,11 @@ class _Unfolding:
         """Cell of the further training of a target model on a few rows of one language."""
         task = self.load(name)
         text_to_text = self.study.text_to_text and bool(task.declaration.text_answers)
-        problem, data = self._data([task], [language], "train")
         options: dict[str, Any] = {"languages": language, "limit": shots, "keep_head": True}
-        options |= {"text_to_text": True} if text_to_text else {}
-        spec = {
-            "start": start,
-            "tasks": {task.name: self.described(name, text_to_text, self.study.recipe, "target")},
-            "data": data,
-            "options": options,
-            **self._run(self.study.flags, place.seed),
-        }
-        call: dict[str, Any] = {
-            "task": _references([name])[0],
-            "base": self.bases[place.base],
-            "start": start,
-            "seed": place.seed,
-        }
-        call |= {"recipe": self.study.recipe, "flags": words(self.study.flags), "options": options}
-        call |= {"data_dir": self.rows.mirror}
-        title = f"{task.name} on {shots} {language} rows after {place.arm}, {short(place.base)}{self._factors(place)}"
-        cell = Cell("target", {"stage": "target", **spec}, call, f"{title}, seed {place.seed}", (start,), problem)
-        return self.found.add(cell)
+        if text_to_text:
+            options["text_to_text"] = True
+        title = f"{task.name} on {shots} {language} rows"
+        return self._target_training(place, start, name, {name: task}, [language], options, title)
 
     def _intermediate(self, base: str, arm: str, seed: int) -> str | None:
         """Cell of an arm's intermediate training; None for the baseline."""
@@ -373,7 +375,7 @@ class _Unfolding:
         text_to_text = self.study.text_to_text and all(each.declaration.text_answers for each in trained.values())
         first = next(iter(trained.values()))
         languages = _misspelt(languages, self.study.train_noise.get(place.train_on), first) or "en"
-        problem, data = self._data(list(trained.values()), language_codes(languages, first.languages), "train")
+        codes = language_codes(languages, first.languages)
         options = {
             "languages": spelt_languages(languages, first.languages),
             "limit": self.study.train_limit,
@@ -381,12 +383,28 @@ class _Unfolding:
             "text_to_text": text_to_text,
         }
         options = {name: value for name, value in options.items() if value}
+        title = "-".join(each.name for each in trained.values())
+        return self._target_training(place, start, target, trained, codes, options, title)
+
+    def _target_training(
+        self,
+        place: _Place,
+        start: str | None,
+        target: str,
+        trained: Mapping[str, Task],
+        codes: Sequence[str],
+        options: dict[str, Any],
+        title: str,
+    ) -> str:
+        """Cell of a training of the target phase, on the rows of some tasks in some languages."""
+        problem, data = self._data(list(trained.values()), codes, "train")
+        text_to_text = options.get("text_to_text", False)
+        tasks = {}
+        for name, task in trained.items():
+            tasks[task.name] = self.described(name, text_to_text, self.study.recipe, "target")
         spec = {
             **self._start(place.base, start),
-            "tasks": {
-                each.name: self.described(name, text_to_text, self.study.recipe, "target")
-                for name, each in trained.items()
-            },
+            "tasks": tasks,
             "data": data,
             "options": options,
             **self._run(self.study.flags, place.seed),
@@ -399,8 +417,7 @@ class _Unfolding:
         }
         call |= {"recipe": self.study.recipe, "flags": words(self.study.flags), "options": options}
         call |= {"data_dir": self.rows.mirror}
-        names = "-".join(each.name for each in trained.values())
-        title = f"{names} after {place.arm}, {short(place.base)}{self._factors(place)}, seed {place.seed}"
+        title += f" after {place.arm}, {short(place.base)}{self._factors(place)}, seed {place.seed}"
         needs = (start,) if start else ()
         return self.found.add(Cell("target", {"stage": "target", **spec}, call, title, needs, problem))
 

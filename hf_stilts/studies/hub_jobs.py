@@ -285,15 +285,7 @@ class _Work:
     def _left(self) -> list[str]:
         """Cells that can still be done."""
         hopeless = {name for name, errors in self.failures.items() if len(errors) >= TRIES} | {*self.blocked}
-        left = []
-        for name, cell in self.found.cells.items():  # a cell stands behind those that it needs
-            if self.store.finished(name):
-                continue
-            if any(need in hopeless for need in cell.needs):
-                hopeless.add(name)
-            elif name not in hopeless:
-                left.append(name)
-        return left
+        return self.found.unfinished(self.store.finished, hopeless)
 
     def _submit_ready(self, jobs: list[JobInfo], live: set[str]) -> int:
         """Submit the cells that wait for nothing, as many as may run and be paid; how many."""

@@ -328,15 +328,7 @@ class _Run:
     def _left(self) -> list[str]:
         """Cells that can still be done: now, or when those that they need are finished."""
         hopeless = {name for name, errors in self.failures.items() if len(errors) >= TRIES} | {*self.blocked}
-        left = []
-        for name, cell in self.found.cells.items():  # a cell stands behind those that it needs
-            if name in self.finished:
-                continue
-            if any(need in hopeless for need in cell.needs):
-                hopeless.add(name)
-            elif name not in hopeless:
-                left.append(name)
-        return left
+        return self.found.unfinished(lambda name: name in self.finished, hopeless)
 
     def _give_out(self) -> bool:
         """Give every worker that has none a cell that is ready; whether one was given."""
