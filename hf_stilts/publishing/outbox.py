@@ -4,6 +4,7 @@
         run.json                    where this run publishes, and what its checkpoints have in common
         place                       its inode and time of change tell whether the folder was copied
         step-200-1f0c9a7e/          one pending checkpoint each (see pending.py)
+        claim.json                  that this training goes on with one of another machine (see claim.py)
         choice-5d2e8b10.json        which checkpoint a training chose for `main` of a repository
         main-5d2e8b10.json          which checkpoint `main` is, and why
         lock, courier.log           the one process that uploads, and what it saw
@@ -36,6 +37,7 @@ from huggingface_hub import HfApi, constants, get_token
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record, at_step
+from hf_stilts.publishing.claim import CLAIM_FILE, read_claimed
 from hf_stilts.publishing.pending import (
     STATE_FILE,
     UNREADABLE,
@@ -90,7 +92,7 @@ class Run:
         since: when publishing began, in seconds since 1970: checkpoints saved before are not this run's.
         id: tells it from another training that publishes to the same repository; None where it goes on with one.
         earlier: step -> time (ns) of the checkpoints that were there when publishing began, which are not this run's.
-        place: where the outbox is, as `_place_of` tells it; None where a version wrote it that did not know.
+        place: where the outbox is, as `place_of` tells it; None where a version wrote it that did not know.
         origins: ids that this training had before its folder was copied or moved.
     """
 
@@ -119,6 +121,10 @@ class Run:
         if not moved and repo_id == self.repo_id:
             return replace(self, place=place)
         return replace(self, id=uuid.uuid4().hex, origins=self.lineage, place=place)
+
+    def known_as(self, id: str, before: tuple[str, ...]) -> Run:
+        """Return this run under an id, and those that it had `before`."""
+        return replace(self, id=id, origins=tuple(each for each in before if each != id))
 
     def saved_it(self, step: int, state_file: Path) -> bool:
         """Whether a checkpoint was saved since publishing began, whatever the clock did meanwhile."""
@@ -292,6 +298,7 @@ class Outbox:
         self.packed: set[int] = set()
         self.worker: subprocess.Popen[bytes] | None = None
         self._reading: list[threading.Thread] = []
+        self._said: set[str | None] = set()  # reasons of refusals
         there = {str(step): (path / STATE_FILE).stat().st_mtime_ns for step, path in saved_steps(output_dir).items()}
         run_id = None if resumed else uuid.uuid4().hex
         self.run = Run(repo_id, private, record, since=time.time(), id=run_id, earlier=there)
@@ -313,9 +320,15 @@ class Outbox:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             earlier = read_run(self.folder)
-            place = _place_of(self.folder)
+            place = place_of(self.folder)
             self.run = replace(self.run, place=place)
-            if earlier and self._resumed:
+            claimed = read_claimed(self.folder)
+            if not self._resumed:
+                (self.folder / CLAIM_FILE).unlink(missing_ok=True)
+            elif claimed and claimed.place == place and same_repository(claimed.repo_id, self.run.repo_id):
+                before = earlier.lineage if earlier else ()
+                self.run = self.run.known_as(claimed.claim.run, before)
+            elif earlier:
                 goes_on = earlier.going_on_in(place, self.run.repo_id)
                 self.run = replace(self.run, id=goes_on.id, origins=goes_on.origins)
             if earlier and earlier.repo_id == self.run.repo_id:
@@ -360,7 +373,15 @@ class Outbox:
             logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
             if pending is not None:
                 note_unpacked(self.folder, pending, str(error) or type(error).__name__)
+        self._say_refused()
         self._ring()
+
+    def _say_refused(self) -> None:
+        """Say once, while the training still runs, why checkpoints of it will not be published."""
+        for _, pending in read_pending(self.folder):
+            if pending.state == "failed" and pending.files and pending.reason not in self._said:
+                self._said.add(pending.reason)
+                logger.warning("%s is not published: %s", pending.tag, pending.reason)
 
     def _note_checksums(self, pending: PendingCheckpoint) -> None:
         """Read what was packed in a thread, which lets the training go on: hashing and reading free the interpreter."""
@@ -619,7 +640,7 @@ def _rebuild_run(folder: Path, path: Path, error: Exception) -> Run | None:
     return run
 
 
-def _place_of(folder: Path) -> str | None:
+def place_of(folder: Path) -> str | None:
     """Tell where an outbox is, so that it is the same after its folder was renamed, and another in a copy of it.
 
     The inode and the time of change of a file: no way of copying keeps both. None where no file can be made.
@@ -638,12 +659,15 @@ def _place_of(folder: Path) -> str | None:
 def own_checkpoints(folder: Path, run_id: str | None) -> Own:
     """How the training `run_id`, whose checkpoints are in the outbox `folder`, knows them on the Hub."""
     run = read_run(folder)
-    lineage: set[str | None] = {run_id}
+    lineage: tuple[str, ...] = () if run_id is None else (run_id,)
     if run is not None and run_id is not None and run_id in run.lineage:
-        lineage, run_id = {*run.lineage}, run.id
-    mine = [pending for _, pending in read_pending(folder) if pending.run in lineage]
+        lineage, run_id = run.lineage, run.id
+    # Of a run whose id is not known, those are its own that say none either.
+    mine = [pending for _, pending in read_pending(folder) if pending.run in (lineage or (None,))]
     sent = frozenset(pending.commit for pending in mine if pending.commit)
-    return Own(run_id, sent, frozenset(pending.id[:8] for pending in mine))
+    claimed = read_claimed(folder)
+    inherited = frozenset(claimed.claim.continued) if claimed and claimed.claim.run in lineage else frozenset()
+    return Own(run_id, sent, frozenset(pending.id[:8] for pending in mine), frozenset(lineage), inherited)
 
 
 def write_run(folder: Path, run: Run) -> None:

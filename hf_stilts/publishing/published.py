@@ -40,6 +40,12 @@ def main_step(published: Iterable[int], chosen: int | None, in_flight: int | Non
     return max(steps, default=None)
 
 
+def run_of(commit: GitCommitInfo) -> str | None:
+    """Id of the training that made a commit; None where the commit does not say it."""
+    _, line, rest = commit.message.partition(RUN_LINE)
+    return rest.strip().partition("\n")[0] if line else None
+
+
 @dataclass(frozen=True)
 class Own:
     """How a training knows its checkpoints in a repository.
@@ -50,16 +56,20 @@ class Own:
             the same bytes.
         pending: how the ids of its pending checkpoints begin (8 hex digits): an upload worker of the folder that this
             one was copied from may have sent them.
+        lineage: ids that the training had in this folder, before that was copied or moved; `run` may be among them.
+        inherited: ids of the trainings on other machines that this one goes on with, and has claimed.
     """
 
     run: str | None
     commits: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
+    lineage: frozenset[str] = frozenset()
+    inherited: frozenset[str] = frozenset()
 
     def has(self, commit: GitCommitInfo) -> bool:
         """Whether a commit is this training's, or does not say whose it is."""
-        _, line, rest = commit.message.partition(RUN_LINE)
-        if not line or rest.strip().partition("\n")[0] == self.run or commit.commit_id in self.commits:
+        run = run_of(commit)
+        if run is None or run == self.run or run in self.inherited or commit.commit_id in self.commits:
             return True
         _, line, rest = commit.message.partition(PENDING_LINE)
         return bool(line) and rest[:8] in self.pending

@@ -28,8 +28,10 @@ from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.card import CARD_FILE, notes_of, render
 from hf_stilts.hub.naming import RESULTS_PREFIX, step_of, step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
+from hf_stilts.publishing.claim import Claim, remote_claim
 from hf_stilts.publishing.outbox import own_checkpoints
 from hf_stilts.publishing.pending import (
+    RESUME_BRANCH,
     PendingCheckpoint,
     is_of_a_model,
     is_published,
@@ -40,7 +42,7 @@ from hf_stilts.publishing.pending import (
 from hf_stilts.publishing.published import MAIN_TITLE, NEWEST, PENDING_LINE, RUN_LINE, Own, Published, main_step
 
 _CONFLICTS_IN_A_ROW = 10
-_EXISTS, _PARENT_MOVED = 409, 412
+_EXISTS, PARENT_MOVED = 409, 412
 
 
 class Refused(Exception):
@@ -123,7 +125,13 @@ def deliver(
             if branch in there.branches:
                 _drop_branch(api, pending, branch)
             return Delivered(tagged, on_main=False)
-        refuse_another_run(pending.repo_id, there, own)
+        claim = None
+        if RESUME_BRANCH in there.branches:
+            to_resume = api.model_info(pending.repo_id, revision=RESUME_BRANCH, files_metadata=True)
+            claim = remote_claim(api, pending.repo_id, to_resume)
+        refuse_another_run(pending, there, own, claim)
+        if claim is not None and claim.run not in own.lineage:
+            chosen = None  # what `main` is, the machine decides that goes on with the training
         tried = pending.attempts > 1 or conflicts > 0
         commit = _made_before(api, folder, pending, there, branch) if tried else None
         to_main = False
@@ -144,7 +152,7 @@ def deliver(
             try:
                 commit = _commit(api, pending, added, there.head, None if to_main else branch)
             except HfHubHTTPError as error:
-                if error.response.status_code != _PARENT_MOVED:
+                if error.response.status_code != PARENT_MOVED:
                     raise
                 continue  # somebody else committed: what `main` must be may be another checkpoint now
             files = {**packed_files(folder, pending), **described}
@@ -269,7 +277,7 @@ def settle(
                 num_threads=1,
             ).oid
         except HfHubHTTPError as error:
-            if error.response.status_code != _PARENT_MOVED:
+            if error.response.status_code != PARENT_MOVED:
                 raise
         else:
             return step, str(commit)
@@ -452,7 +460,7 @@ def packed_files(folder: Path, pending: PendingCheckpoint) -> dict[str, LocalFil
 
 def write_record(folder: Path, pending: PendingCheckpoint) -> dict[str, LocalFile]:
     """Write `stilts.json`, now with the sha256 of every file, beside the weights."""
-    return _write(folder, {RECORD_FILE: _complete(folder, pending).to_json()})
+    return write_beside(folder, {RECORD_FILE: _complete(folder, pending).to_json()})
 
 
 def _complete(folder: Path, pending: PendingCheckpoint) -> Record:
@@ -472,10 +480,11 @@ def _write_card(folder: Path, pending: PendingCheckpoint, held: Held) -> dict[st
         another_model=bool(held.foreign),
         stated=pending.stated,
     )
-    return {**write_record(folder, pending), **_write(folder, {CARD_FILE: card})}
+    return {**write_record(folder, pending), **write_beside(folder, {CARD_FILE: card})}
 
 
-def _write(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
+def write_beside(folder: Path, texts: dict[str, str]) -> dict[str, LocalFile]:
+    """Write files (name -> text) beside the weights of a pending checkpoint."""
     files = {}
     for name, text in texts.items():
         path = folder / "files" / name
@@ -498,8 +507,30 @@ def _tagged(api: HfApi, folder: Path, pending: PendingCheckpoint, tags: Mapping[
     return commit
 
 
-def refuse_another_run(repo_id: str, there: Published, own: Own) -> None:
-    """Refuse a repository that holds checkpoints of another training, before a commit mixes the two."""
+def refuse_another_run(pending: PendingCheckpoint, there: Published, own: Own, claim: Claim | None) -> None:
+    """Refuse to mix two trainings in a repository, before a commit does.
+
+    Args:
+        pending: the checkpoint to be committed.
+        there: what the repository holds.
+        own: how the checkpoint's training is known.
+        claim: of the branch `resume`; None where there is none.
+
+    Raises:
+        Refused: another machine had gone on with the training when the checkpoint was saved, or the repository holds
+            checkpoints of another training.
+    """
+    repo_id = pending.repo_id
+    if claim is not None and pending.run is not None:
+        if not claim.allows(pending.run, pending.step, own.lineage):
+            raise Refused(
+                f"another machine goes on with this training since {step_tag(claim.step)} and has claimed {repo_id}, "
+                "and one repository is one training. Nothing that was saved here later is committed there; it stays in "
+                "the outbox. To go on here instead, end the other one and type the training's command again, with "
+                "--resume auto; to keep both, choose another repository (repo_id=, --namespace)"
+            )
+        if pending.run in claim.continued:
+            return  # the other machine goes on from it, or from a later one
     if taken := there.of_another_run(own):
         raise Refused(
             f"{repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "

@@ -384,7 +384,9 @@ def newest(trainer: StiltsTrainer, publish: PublishCheckpoints | None) -> str | 
         found = newest_saved(trainer.args.output_dir)
     else:
         destination = publish.destination(trainer.args, trainer.model, trainer.record)
-        found = newest_checkpoint(trainer.args.output_dir, destination)
+        publishes = trainer.is_world_process_zero()
+        with trainer.args.main_process_first(local=False):  # which fetches it; the others find it in the folder
+            found = newest_checkpoint(trainer.args.output_dir, destination, claim=publishes)
     return str(found) if found else None
 
 

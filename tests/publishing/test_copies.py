@@ -131,5 +131,5 @@ def test_a_run_that_an_earlier_version_began_keeps_its_id(tmp_path, api):
 
 def test_where_no_place_can_be_told_a_training_goes_on_as_it_is(tmp_path, api, monkeypatch):
     before = save(tmp_path, 2, resumed=False)
-    monkeypatch.setattr(outbox_module, "_place_of", lambda _: None)
+    monkeypatch.setattr(outbox_module, "place_of", lambda _: None)
     assert save(tmp_path, 4).id == before.id and len(outbox_status(tmp_path).waiting) == 2

@@ -215,7 +215,7 @@ def test_what_is_fetched_to_resume_is_whole_and_unchanged_or_not_there(tmp_path,
     folder = newest_checkpoint(tmp_path / "new", "me/tiny", api)
     assert folder == tmp_path / "new/checkpoint-4"
     assert (folder / "optimizer.pt").read_bytes() == (tmp_path / "checkpoint-4/optimizer.pt").read_bytes()
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["checkpoint-4"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["checkpoint-4", "outbox"]
     api.upload_file(path_or_fileobj=b"x", path_in_repo="optimizer.pt", repo_id="me/tiny", revision="resume")
     with pytest.raises(StiltsError, match="other bytes than were published in optimizer.pt"):
         newest_checkpoint(tmp_path / "other", "me/tiny", api)
