@@ -118,7 +118,11 @@ def publish(
     if overwrite and not (retry or watch):
         raise StiltsError("--overwrite says how to send, and nothing is sent. Add --retry, or leave it out.")
     report = outbox.retry(folder, watch=watch, overwrite=overwrite) if retry or watch else outbox.outbox_status(folder)
-    show(report.rows(), as_json=as_json, optional=("repository", "bytes", "tries"))
+    rows = report.rows()
+    if not as_json:  # the lines below the table give each reason once
+        for row in rows:
+            del row["reason"]
+    show(rows, as_json=as_json, optional=("repository", "bytes", "tries"))
     say(str(report), as_json=as_json)
     if not report.ok:
         raise typer.Exit(1)

@@ -39,13 +39,21 @@ def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) ->
 
 
 def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Folder of the mirror that `load` would read; None when it would read the Hub."""
+    """Folder of the mirror that `load` would read; None when it would read the Hub.
+
+    Raises:
+        FileNotFoundError: the folder is not there.
+        StiltsError: its path cannot be read by the libraries.
+    """
     root = data_dir if data_dir is not None else os.environ.get(MIRROR)
     if root and "::" in str(Path(root).expanduser().resolve()):
         raise StiltsError(
             f"The path of the mirror {root} holds '::', which the libraries take for a file within an archive. "
             "Expected a folder without it. Rename it."
         )
+    if root and not Path(root).expanduser().is_dir():
+        mend = "Correct --data-dir (data_dir=)" if data_dir is not None else f"Correct {MIRROR}, or unset it"
+        raise FileNotFoundError(f"There is no folder {root}; a mirror of data sets is expected. {mend}.")
     return Path(root).expanduser() if root else None
 
 

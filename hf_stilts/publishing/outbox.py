@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
 import shlex
 import shutil
@@ -63,6 +64,7 @@ _LAST = "the last checkpoint"
 # At the end of a training, an upload that is slower than this is left to `hf-stilts publish --retry`.
 _SILENT_SECONDS = 10.0  # a Hub that answers needs less, and nobody need be told
 _SLOWEST_BYTES_PER_SECOND = 1_000_000
+_LEAST_FREE = 1 << 16  # bytes; an upload writes how far it is, a card and a record before it sends anything
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ class OutboxStatus(Tabular):
     unpacked: tuple[int, ...] = ()
     mains: tuple[MainState, ...] = ()
     broken: tuple[str, ...] = ()
+    full: bool = False
 
     @property
     def sent(self) -> tuple[PendingCheckpoint, ...]:
@@ -246,8 +249,15 @@ class OutboxStatus(Tabular):
         if self.to_resume and self.to_resume.state != "sent":
             lines.append(f"To resume at {self.to_resume.tag}, {self.to_resume.state}: {self.to_resume.reason}.")
         lines += sorted({f"Note: {note}." for pending in self.checkpoints for note in pending.notes})
+        if self.full and not self.ok:
+            lines.append(f"The disk of {self.output_dir / FOLDER} is full, so nothing can be sent. Free some space.")
         if self.command:
-            lines.append(f"What waits lies in {self.output_dir / FOLDER}. To send it: {self.command}")
+            waits = bool(self.waiting or self.unpacked)
+            lines.append(
+                f"What waits lies in {self.output_dir / FOLDER}. To send it: {self.command}"
+                if waits
+                else f"To try again: {self.command}"
+            )
         return "\n".join(lines)
 
 
@@ -304,6 +314,8 @@ class Outbox:
         self.run = Run(repo_id, private, record, since=time.time(), id=run_id, earlier=there)
         self._resumed, self._begun = resumed, False
         self._unwritten: Choice | None = None
+        # Not packed, and not noted either: the outbox could not be written.
+        self._unnoted: list[PendingCheckpoint] = []
         self._begin()
         if self._begun:
             self._adopt_earlier()
@@ -348,8 +360,7 @@ class Outbox:
     def _adopt_earlier(self) -> None:
         """Pack what a killed training saved and did not pack, before `save_total_limit` deletes it."""
         try:
-            begun = (self.folder / RUN_FILE).stat().st_mtime
-            adopt(self.folder, self.run, begun, before=begun)
+            adopt(self.folder, self.run, begun=math.inf, before=math.inf)  # all that is there, whatever the clock did
         except Exception as error:  # whatever it is, the training goes on; the upload worker tries again
             logger.warning("What an earlier training saved in %s is not in the outbox: %s", self.folder.parent, error)
 
@@ -372,9 +383,15 @@ class Outbox:
         except Exception as error:  # whatever it is, the training goes on
             logger.warning("%s is not in the outbox: %s", checkpoint.name, error)
             if pending is not None:
-                note_unpacked(self.folder, pending, str(error) or type(error).__name__)
+                reason = f"it could not be packed: {error or type(error).__name__}"
+                self._unnoted.append(replace(pending, state="failed", reason=reason))
+        self._note_unpacked()
         self._say_refused()
         self._ring()
+
+    def _note_unpacked(self) -> None:
+        """Note what could not be packed; what cannot be noted either is tried again at the next save and at the end."""
+        self._unnoted = [pending for pending in self._unnoted if not note_unpacked(self.folder, pending)]
 
     def _say_refused(self) -> None:
         """Say once, while the training still runs, why checkpoints of it will not be published."""
@@ -422,6 +439,7 @@ class Outbox:
 
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
+        self._note_unpacked()
         self._ring()
         for thread in self._reading:
             thread.join()
@@ -433,7 +451,13 @@ class Outbox:
         except KeyboardInterrupt:
             logger.warning("Not waiting any longer; the upload worker goes on in the background.")
         self._write_choice()
-        return outbox_status(self.folder.parent)
+        return self._with_unnoted(outbox_status(self.folder.parent))
+
+    def _with_unnoted(self, status: OutboxStatus) -> OutboxStatus:
+        """The report with the checkpoints that only this process knows of; those that are still there are in it."""
+        known = {*status.unpacked, *(pending.step for pending in status.checkpoints)}
+        lost = [pending for pending in self._unnoted if pending.branch == "main" and pending.step not in known]
+        return replace(status, checkpoints=(*status.checkpoints, *lost))
 
     def _ring(self) -> None:
         """Tell the worker of a new checkpoint; start one where none runs: a killed one's work is on disk."""
@@ -460,6 +484,7 @@ def outbox_status(output_dir: str | Path) -> OutboxStatus:
         unpacked=tuple(sorted(unpacked(folder))),
         mains=tuple(read_mains(folder)),
         broken=tuple(sorted(path.name for path in unread)),
+        full=shutil.disk_usage(folder).free < _LEAST_FREE,
     )
 
 
@@ -522,12 +547,22 @@ def repack_to_resume(outbox: Path) -> None:
 def retry(
     output_dir: str | Path, watch: bool = False, pace: Pace | None = None, *, overwrite: bool = False
 ) -> OutboxStatus:
-    """Send what waits or failed in the outbox of `output_dir` and report; raise FileNotFoundError if it has none.
+    """Send what waits or failed in the outbox of `output_dir` and report.
 
     With `watch`, stay and deliver what a training running elsewhere puts in, until interrupted (Ctrl-C). With
     `overwrite`, files of another model are removed from the repository.
+
+    Raises:
+        FileNotFoundError: there is no outbox.
+        StiltsError: its disk is full.
     """
     folder, pace = _outbox_of(output_dir), pace or Pace()
+    before = outbox_status(output_dir)
+    if before.full and not before.ok:
+        raise StiltsError(
+            f"The disk of {folder} is full, and an upload first writes there how far it is; {_LEAST_FREE // 1024} kB "
+            f"are expected. Free some space, then: {before.command}"
+        )
     worker = start_worker(folder, pace, overwrite=overwrite)
     try:
         if watch:

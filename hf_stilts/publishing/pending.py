@@ -66,6 +66,8 @@ _NO_TOKENIZER = (
     "no tokenizer was saved with this checkpoint, so the model cannot be used from its name alone; "
     "pass processing_class=tokenizer to the Trainer"
 )
+# Pending checkpoints of which this process has said that they cannot be read.
+_UNREAD: set[Path] = set()
 # Below this size a file is copied: a later save into the same folder may rewrite small JSON files in place.
 _LINK_FROM_BYTES = 1 << 20
 _TICK = 0.001  # seconds between two checkpoints in the outbox, by whatever clock
@@ -207,14 +209,20 @@ def read_checksums(folder: Path) -> dict[str, str]:
         return {}
 
 
-def note_unpacked(outbox: Path, pending: PendingCheckpoint, reason: str) -> None:
-    """Leave a failed one without files, so that the report names a checkpoint that could not be packed."""
+def note_unpacked(outbox: Path, pending: PendingCheckpoint) -> bool:
+    """Leave a failed one without files, so that the report names a checkpoint that could not be packed, and why.
+
+    Returns:
+        Whether that could be written.
+    """
+    folder = outbox / pending.folder_name
     try:
-        folder = outbox / pending.folder_name
         folder.mkdir(parents=True, exist_ok=True)
-        update(folder, pending, state="failed", reason=reason)
+        update(folder, pending)
     except OSError as error:
-        logger.warning("%s cannot be noted in the outbox: %s", pending.tag, error)
+        logger.debug("%s cannot be noted in the outbox: %s", pending.tag, error)
+        return False
+    return True
 
 
 def read_pending(outbox: Path) -> Iterator[tuple[Path, PendingCheckpoint]]:
@@ -226,7 +234,9 @@ def read_pending(outbox: Path) -> Iterator[tuple[Path, PendingCheckpoint]]:
         except FileNotFoundError:  # just removed, or set aside
             continue
         except UNREADABLE as error:
-            logger.warning("%s cannot be read (%s); the upload worker will set it aside.", folder / STATE, error)
+            told = logging.DEBUG if folder in _UNREAD else logging.WARNING  # an outbox is read every second
+            _UNREAD.add(folder)
+            logger.log(told, "%s cannot be read (%s); the upload worker will set it aside.", folder / STATE, error)
     yield from sorted(found, key=lambda pair: (pair[1].packed_at, pair[1].step))
 
 

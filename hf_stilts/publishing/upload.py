@@ -121,7 +121,12 @@ def deliver(
     for conflicts in range(_CONFLICTS_IN_A_ROW):
         own = own_checkpoints(folder.parent, pending.run)
         there = look(api, pending.repo_id, open_repository(api, pending), own)
-        if tagged := _tagged(api, folder, pending, there.tags):
+        try:
+            tagged = _tagged(api, folder, pending, there.tags)
+        except Refused:  # that all of it is another training's says more than one of its tags, which is not to go
+            refuse_another_run(pending.repo_id, there, own)
+            raise
+        if tagged:
             if branch in there.branches:
                 _drop_branch(api, pending, branch)
             return Delivered(tagged, on_main=False)
@@ -399,7 +404,11 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
         path = folder / "files" / name
         if not path.is_file():
             lost = pending.reason if pending.commit else None
-            raise Refused(lost or f"{name} is gone from the outbox; publish the checkpoint again")
+            raise Refused(
+                lost
+                or f"{name} is gone from the outbox, and checkpoint-{pending.step} does not have it as it was saved. "
+                "Train this checkpoint again"
+            )
         about = path.stat()
         changed = (about.st_size, about.st_mtime_ns) != (packed.size, packed.mtime_ns)
         if packed.sha256 is not None and not changed:
@@ -423,7 +432,10 @@ def _with_checksums(folder: Path, pending: PendingCheckpoint) -> PendingCheckpoi
 def _other_bytes(name: str, pending: PendingCheckpoint, changed: bool) -> str:
     """What to say of a file that is not what was packed, by its time (`changed`) or by its bytes alone."""
     if changed:
-        return f"{name} was overwritten after {pending.tag} had been saved; its first content is gone"
+        return (
+            f"{name} was overwritten after {pending.tag} had been saved; its first content is gone. Train this "
+            "checkpoint again"
+        )
     return (
         f"{name} of {pending.tag} is no longer what was saved: its bytes changed on the disk, and checkpoint-"
         f"{pending.step} has no better ones. Train this checkpoint again"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import random
 import shutil
@@ -190,7 +191,7 @@ class UploadWorker:
         if run is not None:
             # A training that goes on packs what it saves: until its end only an earlier run's can be left over.
             begun = (self.outbox / RUN_FILE).stat().st_mtime
-            adopt(self.outbox, run, begun, before=time.time() if self.signals.closed else begun)
+            adopt(self.outbox, run, begun, before=math.inf if self.signals.closed else begun)
 
     def _write(self, function: Callable[..., Any], *arguments: Any, **changes: Any) -> None:
         """Write something that can be written later as well: a full disk stops nothing."""

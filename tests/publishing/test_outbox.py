@@ -100,7 +100,8 @@ def test_the_branch_resume_does_not_go_back(tmp_path, api):
 def test_a_checkpoint_to_resume_from_is_kept_for_each_repository_until_a_newer_one_is_packed(tmp_path, api):
     put(tmp_path, 2, repo_id="me/a", branch="resume")
     put(tmp_path, 4, repo_id="me/b", branch="resume")
-    note_unpacked(tmp_path / "outbox", new_pending(Record(step=6), "me/a", True, "resume"), "disk full")
+    unpacked = replace(new_pending(Record(step=6), "me/a", True, "resume"), state="failed", reason="disk full")
+    assert note_unpacked(tmp_path / "outbox", unpacked)
     deliver_all(tmp_path, api)
     for repository, step in (("me/a", 2), ("me/b", 4)):
         assert weights(api, "resume", tmp_path / "cache", repository).startswith(b"weights of %d" % step)

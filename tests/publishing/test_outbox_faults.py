@@ -5,6 +5,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +21,14 @@ from huggingface_hub import HfApi
 from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
 from places import ROOT
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.local_hub import LocalHub
 from hf_stilts.publishing import outbox
+from hf_stilts.publishing import pending as pending_checkpoint
 from hf_stilts.publishing import upload as delivery
-from hf_stilts.publishing.outbox import Outbox, Pace, outbox_status, retry, start_worker
+from hf_stilts.publishing.outbox import Outbox, Pace, Run, outbox_status, retry, start_worker, write_run
 from hf_stilts.publishing.pending import new_pending, note_unpacked, read_pending
 from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Signals, UploadWorker, _retry_after
 
@@ -241,7 +244,7 @@ def test_one_to_resume_from_that_a_full_disk_did_not_take_is_packed_by_the_retry
     put(tmp_path, 2, branch="resume")
     saved = checkpoint(tmp_path, 4)
     failed = new_pending(Record(step=4), "me/tiny", True, "resume")
-    note_unpacked(tmp_path / "outbox", failed, "No space left on device")
+    note_unpacked(tmp_path / "outbox", replace(failed, state="failed", reason="No space left on device"))
     if later:  # another training saved the same step
         os.utime(saved / "trainer_state.json", (time.time() + 60, time.time() + 60))
     status = deliver_all(tmp_path, api)
@@ -301,6 +304,118 @@ def test_a_disk_that_is_full_at_the_start_stops_no_training(tmp_path, here, api,
     full.clear()
     outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
     assert outbox_.close().ok and list(tags(api)) == ["step-2"]
+
+
+@pytest.fixture
+def unwritable(monkeypatch):
+    """While it holds something, nothing can be packed or noted in an outbox: a full disk, a read-only one."""
+    now: list[bool] = []
+
+    def refusing(function):
+        def write(*arguments, **options):
+            if now:
+                raise OSError(errno.EROFS, "Read-only file system")
+            return function(*arguments, **options)
+
+        return write
+
+    monkeypatch.setattr(outbox, "pack", refusing(outbox.pack))
+    monkeypatch.setattr(pending_checkpoint, "update", refusing(pending_checkpoint.update))
+    return now
+
+
+@pytest.fixture
+def no_worker(monkeypatch):
+    """No upload worker can be started."""
+
+    def start(*arguments, **options):
+        raise OSError(errno.ENOMEM, "no process")
+
+    monkeypatch.setattr(outbox, "start_worker", start)
+
+
+@pytest.mark.parametrize("until_the_end", [False, True])
+def test_checkpoints_that_an_unwritable_outbox_did_not_take_are_named_at_the_end(
+    until_the_end, tmp_path, here, api, unwritable
+):
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+    unwritable.append(True)
+    for step in (4, 6):
+        outbox_.add(checkpoint(tmp_path, step), Record(step=step))
+    shutil.rmtree(tmp_path / "checkpoint-4")  # save_total_limit
+    unwritable.clear()
+    if until_the_end:
+        shutil.rmtree(tmp_path / "checkpoint-6")
+    else:
+        outbox_.add(checkpoint(tmp_path, 8), Record(step=8))
+    status = outbox_.close()
+    lost = [4, 6] if until_the_end else [4]
+    assert not status.ok and [each.step for each in status.failed] == lost, str(status)
+    assert all("Read-only file system" in each.reason for each in status.failed)
+    assert {*tags(api)} == ({"step-2"} if until_the_end else {"step-2", "step-6", "step-8"})
+    assert outbox_status(tmp_path).failed == status.failed  # written down for the next command, too
+
+
+def test_a_report_names_what_an_outbox_could_not_note_to_the_end(tmp_path, no_worker, unwritable):
+    outbox_ = Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST)
+    unwritable.append(True)
+    outbox_.add(checkpoint(tmp_path, 2), Record(step=2))
+    outbox_.add(checkpoint(tmp_path, 4), Record(step=4))
+    shutil.rmtree(tmp_path / "checkpoint-2")
+    status = outbox_.close()
+    assert [each.step for each in status.failed] == [2] and status.unpacked == (4,)
+    assert "step-2 failed: it could not be packed" in str(status) and not status.ok
+
+
+def test_a_full_disk_is_said_at_once_and_not_after_the_patience(tmp_path, monkeypatch):
+    put(tmp_path, 2)
+    started = []
+    monkeypatch.setattr(outbox, "start_worker", lambda *arguments, **options: started.append(True))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=4096))
+    with pytest.raises(StiltsError, match="is full") as refused:
+        retry(tmp_path)
+    assert f"Free some space, then: hf-stilts publish --retry {tmp_path}" in str(refused.value) and not started
+    assert "is full, so nothing can be sent" in str(outbox_status(tmp_path))
+
+
+def test_a_full_disk_is_no_matter_where_all_is_sent(tmp_path, here, api, monkeypatch):
+    put(tmp_path, 2)
+    deliver_all(tmp_path, api)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    assert retry(tmp_path, pace=FAST).ok and "full" not in str(outbox_status(tmp_path))
+
+
+def test_a_broken_pending_checkpoint_is_told_of_once(tmp_path, caplog):
+    put(tmp_path, 2)
+    put(tmp_path, 4)
+    for _, pending in list(read_pending(tmp_path / "outbox")):
+        (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text("{")
+    for _ in range(3):
+        assert not list(read_pending(tmp_path / "outbox"))
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 2 and "cannot be read" in caplog.text
+
+
+def test_a_checkpoint_of_a_time_to_come_is_packed_by_the_retry(tmp_path, api):
+    """The clock was set back, or that of the file server is ahead."""
+    (tmp_path / "outbox").mkdir()
+    write_run(tmp_path / "outbox", Run("me/tiny", True, Record(), since=time.time(), id="a" * 32, earlier={}))
+    later = time.time() + 3600
+    os.utime(checkpoint(tmp_path, 4) / "trainer_state.json", (later, later))
+    assert outbox_status(tmp_path).unpacked == (4,)
+    status = deliver_all(tmp_path, api)
+    assert status.ok and [*tags(api)] == ["step-4"], str(status)
+
+
+def test_a_training_goes_on_with_what_was_saved_at_a_time_to_come(tmp_path, no_worker):
+    """Its next save may delete it."""
+    (tmp_path / "outbox").mkdir()
+    write_run(tmp_path / "outbox", Run("me/tiny", True, Record(), since=time.time(), id="a" * 32, earlier={}))
+    later = time.time() + 3600
+    os.utime(checkpoint(tmp_path, 4) / "trainer_state.json", (later, later))
+    Outbox(tmp_path, "me/tiny", private=True, record=Record(), pace=FAST, resumed=True)
+    assert [pending.step for _, pending in read_pending(tmp_path / "outbox")] == [4]
 
 
 def test_a_choice_that_the_full_disk_did_not_take_is_carried_out_by_one_retry(tmp_path, here, api, monkeypatch):
