@@ -34,7 +34,8 @@ _SETTINGS = {
     "legend.fontsize": 7.5, "legend.frameon": False, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT,
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
     "lines.linewidth": 1.4, "lines.markersize": 4.5, "axes.linewidth": 0.7, "pdf.fonttype": 42,
-    "svg.hashsalt": "hf_stilts", "figure.facecolor": "white", "axes.facecolor": "white",
+    "svg.hashsalt": "hf_stilts", "figure.facecolor": "white", "axes.facecolor": "white", "font.family": [_MAIN_FONT],
+    "text.parse_math": False,  # a name may have two dollars
 }  # fmt: skip
 
 
@@ -49,8 +50,8 @@ def check_drawing() -> None:
 
 
 @contextmanager
-def style(labels: Iterable[str] = ()) -> Iterator[None]:
-    """Draw inside this block: settings of all pictures, and the fonts that some labels need.
+def style() -> Iterator[None]:
+    """Draw inside this block: settings of all pictures.
 
     Raises:
         StiltsError: matplotlib is not installed.
@@ -58,11 +59,15 @@ def style(labels: Iterable[str] = ()) -> Iterator[None]:
     with needs_extra("figures", "A picture"):
         import matplotlib
 
-    families = [_MAIN_FONT]
-    for text in labels:
-        families += [family for family in _other_fonts(text) if family not in families]
-    with matplotlib.rc_context({**_SETTINGS, "font.family": families}):
+    with matplotlib.rc_context(_SETTINGS):
         yield
+
+
+@cache
+def font_families(text: str) -> tuple[str, ...]:
+    """Fonts that a text needs. Each text has its own: every font of a list is looked up whenever the text is drawn."""
+    others = [family for points in _lacking(text) if (family := _font_with(points))]
+    return (_MAIN_FONT, *dict.fromkeys(others))
 
 
 def line_style(place: int) -> dict[str, Any]:
@@ -114,11 +119,15 @@ def width(labels: Sequence[str], size: float) -> float:
     """Inches that the widest of some labels takes, in letters of `size` points."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
-    figure = Figure(dpi=72)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    drawn = [figure.text(0, 0, text, size=size) for text in labels]
-    return max((text.get_window_extent(renderer).width / 72 for text in drawn), default=0.0)
+    renderer = FigureCanvasAgg(Figure(dpi=72)).get_renderer()
+    widest = 0.0
+    for text in labels:
+        font = FontProperties(family=font_families(text), size=size)
+        across, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
+        widest = max(widest, across / 72)
+    return widest
 
 
 def save(figure: Any, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -203,14 +212,17 @@ def _lacking(text: str) -> list[frozenset[int]]:
     """Letters of a text that the main font does not have, those of a script together."""
     from matplotlib.font_manager import FontProperties, findfont
 
-    main = findfont(FontProperties(family=_MAIN_FONT))
-    missing = [frozenset(point for point in points if not _has(main, [point])) for points in _scripts(text).values()]
+    there = _letters_of(findfont(FontProperties(family=_MAIN_FONT)))
+    missing = [frozenset(points - there) for points in _scripts(text).values()]
     return [points for points in missing if points]
 
 
-def _other_fonts(text: str) -> list[str]:
-    """Families that have what the main font lacks of a text."""
-    return [family for points in _lacking(text) if (family := _font_with(points))]
+@cache
+def _letters_of(path: str) -> frozenset[int]:
+    """All letters of a font."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -18,18 +19,22 @@ from hf_stilts.studies.drawing import (
     INK,
     MISSING,
     arm_labels,
+    font_families,
     language_label,
     line_style,
     style,
     width,
 )
+from hf_stilts.studies.panels import NAME_SIZE, TICK_SIZE, Canvas, Panel, limits, ticks_of
 from hf_stilts.studies.statistics import SIGNIFICANT
 
 Row = Mapping[str, Any]
+Box = tuple[float, float, float, float]  # left, bottom, width and height in inches
 MOST_COLUMNS = 100  # of one strip of a matrix; more are broken into strips
 GROUPINGS = ("class", "family", "script")
 _CLASSES = {0: "left behind", 1: "scraping by", 2: "hopefuls", 3: "rising stars", 4: "underdogs", 5: "winners"}
 _SMALL = 6.5
+_ENDS = ("gain", "low", "high")
 
 
 def gain_matrix(
@@ -59,7 +64,7 @@ def gain_matrix(
         sign = "*" if wide else "Dot"
         mark = f"{sign}: p < 0.05 after Holm's correction; "
     foot = mark + _counted(rows) + _empty(cells, arms, columns)
-    with style([*named.values(), title]):
+    with style():
         sheet = _Sheet(
             title,
             foot,
@@ -68,11 +73,13 @@ def gain_matrix(
             above=0.2 + (0.22 if groups else 0) * by_language,
             below=0.2 + (0.2 if by_language else width([task for _, task, _ in columns], 7)),
         )
-        for axes, strip in zip(sheet.axes, strips, strict=True):
+        for axes, box, strip in zip(sheet.axes, sheet.boxes, strips, strict=True):
             image = _draw_strip(axes, strip, arms, cells, reach, numbers=show if wide else None)
-            _label_strip(axes, strip, list(named.values()), small=not wide, high=high, headed=bool(groups))
+            panel = _cells_of(sheet, box, len(strip), len(arms))
+            panel.names(enumerate(named.values()), ticks=False)
+            _label_strip(panel, strip, small=not wide, headed=bool(groups))
         sheet.colour_bar(image, "gain in points")
-        return sheet.figure
+        return sheet.finish()
 
 
 def score_matrix(rows: Sequence[Row], *, groups: Mapping[str, Sequence[str]] | None = None, title: str) -> Any:
@@ -105,10 +112,11 @@ def score_matrix(rows: Sequence[Row], *, groups: Mapping[str, Sequence[str]] | N
                 if score is not None:
                     colour = "white" if score < (low + high) / 2 else "black"
                     axes.text(place, line, f"{score:.0f}", ha="center", va="center", size=_SMALL, color=colour)
-        axes.set_xticks(range(len(codes)), codes)
-        axes.set_yticks(range(len(tasks)), tasks)
+        panel = _cells_of(sheet, sheet.boxes[0], len(codes), len(tasks))
+        panel.names(enumerate(tasks), ticks=False)
+        panel.columns(codes)
         sheet.colour_bar(image, "score (%)")
-        return sheet.figure
+        return sheet.finish()
 
 
 def language_gains(rows: Sequence[Row], *, by: str = "class", title: str) -> Any:
@@ -131,7 +139,7 @@ def language_gains(rows: Sequence[Row], *, by: str = "class", title: str) -> Any
     tested = any(row.get("p_holm") is not None for row in rows)
     filled = "filled: p < 0.05 after Holm's correction; " if tested else ""
     foot = f"Diamonds: mean of a group; {intervals}{filled}" + _counted(rows)
-    with style([*drawn, title]):
+    with style():
         each = max(1.05, min(4.0, 9.0 / len(tasks)))
         sheet = _Sheet(
             title,
@@ -143,19 +151,18 @@ def language_gains(rows: Sequence[Row], *, by: str = "class", title: str) -> Any
             split=len(tasks),
             sizes=[(each * len(tasks) + 0.12 * (len(tasks) - 1), 0.165 * len(lines) + 0.1)],
         )
-        for axes, task in zip(sheet.axes, tasks, strict=True):
+        for box, task in zip(sheet.boxes, tasks, strict=True):
             own = [row for row in rows if row["task"] == task]
-            _draw_gains(axes, own, place, headings, grouped)
-            _head(axes, task)
-            axes.set_ylim(len(lines) - 0.3, -0.7)
-            axes.locator_params(axis="x", nbins=4)
-            axes.yaxis.set_visible(axes is sheet.axes[0])
-        sheet.axes[0].set_xlabel("gain in points")
-        sheet.axes[0].set_yticks(range(len(lines)), drawn)
-        sheet.axes[0].tick_params(axis="y", length=0)
-        for tick, (_, heading) in zip(sheet.axes[0].get_yticklabels(), lines, strict=True):
-            tick.set_fontweight("bold" if heading else "normal")
-        return sheet.figure
+            shown = limits([0.0, *(row[name] for row in own for name in _ENDS if row.get(name) is not None)])
+            panel = Panel(sheet.canvas, box, shown, (len(lines) - 0.3, -0.7))
+            _draw_gains(panel, own, place, headings, grouped)
+            panel.head(task)
+            panel.frame()
+            first = box is sheet.boxes[0]
+            panel.ticks_below(ticks_of(shown, 4), "gain in points" if first else "")
+            if first:
+                panel.names(enumerate(drawn), ticks=False, bold=headings)
+        return sheet.finish()
 
 
 def language_groups(codes: Sequence[str], by: str) -> dict[str, list[str]]:
@@ -195,7 +202,7 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
     named = arm_labels(arms)
     place = {arm: number for number, arm in enumerate(arms)}
     across = min(5, len(tasks))
-    with style([*named.values(), title]):
+    with style():
         foot = "Dashed line: the baseline's gap. " + _counted(rows)
         occurring = {row["change"] for row in rows}
         changes = [change for change in _CHANGES if change in occurring]
@@ -211,29 +218,19 @@ def gaps(rows: Sequence[Row], *, title: str) -> Any:
             below=0.45,
             right=0.3,
         )
-        panels = sheet.axes
-        for number, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
+        for number, (box, task) in enumerate(zip(sheet.boxes, tasks, strict=True)):
             own = [row for row in rows if row["task"] == task]
-            axes.axvline(own[0]["baseline"], color=INK, linestyle=(0, (4, 2)), linewidth=1)
-            for row in own:
-                colour, filled = _CHANGES.get(row["change"], (INK, True))
-                line = place[row["arm"]]
-                axes.plot([row["baseline"], row["points"]], [line, line], color=colour, linewidth=1.6)
-                face = colour if filled else "white"
-                marker = ">" if row["points"] > row["baseline"] else "<"
-                axes.plot([row["points"]], [line], marker, color=colour, markerfacecolor=face, markersize=5)
-            _head(axes, task)
+            shown = limits([value for row in own for value in (row["points"], row["baseline"])], 0.12)
+            panel = Panel(sheet.canvas, box, shown, (len(arms) - 0.5, -0.5))
+            _draw_changes(panel, own, place)
+            panel.head(task)
+            panel.frame()
+            lowest = number >= len(tasks) - across
+            panel.ticks_below(ticks_of(shown, 5), "gap in points" if lowest else "")
             if number % across == 0:
-                axes.set_yticks(range(len(arms)), list(named.values()))
-            else:
-                axes.yaxis.set_visible(False)
-            axes.set_ylim(len(arms) - 0.5, -0.5)
-            axes.margins(x=0.12)
-            axes.locator_params(axis="x", nbins=5)
-        for axes in panels[max(0, len(tasks) - across) : len(tasks)]:
-            axes.set_xlabel("gap in points")
+                panel.names(enumerate(named.values()))
         _change_legend(sheet, changes)
-        return sheet.figure
+        return sheet.finish()
 
 
 # How a gap changed -> colour, and whether its marker is filled: hollow is what does not count as a reduction.
@@ -244,6 +241,17 @@ _CHANGES = {
     "as before": (FAINT, False),
     "wider": (COLOURS[1], False),
 }
+
+
+def _draw_changes(panel: Panel, rows: Sequence[Row], place: Mapping[str, int]) -> None:
+    """An arrow from the baseline's gap to that of each arm."""
+    panel.upright(rows[0]["baseline"], INK, 1, (0, (4, 2)))
+    for row in rows:
+        colour, filled = _CHANGES.get(row["change"], (INK, True))
+        line = place[row["arm"]]
+        panel.line([(row["baseline"], line), (row["points"], line)], colour, 1.6)
+        marker = ">" if row["points"] > row["baseline"] else "<"
+        panel.canvas.mark(panel.at(row["points"], line), marker, colour, 5, filled=filled)
 
 
 def layer_curves(
@@ -259,7 +267,7 @@ def layer_curves(
     """
     named = arm_labels(curves)
     states = max(len(values) for values in curves.values())
-    with style([*named.values(), title]):
+    with style():
         names = [*named.values(), *(["chance"] if chance is not None else [])]
         size = (max(3.8, 0.24 * states), 3.4)
         sheet = _panels(title, foot, 1, 1, size, left=0.6, above=0.05, below=0.45, right=_beside(names))
@@ -276,7 +284,7 @@ def layer_curves(
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color=MISSING, linewidth=0.6)
         _legend(sheet, axes)
-        return sheet.figure
+        return sheet.finish()
 
 
 def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = (), note: str = "") -> Any:
@@ -298,7 +306,7 @@ def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = 
             rate = row["average_drop_rate"]
             drop = "" if rate is None else f", drop {rate:.1f} %"
             said[str(row["start"])] = f"{names[str(row['start'])]} (area {row['area']:.1f}{drop})"
-    with style([*names.values(), title]):
+    with style():
         across = 2 if len(panels) == 4 else min(3, len(panels))
         beside = _beside(list(said.values()))
         sheet = _panels(
@@ -318,7 +326,7 @@ def noise_curves(curves: Sequence[Row], *, title: str, overall: Sequence[Row] = 
         for axes in every[::across]:
             axes.set_ylabel("score, mean over languages (%)")
         _legend(sheet, *every[: len(panels)])
-        return sheet.figure
+        return sheet.finish()
 
 
 def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
@@ -332,7 +340,7 @@ def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
     tasks = list(dict.fromkeys(str(row["task"]) for row in rows))
     arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
     names = arm_labels(arms)
-    with style([*names.values(), title]):
+    with style():
         sheet = _panels(
             title,
             "0: the target model as it is. Mean over the languages that have every number of rows.",
@@ -368,7 +376,7 @@ def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
             axes.grid(axis="y", color=MISSING, linewidth=0.6)
             _head(axes, f"{task}, {len(whole)} language{'' if len(whole) == 1 else 's'}")
         _legend(sheet, *sheet.axes[: len(tasks)])
-        return sheet.figure
+        return sheet.finish()
 
 
 def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: str, outcome: str = "gain") -> Any:
@@ -383,7 +391,7 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
     cases = list(dict.fromkeys((str(each["intermediate"]), each["task"]) for each in points))
     starts = arm_labels(list(dict.fromkeys(start for start, _ in cases)))
     names = [f"{starts[start]}, {task}" for start, task in cases]
-    with style([*names, title]):
+    with style():
         across = min(3, len(measures))
         sheet = _panels(
             title,
@@ -420,7 +428,7 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
         for axes in sheet.axes[: len(measures) : across]:
             axes.set_ylabel("gain (points)" if outcome == "gain" else "score (%)")
         _legend(sheet, *sheet.axes[: len(measures)])
-        return sheet.figure
+        return sheet.finish()
 
 
 def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
@@ -434,7 +442,7 @@ def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
     named = arm_labels(dict.fromkeys(arm for arm, _ in panels))
     seeds = sorted({row["seed"] for row in rows})
     foot = f"English dev rows of the intermediate task. n = {len(seeds)} seed{'s' if len(seeds) > 1 else ''}."
-    with style([*named.values(), title]):
+    with style():
         sheet = _panels(
             title,
             foot,
@@ -447,22 +455,40 @@ def learning_curves(rows: Sequence[Row], *, title: str) -> Any:
             right=1.2 if len(seeds) > 1 else 0.2,
             between=0.6,
         )
-        every = sheet.axes
-        for axes, (arm, metric) in zip(every, panels, strict=False):
+        lines: dict[int, list[tuple[float, float]]] = {seed: [] for seed in seeds}
+        for box, (arm, metric) in zip(sheet.boxes, panels, strict=True):
             own = [row for row in rows if (row["arm"], row["metric"]) == (arm, metric)]
+            panel = _learning_panel(sheet, box, own, metric, named[arm])
             for seed in seeds:
                 points = sorted((row["step"], row["score"]) for row in own if row["seed"] == seed)
-                if points:
-                    steps, scores = zip(*points, strict=True)
-                    axes.plot(steps, scores, label=f"seed {seed}", **line_style(seeds.index(seed)))
-            _head(axes, named[arm], 0.36 if any(row["examples"] for row in own) else 0.05)
-            axes.set_ylabel(f"dev {metric} (%)")
-            axes.set_xlabel("steps")
-            axes.locator_params(axis="x", nbins=4)
-            axes.grid(axis="y", color=MISSING, linewidth=0.6)
-            _examples_above(axes, own)
-        _legend(sheet, *every[: len(panels)])
-        return sheet.figure
+                lines[seed] += [*(panel.at(*point) for point in points), (math.nan, math.nan)]
+        for number, (seed, places) in enumerate(lines.items()):
+            across, up = zip(*places, strict=True)
+            sheet.canvas.axes.plot(across, up, label=f"seed {seed}", **line_style(number))
+        _legend(sheet, sheet.canvas.axes)
+        return sheet.finish()
+
+
+def _learning_panel(sheet: _Sheet, box: Box, rows: Sequence[Row], metric: str, name: str) -> Panel:
+    """A panel for the curves of one arm; where examples are known, they are a second scale above the steps."""
+    shown, scores = limits([row["step"] for row in rows]), limits([row["score"] for row in rows])
+    panel = Panel(sheet.canvas, box, shown, scores)
+    levels = ticks_of(scores, 6)
+    for value, _ in levels:
+        panel.level(value, MISSING, 0.6)
+    batches = [row["examples"] / row["step"] for row in rows if row["examples"] and row["step"]]
+    panel.head(name, 0.36 if batches else 0.05)
+    panel.frame(top=bool(batches))
+    panel.ticks_below(ticks_of(shown, 4), "steps")
+    panel.names(levels)
+    panel.label_left(f"dev {metric} (%)", width([text for _, text in levels], NAME_SIZE))
+    if batches:
+        batch = fmean(batches)
+        ticks = []
+        for value, _ in ticks_of((shown[0] * batch, shown[1] * batch), 4):
+            ticks.append((value / batch, f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"))
+        panel.ticks_above(ticks, "examples")
+    return panel
 
 
 class _Sheet:
@@ -506,13 +532,36 @@ class _Sheet:
         self.figure = Figure(figsize=(self.wide, self.high))
         self.figure.text(0.08 / self.wide, 1 - 0.1 / self.high, title, size=10, weight="bold", va="top")
         self.figure.text(0.08 / self.wide, (end - 0.08) / self.high, foot, size=_SMALL, va="top", color=INK)
-        self.axes = []
+        self.boxes: list[Box] = []
         top = self.high - head
         for across, high in sizes:
             one = (across - between * (split - 1)) / split
             for place in range(split):
-                self.axes.append(self._at(left + place * (one + between), top - above - high, one, high))
+                self.boxes.append((left + place * (one + between), top - above - high, one, high))
             top -= above + high + below
+
+    @cached_property
+    def axes(self) -> list[Any]:
+        """A matplotlib axes for each panel."""
+        return [self._at(*box) for box in self.boxes]
+
+    @cached_property
+    def canvas(self) -> Canvas:
+        """One axes for all that is drawn in inches."""
+        return Canvas(self.figure)
+
+    def finish(self) -> Any:
+        """The figure, all of it drawn, each text in fonts that have its letters."""
+        if "canvas" in vars(self):
+            self.canvas.finish()
+        texts = [*self.figure.texts]
+        for legend in self.figure.legends:
+            texts += legend.get_texts()
+        for axes in self.figure.axes:
+            texts += axes.texts
+        for text in texts:
+            text.set_fontfamily(font_families(text.get_text()))
+        return self.figure
 
     def _at(self, left: float, bottom: float, across: float, high: float) -> Any:
         wide, tall = self.wide, self.high
@@ -522,9 +571,9 @@ class _Sheet:
         """Beside the first row of panels."""
         from matplotlib.ticker import MaxNLocator
 
-        first = self.axes[0].get_position()
-        high = min(2.2, max(0.7, first.height * self.high))
-        axes = self._at(self.right + 0.15, first.y1 * self.high - high, 0.12, high)
+        _, bottom, _, beside = self.boxes[0]
+        high = min(2.2, max(0.7, beside))
+        axes = self._at(self.right + 0.15, bottom + beside - high, 0.12, high)
         bar = self.figure.colorbar(image, cax=axes, label=said)
         bar.locator = MaxNLocator(3 if high < 1 else 7)
         bar.update_ticks()
@@ -573,9 +622,7 @@ def _paint(axes: Any, values: Sequence[Sequence[float | None]], colours: str, lo
     array = np.array([[np.nan if value is None else value for value in line] for line in values], dtype=float)
     shades = matplotlib.colormaps[colours].with_extremes(bad=MISSING)
     image = axes.imshow(array, cmap=shades, vmin=low, vmax=high, aspect="auto", interpolation="none")
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(length=0)
+    axes.set_axis_off()
     return image
 
 
@@ -612,37 +659,31 @@ def _draw_strip(
     return image
 
 
-def _label_strip(
-    axes: Any, strip: Sequence[tuple[str, str, str]], arms: Sequence[str], *, small: bool, high: float, headed: bool
-) -> None:
-    """Names of arms and columns; lines between tasks, thicker ones between groups, whose names stand above."""
-    axes.set_yticks(range(len(arms)), arms)
+def _cells_of(sheet: _Sheet, box: Box, columns: int, lines: int) -> Panel:
+    """A panel whose values are the numbers of columns and lines of cells, counted from the top left."""
+    return Panel(sheet.canvas, box, (-0.5, columns - 0.5), (lines - 0.5, -0.5))
+
+
+def _label_strip(panel: Panel, strip: Sequence[tuple[str, str, str]], *, small: bool, headed: bool) -> None:
+    """Names of columns; lines between tasks, thicker ones between groups, whose names stand above."""
     by_language = any(code for _, _, code in strip)
     if by_language:
-        axes.set_xticks(range(len(strip)), [code for _, _, code in strip])
-        axes.tick_params(axis="x", labelsize=5 if small else 7, pad=1.5, rotation=90 if small else 0)
+        panel.columns([code for _, _, code in strip], 5 if small else TICK_SIZE, 90 if small else 0, away=1.5)
     else:
-        axes.set_xticks(range(len(strip)), [task for _, task, _ in strip], rotation=90)
-    line = 1 / (high * len(arms))  # an inch, as a part of the panel
-    for level, place in ((0, 0.24), (1, 0.06)):
+        panel.columns([task for _, task, _ in strip], TICK_SIZE, 90)
+    for level, above in ((0, 0.24), (1, 0.06)):
         if level == 1 and not by_language:
             continue
         if level == 0 and not headed:
             continue
         for name, first, last in _spans([column[level] for column in strip]):
             if first > 0:
-                axes.axvline(first - 0.5, color=INK if level == 0 else "white", linewidth=1.6 if level == 0 else 1.8)
-            up = 1 + line * (place if by_language else 0.06)
-            axes.annotate(
-                _fitted(name, last - first + 1, small),
-                ((first + last) / 2, up),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                va="bottom",
-                size=7 if level else 7.5,
-                weight="normal" if level else "bold",
-                annotation_clip=False,
-            )
+                colour, thick = (INK, 1.6) if level == 0 else ("white", 1.8)
+                panel.upright(first - 0.5, colour, thick)
+            place, _ = panel.at((first + last) / 2, panel.y[1])
+            up = panel.box[1] + panel.box[3] + (above if by_language else 0.06)
+            look = {"size": 7, "weight": "normal"} if level else {"size": 7.5, "weight": "bold"}
+            panel.canvas.text((place, up), _fitted(name, last - first + 1, small), ha="center", va="bottom", **look)
 
 
 def _fitted(name: str, columns: int, small: bool) -> str:
@@ -663,40 +704,26 @@ def _spans(names: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def _draw_gains(
-    axes: Any,
+    panel: Panel,
     rows: Sequence[Row],
     place: Mapping[str, int],
     headings: Mapping[str, int],
     grouped: Mapping[str, Sequence[str]],
 ) -> None:
     """Dots of one target with their intervals, and the mean of each group."""
-    axes.axvline(0, color=FAINT, linewidth=0.8)
+    panel.upright(0, FAINT, 0.8)
     for number in headings.values():
-        axes.axhline(number - 0.5, color=MISSING, linewidth=0.8)
-    ranged = [row for row in rows if row.get("low") is not None]
-    axes.hlines(
-        [place[row["language"]] for row in ranged],
-        [row["low"] for row in ranged],
-        [row["high"] for row in ranged],
-        color=COLOURS[0],
-        linewidth=1,
-    )
-    for filled in (True, False):
-        own = [row for row in rows if _stands(row) == filled]
-        axes.plot(
-            [row["gain"] for row in own],
-            [place[row["language"]] for row in own],
-            "o",
-            color=COLOURS[0],
-            markerfacecolor=COLOURS[0] if filled else "white",
-            markeredgewidth=0.9,
-            markersize=3.6,
-        )
+        panel.level(number - 0.5, MISSING, 0.8)
+    for row in rows:
+        line = place[row["language"]]
+        if row.get("low") is not None:
+            panel.line([(row["low"], line), (row["high"], line)], COLOURS[0], 1)
+        panel.canvas.mark(panel.at(row["gain"], line), "o", COLOURS[0], 3.6, filled=_stands(row))
     gain = {row["language"]: row["gain"] for row in rows}
     for group, codes in grouped.items():
         own_gains = [gain[code] for code in codes if code in gain]
         if own_gains:
-            axes.plot([fmean(own_gains)], [headings[group]], "D", color=COLOURS[1], markersize=4.2)
+            panel.canvas.mark(panel.at(fmean(own_gains), headings[group]), "D", COLOURS[1], 4.2)
 
 
 def _stands(row: Row) -> bool:
@@ -718,19 +745,6 @@ def _change_legend(sheet: _Sheet, changes: Sequence[str]) -> None:
     sheet.figure.legend(handles=lines, loc="lower left", bbox_to_anchor=place, borderaxespad=0, labelspacing=0.25)
 
 
-def _examples_above(axes: Any, rows: Sequence[Row]) -> None:
-    """A second axis above, in examples instead of steps."""
-    batches = [row["examples"] / row["step"] for row in rows if row["examples"] and row["step"]]
-    if not batches:
-        return
-    batch = fmean(batches)
-    above = axes.secondary_xaxis("top", functions=(lambda steps: steps * batch, lambda examples: examples / batch))
-    above.set_xlabel("examples", size=7)
-    above.locator_params(axis="x", nbins=4)
-    above.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-    above.spines["top"].set_visible(True)
-
-
 def _panels(title: str, foot: str, count: int, across: int, size: tuple[float, float], **margins: float) -> _Sheet:
     """A sheet of `count` panels of `size` inches, `across` beside each other; margins as `_Sheet` has them."""
     wide, high = size
@@ -738,8 +752,7 @@ def _panels(title: str, foot: str, count: int, across: int, size: tuple[float, f
     down = -(-count // across)
     sizes = [(wide * across + between * (across - 1), high)] * down
     sheet = _Sheet(title, foot, sizes=sizes, split=across, between=between, **margins)
-    for axes in sheet.axes[count:]:
-        axes.set_axis_off()
+    del sheet.boxes[count:]
     return sheet
 
 
@@ -756,7 +769,8 @@ def _legend(sheet: _Sheet, *panels: Any) -> None:
         for line, name in zip(*axes.get_legend_handles_labels(), strict=True):
             lines.setdefault(name, line)
     if len(lines) > 1:
-        place = ((sheet.right + 0.12) / sheet.wide, sheet.axes[0].get_position().y1)
+        top = sheet.boxes[0][1] + sheet.boxes[0][3]
+        place = ((sheet.right + 0.12) / sheet.wide, top / sheet.high)
         sheet.figure.legend(
             lines.values(), lines.keys(), loc="upper left", bbox_to_anchor=place, handlelength=3.4, borderaxespad=0
         )

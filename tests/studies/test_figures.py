@@ -22,6 +22,7 @@ from hf_stilts.studies.figures import (
     noise_curves,
     score_matrix,
 )
+from hf_stilts.studies.panels import limits, ticks_of
 
 pytest.importorskip("matplotlib")
 XTREME = load_benchmark("xtreme")
@@ -77,9 +78,25 @@ PICTURES = {
 
 def texts(figure):
     """Whatever is written in a figure and seen."""
-    from matplotlib.text import Text
+    found = [*figure.texts]
+    for legend in figure.legends:
+        found += legend.get_texts()
+    for axes in figure.axes:
+        found += axes.texts
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            if axis.get_visible():
+                low, high = sorted(axis.get_view_interval())
+                found += [
+                    axis.label,
+                    *(tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high),
+                ]
+    return [each for each in found if each.get_visible() and each.get_text().strip()]
 
-    return [each for each in figure.findobj(Text) if each.get_visible() and each.get_text().strip()]
+
+def centres(figure, renderer, word):
+    """Where a word stands, from left to right and from the top down."""
+    boxes = [each.get_window_extent(renderer) for each in texts(figure) if each.get_text() == word]
+    return [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in sorted(boxes, key=lambda box: (-box.y1, box.x0))]
 
 
 def drawn(figure):
@@ -94,17 +111,16 @@ def drawn(figure):
 @pytest.mark.parametrize("name", PICTURES)
 def test_nothing_is_cut_off_and_labels_do_not_lie_on_each_other(name):
     figure, renderer = drawn(PICTURES[name]())
-    box = figure.get_tightbbox(renderer)  # inches
-    wide, high = figure.get_size_inches()
-    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= wide and box.y1 <= high, (box, wide, high)
-    for axes in figure.axes:
-        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-            boxes = [each.get_window_extent(renderer) for each in labels if each.get_text()]
-            for one, other in itertools.pairwise(boxes):
-                across = abs((one.x0 + one.x1) - (other.x0 + other.x1)) / (one.width + other.width)
-                down = abs((one.y0 + one.y1) - (other.y0 + other.y1)) / (one.height + other.height)
-                # Letters with marks above, as of Burmese, may reach into the line before; its middle they may not.
-                assert across > 0.9 or down > 0.6, name
+    wide, high = figure.bbox.width, figure.bbox.height
+    boxes = {each: each.get_window_extent(renderer) for each in texts(figure)}
+    assert len(boxes) > 2
+    for text, box in boxes.items():
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= wide and box.y1 <= high, (text, box, wide, high)
+    for (one, box), (two, other) in itertools.combinations(boxes.items(), 2):
+        across = abs((box.x0 + box.x1) - (other.x0 + other.x1)) / (box.width + other.width)
+        down = abs((box.y0 + box.y1) - (other.y0 + other.y1)) / (box.height + other.height)
+        # Letters with marks above, as of Burmese, may reach into the line before; its middle they may not.
+        assert across > 0.9 or down > 0.6, (name, one, two)
 
 
 def test_cells_hold_the_gains_in_the_order_of_the_groups():
@@ -114,7 +130,11 @@ def test_cells_hold_the_gains_in_the_order_of_the_groups():
     (image,) = axes.get_images()
     values = np.ma.filled(image.get_array(), np.nan)
     assert np.array_equal(values, [[-1.0, 2.0], [0.01, np.nan]], equal_nan=True)
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["udpos", "tatoeba"]
+    _, renderer = drawn(figure)
+    (udpos,), (tatoeba,) = (centres(figure, renderer, word) for word in ("udpos", "tatoeba"))
+    (gained,), (lost,) = (centres(figure, renderer, word) for word in ("+2.0", "-1.0*"))
+    assert (udpos[0], tatoeba[0]) == pytest.approx((lost[0], gained[0]), abs=2)  # names below their columns
+    assert centres(figure, renderer, "a")[0][1] == pytest.approx(lost[1], abs=2)
     said = [" ".join(each.get_text().split()) for each in texts(figure)]
     assert {"-1.0*", "+2.0", "0.0", "tagging", "retrieval"} <= set(said)
     assert any("n = 3 seeds" in each and "Grey: no score" in each for each in said)
@@ -123,12 +143,8 @@ def test_cells_hold_the_gains_in_the_order_of_the_groups():
 
 def test_columns_of_languages_stand_in_strips_broken_between_tasks():
     figure = PICTURES["languages"]()
-    strips = [
-        axes for axes in figure.axes if axes.get_images() and axes.get_xlabel() == "" and len(axes.get_xticks()) > 3
-    ]
-    widths = [
-        strip.get_images()[0].get_array().shape for strip in strips if strip.get_images()[0].get_array().shape[0] == 12
-    ]
+    shapes = [axes.get_images()[0].get_array().shape for axes in figure.axes if axes.get_images()]
+    widths = [shape for shape in shapes if shape[0] == 12]
     assert sum(across for _, across in widths) == sum(len(XTREME.languages_of(task)) for task in XTREME.tasks)
     assert len(widths) == 2 and max(across for _, across in widths) <= 100
     assert {"xnli", "panx", "tatoeba", "retrieval"} <= {each.get_text() for each in texts(figure)}
@@ -142,17 +158,62 @@ def test_lines_differ_without_colour_and_colours_without_lines():
 
 def test_a_gap_that_only_a_fall_has_narrowed_is_hollow():
     figure = gaps(GAPS[:: len(XTREME.tasks)], title="t")
-    markers = [line for line in figure.axes[0].get_lines() if line.get_marker() in "<>"]
-    filled = [line.get_markerfacecolor() != "white" for line in markers]
-    assert filled == [CHANGES[n % 5].startswith("reduced") for n in range(len(ARMS))]
-    assert markers[0].get_xdata() == [9.0] and markers[0].get_marker() == "<" and markers[-1].get_marker() == ">"
+    found = {}
+    for line in figure.axes[0].get_lines():
+        for place in zip(line.get_xdata(), line.get_ydata(), strict=True):
+            found[place] = (line.get_marker(), line.get_markerfacecolor() != "white")
+    markers = [found[place] for place in sorted(found, key=lambda place: -place[1])]  # from the first arm down
+    assert [filled for _, filled in markers] == [CHANGES[n % 5].startswith("reduced") for n in range(len(ARMS))]
+    assert [marker for marker, _ in markers] == ["<"] * 4 + [">"] * 8
+    # The baseline's gap of 12 points is where the fourth arm has no arrow; the first arm narrows it by 3, as the
+    # seventh widens it.
+    across = [x for x, _ in sorted(found, key=lambda place: -place[1])]
+    assert across[3] - across[0] == pytest.approx(across[6] - across[3])
+    figure, renderer = drawn(figure)
+    (ten,), (twenty,) = (centres(figure, renderer, word) for word in ("10", "20"))
+    inches = figure.dpi
+    per_point = (twenty[0] - ten[0]) / 10 / inches
+    assert across[0] == pytest.approx(ten[0] / inches - per_point, abs=0.02)  # 9 points
 
 
 def test_examples_stand_above_the_steps():
-    figure, _ = drawn(learning_curves(LEARNING[:60], title="t"))
-    (above,) = figure.axes[0].child_axes
-    steps, examples = figure.axes[0].get_xlim()[1], above.get_xlim()[1]
-    assert examples == pytest.approx(32 * steps)
+    figure, renderer = drawn(learning_curves(LEARNING[:60], title="t"))
+    (half,), (whole,) = (centres(figure, renderer, word) for word in ("1000", "2000"))
+    (examples,) = centres(figure, renderer, "40k")
+    assert (examples[0] - half[0]) / (whole[0] - half[0]) == pytest.approx((40_000 / 32 - 1000) / 1000, abs=0.02)
+    assert examples[1] > half[1]
+
+
+def test_a_curve_stands_where_its_axes_say():
+    figure, renderer = drawn(learning_curves(LEARNING[:60], title="t"))
+    (half,), (whole,) = (centres(figure, renderer, word) for word in ("1000", "2000"))
+    (low,), (high,) = (centres(figure, renderer, word) for word in ("55", "70"))
+    lines = figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["seed 0", "seed 1", "seed 2"]
+    places = lines[0].get_xydata()[:20] * figure.dpi
+    steps = 1000 + 1000 * (places[:, 0] - half[0]) / (whole[0] - half[0])
+    scores = 55 + 15 * (places[:, 1] - low[1]) / (high[1] - low[1])
+    assert steps == pytest.approx(range(100, 2001, 100), abs=15)
+    assert scores == pytest.approx([50 + step / 100 for step in range(100, 2001, 100)], abs=0.3)
+
+
+def test_a_million_steps_are_written_out():
+    shown = (0.0, 4_200_000.0)
+    assert [text for _, text in ticks_of(shown, 4)] == ["0", "2000000", "4000000"]
+    assert ticks_of((-2.2, 5.1), 4) == [(-2.0, "\N{MINUS SIGN}2"), (0.0, "0"), (2.0, "2"), (4.0, "4")]
+
+
+def test_one_value_alone_has_room_on_both_sides():
+    low, high = limits([3.0, 3.0])
+    assert low < 3 < high and limits([0.0, 10.0]) == pytest.approx((-0.5, 10.5))
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path):
+    arms = ["a $x_1$", "$\\frac$"]
+    rows = [gain(arm, "udpos", 1.0) for arm in arms]
+    (file,) = save(gain_matrix(rows, title="costs $1 and $2"), tmp_path / "p", ["svg"])
+    assert file.stat().st_size
+    assert set(arms) <= {each.get_text() for each in texts(gain_matrix(rows, title="t"))}
 
 
 def test_languages_are_grouped():
