@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,9 @@ Whose = Annotated[str | None, typer.Option("--namespace", help="Whose models; de
 FromBase = Annotated[str | None, typer.Option("--base", help="Only models that began with this public model.")]
 Results = Annotated[
     list[Path] | None,
-    typer.Option("--results", help="Also your own: results.jsonl of evaluate xtreme, or its folder; may be repeated."),
+    typer.Option(
+        "--results", help="Also your own: folder of evaluate xtreme, or repository of study push; may be repeated."
+    ),
 ]
 Derived = Annotated[
     bool, typer.Option("--derived", help="Also what others trained from these models, by the scores on their cards.")
@@ -34,6 +37,9 @@ def matrix(
     languages: Annotated[bool, typer.Option("--languages", help="Also a line for every language.")] = False,
     spelt: Annotated[
         Literal["md", "csv", "latex"] | None, typer.Option("--format", help="Print the matrix alone, in this format.")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option("--space", help="Also write a static Space of the Hub with the matrix: its folder.")
     ] = None,
     figures: Figures = None,
     as_json: Json = False,
@@ -53,6 +59,13 @@ def matrix(
     from hf_stilts.studies.matrix import transfer_matrix
 
     found = transfer_matrix(namespace, base, wanted, results=results or (), derived=derived)
+    if space is not None:
+        from hf_stilts.studies.space import write_space
+
+        write_space(found, space)
+        say(f"Written: {space}. Open index.html there, or bring it to the Hub:", as_json=as_json or spelt is not None)
+        words = ["upload", f"{namespace or 'YOU'}/stilts-matrix", str(space), "--repo-type", "space"]
+        say(f"hf {shlex.join(words)}", as_json=as_json or spelt is not None)
     if figures is not None:
         from hf_stilts.studies.pictures import matrix_pictures, write_pictures
 

@@ -32,6 +32,7 @@ def merge_checkpoints(
     options: MergeOptions | None = None,
     *,
     namespace: str | None = None,
+    revision: str | None = None,
 ) -> Record:
     """Merge intermediate checkpoints of one base, and write the result as a checkpoint to train targets from.
 
@@ -42,6 +43,7 @@ def merge_checkpoints(
         output_dir: folder that is made: weights, tokenizer, card and `stilts.json`, in which every parent stands.
         options: how; default: their mean.
         namespace: whose checkpoints a task's name means.
+        revision: commit, tag or branch of the public model; default: its newest commit.
 
     Returns:
         What `stilts.json` says of it. Its `step` is 0: nothing was trained.
@@ -54,7 +56,7 @@ def merge_checkpoints(
     folder = Path(output_dir)
     if folder.exists() and any(folder.iterdir()):
         raise StiltsError(f"{folder} is not empty; a new folder is expected. Nothing was done. Pass another one.")
-    public = open_checkpoint(base)
+    public = open_checkpoint(base, revision)
     parents = [open_checkpoint(resolve(name, base=base, namespace=namespace)) for name in names]
     for parent in parents:
         check_start(parent, base)

@@ -23,7 +23,7 @@ from hf_stilts.data.language_shares import language_codes, spelt_languages
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
-from hf_stilts.studies.study import Flag, Intermediate, Languages, Study, target_tasks
+from hf_stilts.studies.study import Flag, Intermediate, Languages, Merged, Study, target_tasks
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -282,7 +282,7 @@ class _Unfolding:
     def _target(self, base: str, arm: str, target: str, languages: tuple[str, ...], seed: int) -> None:
         """The cells of one target after one arm."""
         task = self.load(target)
-        start = self._intermediate(base, arm, seed)
+        start = self._start_after(base, arm, seed)
         for train_on, codes in self.study.train_on.items():
             place = _Place(base, arm, seed, train_on)
             for adapter in self.study.adapter:
@@ -328,11 +328,36 @@ class _Unfolding:
         title = f"{task.name} on {shots} {language} rows"
         return self._target_training(place, start, name, {name: task}, [language], options, title)
 
-    def _intermediate(self, base: str, arm: str, seed: int) -> str | None:
-        """Cell of an arm's intermediate training; None for the baseline."""
+    def _start_after(self, base: str, arm: str, seed: int) -> str | None:
+        """Cell of what the targets of an arm start from; None for the baseline, whose targets start from the base."""
         how = self.study.arms[arm]
         if how is None:
             return None
+        if isinstance(how, Merged):
+            return self._merged(base, arm, how, seed)
+        return self._intermediate(base, arm, how, seed)
+
+    def _merged(self, base: str, arm: str, how: Merged, seed: int) -> str:
+        """Cell of a merge, behind the cells of its parts, which other arms may share."""
+        parts = [self._intermediate(base, self._part(arm, part), part, seed) for part in how.parts]
+        options = how.options(seed)
+        merge: dict[str, Any] = {"how": how.how, "weights": options.for_each(len(parts)), "density": options.kept}
+        if how.how == "dare":
+            merge["seed"] = seed  # of the parts that it draws
+        references = list(dict.fromkeys(task for part in how.parts for task in _references(part.tasks)))
+        names = list(dict.fromkeys(self.load(task).name for part in how.parts for task in part.tasks))
+        spec = {"stage": "intermediate", "merge": merge, "parts": parts, "tasks": names, "major": MAJOR}
+        call: dict[str, Any] = {"base": self.bases[base], "tasks": references, "parts": parts, "seed": seed}
+        call |= {"merge": asdict(options), "data_dir": self.rows.mirror}
+        return self.found.add(Cell("intermediate", spec, call, f"{arm}, {short(base)}, seed {seed}", tuple(parts)))
+
+    def _part(self, arm: str, part: Intermediate) -> str:
+        """What titles call a part of a merge: the arm that is the same training, else its tasks and the merge."""
+        same = next((name for name, each in self.study.arms.items() if each == part), None)
+        return same or f"{' + '.join(part.tasks)} for {arm}"
+
+    def _intermediate(self, base: str, arm: str, how: Intermediate, seed: int) -> str:
+        """Cell of an intermediate training: an arm, or a part of a merge."""
         tasks = [self.load(task) for task in how.tasks]
         text_to_text = self.study.text_to_text and all(task.declaration.text_answers for task in tasks)
         mixture = is_mixture(how)

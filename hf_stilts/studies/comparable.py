@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -109,11 +109,10 @@ def _of_model(model: PublishedModel, ancestors: Ancestors, published: Mapping[st
     ):
         return []
     if model.record is not None:
-        before, base = ancestors.of(model.record)
-        trainings = [*reversed(before), *([model.record] if model.record.phase != "target" else [])]
+        intermediate, base = _start(model.record, ancestors)
     else:
         trainings, base = _of_the_card(model, ancestors, published)
-    intermediate = " > ".join(label_of(record) for record in trainings) or NONE
+        intermediate = _label(trainings)
     _expect_plain(intermediate, base)
     scores: dict[tuple[Any, ...], Score] = {}
     told = [*_recorded(model), *_on_cards(model)]
@@ -125,6 +124,36 @@ def _of_model(model: PublishedModel, ancestors: Ancestors, published: Mapping[st
         if _PLAIN.fullmatch(score.target) and _PLAIN.fullmatch(score.language) and math.isfinite(score.score):
             scores.setdefault((score.group, score.cell), score)
     return list(scores.values())
+
+
+def _start(record: Record, ancestors: Ancestors) -> tuple[str, str]:
+    """Intermediate training behind a model, itself counted where it is no target model; and the public model."""
+    before, base = ancestors.of(record)
+    return _label([*reversed(before), *([record] if record.phase != "target" else [])]), base
+
+
+def _label(trainings: Sequence[Record]) -> str:
+    return " > ".join(label_of(record) for record in trainings) or NONE
+
+
+def intermediate_checkpoints(models: Iterable[PublishedModel], ancestors: Ancestors) -> list[dict[str, Any]]:
+    """Published checkpoints to train targets from, in the order of their starts; those that say too little are not.
+
+    Returns:
+        Of each its `base`, `intermediate` as `Score` has it, `repository`, and whether it is an `adapter`.
+    """
+    found: list[dict[str, Any]] = []
+    for model in models:
+        if model.record is None or model.record.phase == "target":
+            continue
+        try:
+            intermediate, base = _start(model.record, ancestors)
+            _expect_plain(intermediate, base)
+        except StiltsError:
+            continue  # the matrix names it among what was left out, if it has scores
+        row = {"base": base, "intermediate": intermediate, "repository": model.repo_id}
+        found.append(row | {"adapter": model.record.library == "peft"})
+    return sorted(found, key=lambda row: (row["base"], row["intermediate"], row["repository"]))
 
 
 def _number(stated: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -232,15 +261,15 @@ def _percent(value: float) -> float:
 
 def _conditions_of_row(row: Mapping[str, Any], target: str, record: Record | None) -> dict[str, str]:
     """What decided a score, of which a row of `evaluate` is there."""
-    said = _conditions(target, str(row["language"]), record, split=_plain(row.get("split")))
-    said |= {"setting": _plain(row.get("setting")), "data revision": _plain(row.get("data_revision"))}
-    said["rows scored"] = _plain(row.get("rows"))
-    return said | {name: _plain(row[name]) for name in _OF_A_ROW if row.get(name) is not None}
+    said = _conditions(target, str(row["language"]), record, split=plain(row.get("split")))
+    said |= {"setting": plain(row.get("setting")), "data revision": plain(row.get("data_revision"))}
+    said["rows scored"] = plain(row.get("rows"))
+    return said | {name: plain(row[name]) for name in _OF_A_ROW if row.get(name) is not None}
 
 
 def _conditions(target: str, language: str, record: Record | None, *, split: str) -> dict[str, str]:
     """What decided a score, as far as the record of the training says so."""
-    said = {"setting": NOT_STATED, "data revision": NOT_STATED, "rows scored": NOT_STATED, "split": _plain(split)}
+    said = {"setting": NOT_STATED, "data revision": NOT_STATED, "rows scored": NOT_STATED, "split": plain(split)}
     task = _task(target)
     if record is None:
         return said | {"trained on": NOT_STATED, "recipe": NOT_STATED}
@@ -252,8 +281,8 @@ def _conditions(target: str, language: str, record: Record | None, *, split: str
         tag = source.language or ".".join(record.languages) or "en"
         where = f"{source.dataset}@{source.revision[:12]}" if source.revision else f"{source.dataset}"
         sources.append(f"{source.name} {tag}: {source.rows} rows of {where}")
-    said["trained on"] = _plain("; ".join(sources))
-    said |= {_plain(name): _plain(value) for name, value in record.recipe.items() if name not in _IDLE}
+    said["trained on"] = plain("; ".join(sources))
+    said |= {plain(name): plain(value) for name, value in record.recipe.items() if name not in _IDLE}
     said["batch"] = _batch(record)
     return said | ({"adapter": "yes"} if record.library == "peft" else {})
 
@@ -266,7 +295,7 @@ def _batch(record: Record) -> str:
     return str(math.prod(whole)) if len(whole) == len(factors) else NOT_STATED
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A stranger's value as a text that may be shown; one that may not, or is long, by its digest."""
     if value is None or value == "":
         return NOT_STATED
@@ -287,8 +316,8 @@ def _on_cards(model: PublishedModel) -> Iterator[dict[str, Any]]:
             continue
         if result.metric_type not in (task.metric, task.declaration.benchmark_metric):
             continue
-        said = _conditions(found[0], found[1], model.record, split=_plain(result.dataset_split))
-        said["data revision"] = _plain(result.dataset_revision)
+        said = _conditions(found[0], found[1], model.record, split=plain(result.dataset_split))
+        said["data revision"] = plain(result.dataset_revision)
         yield _stated(*found, str(result.metric_type), _percent(result.metric_value), "card", said)
 
 
@@ -300,7 +329,7 @@ def _in_files(model: PublishedModel) -> Iterator[dict[str, Any]]:
         if found is None or task is None or isinstance(entry.value, bool) or not isinstance(entry.value, int | float):
             continue
         said = _conditions(found[0], found[1], model.record, split=NOT_STATED)
-        said |= {"data revision": _plain(entry.dataset_revision), "notes": _plain(entry.notes)}
+        said |= {"data revision": plain(entry.dataset_revision), "notes": plain(entry.notes)}
         yield _stated(*found, task.metric, _percent(entry.value), ".eval_results", said)
 
 
@@ -370,8 +399,8 @@ def scores_of_file(file: Path) -> list[Score]:
 def _trained_as(settings: Mapping[str, Any]) -> dict[str, str]:
     """What decided the trainings of a benchmark's run, but for the start and the seed."""
     names = ("recipe", "train_limit", "adapter", "text_to_text", "train_languages")
-    said = {name: _plain(settings.get(name)) for name in names if settings.get(name) is not None}
+    said = {name: plain(settings.get(name)) for name in names if settings.get(name) is not None}
     flags = {name: values for name, values in deciding(settings.get("flags") or ()).items() if name != "seed"}
     for name, values in flags.items():
-        said[name] = " ".join(_plain(value) for value in values) or "true"
+        said[name] = " ".join(plain(value) for value in values) or "true"
     return said

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def main() -> None:
     with store.holding(name, number):
         worker.do(store, cell, number)
     if name in orders["names"]:
-        _publish(store, name, orders, next(iter(starts.values()), None))
+        _publish(store, name, orders, list(starts.values()))
     _hand_in(api, store, repository, cell)
 
 
@@ -84,14 +84,14 @@ def _load(api: HfApi, store: CellStore, name: str, repository: str) -> tuple[str
     return repository, str(info.sha)
 
 
-def _publish(store: CellStore, name: str, orders: Mapping[str, Any], start: tuple[str, str] | None) -> None:
+def _publish(store: CellStore, name: str, orders: Mapping[str, Any], starts: Sequence[tuple[str, str]]) -> None:
     """Bring the trained model to its repository.
 
     Raises:
         StiltsError: it is not there.
     """
     publisher = CellPublisher(store, orders["names"], private=orders["private"])
-    publisher.add(name, start)
+    publisher.add(name, starts)
     failed = publisher.finish()
     if failed:
         raise StiltsError(f"The model of cell {name} is not published. {failed[name]}")

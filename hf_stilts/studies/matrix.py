@@ -7,7 +7,7 @@ seed: base, target, language, metric, setting, split, data, what the target phas
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -18,7 +18,16 @@ from huggingface_hub import HfApi
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import results_file
 from hf_stilts.hub.published_scores import Ancestors, published_models
-from hf_stilts.studies.comparable import NONE, NOT_STATED, OF_A_LANGUAGE, Score, scores_of_file, scores_of_models
+from hf_stilts.studies.comparable import (
+    NONE,
+    NOT_STATED,
+    OF_A_LANGUAGE,
+    Score,
+    intermediate_checkpoints,
+    scores_of_file,
+    scores_of_models,
+)
+from hf_stilts.studies.pushed import gains_of_study, is_study
 from hf_stilts.studies.tables import Table, as_csv, as_latex, as_markdown
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import lower_is_better
@@ -40,6 +49,8 @@ class TransferMatrix(Tabular):
             states (`not stated`): there, that it was the same is an assumption.
         left_out: what compares with nothing: model, intermediate, target, languages, and why.
         notes: what a reader should know.
+        checkpoints: published checkpoints to train targets from: base, intermediate, repository, and whether it is an
+            `adapter`.
     """
 
     cells: list[dict[str, Any]]
@@ -47,6 +58,7 @@ class TransferMatrix(Tabular):
     comparisons: list[dict[str, Any]]
     left_out: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of cells; the others are attributes of the same form."""
@@ -94,7 +106,7 @@ def transfer_matrix(
     base: str | None = None,
     targets: Sequence[str] | None = None,
     *,
-    results: Iterable[str | os.PathLike[str]] = (),
+    results: Sequence[str | os.PathLike[str]] = (),
     derived: bool = False,
     api: HfApi | None = None,
 ) -> TransferMatrix:
@@ -104,16 +116,21 @@ def transfer_matrix(
         namespace: whose models; None: anybody's.
         base: only scores of models that began with this public model.
         targets: only scores of these tasks.
-        results: files `results.jsonl` of `evaluate xtreme`, or their folders, to be read beside what is published.
+        results: what is read beside that: files `results.jsonl` of `evaluate xtreme`, or their folders; and what
+            `hf-stilts study push` put on the Hub (`"you/phang2020-results"`), or its folder: the arms of a study are
+            compared within it alone.
         derived: also read models that others trained from the published checkpoints, by the scores on their cards.
         api: client of the Hub.
 
     Raises:
-        StiltsError: a file of `results` cannot be read.
+        StiltsError: a file of `results` cannot be read, or a study there has no gains by language.
     """
-    of_files = [score for path in results for score in scores_of_file(results_file(Path(path)))]
+    studies = [each for each in results if is_study(each)]
+    others = [each for each in results if each not in studies]
+    of_files = [score for path in others for score in scores_of_file(results_file(Path(path)))]
     models = published_models(namespace, derived=derived, api=api)
-    scores, left_out = scores_of_models(models, Ancestors(models, api))
+    ancestors = Ancestors(models, api)
+    scores, left_out = scores_of_models(models, ancestors)
     scores += of_files
     chosen = [
         score
@@ -122,6 +139,10 @@ def transfer_matrix(
     ]
     found = compare(chosen)
     found.left_out.extend(left_out)
+    checkpoints = intermediate_checkpoints(models, ancestors)
+    found.checkpoints.extend(row for row in checkpoints if base in (None, row["base"]))
+    for study in studies:
+        _add_study(found, study, base, targets, api)
     found.notes.insert(0, f"{len(models)} models read, {len(scores)} scores found, {len(chosen)} asked for.")
     return found
 
@@ -148,6 +169,30 @@ def compare(scores: Sequence[Score]) -> TransferMatrix:
             "it for new scores."
         )
     return found
+
+
+def _add_study(
+    found: TransferMatrix,
+    study: str | os.PathLike[str],
+    base: str | None,
+    targets: Sequence[str] | None,
+    api: HfApi | None,
+) -> None:
+    """Add a study's gains: a comparison for each base, target and value of its factors."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in gains_of_study(study, {row["base"] for row in found.checkpoints}, api):
+        if base in (None, row["base"]) and (targets is None or row["target"] in targets):
+            conditions = row.pop("conditions")
+            groups.setdefault((row["base"], row["target"], tuple(conditions.items())), []).append(row)
+    for (own_base, target, conditions), rows in groups.items():
+        number = len(found.comparisons) + 1
+        cells = [row | {"comparison": number} for row in rows]
+        found.cells.extend(cells)
+        found.tasks.extend(_tasks(cells))
+        about: dict[str, Any] = {"comparison": number, "base": own_base, "target": target, "metric": cells[0]["metric"]}
+        about["intermediates"] = len({cell["intermediate"] for cell in cells})
+        about["languages"] = len({cell["language"] for cell in cells})
+        found.comparisons.append(about | {"not stated": [], "conditions": dict(conditions)})
 
 
 def _cells(group: Sequence[Score], number: int) -> tuple[list[dict[str, Any]], list[Score]]:

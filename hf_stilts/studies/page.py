@@ -17,7 +17,7 @@ from hf_stilts.studies.tables import FORMATS as TABLE_FORMATS
 from hf_stilts.studies.tables import StudyReport, Table, cell_text, check_formats, columns_of
 
 FORMATS = ("html", *TABLE_FORMATS)
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATES = Path(__file__).parent
 SHOWN = 100  # rows of a table that stand in the page; a button shows the others
 MOST_ARMS = 4  # whose gains by language are drawn; all are in the tables, and in `study report --figures`
 
@@ -45,10 +45,6 @@ def write_report(report: StudyReport, folder: Path, formats: Sequence[str], *, b
 
 def html(report: StudyReport, *, by: str = "class") -> str:
     """The page; without its pictures, which it says, where matplotlib is not installed."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     notes = list(report.notes)
     pictures = []
     try:
@@ -59,19 +55,30 @@ def html(report: StudyReport, *, by: str = "class") -> str:
         notes.append(f"There are no pictures: {error}")
     tables = [_table(table) for table in report.tables]
     codes = dict.fromkeys(row["language"] for table in report.tables for row in table.rows if row.get("language"))
-    return template.render(
+    return render(
+        "report.html",
         study=report.study,
         description=report.description,
         tables=tables,
         data={
             "tables": [_data(table) for table in report.tables],
-            "languages": _languages(list(codes)),
+            "languages": languages_of(list(codes)),
             "shown": SHOWN,
         },
         pictures=pictures,
         missing=report.missing,
         notes=notes,
     )
+
+
+def render(template: str, **given: Any) -> str:
+    """A page of a template beside this file; all that it is given is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(**given)
 
 
 def _inline(number: int, picture: Picture) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _languages(codes: Sequence[str]) -> dict[str, dict[str, str]]:
+def languages_of(codes: Sequence[str]) -> dict[str, dict[str, str]]:
     """What the filters know of each language: its name, resource class, family and script."""
     groups: dict[str, dict[str, str]] = {}
     for by in ("class", "family", "script"):

@@ -15,7 +15,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, unfold
 from hf_stilts.studies.sizes import SCORED, TRAINING, WEIGHTS
 from hf_stilts.studies.store import CellStore
-from hf_stilts.studies.study import Intermediate, Study
+from hf_stilts.studies.study import Intermediate, Merged, Study
 from hf_stilts.task import load_task
 from hf_stilts.training.recipes import recipe as load_recipe
 
@@ -219,7 +219,19 @@ def check_controls(study: Study, arms: Mapping[str, Reads | None]) -> list[str]:
     return [f"Not compared, since the size of their data is not known: {', '.join(unknown)}."] if unknown else []
 
 
-def _reads(study: Study, arm: Intermediate) -> Reads | None:
+def _reads(study: Study, arm: Intermediate | Merged) -> Reads | None:
+    if isinstance(arm, Intermediate):
+        return _reads_of_training(study, arm)
+    steps, examples = 0, 0
+    for part in arm.parts:  # a merge has read what its parts have
+        reads = _reads_of_training(study, part)
+        if reads is None:
+            return None
+        steps, examples = steps + reads.steps, examples + reads.examples
+    return Reads(steps, examples)
+
+
+def _reads_of_training(study: Study, arm: Intermediate) -> Reads | None:
     flags = {**study.flags, **arm.flags}
     tasks = [load_task(task) for task in arm.tasks]
     recipes = [load_recipe(arm.recipe or study.recipe, task, "intermediate") for task in tasks]
@@ -293,6 +305,8 @@ class Timing:
 
     def hours(self, cell: Cell) -> float | None:
         """An estimate for one cell; None where nothing like it is known."""
+        if is_merge(cell):
+            return 0.0
         examples = examples_of(cell)
         speed = self._speed(cell)
         return None if examples is None or speed is None else (speed.before + speed.each * examples) / 3600
@@ -339,6 +353,11 @@ class Timing:
                 self.measured.setdefault(key, []).append(Speed(max(0.0, seconds - busy), busy / examples))
 
 
+def is_merge(cell: Cell) -> bool:
+    """Whether a cell merges what others have trained, which takes seconds."""
+    return "merge" in cell.spec
+
+
 def speed_keys(cell: Cell) -> list[tuple[str, ...]]:
     """What a cell's speed may be known by: base, stage and tasks; else base and stage."""
     base = str(cell.call["base"][0])
@@ -382,7 +401,8 @@ def gigabytes(cell: Cell) -> float | None:
         weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if weights is None:
         return None
-    return weights / 1e9 * (0.02 if cell.spec["options"].get("adapter") else 1.0)
+    adapter = not is_merge(cell) and cell.spec["options"].get("adapter")
+    return weights / 1e9 * (0.02 if adapter else 1.0)
 
 
 def _total(values: Sequence[float | None]) -> float | None:

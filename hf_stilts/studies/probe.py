@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_stilts.studies.cells import Cell
-from hf_stilts.studies.plan import Speed, examples_of, speed_keys
+from hf_stilts.studies.plan import Speed, examples_of, is_merge, speed_keys
 from hf_stilts.studies.store import CellStore
 from hf_stilts.studies.worker import STAGES, load_libraries
 
@@ -52,7 +52,7 @@ def probe(cells: Iterable[Cell]) -> dict[tuple[str, ...], Speed]:
     found: dict[tuple[str, ...], Speed] = {}
     for cell in cells:
         key = speed_keys(cell)[0]
-        if cell.stage == "scores" or key in found:
+        if cell.stage == "scores" or is_merge(cell) or key in found:
             continue
         found[key] = _measured(cell)
         logger.info("%s: %.3g examples a second.", cell.title, 1 / found[key].each)

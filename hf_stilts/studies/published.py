@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,6 +105,9 @@ def published_names(found: Cells, namespace: str, *, targets: bool = False) -> d
 def _plain_name(cell: Cell, namespace: str) -> str:
     """Repository of an intermediate checkpoint, as `hf-stilts intermediate` names it."""
     tasks = list(cell.spec["tasks"])
+    base = short(str(cell.call["base"][0]))
+    if "merge" in cell.spec:  # as `hf-stilts merge` names it
+        return repo_id(namespace, base, [f"{mixture_name(tasks)}-{cell.spec['merge']['how']}"], cell.call["seed"])
     options = cell.call["options"]
     rows: dict[str, int] = {}  # of a million, in each language
     for each in options.get("languages", "").split(","):
@@ -112,7 +115,6 @@ def _plain_name(cell: Cell, namespace: str) -> str:
         if code:
             rows[code] = round(float(share or 1) * 10**6)
     named = [mixture_name(tasks)] if options.get("mixture") else tasks
-    base = short(str(cell.call["base"][0]))
     in_words = bool(options.get("text_to_text")) and not options.get("mixture")
     return repo_id(namespace, base, named, cell.call["seed"], rows, text_to_text=in_words)
 
@@ -239,12 +241,13 @@ class CellPublisher:
         self.store, self.names, self.private, self.pace = store, names, private, pace
         self.begun: dict[str, Outbox] = {}
 
-    def add(self, name: str, start: tuple[str, str] | None = None) -> None:
+    def add(self, name: str, starts: Sequence[tuple[str, str] | None] = ()) -> None:
         """Begin to publish a finished cell, unless that was done or it came from the Hub; does not wait.
 
         Args:
             name: identity of the cell.
-            start: repository and commit of the checkpoint that it started from, where that is a cell's, too.
+            starts: repository and commit of the checkpoint of each cell that it needs, in their order; None for one
+                that is not published.
         """
         record = self.store.record(name)
         model = self.store.folder(name) / MODEL
@@ -257,7 +260,7 @@ class CellPublisher:
         sent_there = [each for each in before.checkpoints if each.repo_id == self.names[name]] if before else []
         if before is not None and before.ok and sent_there:
             return
-        said = self._described(name, start)
+        said = self._described(name, starts)
         outbox = Outbox(
             model,
             self.names[name],
@@ -297,7 +300,7 @@ class CellPublisher:
         sent = [each for each in status.sent if each.commit] if status else []
         return (sent[-1].repo_id, str(sent[-1].commit)) if sent else None
 
-    def _described(self, name: str, start: tuple[str, str] | None) -> Record:
+    def _described(self, name: str, starts: Sequence[tuple[str, str] | None]) -> Record:
         """The record of a cell's final model, with the cell's identity and the step of its weights."""
         record = Record.from_json((self.store.folder(name) / MODEL / RECORD_FILE).read_bytes())
         recipe = {**record.recipe, CELL: name}
@@ -305,7 +308,17 @@ class CellPublisher:
         step = record.step
         if isinstance(best, int):
             recipe[TRAINED], step = step, best
+        found = replace(record, recipe=recipe, step=step, files={})
+        if record.merged_from:
+            return replace(found, merged_from=_parents(record.merged_from, starts))
         parent = record.parent
-        if start is not None:
-            parent = ParentModel(start[0], start[1], parent.license if parent else None)
-        return replace(record, recipe=recipe, step=step, files={}, parent=parent)
+        if starts and starts[0] is not None:
+            parent = ParentModel(*starts[0], parent.license if parent else None)
+        return replace(found, parent=parent)
+
+
+def _parents(merged: Sequence[ParentModel], starts: Sequence[tuple[str, str] | None]) -> tuple[ParentModel, ...]:
+    """What was merged, by the repositories of those that are published."""
+    if len(starts) != len(merged):
+        return tuple(merged)
+    return tuple(ParentModel(*start) if start else own for own, start in zip(merged, starts, strict=True))

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -124,23 +125,23 @@ def begin_publishing(store: CellStore, found: Cells, publish: Publishing, tell: 
     names = published_names(found, publish.namespace, targets=publish.targets)
     publisher = CellPublisher(store, names, private=publish.private)
     for name, cell in found.cells.items():
-        if cell.stage == "intermediate" and store.finished(name):
+        if cell.stage == "intermediate" and not cell.needs and store.finished(name):
             publisher.add(name)
     return publisher
 
 
 def end_publishing(publisher: CellPublisher, found: Cells, tell: Tell) -> dict[str, str]:
-    """Wait for what is being published, then publish target models, whose records name the former as their start.
+    """Wait for what is being published, then publish merges and target models, whose records name where they started.
 
     Returns:
         Title -> why, of cells whose checkpoint is not on the Hub.
     """
     failed = publisher.finish()
-    for name, cell in found.cells.items():
-        if cell.stage == "target" and publisher.store.finished(name):
-            start = cell.call["start"]
-            publisher.add(name, publisher.where(start) if start else None)
-    failed |= publisher.finish()
+    for stage in ("intermediate", "target"):  # a target may start from a merge
+        for name, cell in found.cells.items():
+            if cell.stage == stage and (cell.needs or stage == "target") and publisher.store.finished(name):
+                publisher.add(name, [publisher.where(need) for need in cell.needs])
+        failed |= publisher.finish()
     named = {found.cells[name].title: why for name, why in failed.items()}
     for title, why in named.items():
         tell("note", title, f"{title} is finished, and its checkpoint is not published. {why}")
@@ -172,6 +173,8 @@ def prepare(
     found = unfold(study, data_dir=data_dir, revisions=revisions, available=available)
     for note in check_controls(study, arm_reads(study)):
         tell("note", study.name, note)
+    if models:
+        _check_extras(found)
     blocked = found.blocked()
     if blocked and (not available or len(blocked) == len(found.cells)):
         raise StiltsError(
@@ -184,6 +187,20 @@ def prepare(
     _tell_of_changes(store, before, found, tell)
     _write_note(store, study, found, revisions)
     return found, blocked
+
+
+def _check_extras(found: Cells) -> None:
+    """Refuse a merge that could not be made when its parts are trained.
+
+    Raises:
+        StiltsError: peft is not installed here, and a merge needs it.
+    """
+    for cell in found.cells.values():
+        if cell.call.get("merge", {}).get("how", "mean") != "mean" and find_spec("peft") is None:
+            raise StiltsError(
+                f"{cell.title} is a merge by {cell.call['merge']['how']}, which needs peft; it is not installed here. "
+                'Nothing was done. Run: pip install "hf_stilts[peft]"; or leave the arm out.'
+            )
 
 
 def _noted(store: CellStore, name: str) -> dict[str, Any]:
@@ -378,7 +395,7 @@ class _Run:
             self.finished.add(cell.identity)
             self.result.done.append(cell.title)
             self.tell("done", cell.title, f"{len(self.finished)} of {self.cells} cells")
-            if self.publisher is not None and cell.stage == "intermediate":
+            if self.publisher is not None and cell.stage == "intermediate" and not cell.needs:
                 self.publisher.add(cell.identity)
         elif answer["outcome"] == "taken":
             self.later[cell.identity] = time.monotonic() + POLL

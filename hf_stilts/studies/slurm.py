@@ -422,7 +422,7 @@ class CellJob:
                 raise RuntimeError(answer["error"])
         if self.repo_id is not None:
             publisher = CellPublisher(store, {cell.identity: self.repo_id}, private=self.private)
-            publisher.add(cell.identity)
+            publisher.add(cell.identity, [publisher.where(need) for need in cell.needs])
             for why in publisher.finish().values():
                 logger.warning("%s", why)
         return cell.title

@@ -12,6 +12,7 @@ from hf_stilts.benchmark import list_benchmarks, load_benchmark
 from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import did_you_mean_language, is_language
+from hf_stilts.models.merge_options import MergeOptions
 from hf_stilts.task import list_tasks, load_task
 
 Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
@@ -114,13 +115,73 @@ class Intermediate:
                 )
 
 
+@dataclass(frozen=True, init=False)
+class Merged:
+    """Phase two of one arm as a merge: encoders that were trained apart become one, instead of training on a mixture.
+
+    Args:
+        parts: the trainings, two or more; a task's name stands for `Intermediate(name)`. Several of one task with other
+            hyper-parameters make a model soup. A training that is also an arm, or part of another merge, is done once.
+        how: `"mean"`, `"task-arithmetic"`, `"ties"` or `"dare"`, as `hf-stilts merge --how` has it.
+        weights: one for each part, or one for all; default: as `hf-stilts merge`.
+        density: of `"ties"` and `"dare"`: share of each difference from the base that is kept.
+
+    Raises:
+        StiltsError: fewer than two parts, one of them twice, or options that do not go together.
+
+    >>> [part.tasks for part in Merged("mnli", Intermediate("squad_v2", limit=5000), how="ties").parts]
+    [('mnli',), ('squad_v2',)]
+    """
+
+    parts: tuple[Intermediate, ...]
+    how: str
+    weights: tuple[float, ...]
+    density: float | None
+
+    def __init__(
+        self,
+        *parts: str | Intermediate,
+        how: str = "mean",
+        weights: Sequence[float] = (),
+        density: float | None = None,
+    ) -> None:
+        trainings = tuple(Intermediate(part) if isinstance(part, str) else part for part in parts)
+        object.__setattr__(self, "parts", trainings)
+        object.__setattr__(self, "how", how)
+        object.__setattr__(self, "weights", tuple(weights))
+        object.__setattr__(self, "density", density)
+        self._check()
+
+    def _check(self) -> None:
+        strange = [part for part in self.parts if not isinstance(part, Intermediate)]
+        if strange:
+            raise StiltsError(
+                f"A Merged has the part {strange[0]!r}; an Intermediate or a task's name is expected. Write for "
+                "example: Merged('mnli', Intermediate('squad_v2', limit=50000), how='ties')"
+            )
+        self.options(0).for_each(len(self.parts))
+        twice = [part.tasks for place, part in enumerate(self.parts) if part in self.parts[:place]]
+        if twice:
+            raise StiltsError(
+                f"A Merged has {' + '.join(twice[0])} twice, trained alike; parts that differ are expected. Name it "
+                "once; to count it twice as much: weights=(2, 1)"
+            )
+
+    def options(self, seed: int) -> MergeOptions:
+        """How the parts become one, of the trainings of a seed."""
+        return MergeOptions(self.how, self.weights, self.density, seed)
+
+
+Arm: TypeAlias = Intermediate | Merged | None
+
+
 @dataclass(frozen=True)
 class Study:
     """A comparison: every base x arm x target x training languages x noise x adapter x seed is trained and scored.
 
     Args:
         base: public models, each by id, `id@commit`, or folder.
-        arms: name -> intermediate training, `None` for the baseline without any.
+        arms: name -> intermediate training, a merge of several (`Merged`), `None` for the baseline without any.
         targets: names of benchmarks and tasks.
         train_on: name -> languages of the target phase's training rows; several make it a factor.
         train_noise: name of `train_on` -> what is done to those training rows: `{"misspelt": "keyboard=0.1"}`.
@@ -152,7 +213,7 @@ class Study:
     """
 
     base: tuple[str, ...]
-    arms: Mapping[str, Intermediate | None]
+    arms: Mapping[str, Arm]
     targets: tuple[str, ...]
     train_on: Mapping[str, Languages] = field(default_factory=lambda: {"English": "en"})
     train_noise: Mapping[str, str] = field(default_factory=dict)
@@ -260,8 +321,9 @@ class Study:
         for name, arm in self.arms.items():
             if not isinstance(name, str) or not name.strip():
                 raise self._wrong("arms", f"an arm called {name!r}", "a name", "{'mnli': Intermediate('mnli')}")
-            if arm is not None and not isinstance(arm, Intermediate):
-                raise self._wrong("arms", f"{name!r}: {arm!r}", "an Intermediate or None", "Intermediate('mnli')")
+            if arm is not None and not isinstance(arm, Intermediate | Merged):
+                expected = "an Intermediate, a Merged or None"
+                raise self._wrong("arms", f"{name!r}: {arm!r}", expected, "Intermediate('mnli')")
         without = [name for name, arm in self.arms.items() if arm is None]
         if len(without) > 1:
             raise self._wrong("arms", f"None for {' and '.join(without)}", "one baseline", "leave out all but one")
@@ -390,7 +452,8 @@ def overridden(study: Study, *, scale: str = "full", **given: Any) -> Study:
         study: the study.
         scale: as for `scaled`, which comes first.
         given: fields of `Study`, of which None leaves the study's own; `arms` names those that stay, `seeds` says how
-            many, from 0, and `max_steps` holds for every training.
+            many, from 0, and `max_steps` holds for every training; the parts of a merge share it, so that every arm
+            reads as much.
 
     Raises:
         StiltsError: as `Study` and `scaled`.
@@ -409,8 +472,22 @@ def with_flags(study: Study, flags: Mapping[str, Flag]) -> Study:
     """The study with fields of `TrainingArguments` for all of its trainings; they win over those of the arms, too."""
     if not flags:
         return study
-    arms = {name: arm and _with_flags(arm, flags) for name, arm in study.arms.items()}
+    arms = {name: arm and arm_with_flags(arm, flags) for name, arm in study.arms.items()}
     return replace(study, arms=arms, flags={**study.flags, **flags})
+
+
+def arm_with_flags(arm: Intermediate | Merged, flags: Mapping[str, Flag]) -> Intermediate | Merged:
+    """An arm with fields of `TrainingArguments` that win over its own; the parts of a merge share `max_steps`."""
+    if isinstance(arm, Intermediate):
+        return _with_flags(arm, flags)
+    count = len(arm.parts)
+    parts = []
+    for place, part in enumerate(arm.parts):
+        shared = {**flags}
+        if "max_steps" in flags:
+            shared["max_steps"] = max(1, (int(flags["max_steps"]) + place) // count)
+        parts.append(_with_flags(part, shared))
+    return Merged(*parts, how=arm.how, weights=arm.weights, density=arm.density)
 
 
 def _with_flags(arm: Intermediate, flags: Mapping[str, Flag]) -> Intermediate:
@@ -418,7 +495,7 @@ def _with_flags(arm: Intermediate, flags: Mapping[str, Flag]) -> Intermediate:
     return Intermediate(*arm.tasks, flags={**arm.flags, **flags}, **own)
 
 
-def chosen_arms(study: Study, names: Iterable[str]) -> dict[str, Intermediate | None]:
+def chosen_arms(study: Study, names: Iterable[str]) -> dict[str, Arm]:
     """Some of a study's arms, in the study's order.
 
     Raises:
@@ -440,17 +517,22 @@ def describe_study(study: Study) -> dict[str, Any]:
     return {name: said[name] for name in (*order, *(name for name in said if name not in order))}
 
 
-def describe_arm(arm: Intermediate | None) -> dict[str, Any] | None:
+def describe_arm(arm: Arm) -> dict[str, Any] | None:
     """Fields of an arm that are set; None for the baseline."""
     if arm is None:
         return None
+    if isinstance(arm, Merged):
+        said: dict[str, Any] = {"merged": [describe_arm(part) for part in arm.parts], "how": arm.how}
+        said |= {"weights": arm.weights} if arm.weights else {}
+        return said | ({} if arm.density is None else {"density": arm.density})
     return {each.name: value for each in fields(arm) if (value := getattr(arm, each.name)) not in (None, {})}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: describe_arm(each) if isinstance(each, Intermediate) else each for key, each in value.items()}
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    arms = Intermediate | Merged
+    return {key: describe_arm(each) if isinstance(each, arms) else each for key, each in value.items()}
 
 
 def _tasks_of(target: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -552,19 +552,38 @@ def _learning(ran: _Ran) -> list[dict[str, Any]]:
 
 def _arms(ran: _Ran) -> list[dict[str, Any]]:
     """What the intermediate trainings that are finished have read, in fact and not by plan."""
-    read: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    read: dict[tuple[str, str], list[_Read]] = {}
     for (base, arm, _), record in ran.trainings.items():
-        read.setdefault((base, arm), []).append(record)
+        read.setdefault((base, arm), []).append(_read_of(record, ran.cells))
     rows = []
-    for (base, arm), records in read.items():
-        results = [record["result"] for record in records]
-        batches = [result["batch"] for result in results]
-        steps = median(result["steps"] for result in results)
-        examples = None if None in batches else round(steps * median(batches))
-        hours = median(record["seconds"] for record in records) / 3600
-        row = {"base": ran.bases[base], "arm": arm, "seeds": len(results), "steps": round(steps)}
-        rows.append(row | {"examples": examples, "hours": round(hours, 2)})
+    for (base, arm), reads in read.items():
+        examples = [each.examples for each in reads if each.examples is not None]
+        row = {"base": ran.bases[base], "arm": arm, "seeds": len(reads), "steps": round(median(r.steps for r in reads))}
+        row["examples"] = round(median(examples)) if len(examples) == len(reads) else None
+        rows.append(row | {"hours": round(median(each.seconds for each in reads) / 3600, 2)})
     return rows
+
+
+class _Read(NamedTuple):
+    """What one training, or all parts of a merge together, have read; examples are not known of a mixture."""
+
+    steps: int
+    examples: int | None
+    seconds: float
+
+
+def _read_of(record: Mapping[str, Any], cells: _Cells) -> _Read:
+    result, seconds = record["result"], float(record["seconds"])
+    steps, batch = result["steps"], result["batch"]
+    examples = None if batch is None else steps * batch
+    parts = [part for name in record["spec"].get("parts", ()) if (part := cells.record(name)) is not None]
+    if parts:
+        reads = [_read_of(part, cells) for part in parts]
+        steps = sum(each.steps for each in reads)
+        known = [each.examples for each in reads if each.examples is not None]
+        examples = sum(known) if len(known) == len(reads) else None
+        seconds += sum(each.seconds for each in reads)
+    return _Read(steps, examples, seconds)
 
 
 def _benchmark(about: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Benchmark:

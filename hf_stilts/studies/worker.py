@@ -121,6 +121,8 @@ def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> di
 
     if call.get("published"):
         return _loaded(folder, call["published"])
+    if call.get("merge"):
+        return _merged(store, folder, call)
     options = dict(call["options"])
     mixture = options.pop("mixture", False)
     name, revision = call["base"]
@@ -134,6 +136,24 @@ def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> di
     else:
         result = run_phase("intermediate", call["tasks"][0], flags, **given)
     return _trained(folder, result)
+
+
+def _merged(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Make one encoder of those of the cells that a merge needs; nothing is trained."""
+    from hf_stilts.models.merge import merge_checkpoints
+    from hf_stilts.models.merge_options import MergeOptions
+
+    name, revision = call["base"]
+    merge = {**call["merge"], "weights": tuple(call["merge"]["weights"])}
+    shutil.rmtree(folder / MODEL, ignore_errors=True)  # what an attempt left that was killed
+    merge_checkpoints(
+        [str(store.folder(part) / MODEL) for part in call["parts"]],
+        name,
+        folder / MODEL,
+        MergeOptions(**merge),
+        revision=revision if _at(name, revision) else None,
+    )
+    return {"steps": 0, "batch": None, "body": None, "curve": [], "train_seconds": None}
 
 
 def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,13 @@ class Browser:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
+    def press(self, key: str) -> None:
+        """Press and let go a key where the focus is: "Enter", "ArrowLeft"."""
+        codes = {"Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+        self._ask("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": "\r"} if key == "Enter" else {}))
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **about)
+
     def screenshot(self, file: Path, *, whole: bool = False) -> None:
         """Write a PNG of what is seen, or of the whole page."""
         file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", captureBeyondViewport=whole)["data"]))
