@@ -124,16 +124,13 @@ def deliver(
         try:
             tagged = _tagged(api, folder, pending, there.tags)
         except Refused:  # that all of it is another training's says more than one of its tags, which is not to go
-            refuse_another_run(pending.repo_id, there, own)
+            refuse_another_run(pending, there, own, _claim(api, pending, there))
             raise
         if tagged:
             if branch in there.branches:
                 _drop_branch(api, pending, branch)
             return Delivered(tagged, on_main=False)
-        claim = None
-        if RESUME_BRANCH in there.branches:
-            to_resume = api.model_info(pending.repo_id, revision=RESUME_BRANCH, files_metadata=True)
-            claim = remote_claim(api, pending.repo_id, to_resume)
+        claim = _claim(api, pending, there)
         refuse_another_run(pending, there, own, claim)
         if claim is not None and claim.run not in own.lineage:
             chosen = None  # what `main` is, the machine decides that goes on with the training
@@ -517,6 +514,14 @@ def _tagged(api: HfApi, folder: Path, pending: PendingCheckpoint, tags: Mapping[
             f"hf repos tag delete {pending.repo_id} {pending.tag}"
         )
     return commit
+
+
+def _claim(api: HfApi, pending: PendingCheckpoint, there: Published) -> Claim | None:
+    """Whose the branch `resume` is; None where there is none."""
+    if RESUME_BRANCH not in there.branches:
+        return None
+    to_resume = api.model_info(pending.repo_id, revision=RESUME_BRANCH, files_metadata=True)
+    return remote_claim(api, pending.repo_id, to_resume)
 
 
 def refuse_another_run(pending: PendingCheckpoint, there: Published, own: Own, claim: Claim | None) -> None:

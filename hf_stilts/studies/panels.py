@@ -182,5 +182,5 @@ def ticks_of(shown: Limits, most: int) -> list[tuple[float, str]]:
     formatter = ScalarFormatter(useOffset=False)
     formatter.set_scientific(False)
     formatter.create_dummy_axis()
-    formatter.axis.set_view_interval(low, high)
+    formatter.axis.set_view_interval(low, high)  # type: ignore[union-attr]
     return list(zip(values, formatter.format_ticks(values), strict=True))
