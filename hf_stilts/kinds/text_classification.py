@@ -58,7 +58,7 @@ class TextClassification(Kind):
         return head_class(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, config, self.name)
 
     def head_config(self, task: Task) -> dict[str, Any]:
-        """Labels by name; the kind of loss too, which a checkpoint of a regression task would hand down."""
+        """Labels by name, and the loss, which stock would else guess from the labels' number and type."""
         return {**named_labels(task.labels), "problem_type": "single_label_classification"}
 
     def features(

@@ -132,7 +132,8 @@ def with_fresh_head(
         return continued
     loaded = loaded or load_body_for(opened, [task])
     config = copy.deepcopy(loaded.model.config)
-    config.update(kind.head_config(task))
+    # The loss of an earlier head does not come along: stock refuses to load one logit for choices with classes' loss.
+    config.update({"problem_type": None, **kind.head_config(task)})
     model = kind.model_class(config)(config)
     carried = _carry_body(opened, loaded, model)
     above = {} if _is_headed(opened) else _pretrained_above(loaded, model)
