@@ -538,22 +538,25 @@ def refuse_another_run(pending: PendingCheckpoint, there: Published, own: Own, c
             checkpoints of another training.
     """
     repo_id = pending.repo_id
+    taken = there.of_another_run(own)
     if claim is not None and pending.run is not None:
         if not claim.allows(pending.run, pending.step, own.lineage):
-            raise Refused(
-                f"another machine goes on with this training since {step_tag(claim.step)} and has claimed {repo_id}, "
-                "and one repository is one training. Nothing that was saved here later is committed there; it stays in "
-                "the outbox. To go on here instead, end the other one and type the training's command again, with "
-                "--resume auto; to keep both, choose another repository (repo_id=, --namespace)"
-            )
-        if pending.run in claim.continued:
+            if claim.continued.keys() & {pending.run, *own.lineage}:
+                raise Refused(
+                    f"another machine goes on with this training since {step_tag(claim.step)} and has claimed "
+                    f"{repo_id}, and one repository is one training. Nothing that was saved here later is committed "
+                    "there; it stays in the outbox. To go on here instead, end the other one and type the training's "
+                    "command again, with --resume auto; to keep both, choose another repository (repo_id=, --namespace)"
+                )
+            taken = taken or [f"branch {RESUME_BRANCH}"]
+        elif pending.run in claim.continued:
             return  # the other machine goes on from it, or from a later one
-    if taken := there.of_another_run(own):
+    if taken:
         raise Refused(
             f"{repo_id} holds checkpoints of another training ({', '.join(taken)}), and one repository is one "
             "training; a folder that was copied and goes on in both places is two. Nothing of this one is committed "
-            "there. Choose another repository (repo_id=, --namespace), or remove all of the other's tags and retry in "
-            f"15 minutes: hf repos tag delete {repo_id} {taken[0]}"
+            "there. Choose another repository (repo_id=, --namespace), or remove the other's tags and its branch "
+            f"{RESUME_BRANCH}, and retry in 15 minutes: hf repos tag delete {repo_id} TAG"
         )
 
 

@@ -530,8 +530,8 @@ def test_a_worker_killed_at_any_request_is_taken_over(request_pattern, tmp_path,
 def test_a_connection_that_hangs_is_given_up(tmp_path, here, api, faults):
     faults.add(Fault(COMMIT, delay=3.0))
     put(tmp_path, 2)
-    status = retry(tmp_path, pace=Pace(first_wait=0.1, timeout=0.5, patience=10.0))
-    assert status.ok and status.sent[0].attempts == 2
+    status = retry(tmp_path, pace=Pace(first_wait=0.1, timeout=0.5, patience=60.0))
+    assert status.ok and status.sent[0].attempts >= 2
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2,))
 
 
