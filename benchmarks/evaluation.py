@@ -99,7 +99,10 @@ def predict_part(sequences: int, rounds: int) -> None:
     print(f"predict: {sequences} sequences of 4 to 60 words, one small layer, 7 tags", flush=True)
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 60, sequences)
-    rows = Dataset.from_dict({"tokens": [[f"w{word}" for word in rng.integers(0, 1900, n)] for n in lengths]})
+    sentences = []
+    for length in lengths:
+        sentences.append([f"w{word}" for word in rng.integers(0, 1900, length)])
+    rows = Dataset.from_dict({"tokens": sentences})
     model, tokenizer = small_model("BertForTokenClassification", num_labels=len(TAGS.labels)), word_tokenizer()
     kind = load_kind(TAGS.kind)
     features = kind.features(TAGS, rows, tokenizer, max_length=128, train=False)  # beforehand, for both
@@ -185,10 +188,10 @@ def postprocess(examples, features, logits, n_best: int = 20, max_answer: int = 
         for share, candidate in zip(heights / heights.sum(), best, strict=True):
             candidate["probability"] = share
         answers[example["id"]] = best[0]["text"]
-        n_best_answers[example["id"]] = [
-            {name: float(value) if isinstance(value, np.floating) else value for name, value in candidate.items()}
-            for candidate in best
-        ]
+        n_best_answers[example["id"]] = []
+        for candidate in best:
+            plain = {name: float(v) if isinstance(v, np.floating) else v for name, v in candidate.items()}
+            n_best_answers[example["id"]].append(plain)
     return answers
 
 
@@ -196,7 +199,9 @@ def answers_part(windows: int, rounds: int) -> None:
     """Our search for answers against the example scripts', on the same logits of the same windows."""
     rng = np.random.default_rng(0)
     count = max(windows // 3, 1)
-    contexts = [" ".join(f"w{word}" for word in rng.integers(0, 1900, size)) for size in rng.integers(150, 650, count)]
+    contexts = []
+    for size in rng.integers(150, 650, count):
+        contexts.append(" ".join(f"w{word}" for word in rng.integers(0, 1900, size)))
     rows = Dataset.from_dict(
         {
             "id": [f"q{number}" for number in range(count)],
@@ -213,15 +218,15 @@ def answers_part(windows: int, rounds: int) -> None:
     outputs = [rng.normal(0, 2, (length, 2)).astype(np.float32) for length in lengths]
     for output in outputs:
         output[rng.integers(0, len(output), 4)] += 6
+    offsets = []
+    for starts, ends in zip(features["starts"], features["ends"], strict=True):
+        offsets.append([None if first < 0 else [first, last] for first, last in zip(starts, ends, strict=True)])
     theirs = Dataset.from_dict(
         {
             "input_ids": features["input_ids"][:],
             "attention_mask": features["attention_mask"][:],
             "example_id": [ids[row] for row in features["row"]],
-            "offset_mapping": [
-                [None if first < 0 else [first, last] for first, last in zip(starts, ends, strict=True)]
-                for starts, ends in zip(features["starts"], features["ends"], strict=True)
-            ],
+            "offset_mapping": offsets,
         }
     )
     padded = np.full((2, len(outputs), max(lengths)), -100.0, dtype=np.float32)  # as a Trainer joins batches
@@ -261,11 +266,10 @@ def entities_part(sentences: int, rounds: int) -> None:
 
     def run_ner():
         """`compute_metrics` of run_ner.py, and what `evaluate`'s seqeval module does with its lists."""
-        pairs = [
-            [(names[a], names[b]) for a, b in zip(row, gold, strict=True) if b != -100]
-            for row, gold in zip(found, labels, strict=True)
-        ]
-        predicted, expected = ([[pair[side] for pair in row] for row in pairs] for side in (0, 1))
+        predicted, expected = [], []
+        for row, gold in zip(found, labels, strict=True):
+            predicted.append([names[tag] for tag, label in zip(row, gold, strict=True) if label != -100])
+            expected.append([names[label] for label in gold if label != -100])
         report = classification_report(expected, predicted, output_dict=True)
         return report, accuracy_score(expected, predicted)
 
@@ -276,9 +280,10 @@ def entities_part(sentences: int, rounds: int) -> None:
         counts = count_chunks(gold, predicted, names, "iob2")
         return overall(counts), each_type(counts), token_accuracy(gold, predicted)
 
-    lists = [
-        [[names[tag] for tag in row[:n]] for row, n in zip(side, lengths, strict=True)] for side in (labels, found)
-    ]
+    lists = ([], [])
+    for gold, tags, length in zip(labels, found, lengths, strict=True):
+        lists[0].append([names[tag] for tag in gold[:length]])
+        lists[1].append([names[tag] for tag in tags[:length]])
     results = race(
         {
             "seqeval, the way of run_ner.py": run_ner,

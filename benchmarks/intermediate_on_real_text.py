@@ -194,7 +194,9 @@ def chance(task: Any, dev: Any) -> float:
         constants = [[choice] * len(dev) for choice in range(len(dev[0]["choices"]))]
     elif task.kind == "token-classification":
         common = Counter(tag for tags in dev["tags"] for tag in tags).most_common(3)
-        constants = [[[task.labels[tag]] * len(words) for words in dev["tokens"]] for tag, _ in common]
+        constants = []
+        for tag, _ in common:
+            constants.append([[task.labels[tag]] * len(words) for words in dev["tokens"]])
     else:
         constants = [[label] * len(dev) for label in task.labels]
     return max(load_kind(task.kind).score(task, answers, dev)[task.metric] for answers in constants)

@@ -53,18 +53,11 @@ def serve(folder: str, latency: float) -> None:
         sys.stdin.read()
 
 
-def train(folder: str, setting: str) -> None:
+def step_clock():
+    """A callback of the Trainer that notes wall and processor time in `marks`."""
     import resource
 
-    import torch
-    from datasets import Dataset
-    from transformers import (
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-        XLMRobertaConfig,
-        XLMRobertaForSequenceClassification,
-    )
+    from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
         """Marks the beginning of each step and the end of the last one, saves included."""
@@ -82,6 +75,14 @@ def train(folder: str, setting: str) -> None:
         def on_save(self, args, state, control, **_):
             if state.global_step == STEPS:
                 self.marks.append(self._now())
+
+    return Clock()
+
+
+def train(folder: str, setting: str) -> None:
+    import torch
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
     blocked = []
 
@@ -103,7 +104,7 @@ def train(folder: str, setting: str) -> None:
         )
     )  # fmt: skip
     rows = {"input_ids": torch.randint(5, 20_000, (STEPS * 8, 64)).tolist(), "labels": [0, 1] * (STEPS * 4)}
-    clock, publish, stock = Clock(), [], {}
+    clock, publish, stock = step_clock(), [], {}
     if SETTINGS[setting] == "PublishCheckpoints":
         from hf_stilts.publishing.callback import PublishCheckpoints
         from hf_stilts.publishing.outbox import Pace
@@ -181,16 +182,15 @@ def table(latencies: list[float], repeats: int) -> str:
                 results[setting].append(run(setting, latency))
                 last = {key: value for key, value in results[setting][-1].items() if key != "steps"}
                 print(latency, setting, last, file=sys.stderr, flush=True)
-        least = {
-            setting: {
-                "wall": sum(min(times) for times in zip(*(r["steps"] for r in runs), strict=True)),
-                "cpu": min(r["cpu"] for r in runs),
-            }
-            for setting, runs in results.items()
-        }
+        least = {}
+        for setting, runs in results.items():
+            fastest = [min(times) for times in zip(*(run["steps"] for run in runs), strict=True)]
+            least[setting] = {"wall": sum(fastest), "cpu": min(run["cpu"] for run in runs)}
         for setting, runs in results.items():
             ratios = [f"{least[setting][key] / least['off'][key]:.3f}" for key in ("wall", "cpu")]
-            counts = ["" if setting == "off" else f"{min(r[k] for r in runs)}" for k in ("saved", "arrived", "own")]
+            counts = ["", "", ""]
+            if setting != "off":
+                counts = [str(min(run[name] for run in runs)) for name in ("saved", "arrived", "own")]
             blocking = f"{100 * min(r['blocking'] for r in runs):.2f} %"
             wait = "" if setting == "off" else f"{max(r['wait'] for r in runs):.1f}"
             cells = [f"{latency * 1000:.0f} ms", setting, *ratios, blocking, *counts, wait]

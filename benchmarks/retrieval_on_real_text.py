@@ -58,7 +58,9 @@ def plain_f1(vectors: list[np.ndarray]) -> float:
                 used[1].add(j)
                 pairs.append((score[i, j], i - 200 == j and i >= 200))
         if half == 0:
-            f1 = [2 * sum(right for _, right in pairs[: n + 1]) / (n + 1 + 100) for n in range(len(pairs))]
+            counts = np.arange(1, len(pairs) + 1)
+            right = np.cumsum([is_right for _, is_right in pairs])
+            f1 = 2 * right / (counts + 100)
             cut = int(np.argmax(f1))
             threshold = (pairs[cut][0] + pairs[min(cut + 1, len(pairs) - 1)][0]) / 2
     kept = [right for value, right in pairs if value >= threshold]

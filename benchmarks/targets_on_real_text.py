@@ -96,7 +96,9 @@ def report(out, chosen):
     table = []
     for task in chosen:
         own = [row for row in rows if row["task"] == task]
-        scores = [median_of_means([row for row in own if row["intermediate"] == start]) for start in starts]
+        scores = []
+        for start in starts:
+            scores.append(median_of_means([row for row in own if row["intermediate"] == start]))
         languages = len({row["language"] for row in own})
         cells = " | ".join("-" if score is None else f"{score:.1f}" for score in scores)
         print(f"| {task} | {languages} | {own[0]['metric']} | {cells} | {ROWS[task]} |")
@@ -173,16 +175,14 @@ def stage_ner(raw, folder):
 
 def stage_squad(raw, folder):
     """Answerable questions of SQuAD 2.0, without the paragraphs of XQuAD (and so of LAReQA)."""
-    contexts = [
-        {**paragraph, "qas": [question for question in paragraph["qas"] if question["answers"]]}
-        for article in json.loads((raw / "squad_v2" / "dev-v2.0.json").read_text("utf-8"))["data"]
-        for paragraph in article["paragraphs"]
-    ]
-    unwanted = {
-        paragraph["context"]
-        for article in json.loads((raw / "xquad" / "xquad.en.json").read_text("utf-8"))["data"]
-        for paragraph in article["paragraphs"]
-    }
+    contexts = []
+    for article in json.loads((raw / "squad_v2" / "dev-v2.0.json").read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            answerable = [question for question in paragraph["qas"] if question["answers"]]
+            contexts.append({**paragraph, "qas": answerable})
+    unwanted = set()
+    for article in json.loads((raw / "xquad" / "xquad.en.json").read_text("utf-8"))["data"]:
+        unwanted.update(paragraph["context"] for paragraph in article["paragraphs"])
     kept = [paragraph for paragraph in contexts if paragraph["qas"] and paragraph["context"] not in unwanted]
     for name, part in (("train", kept[:-PARAGRAPHS_DEV]), ("dev", kept[-PARAGRAPHS_DEV:])):
         content = {"version": "1.1", "data": [{"title": "", "paragraphs": part}]}

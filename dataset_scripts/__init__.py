@@ -137,6 +137,9 @@ def build(
         checksum: refuse files that differ from the published ones, as far as their sha256 is known.
         options: keyword arguments of the converter (`{"fused": False}` for `udpos`).
 
+    Returns:
+        What was written, one row a configuration and split; `raw` has the sha256 of every file that was read.
+
     Raises:
         StiltsError: a file is not as published, or not of its format: file, line and what was expected.
         FileNotFoundError: a raw file is missing.
@@ -165,16 +168,17 @@ def build(
     pushed = None
     if push:
         pushed = f"{push}/{name}", _send(folder, configs, f"{push}/{name}", task, body, private)
-    parts = tuple(
-        Built(config.title, "-".join(config.languages), split, len(config.splits[split]), folder / file)
-        for config in configs
-        for split, file in config.files().items()
-    )
+    parts: list[Built] = []
+    read: dict[str, str] = {}
+    for config in configs:
+        read |= config.record["raw"]
+        for split, file in config.files().items():
+            rows = len(config.splits[split])
+            parts.append(Built(config.title, "-".join(config.languages), split, rows, folder / file))
     expected = load_task(name).languages if languages is None else ()
     absent = tuple(each for each in expected if each not in converted)
-    read = {file: digest for config in configs for file, digest in config.record["raw"].items()}
     left_out = _left_out(converter, task, files, read, wanted, all_of_them=languages is None)
-    return BuildReport(folder, parts, read, absent, left_out, pushed)
+    return BuildReport(folder, tuple(parts), read, absent, left_out, pushed)
 
 
 def _send(folder: Path, configs: list[Config], repo_id: str, task: Task, body: str, private: bool) -> str:
@@ -267,8 +271,13 @@ def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]
 
 def _languages(task: Task, converter: Converter, raw: Raw, languages: Iterable[str] | None) -> list[str]:
     files = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
-    patterns = {code: " or ".join(_named_for(file, task, code) for file in files) for code in task.languages}
-    wanted = [code for code, names in patterns.items() if any(raw.find(name) for name in names.split(" or "))]
+    patterns: dict[str, str] = {}
+    wanted: list[str] = []
+    for code in task.languages:
+        names = [_named_for(file, task, code) for file in files]
+        patterns[code] = " or ".join(names)
+        if any(raw.find(name) for name in names):
+            wanted.append(code)
     if languages is not None:
         there, wanted = wanted, list(dict.fromkeys(languages))
         stray = [language for language in wanted if language not in patterns]
@@ -298,17 +307,16 @@ def _left_out(
 ) -> dict[str, str]:
     """Raw file of the converter that was not read -> why; of languages that were not asked for, nothing is said."""
     patterns = (converter.FILES,) if isinstance(converter.FILES, str) else converter.FILES
-    own = {
-        file: f"{task.name} reads no split of it"
-        for code in wanted
-        for each in patterns
-        for file in raw.find(_named_for(each, task, code))
-    }
-    others: dict[str, str] = {}
+    found: dict[str, str] = {}
     if all_of_them:
-        why = f"{task.name} has no such language"
-        others = {file: why for each in patterns for file in raw.find(each.format(language="*", iso3="*", config="*"))}
-    found = others | own | raw.left_out
+        for each in patterns:
+            files = raw.find(each.format(language="*", iso3="*", config="*"))
+            found |= dict.fromkeys(files, f"{task.name} has no such language")
+    for code in wanted:
+        for each in patterns:
+            files = raw.find(_named_for(each, task, code))
+            found |= dict.fromkeys(files, f"{task.name} reads no split of it")
+    found |= raw.left_out
     return {file: why for file, why in sorted(found.items()) if file not in read}
 
 

@@ -21,12 +21,12 @@ FEATURES = Features({**dict.fromkeys(TEXTS, Value("string")), "label": ClassLabe
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a pair, a split of each round's part: `train_r1` is of `R1/train.jsonl`."""
-    files = {f"{part}_r{number}": raw.find(f"R{number}/{part}.jsonl") for part in PARTS for number in ROUNDS}
-    return {
-        split: Dataset.from_list(list(_rows(raw, found[0])), features=FEATURES)
-        for split, found in files.items()
-        if found
-    }
+    splits = {}
+    for part in PARTS:
+        for number in ROUNDS:
+            for file in raw.find(f"R{number}/{part}.jsonl")[:1]:
+                splits[f"{part}_r{number}"] = Dataset.from_list(list(_rows(raw, file)), features=FEATURES)
+    return splits
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:

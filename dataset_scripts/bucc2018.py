@@ -30,7 +30,9 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
 
 def _split(raw: Raw, stem: str, language: str) -> Dataset:
     source, target = (_sentences(raw, f"{stem}.{side}") for side in (language, "en"))
-    lines = [{each: line for line, each in enumerate(side, start=1)} for side in (source, target)]
+    lines = []
+    for side in (source, target):
+        lines.append({each: line for line, each in enumerate(side, start=1)})
     gold: list[list[int]] = []
     for number, pair in raw.table(f"{stem}.gold", columns=2):
         stray = [each for each, known in zip(pair, lines, strict=True) if each not in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -43,20 +44,20 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
         return {}
     others = [code for code in load_task("ccg").languages if code != language]
     trained = [found["train"], *(_sentences(raw, "train", code) for code in others)]
-    known = sorted({category for sentences in trained for sentence in sentences for _, category in sentence})
-    features = Features({"tokens": List(Value("string")), "supertags": List(ClassLabel(names=[*known, UNSEEN]))})
-    seen = set(known)
-    return {
-        split: Dataset.from_dict(
-            {
-                "tokens": [[word for word, _ in sentence] for sentence in sentences],
-                "supertags": [[tag if tag in seen else UNSEEN for _, tag in sentence] for sentence in sentences],
-            },
-            features=features,
-        )
-        for split, sentences in found.items()
-        if sentences
-    }
+    seen: set[str] = set()
+    for sentence in chain.from_iterable(trained):
+        seen.update(category for _, category in sentence)
+    names = [*sorted(seen), UNSEEN]
+    features = Features({"tokens": List(Value("string")), "supertags": List(ClassLabel(names=names))})
+    made = {}
+    for split, sentences in found.items():
+        columns: dict[str, list[list[str]]] = {"tokens": [], "supertags": []}
+        for sentence in sentences:
+            columns["tokens"].append([word for word, _ in sentence])
+            columns["supertags"].append([tag if tag in seen else UNSEEN for _, tag in sentence])
+        if sentences:
+            made[split] = Dataset.from_dict(columns, features=features)
+    return made
 
 
 def _sentences(raw: Raw, split: str, language: str) -> Iterator[Sentence]:

@@ -29,8 +29,7 @@ SPLITS = {
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; `answerKey` is empty where the publisher keeps the answer."""
-    files = {split: name for split, name in SPLITS.items() if raw.find(name)}
-    return {split: Dataset.from_list(_rows(raw, name), features=FEATURES) for split, name in files.items()}
+    return raw.splits(SPLITS, _rows, FEATURES)
 
 
 def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:
@@ -53,10 +52,11 @@ def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:
     question = item["question"]
+    choices = question["choices"]
     return {
         "id": item["id"],
         "question": question["stem"],
         "question_concept": question["question_concept"],
-        "choices": {key: [choice[key] for choice in question["choices"]] for key in ("label", "text")},
+        "choices": {"label": [each["label"] for each in choices], "text": [each["text"] for each in choices]},
         "answerKey": item.get("answerKey", ""),
     }

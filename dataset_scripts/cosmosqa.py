@@ -18,11 +18,7 @@ FEATURES = Features({**dict.fromkeys(TEXTS, Value("string")), "label": Value("in
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; `label` is -1 in the test part."""
-    return {
-        split: Dataset.from_list(list(_rows(raw, file)), features=FEATURES)
-        for split, file in zip(("train", "validation", "test"), FILES, strict=True)
-        if raw.find(file)
-    }
+    return raw.splits(dict(zip(("train", "validation", "test"), FILES, strict=True)), _rows, FEATURES)
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:

@@ -30,7 +30,7 @@ def parallel(raw: Raw, language: str) -> Iterator[tuple[str, list[str], list[str
         own, english = f"{nllb_code(language)}.{part}", f"{nllb_code('en')}.{part}"
         if not raw.find(own):
             continue
-        source, target = ([line for _, line in raw.lines(name)] for name in (own, english))
+        source, target = raw.texts(own), raw.texts(english)
         if len(source) != len(target):
             raise raw.error(own, len(source), f"{len(source)} lines", f"{len(target)}, as in {english}")
         yield split, source, target

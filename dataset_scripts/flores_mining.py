@@ -18,13 +18,13 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a split; a sentence's id is the number of its line, from 1, behind the code of its side."""
     found = {}
     for split, source, target in flores.parallel(raw, language):
-        ids = [[f"{side}-{line}" for line in range(1, len(source) + 1)] for side in (language, "en")]
+        gold = [[f"{language}-{line}", f"en-{line}"] for line in range(1, len(source) + 1)]
         row = {
-            "source_ids": ids[0],
+            "source_ids": [pair[0] for pair in gold],
             "source": source,
-            "target_ids": ids[1],
+            "target_ids": [pair[1] for pair in gold],
             "target": target,
-            "gold": [list(pair) for pair in zip(*ids, strict=True)],
+            "gold": gold,
         }
         found[split] = Dataset.from_list([row], features=FEATURES)
     return found

@@ -27,11 +27,7 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a beginning; `label` is the number of the right ending as text, empty in the test part."""
     files = {split: f"hellaswag_{part}.jsonl" for split, part in SPLITS.items()}
-    return {
-        split: Dataset.from_list(list(_rows(raw, file)), features=FEATURES)
-        for split, file in files.items()
-        if raw.find(file)
-    }
+    return raw.splits(files, _rows, FEATURES)
 
 
 def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:

@@ -52,15 +52,18 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     there = [each for each in load_task("lareqa").languages if raw.find(FILES.format(language=each))]
     corpora = {each: read(raw, each) for each in there}
     own = corpora[language]
+    gold = []
+    for question in own.questions:
+        answers: list[str] = []
+        for corpus in corpora.values():
+            answers += corpus.answers.get(question, ())
+        gold.append(answers)
     row = {
         "query_ids": [f"{question}_{language}" for question in own.questions],
         "queries": [*own.questions.values()],
         "candidate_ids": [*own.candidates],
         "candidates": [*own.candidates.values()],
-        "gold": [
-            [answer for corpus in corpora.values() for answer in corpus.answers.get(question, ())]
-            for question in own.questions
-        ],
+        "gold": gold,
     }
     return {"test": Dataset.from_list([row], features=FEATURES)}
 

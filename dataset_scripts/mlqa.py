@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from hf_stilts.dataset_scripts import Beside
 from hf_stilts.dataset_scripts.raw import Raw
-from hf_stilts.dataset_scripts.xquad import questions_by_split
+from hf_stilts.dataset_scripts.xquad import FEATURES, questions
 from hf_stilts.task import load_task
 
 FILES = "*-context-{language}-question-{language}.json"
@@ -33,4 +33,4 @@ def beside(raw: Raw, languages: list[str]) -> Iterator[Beside]:
 
 def _pair(raw: Raw, context: str, question: str) -> dict[str, Dataset]:
     files = {split: f"{part}-context-{context}-question-{question}.json" for split, part in SPLITS.items()}
-    return questions_by_split(raw, files)
+    return raw.splits(files, questions, FEATURES)

@@ -45,15 +45,13 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
         for file in wikiann or iob2:
             found = _wikiann(raw, file, language) if wikiann else _iob2(raw, file)
             sentences += raw.some(file, found, "sentence")
+        rows: dict[str, list[list[str]]] = {"tokens": [], "ner_tags": [], "langs": []}
+        for words in sentences:
+            rows["tokens"].append([token for token, _ in words])
+            rows["ner_tags"].append([tag for _, tag in words])
+            rows["langs"].append([language] * len(words))
         if sentences:
-            splits[split] = Dataset.from_dict(
-                {
-                    "tokens": [[token for token, _ in words] for words in sentences],
-                    "ner_tags": [[tag for _, tag in words] for words in sentences],
-                    "langs": [[language] * len(words) for words in sentences],
-                },
-                features=FEATURES,
-            )
+            splits[split] = Dataset.from_dict(rows, features=FEATURES)
     return splits
 
 

@@ -7,12 +7,12 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datasets import List, Value
+from datasets import Dataset, Features, List, Value
 
 from hf_stilts.data.text_files import MixedQuotes, quotes_of_csv
 from hf_stilts.errors import StiltsError
@@ -64,9 +64,11 @@ class Raw:
         if checksum:
             known = {f"/{file}": digest for file, digest in read_sums(PUBLISHED).items() if file.startswith(f"{name}/")}
             published = {file.removeprefix(f"/{name}"): digest for file, digest in known.items()}
-            here = {
-                file: digest for file in self._files for end, digest in published.items() if f"/{file}".endswith(end)
-            }
+            here = {}
+            for file in self._files:
+                for end, digest in published.items():
+                    if f"/{file}".endswith(end):
+                        here[file] = digest
             self._known.append((f"the published files ({PUBLISHED.name})", here))
             if (folder / SUMS).is_file():
                 self._known.append((f"{folder / SUMS}", read_sums(folder / SUMS)))
@@ -87,6 +89,25 @@ class Raw:
         others = [file for files in choices for file in files if file not in found]
         if found:
             self.leave_out(others, f"the rows were read from {found[0]}")
+        return found
+
+    def splits(
+        self,
+        files: Mapping[str, str],
+        rows: Callable[[Raw, str], Iterable[dict[str, Any]]],
+        features: Features,
+    ) -> dict[str, Dataset]:
+        """A data set for each split whose file is there.
+
+        Args:
+            files: split -> name of its file.
+            rows: reads the rows of a file.
+            features: types of their columns.
+        """
+        found = {}
+        for split, name in files.items():
+            if self.find(name):
+                found[split] = Dataset.from_list(list(rows(self, name)), features=features)
         return found
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
@@ -110,6 +131,10 @@ class Raw:
                 yield number, line
         if blank:
             raise self.error(name, max(number, 1), "blank lines only" if number else "an empty file", "rows")
+
+    def texts(self, name: str) -> list[str]:
+        """All `lines` of the one file of this name, without their numbers."""
+        return [line for _, line in self.lines(name)]
 
     def some(self, name: str, found: Iterable[Item], what: str) -> Iterator[Item]:
         """What was found in a file, all of it.

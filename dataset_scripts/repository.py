@@ -61,7 +61,9 @@ def write_parquet(config: Config, repository: Path) -> None:
 
 def update_card(card: DatasetCard, configs: list[Config], repository: Path, license: str, body: str) -> None:
     """Put configurations, whose Parquet lies below `repository`, into a card; a text that is not ours stays."""
-    files = {each.title: {split: [f"{each.folder}/{split}-*"] for split in each.splits} for each in configs}
+    files = {}
+    for each in configs:
+        files[each.title] = {split: [f"{each.folder}/{split}-*"] for split in each.splits}
     describe(card, files, {each.title: _info(each, repository) for each in configs})
     record = {**(card.data.get(RECORD) or {}), **{each.title: dict(each.record) for each in configs}}
     card.data[RECORD] = dict(sorted(record.items()))
@@ -124,9 +126,8 @@ def _info(config: Config, repository: Path) -> DatasetInfo:
 
 
 def _table(record: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        f"| {config} | `{file}` | `{digest}` |"
-        for config, made in record.items()
-        for file, digest in made["raw"].items()
-    ]
-    return "\n".join(["| configuration | raw file | sha256 |", "|---|---|---|", *rows, ""])
+    lines = ["| configuration | raw file | sha256 |", "|---|---|---|"]
+    for config, made in record.items():
+        for file, digest in made["raw"].items():
+            lines.append(f"| {config} | `{file}` | `{digest}` |")
+    return "\n".join([*lines, ""])

@@ -19,20 +19,16 @@ SPLITS = {"train": "train", "validation": "dev"}
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """Line i of `train.jsonl` and of `train-labels.lst` become one row; labels count from 1, as on the Hub."""
-    return {
-        split: Dataset.from_list(list(_rows(raw, part)), features=FEATURES)
-        for split, part in SPLITS.items()
-        if raw.find(f"{part}-labels.lst")
-    }
+    return raw.splits({split: f"{part}-labels.lst" for split, part in SPLITS.items()}, _rows, FEATURES)
 
 
-def _rows(raw: Raw, part: str) -> Iterator[dict[str, Any]]:
-    items = [item for _, item in raw.records(f"{part}.jsonl", {key: FEATURES[key] for key in TEXTS})]
-    labels = [line.strip() for _, line in raw.lines(f"{part}-labels.lst")]
+def _rows(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
+    texts = name.replace("-labels.lst", ".jsonl")
+    items = [item for _, item in raw.records(texts, {key: FEATURES[key] for key in TEXTS})]
+    labels = [line.strip() for _, line in raw.lines(name)]
     if len(items) != len(labels):
-        found = f"{len(labels)} labels"
-        raise raw.error(f"{part}-labels.lst", "its end", found, f"{len(items)}, as there are rows in {part}.jsonl")
+        raise raw.error(name, "its end", f"{len(labels)} labels", f"{len(items)}, as there are rows in {texts}")
     for number, (item, label) in enumerate(zip(items, labels, strict=True), start=1):
         if label not in ("1", "2", "3"):
-            raise raw.error(f"{part}-labels.lst", number, f"label {label!r}", "1, 2 or 3")
+            raise raw.error(name, number, f"label {label!r}", "1, 2 or 3")
         yield {**{key: item[key] for key in TEXTS}, "label": label}

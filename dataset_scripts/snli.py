@@ -41,7 +41,9 @@ def pairs(raw: Raw, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _tokenised(raw: Raw, part: str) -> Iterator[dict[str, Any]]:
-    columns = [[line.strip() for _, line in raw.lines(f"{name}.{part}")] for name in ("s1", "s2", "labels")]
+    columns = []
+    for name in ("s1", "s2", "labels"):
+        columns.append([line.strip() for line in raw.texts(f"{name}.{part}")])
     if len({len(column) for column in columns}) > 1:
         found = f"{', '.join(str(len(column)) for column in columns)} lines in s1, s2 and labels"
         raise raw.error(f"labels.{part}", "its end", found, "as many in each")

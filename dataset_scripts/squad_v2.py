@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasets import Dataset
 
 from hf_stilts.dataset_scripts.raw import Raw
-from hf_stilts.dataset_scripts.xquad import questions_by_split
+from hf_stilts.dataset_scripts.xquad import FEATURES, questions
 
 FILES = ("train-v2.0.json", "dev-v2.0.json")
 SOURCE = "https://rajpurkar.github.io/SQuAD-explorer"
@@ -15,4 +15,4 @@ CITATION = "Rajpurkar, Jia and Liang (2018), Know What You Don't Know, ACL."
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; text as published, blanks at the ends included, so that the offsets hold."""
     train, validation = FILES
-    return questions_by_split(raw, {"train": train, "validation": validation})
+    return raw.splits({"train": train, "validation": validation}, questions, FEATURES)

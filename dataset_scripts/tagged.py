@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value
 
@@ -28,13 +29,13 @@ def splits(raw: Raw, folder: str, column: str, tags: tuple[str, ...]) -> dict[st
     found = {}
     for split, part in SPLITS.items():
         files = raw.find(f"{folder}/{part}.txt")
-        sentences = [words for file in files for words in raw.some(file, _sentences(raw, file, tags), "sentence")]
+        rows: dict[str, list[Any]] = {"id": [], "tokens": [], column: []}
+        for file in files:
+            for words in raw.some(file, _sentences(raw, file, tags), "sentence"):
+                rows["id"].append(str(len(rows["id"])))
+                rows["tokens"].append([word for word, _ in words])
+                rows[column].append([tag for _, tag in words])
         if files:
-            rows = {
-                "id": [str(number) for number in range(len(sentences))],
-                "tokens": [[word for word, _ in words] for words in sentences],
-                column: [[tag for _, tag in words] for words in sentences],
-            }
             found[split] = Dataset.from_dict(rows, features=features)
     return found
 

@@ -17,7 +17,7 @@ FEATURES = Features({"sentence1": Value("string"), "sentence2": Value("string"),
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """Line i of `tatoeba.deu-eng.deu` and of `tatoeba.deu-eng.eng` become one row, in the published order."""
     pair = f"{language_of(language).iso3}-eng"
-    sides = [[line for _, line in raw.lines(f"tatoeba.{pair}.{side}")] for side in pair.split("-")]
+    sides = [raw.texts(f"tatoeba.{pair}.{side}") for side in pair.split("-")]
     if len(sides[0]) != len(sides[1]):
         short = min((0, 1), key=lambda side: len(sides[side]))
         found = f"the end after {len(sides[short])} lines"

@@ -71,11 +71,12 @@ def convert(raw: Raw, language: str, *, fused: bool = True) -> dict[str, Dataset
             raw.leave_out(other, f"the rows of {language} are those of release {release}")
             files = released
         rows: dict[str, list[list[str]]] = {"tokens": [], "pos_tags": []}
-        for sentence in (each for file in files for each in raw.some(file, sentences(raw, file), "sentence")):
-            tokens, tags = fuse(sentence, precedence) if fused else (sentence.forms, sentence.tags)
-            if tokens and _has_text(tokens):
-                rows["tokens"].append([_joined(token) for token in tokens] if fused else tokens)
-                rows["pos_tags"].append(tags)
+        for file in files:
+            for sentence in raw.some(file, sentences(raw, file), "sentence"):
+                tokens, tags = fuse(sentence, precedence) if fused else (sentence.forms, sentence.tags)
+                if tokens and _has_text(tokens):
+                    rows["tokens"].append([_joined(token) for token in tokens] if fused else tokens)
+                    rows["pos_tags"].append(tags)
         if files:
             parts[split] = Dataset.from_dict(rows, features=FEATURES)
     return parts

@@ -28,8 +28,7 @@ SPLITS = {"validation": "val", "test": "test"}
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a premise; `question` is `cause` or `effect`, `changed` says that the translation is no literal one."""
     files = {split: f"{part}.{language}.jsonl" for split, part in SPLITS.items()}
-    files = {split: file for split, file in files.items() if raw.find(file)}
-    return {split: Dataset.from_list(_rows(raw, file), features=FEATURES) for split, file in files.items()}
+    return raw.splits(files, _rows, FEATURES)
 
 
 def _rows(raw: Raw, name: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
@@ -27,15 +27,6 @@ FEATURES = Features(
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     """One row a question; text as published, blanks at the ends included, so that the offsets hold."""
     return {"validation": Dataset.from_list(list(questions(raw, f"xquad.{language}.json")), features=FEATURES)}
-
-
-def questions_by_split(raw: Raw, files: Mapping[str, str]) -> dict[str, Dataset]:
-    """Questions of the files that are there: split -> file in SQuAD's format."""
-    found = {}
-    for split, file in files.items():
-        if raw.find(file):
-            found[split] = Dataset.from_list(list(questions(raw, file)), features=FEATURES)
-    return found
 
 
 def questions(raw: Raw, name: str, *, exact: bool = True, distinct: bool = True) -> Iterator[dict[str, Any]]:

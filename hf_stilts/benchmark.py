@@ -76,12 +76,11 @@ class Benchmark:
         >>> load_benchmark("xtreme").totals({"bucc2018": 60.0, "tatoeba": 50.0, "xnli": 70.0})
         {'retrieval': 55.0}
         """
-        wanted = {**self.groups, TOTAL: self.tasks}
-        return {
-            name: fmean(scores[task] for task in tasks)
-            for name, tasks in wanted.items()
-            if all(task in scores for task in tasks)
-        }
+        found = {}
+        for name, tasks in {**self.groups, TOTAL: self.tasks}.items():
+            if all(task in scores for task in tasks):
+                found[name] = fmean(scores[task] for task in tasks)
+        return found
 
     def _own(self, task: str | Task) -> Task:
         task = load_task(task)

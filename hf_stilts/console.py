@@ -541,12 +541,11 @@ def show_explanation(found: Explanation, *, as_json: bool) -> None:
         line |= {"p_holm": f"{row['p_holm']:.3f}"}
         line["partial"] = "-" if row["partial"] is None else f"{row['partial']:.2f} (p {row['partial_p']:.3f})"
         correlations.append(line | {"error": row["error"], "error_of_mean": row["error_of_mean"]})
-    terms = [
-        {name: row[name] for name in ("intermediate", "task", "term", "coefficient")}
-        | {"95 %": f"[{row['low']:.1f}, {row['high']:.1f}]", "p": f"{row['p']:.3f}"}
-        | {"r2": f"{row['r2']:.2f}", "r2_adjusted": f"{row['r2_adjusted']:.2f}"}
-        for row in found.regression
-    ]
+    terms = []
+    for row in found.regression:
+        line = {name: row[name] for name in ("intermediate", "task", "term", "coefficient")}
+        line |= {"95 %": f"[{row['low']:.1f}, {row['high']:.1f}]", "p": f"{row['p']:.3f}"}
+        terms.append(line | {"r2": f"{row['r2']:.2f}", "r2_adjusted": f"{row['r2_adjusted']:.2f}"})
     optional = ("error_of_mean", "error", "pearson")
     show(
         correlations,

@@ -262,7 +262,11 @@ def _shortest() -> dict[str, str]:
 @cache
 def _scripts() -> dict[str, str]:
     """ISO 15924 code -> English name of a script."""
-    return {code: name for code, name in (line.split("\t") for line in _lines("scripts.tsv"))}
+    found = {}
+    for line in _lines("scripts.tsv"):
+        code, name = line.split("\t")
+        found[code] = name
+    return found
 
 
 def _lines(table: str) -> list[str]:

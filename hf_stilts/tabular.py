@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of columns in the order in which rows bring them."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return list(names)
+
+
+def filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that all have the columns of any of them, with None where a row has nothing."""
+    empty = dict.fromkeys(columns_of(rows))
+    return [{**empty, **row} for row in rows]
 
 
 class Tabular:

@@ -52,10 +52,11 @@ class Task:
         prepare: rows in, rows out: a pure function on one canonical row, defined in the task's own file;
             returns `None` to drop the row.
         language_of: code of the language of a row as it is stored, where one configuration holds several.
-        text_to_text: whether an encoder-decoder answers it in words (`hf_stilts.kinds.text_to_text`) instead of a head.
+        text_to_text: whether an encoder-decoder answers it with text, without a head (`hf_stilts.kinds.text_to_text`).
         metric: the main score that selection and averages use.
         normalisation: how answers to questions are compared: as SQuAD does, or as MLQA does for its languages.
         license: SPDX-like id as on the Hub's card; `paper`: arXiv id.
+        description: one line for `hf-stilts tasks`. Default: the first line of the file's docstring.
         name: the file's name; filled in by `load_task`.
         file: path of its file, where it was loaded by that; filled in by `load_task`.
     """
@@ -216,6 +217,9 @@ class Task:
         ...            aliases={"contradictory": "contradiction"})
         >>> nli.label_id("contradictory"), nli.label_id(0), nli.label_id(-1)
         (1, 0, -1)
+
+        Raises:
+            StiltsError: it is none of them.
         """
         if isinstance(label, str) and label in self.aliases:
             label = self.aliases[label]

@@ -24,6 +24,9 @@ def metric_path(name: str) -> str:
     >>> accuracy.compute(predictions=[0, 2], references=[0, 1])["accuracy"]
     0.5
 
+    Args:
+        name: one of `list_metrics()`.
+
     Raises:
         ValueError: no module has that name; the nearest name is suggested.
     """

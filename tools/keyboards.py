@@ -94,10 +94,12 @@ def rows_of(xkb: ctypes.CDLL, layout: str, script: str) -> tuple[tuple[str, str]
             return " "
         return kept(chr(xkb.xkb_keysym_to_utf32(symbols[0])), script)
 
-    return tuple(
-        ("".join(letter(key, 0) for key in row).rstrip(), "".join(letter(key, 1) for key in row).rstrip())
-        for row in ROWS
-    )
+    found = []
+    for row in ROWS:
+        plain = "".join(letter(key, 0) for key in row)
+        shifted = "".join(letter(key, 1) for key in row)
+        found.append((plain.rstrip(), shifted.rstrip()))
+    return tuple(found)
 
 
 def kept(letter: str, script: str) -> str:

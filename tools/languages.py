@@ -98,8 +98,10 @@ def classes(path: Path, entries: list[dict[str, list[str]]]) -> dict[str, str]:
         for each in languages:
             alike = codes.get(each["lang_name"].casefold(), set())
             two_letters = {code for code in alike if len(code) == 2}  # `Oriya`: the macrolanguage, not the variety
-            for code in two_letters if len(two_letters) == 1 else alike if len(alike) == 1 else ():
-                found[code] = level
+            for certain in (two_letters, alike):
+                if len(certain) == 1:
+                    found[next(iter(certain))] = level
+                    break
     return found
 
 

@@ -86,9 +86,12 @@ def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise StiltsError(f"{path} is no JSON: {error}. Expected {{field: value, ...}}. Correct it.") from error
     if not isinstance(found, dict):
         raise StiltsError(f"{path} holds no object; expected {{field: value, ...}}. Correct it.")
-    each = text.splitlines()
-    lines = {name: next((n for n, line in enumerate(each, 1) if json.dumps(name) in line), 1) for name in found}
-    return found, lines
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        for name in found:
+            if json.dumps(name) in line:
+                lines.setdefault(name, number)
+    return found, dict.fromkeys(found, 1) | lines
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

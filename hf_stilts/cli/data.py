@@ -50,7 +50,8 @@ def data_build(
         warn(f"Left out: {len(files)} files ({why}): {listed}")
     say(f"{rows} rows, below {out}.", as_json=as_json)
     every = load_task(name).languages
-    built = [code for code in every if code in {part.language for part in report.parts}]
+    in_parts = {part.language for part in report.parts}
+    built = [code for code in every if code in in_parts]
     # The others are not there, and would be faults of the check.
     some = ["--languages", ",".join(built)] if 0 < len(built) < len(every) else []
     say_next(["data", "check", name, *some, "--data-dir", str(out)], as_json=as_json)

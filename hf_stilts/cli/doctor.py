@@ -193,9 +193,10 @@ def _data(mirror: str | os.PathLike[str] | None) -> Finding:
     if not folder.is_dir():
         return Finding("data", FAILS, f"there is no folder {folder}; a mirror of data sets is expected", fill)
     tasks = [load_task(name) for name in list_tasks()]
-    held = [
-        task.name for task in tasks if all((folder / source.dataset / CARD_FILE).is_file() for source in task.sources)
-    ]
+    held = []
+    for task in tasks:
+        if all((folder / source.dataset / CARD_FILE).is_file() for source in task.sources):
+            held.append(task.name)
     if not held:
         return Finding("data", FAILS, f"{folder} holds the data set of no task", fill)
     return Finding("data", OK, f"{folder} has data sets of {len(held)} of {len(tasks)} tasks: {', '.join(held)}")

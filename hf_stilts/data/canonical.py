@@ -231,10 +231,9 @@ def _converter(
     def convert(row: Row, number: str) -> Row | None:
         if language and task.language_of and _by_task(task, task.language_of, row) != language:
             return None
-        new = {
-            column: row[stored] if isinstance(stored, str) else [row[each] for each in stored]
-            for column, stored in mapping.items()
-        }
+        new: Row = {}
+        for column, stored in mapping.items():
+            new[column] = row[stored] if isinstance(stored, str) else [row[each] for each in stored]
         for column, labels in names.items():
             if labels:
                 new[column] = _each(new[column], partial(_name, labels))

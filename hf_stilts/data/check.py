@@ -48,16 +48,14 @@ class CheckReport(Tabular):
         """
         alike: dict[tuple[str, str], list[Checked]] = {}
         for each in self.checked:
-            alike.setdefault((each.split, each.fault) if each.fault else (each.language, each.split), []).append(each)
-        return [
-            {
-                "language": " ".join(each.language for each in same),
-                "split": same[0].split,
-                "rows checked": sum(each.rows for each in same),
-                "fault": same[0].fault,
-            }
-            for same in alike.values()
-        ]
+            key = (each.split, each.fault) if each.fault else (each.language, each.split)
+            alike.setdefault(key, []).append(each)
+        rows = []
+        for same in alike.values():
+            languages = " ".join(each.language for each in same)
+            row = {"language": languages, "split": same[0].split, "rows checked": sum(each.rows for each in same)}
+            rows.append(row | {"fault": same[0].fault})
+        return rows
 
     def __str__(self) -> str:
         languages = {each.language for each in self.checked}
@@ -94,8 +92,9 @@ def check(
     """
     task = load_task(task)
     chosen = languages or served(task, data_dir)
-    found = (each for language in chosen for each in _language(task, language, limit, data_dir))
-    checked = tuple(found)
+    checked: tuple[Checked, ...] = ()
+    for language in chosen:
+        checked += tuple(_language(task, language, limit, data_dir))
     english = [each for each in checked if each.language == "en"]
     # Where a split failed, those behind it were not looked at.
     if not task.has_head or not english or any(each.fault for each in english):

@@ -154,7 +154,7 @@ def describe(
 
 @lru_cache(maxsize=32)
 def _parse(card: str) -> tuple[MetadataConfigs, DatasetInfosDict]:
-    """Configurations of a card, and their features; remembered by its whole text, so that no edit can be missed."""
+    """Configurations of a card, and their features; cached by its whole text, so that no edit can be missed."""
     block = REGEX_YAML_BLOCK.search(card)
     try:
         data = (yaml.load(block.group(2), Loader=_Loader) if block else None) or {}
@@ -183,12 +183,12 @@ def _known_sha256(path: Path) -> str:
     """`sha256`, once a process for a file that lies still."""
     stat = path.stat()
     # Who edits a file can set its modification time back, but not the time of its last change. A file that changed just
-    # now may change again within the same tick of the clock, so nothing is remembered of it.
+    # now may change again within the same tick of the clock, so nothing of it is cached.
     if time.time_ns() - stat.st_ctime_ns < _SETTLED:
         return sha256(path)
-    return _remembered(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _cached_text(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _remembered(path: Path, *stamp: int) -> str:
+def _cached_text(path: Path, *stamp: int) -> str:
     return sha256(path)

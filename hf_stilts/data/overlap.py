@@ -71,10 +71,13 @@ class OverlapReport(Tabular):
 
     def exclusion(self) -> Exclusion:
         """The list of all rows that share a sentence with any of the evaluation sets; `save` writes it."""
-        languages = {
-            language: Excluded(revision, frozenset().union(*(s.keys for s in self.shared if s.language == language)))
-            for language, revision in self.revisions.items()
-        }
+        languages = {}
+        for language, revision in self.revisions.items():
+            keys: set[str] = set()
+            for each in self.shared:
+                if each.language == language:
+                    keys |= each.keys
+            languages[language] = Excluded(revision, frozenset(keys))
         against = ", ".join(dict.fromkeys(each.against for each in self.shared))
         why = f"shares a sentence with {against} (NFKC, single blanks, case folded; sentences by rule {RULE!r})"
         return Exclusion(self.task, self.split, why, languages)

@@ -178,12 +178,12 @@ def _csv(file: Path, options: Mapping[str, Any], numbers: Collection[str]) -> pa
                 f"{file}, line {line} has {len(row)} cells; expected {len(named)}: {', '.join(named)}. Correct it."
             )
     columns = list(zip(*(row for _, row in rows), strict=True)) or [()] * len(named)
-    return pa.table(
-        {
-            name: pa.array([None if name in numbers and not cell else cell for cell in cells], pa.string())
-            for name, cells in zip(named, columns, strict=True)
-        }
-    )
+    arrays = {}
+    for name, cells in zip(named, columns, strict=True):
+        # An empty cell among numbers is a missing one.
+        values = [cell or None for cell in cells] if name in numbers else list(cells)
+        arrays[name] = pa.array(values, pa.string())
+    return pa.table(arrays)
 
 
 def _is_plain(file: Path, text: str) -> bool:

@@ -60,10 +60,10 @@ def rewrite(text: str, edits: Sequence[Edit], offsets: Sequence[int] = ()) -> tu
     for edit in edits:
         parts += [text[done : edit.start], edit.text]
         done = edit.end
-    moved = [
-        offset + sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.end <= offset)
-        for offset in offsets
-    ]
+    moved = []
+    for offset in offsets:
+        longer = sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.end <= offset)
+        moved.append(offset + longer)
     return "".join([*parts, text[done:]]), moved
 
 

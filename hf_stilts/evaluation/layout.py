@@ -120,7 +120,10 @@ def _write_lines(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 
 def _write_tags(pairs: Sequence[tuple[Any, Any]]) -> str:
-    text = "\n".join("".join(f"{tag}\n" for tag in tags) for _, tags in pairs)
+    sentences = []
+    for _, tags in pairs:
+        sentences.append("".join(f"{tag}\n" for tag in tags))
+    text = "\n".join(sentences)
     # Only an empty line behind it shows that there is an empty sentence at the end.
     return text + "\n" if pairs and not pairs[-1][1] else text
 

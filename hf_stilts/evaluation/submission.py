@@ -335,7 +335,11 @@ def _ids(gold: Any) -> set[str]:
     if isinstance(gold, Mapping) and "data" not in gold:
         return set(gold)
     articles = gold["data"] if isinstance(gold, Mapping) else gold
-    return {qa["id"] for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]}
+    found: set[str] = set()
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            found.update(qa["id"] for qa in paragraph["qas"])
+    return found
 
 
 def _name(path: Path) -> str:

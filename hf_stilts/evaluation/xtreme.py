@@ -53,12 +53,12 @@ class Report(Tabular):
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary a task, metric and language."""
-        return [
-            {"task": task, "metric": metric, "language": language, "score": score}
-            for task, metrics in self.languages.items()
-            for metric, scores in metrics.items()
-            for language, score in scores.items()
-        ]
+        found = []
+        for task, metrics in self.languages.items():
+            for metric, scores in metrics.items():
+                for language, score in scores.items():
+                    found.append({"task": task, "metric": metric, "language": language, "score": score})
+        return found
 
     def summary(self) -> list[dict[str, Any]]:
         """One dictionary a task, in the order of the groups, each group, and the total."""
@@ -216,7 +216,8 @@ def _say_what_is_missing(report: Report) -> None:
         report.notes.append(f"No total: {', '.join(lacking)} not or not wholly scored; a mean over the rest is none.")
     for task in benchmark.unread:
         note = f"{task}: evaluate.py of google-research/xtreme knows but cannot read it, and so never forms a total"
-        rest = [each for tasks in benchmark.groups.values() if task in tasks for each in tasks if each != task]
+        group = next((tasks for tasks in benchmark.groups.values() if task in tasks), ())
+        rest = [each for each in group if each != task]
         if all(each in scored for each in rest):
             note += f"; there its group is the mean of {' and '.join(rest)}: {fmean(scored[each] for each in rest):.2f}"
         report.notes.append(note + ".")
@@ -243,7 +244,8 @@ def _chunks(task: Task, language: str, found: Any, gold: Any, note: Callable[[st
 
 
 def _pairs(task: Task, language: str, found: Sequence[str], gold: Sequence[str], note: Callable[[str], None]) -> Scores:
-    mined, right = ({tuple(line.split("\t")) for line in lines} for lines in (found, gold))
+    mined = {tuple(line.split("\t")) for line in found}
+    right = {tuple(line.split("\t")) for line in gold}
     correct = len(mined & right)
     precision, recall = correct / max(len(mined), 1), correct / max(len(right), 1)
     f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
@@ -258,12 +260,11 @@ def _answers(task: Task, language: str, found: Any, gold: Any, note: Callable[[s
     silent = sum(qa["id"] not in found for qa in questions)
     if silent:
         note(f"{silent} of {len(questions)} questions are not answered and count 0")
-    scores = answer_scores(
-        [found.get(qa["id"]) for qa in questions],
-        [[answer["text"] for answer in qa["answers"]] for qa in questions],
-        normalisation=task.normalisation,
-        language=language,
-    )
+    given = [found.get(qa["id"]) for qa in questions]
+    right = []
+    for qa in questions:
+        right.append([answer["text"] for answer in qa["answers"]])
+    scores = answer_scores(given, right, normalisation=task.normalisation, language=language)
     return {metric: scores[metric] for metric in ("exact_match", "f1")}
 
 

@@ -351,8 +351,8 @@ def _common(
     }
 
 
-def answers_in_words(model: Any) -> bool:
-    """Whether a model was trained to answer in words: a Trainer says so, a checkpoint's record, a model's class."""
+def answers_with_text(model: Any) -> bool:
+    """Whether a model was trained to answer with text: a Trainer says so, a checkpoint's record, a model's class."""
     if isinstance(model, Record):
         return bool(model.recipe.get("text_to_text"))
     if isinstance(model, RecordedTrainer):
@@ -376,7 +376,7 @@ class _Scored:
 def _opened(model: str | PreTrainedModel | RecordedTrainer, task: Task, tokenizer: Any) -> _Scored:
     """The model, its head checked against the task, on the device that scores."""
     opened = open_checkpoint(resolve(model)) if isinstance(model, str) else None
-    if task.declaration.text_answers and answers_in_words(opened.record if opened else model):
+    if task.declaration.text_answers and answers_with_text(opened.record if opened else model):
         task = replace(task, text_to_text=True)
     scored = _loaded(opened, task, tokenizer) if opened else _given(model, task, tokenizer)
     if default_device().type != "cpu":

@@ -288,11 +288,17 @@ def list_checkpoints(
         phase: `pretraining`, `intermediate` or `target`.
         namespace: whose; None asks for everybody's.
         api: client of the Hub.
+
+    Returns:
+        A list of `Checkpoint`: `repo_id`, `commit` and `record`. A repository whose record cannot be read is there
+        without one, and a warning says why.
     """
     api = api or HfApi()
     tags = search_tags(phase, [task] if task else [])
-    tags += [f"base_model:{base}"] if base else []
-    tags += [language] if language else []
+    if base:
+        tags.append(f"base_model:{base}")
+    if language:
+        tags.append(language)
     found = CheckpointList()
     for info in api.list_models(filter=tags, author=namespace, sort="last_modified", full=True):
         try:
@@ -302,7 +308,7 @@ def list_checkpoints(
             HfHubHTTPError,
             RecursionError,
             OverflowError,
-        ) as error:  # of a stranger: it hides no other
+        ) as error:  # one that others wrote hides no other
             logger.warning("%s: %s", info.id, error)
             record = None
         found.append(Checkpoint(info.id, None, info.sha, record))
@@ -462,7 +468,7 @@ def _by_task(api: HfApi, task: str, base: str | None, namespace: str, seed: int 
 
 
 def _only_other(task: str, namespace: str, everything: list[str]) -> str:
-    """The one repository of `task` with another seed, or that holds an adapter or answers in words."""
+    """The one repository of `task` with another seed, or that holds an adapter or answers with text."""
     others = _others(task, everything)
     if len(others) == 1:
         return others[0]

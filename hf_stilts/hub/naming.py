@@ -36,7 +36,7 @@ def repo_id(
 
     `base` is a model id or its last part. Several tasks are joined by ".", in the order given: "+" is illegal on the
     Hub, and "-" or "_" would be lost among those inside task names. `languages`, the training rows of each, are
-    appended as `language_suffix` spells them, an `adapter` as `-adapter`, answers in words as `-text`, and a seed other
+    appended as `language_suffix` spells them, an `adapter` as `-adapter`, text-to-text as `-text`, and a seed other
     than the default 42 as `-seed<N>`. Without a namespace the bare name is returned; the Hub then takes the user's own.
 
     Raises StiltsError where the result is no legal Hub name.

@@ -28,7 +28,7 @@ MOST_FILES = 20  # of `.eval_results` in one repository
 MOST_ANCESTORS = 10
 _RESULTS = re.compile(r"\.eval_results/[^/]+\.ya?ml")
 _OURS = "-stilts-"
-# Whatever a stranger may have written: it hides no other model.
+# What others wrote, and cannot be read, hides no other model.
 _UNREADABLE = (HfHubHTTPError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError)
 
 

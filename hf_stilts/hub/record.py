@@ -214,7 +214,7 @@ def _is_in_repository(name: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    """A value for an error message: one line, whatever a stranger wrote."""
+    """A value for an error message: one line, whatever is in the file."""
     return _REPR.repr(value)
 
 
@@ -249,14 +249,15 @@ def scores_at(step: int, log_history: list[dict[str, Any]], prefix: str = "eval_
     {'acc': 0.7}
     """
     timings = ("_runtime", "_per_second", "_preparation_time")
-    return {
-        name.removeprefix(prefix): float(value)
-        for entry in log_history
-        if entry.get("step") == step
-        for name, value in entry.items()
-        if name.startswith(prefix) and not name.endswith(timings)
-        if isinstance(value, int | float) and math.isfinite(value)
-    }
+    found = {}
+    for entry in log_history:
+        if entry.get("step") != step:
+            continue
+        for name, value in entry.items():
+            is_score = name.startswith(prefix) and not name.endswith(timings)
+            if is_score and isinstance(value, int | float) and math.isfinite(value):
+                found[name.removeprefix(prefix)] = float(value)
+    return found
 
 
 def at_step(

@@ -121,7 +121,7 @@ def _downloaded(repository: str, revision: str | None) -> Path:
 
 
 def _check(task: Task, stem: str, where: str) -> None:
-    """Refuse what a stranger's file must not say: a path (a file of Python would be run), or a name that is taken."""
+    """Refuse what a file from the Hub must not say: a path (a file of Python would be run), or a name that is taken."""
     if not _NAME.fullmatch(stem) or stem in list_tasks():
         raise StiltsError(
             f"{where}, field name: the task is called {stem!r}; expected a-z, 0-9 and _, and no name that a task of "

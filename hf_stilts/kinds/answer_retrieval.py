@@ -122,17 +122,7 @@ class AnswerRetrieval(RetrievalKind):
         for language, data in rows.items():
             questions += _questions(task, language, data)
         ids, texts, spoken = _pool(task, rows, candidates)
-        place = {name: row for row, name in enumerate(ids)}
-        gold, own = [], []
-        for question in questions:
-            right = {place[name] for name in question.gold if name in place}
-            gold.append(right)
-            own.append({row for row in right if spoken[row] == question.language})
-        if not any(gold) or len(place) < len(ids):
-            raise StiltsError(
-                f"Task {task.name}: {sum(map(len, gold))} right answers are among {len(ids)} candidates with "
-                f"{len(place)} ids. Expected some, and every id once. Correct the rows, or name more --languages."
-            )
+        gold, own = _right_answers(task, questions, ids, spoken)
         query_length, candidate_length = query_length or max_length, candidate_length or max_length
         setting, lengths = _vectors(model, layer, pooling, prefix, query_length, candidate_length)
         sides = []
@@ -207,10 +197,9 @@ class Ranking:
 
     def _cross(self) -> NDArray[np.float64]:
         """Average precision, right answers in the question's own language being out of the pool."""
-        left = [
-            [row for row in ranking if row not in own]
-            for ranking, own in zip(self.ranked.tolist(), self.own, strict=True)
-        ]
+        left = []
+        for ranking, own in zip(self.ranked.tolist(), self.own, strict=True):
+            left.append([row for row in ranking if row not in own])
         gold = [rows - own for rows, own in zip(self.gold, self.own, strict=True)]
         return average_precision(find_hits(left, gold, self.depth))
 
@@ -251,6 +240,24 @@ def _questions(task: Task, language: str, rows: Dataset) -> list[Question]:
         check_lists_of_texts(task, rows, "queries", "candidates")
     columns = (rows[0][name] for name in ("query_ids", "queries", "gold"))
     return [Question(name, text, language, frozenset(gold)) for name, text, gold in zip(*columns, strict=True)]
+
+
+def _right_answers(
+    task: Task, questions: Sequence[Question], ids: Sequence[str], spoken: NDArray[np.str_]
+) -> tuple[list[set[int]], list[set[int]]]:
+    """For each question the rows of its right answers in the pool, and those of them in its own language."""
+    place = {name: row for row, name in enumerate(ids)}
+    gold, own = [], []
+    for question in questions:
+        right = {place[name] for name in question.gold if name in place}
+        gold.append(right)
+        own.append({row for row in right if spoken[row] == question.language})
+    if not any(gold) or len(place) < len(ids):
+        raise StiltsError(
+            f"Task {task.name}: {sum(map(len, gold))} right answers are among {len(ids)} candidates with "
+            f"{len(place)} ids. Expected some, and every id once. Correct the rows, or name more --languages."
+        )
+    return gold, own
 
 
 def _pool(

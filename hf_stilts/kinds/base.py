@@ -48,7 +48,18 @@ class Kind(Declaration, ABC):
     def features(
         self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
     ) -> Dataset:
-        """Rows to features; one row may give several (windows), each with the row's number in column `row`."""
+        """Rows to features: unpadded lists of int, and the number of the row that each is of in column `row`.
+
+        Args:
+            task: what the rows are of; its labels give the numbers of classes.
+            rows: rows with the kind's canonical columns.
+            tokenizer: the model's.
+            max_length: tokens per window, special ones included; a longer row may give several windows.
+            train: for training; then rows without a gold label may be left out.
+
+        Raises:
+            StiltsError: a row lacks what the kind reads; the message names row and column.
+        """
 
     @abstractmethod
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
@@ -69,11 +80,24 @@ class Kind(Declaration, ABC):
 
     @abstractmethod
     def decode(self, task: Task, rows: Dataset, features: Dataset, outputs: Sequence[Any]) -> Sequence[Any]:
-        """One prediction per row, in the order of the rows."""
+        """One prediction per row, in the order of the rows: a label's name, a list of tags, a text, ...
+
+        Args:
+            task: what the rows are of.
+            rows: n rows.
+            features: what `features(..., train=False)` made of them.
+            outputs: what `reduce` left of each feature, in the order of the features.
+        """
 
     @abstractmethod
     def score(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> dict[str, float]:
-        """Metrics as percentages; `task.metric` is one of the keys. Nothing where no row has a gold label."""
+        """Metrics as percentages; `task.metric` is one of the keys. Nothing where no row has a gold label.
+
+        Args:
+            task: what the rows are of.
+            predictions: one for each row, as `decode` gives them.
+            rows: rows with their gold labels.
+        """
 
     def shares(self, task: Task, predictions: Sequence[Any], rows: Dataset) -> NDArray[np.float64] | None:
         """What each row gained of the score and could have gained, float64 (rows, 2), so that it can be drawn again.
@@ -118,6 +142,9 @@ class Kind(Declaration, ABC):
         """Number of each row's right answer among its `listed_answers`, -1 where it is not known.
 
         For kinds with `text_answers = "listed"`.
+
+        Raises:
+            NotImplementedError: of any other kind.
         """
         raise NotImplementedError(f"{type(self).__name__} lists no answers")
 
@@ -154,7 +181,18 @@ class RetrievalKind(Declaration, ABC):
     def evaluate(
         self, task: Task, rows: Dataset, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **options: Any
     ) -> Retrieved:
-        """Encode, search and score one language; `task.metric` is one of the scores."""
+        """Encode, search and score one language; `task.metric` is one of the scores.
+
+        Args:
+            task: for messages, and its metric.
+            rows: rows of the language, with the kind's canonical columns.
+            model: any encoder, with or without a head.
+            tokenizer: the model's.
+            options: of `hf_stilts.encode` and the kind's own.
+
+        Raises:
+            NotImplementedError: of a kind that searches all languages at once.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not evaluate one language by itself")
 
     def evaluate_jointly(
@@ -176,6 +214,9 @@ class RetrievalKind(Declaration, ABC):
             tokenizer: the model's.
             candidates: those that the languages share, one row each with `id` and `text`.
             options: of `hf_stilts.encode` and the kind's own.
+
+        Raises:
+            NotImplementedError: of a kind that evaluates each language by itself.
         """
         raise NotImplementedError(f"{type(self).__name__} evaluates each language by itself")
 

@@ -58,13 +58,16 @@ class BitextMining(RetrievalKind):
         row = rows[0]
         pairs = row["gold"][: max(1, limit // 2)]
         kept: dict[str, Any] = {}
+        there: list[set[Any]] = []
         for side, of_side in (("source", 0), ("target", 1)):
             ids = row[f"{side}_ids"]
-            chosen = {*list(dict.fromkeys([*(pair[of_side] for pair in pairs), *ids]))[:limit]}
+            # Sentences of gold pairs before the others, so that there is something to find.
+            in_order = dict.fromkeys([pair[of_side] for pair in pairs] + list(ids))
+            chosen = set(list(in_order)[:limit])
             places = [place for place, each in enumerate(ids) if each in chosen]
             kept[f"{side}_ids"] = [ids[place] for place in places]
             kept[side] = [row[side][place] for place in places]
-        there = {*kept["source_ids"]}, {*kept["target_ids"]}
+            there.append(set(kept[f"{side}_ids"]))
         kept["gold"] = [pair for pair in row["gold"] if pair[0] in there[0] and pair[1] in there[1]]
         return Dataset.from_list([kept], features=rows.features)
 

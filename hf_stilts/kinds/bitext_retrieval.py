@@ -71,10 +71,9 @@ class BitextRetrieval(RetrievalKind):
         """
         check_texts(task, rows, "source", "target")
         setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
-        source, target = (
-            encode(model, tokenizer, rows[name][:], **setting.arguments(side), precision=precision, **encoding)
-            for side, name in enumerate(("source", "target"))
-        )
+        encoding["precision"] = precision
+        source = encode(model, tokenizer, rows["source"][:], **setting.arguments(0), **encoding)
+        target = encode(model, tokenizer, rows["target"][:], **setting.arguments(1), **encoding)
         if not len(source):
             raise StiltsError(
                 f"Task {task.name} has no sentence pair here; expected at least one. Check the language and the split: "
@@ -82,14 +81,7 @@ class BitextRetrieval(RetrievalKind):
             )
         gold = np.arange(len(source))
         found, reverse = match_translations(target, source).indices, match_translations(source, target).indices
-        by_layer: list[float] = []
-        if every_layer:
-            sides = []
-            for side, name in enumerate(("source", "target")):
-                asked = setting.arguments(side) | {"layers": "all"}
-                sides.append(encode(model, tokenizer, rows[name][:], **asked, precision=precision, **encoding))
-            for sources, targets in zip(*sides, strict=True):
-                by_layer.append(100.0 * float(np.mean(match_translations(targets, sources).indices == gold)))
+        by_layer = _accuracy_by_layer(rows, model, tokenizer, setting, encoding) if every_layer else []
         return Retrieved(
             {
                 "accuracy": 100.0 * float(np.mean(found == gold)),
@@ -101,6 +93,25 @@ class BitextRetrieval(RetrievalKind):
             shares=np.stack((found == gold, np.ones(len(gold))), axis=1),
             by_layer=by_layer,
         )
+
+
+def _accuracy_by_layer(
+    rows: Dataset,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    setting: VectorSetting,
+    encoding: dict[str, Any],
+) -> list[float]:
+    """Accuracy of every hidden state in percent, with the `target` sentences as queries."""
+    sides = []
+    for side, name in enumerate(("source", "target")):
+        asked = setting.arguments(side) | {"layers": "all"}
+        sides.append(encode(model, tokenizer, rows[name][:], **asked, **encoding))
+    gold = np.arange(len(rows))
+    found = []
+    for sources, targets in zip(*sides, strict=True):
+        found.append(100.0 * float(np.mean(match_translations(targets, sources).indices == gold)))
+    return found
 
 
 KIND = BitextRetrieval()

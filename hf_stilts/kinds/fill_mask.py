@@ -81,7 +81,11 @@ class FillMask(Kind):
         def make(batch: Batch, numbers: list[int]) -> Batch:
             texts = tokenizer(batch["text"], add_special_tokens=False, verbose=False)["input_ids"]
             if train and self.blocks:
-                texts = [[token for ids in texts for token in (*ids, *after[-1:])]]
+                # One long text, so that every window is full; the separator keeps the texts apart.
+                joined: list[int] = []
+                for ids in texts:
+                    joined += [*ids, *after[-1:]]
+                texts = [joined]
             names = ("input_ids", "attention_mask", "special_tokens_mask", "row", *(() if train else ("labels",)))
             made: Batch = {name: [] for name in names}
             for row, text in zip(numbers, texts, strict=False):
@@ -89,6 +93,7 @@ class FillMask(Kind):
                     ids = [*before, *text[start : start + room], *after]
                     special = [1] * len(before) + [0] * (len(ids) - len(before) - len(after)) + [1] * len(after)
                     if not train:
+                        # Not in the collator: a score must not depend on the batch, or on what was drawn before.
                         seed = random.Random(f"{self.seed} {row} {window}").getrandbits(63)
                         masker.generator = torch.Generator().manual_seed(seed)
                         masked, labels = _mask(masker, torch.tensor([ids]), torch.tensor([special]))

@@ -128,7 +128,7 @@ class MultipleChoice(Kind):
 
     def listed_answers(self, task: Task, batch: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
         """The numbers of the choices, from 1."""
-        return [tuple(str(number) for number in range(1, len(choices) + 1)) for choices in batch["choices"]]
+        return [tuple(map(str, range(1, len(choices) + 1))) for choices in batch["choices"]]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]:
         """Pads all choices of a batch alike: (batch, choices, longest)."""

@@ -425,13 +425,11 @@ def _covered(
         context = contexts[sample]
         if context not in edges:
             edges[context] = cluster_edges(context)
-        windows = [
-            (
-                np.array(offsets[place], dtype=np.int32).reshape(-1, 2),
-                np.array([side == 1 for side in sequences[place]]),
-            )
-            for place in places
-        ]
+        windows = []
+        for place in places:
+            spans = np.array(offsets[place], dtype=np.int32).reshape(-1, 2)
+            in_context = np.array([side == 1 for side in sequences[place]])
+            windows.append((spans, in_context))
         covered = cover(context, edges[context], windows)
         gold = _covered_part(golds[sample], covered)
         for place, window in zip(places, covered, strict=True):
@@ -471,9 +469,11 @@ def _check_answers(task: Task, rows: Dataset) -> None:
 
 def _gold_texts(rows: Dataset) -> list[list[str]]:
     """Gold answers of each row; XTREME's test files carry none, and say so with an empty text."""
-    return [
-        [text for text in (given or {"text": []})["text"] if text.strip()] for given in column(rows, "answers", None)
-    ]
+    found = []
+    for answers in column(rows, "answers", None):
+        texts = answers["text"] if answers else []
+        found.append([text for text in texts if text.strip()])
+    return found
 
 
 def _gold_span(

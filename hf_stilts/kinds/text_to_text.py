@@ -1,4 +1,4 @@
-"""Answers a task in words with an encoder-decoder such as mT5, which chooses among nothing but possible answers."""
+"""Answers a task with text by an encoder-decoder such as mT5, which chooses among nothing but possible answers."""
 
 from __future__ import annotations
 

@@ -86,6 +86,7 @@ class TokenClassification(Kind):
 
         def make(batch: Batch, numbers: list[int]) -> Batch:
             made: Batch = {name: [] for name in ("input_ids", "attention_mask", "labels", "starts", "row")}
+            # A word stands in many sentences, and is tokenised once.
             pieces = _pieces({word for words in batch["tokens"] for word in words}, tokenizer)
             for words, row in zip(batch["tokens"], numbers, strict=True):
                 tags = iter(gold[row])
@@ -93,6 +94,7 @@ class TokenClassification(Kind):
                     framed = [*before, *ids, *after]
                     labels = [IGNORED] * len(framed)
                     starts = [len(before) + start for start in starts]
+                    # `starts` first: at its end zip must not have taken the next window's first tag.
                     for start, tag in zip(starts, tags, strict=False):
                         labels[start] = tag if tag >= 0 else IGNORED
                     if train and all(label == IGNORED for label in labels):
@@ -166,7 +168,8 @@ def _compared(task: Task, predictions: Sequence[Sequence[str]], rows: Dataset) -
     lengths = np.array([len(tags) for tags in gold], dtype=np.int64)
     expected = np.fromiter(chain.from_iterable(gold), dtype=np.int64)
     index = {name: number for number, name in enumerate(task.labels)}
-    found = np.fromiter((index.setdefault(tag, len(index)) for tags in predictions for tag in tags), dtype=np.int64)
+    predicted = chain.from_iterable(predictions)
+    found = np.fromiter((index.setdefault(tag, len(index)) for tag in predicted), dtype=np.int64)
     counted = expected >= 0
     sentence = np.repeat(np.arange(len(gold)), lengths)
     kept = np.bincount(sentence[counted], minlength=len(gold))

@@ -140,7 +140,7 @@ def resolve(call: Call) -> Response:
 
 
 def preupload(call: Call) -> Response:
-    """POST /api/T/ID/preupload/REV: by which road each file travels."""
+    """POST /api/T/ID/preupload/REV: whether each file is sent within the commit or through LFS."""
     files = field(call.json(), "files", list)
     repository = call.repository(write=True)
     commit = repository.at(call.params["revision"])
@@ -291,15 +291,11 @@ ROUTES = [
     Route(f"{_API}/preupload/{{revision}}", plain(preupload), methods=["POST"]),
     Route(f"{_API}/commit/{{revision}}", commit, methods=["POST"]),
     Route("/lfs/{oid}", receive, methods=["PUT"]),
-    *(
-        route
-        for prefix in ("/{kind:hub_kind}", "")
-        for route in (
-            Route(
-                f"{prefix}/{{namespace}}/{{name}}/resolve/{{revision}}/{{path:path}}", plain(resolve), methods=["GET"]
-            ),
-            Route(f"{prefix}/{{namespace}}/{{name}}/info/lfs/objects/batch", plain(batch), methods=["POST"]),
-            Route(f"{prefix}/{{namespace}}/{{name}}/info/lfs/verify", plain(verify), methods=["POST"]),
-        )
-    ),
 ]
+for _prefix in ("/{kind:hub_kind}", ""):  # the address of a model names no kind
+    _repository = f"{_prefix}/{{namespace}}/{{name}}"
+    ROUTES += [
+        Route(f"{_repository}/resolve/{{revision}}/{{path:path}}", plain(resolve), methods=["GET"]),
+        Route(f"{_repository}/info/lfs/objects/batch", plain(batch), methods=["POST"]),
+        Route(f"{_repository}/info/lfs/verify", plain(verify), methods=["POST"]),
+    ]

@@ -120,9 +120,13 @@ class ObjectStore:
             HubError: 400 if a chunk is not here, or the bytes are not the file's own; 413 if all of them unpack to
                 far more than was uploaded: each is unpacked and hashed, and a few bytes could buy hours of that.
         """
-        terms = [term for file in files for term in file.terms]
-        wanted = sum(max(term.size, SMALLEST_CHUNK) for term in terms)
-        allowed = _UNPACKED + _UNPACKED_TIMES * sum(self._packed(xorb) for xorb in {term.xorb for term in terms})
+        wanted = 0
+        xorbs = set()
+        for file in files:
+            for term in file.terms:
+                wanted += max(term.size, SMALLEST_CHUNK)
+                xorbs.add(term.xorb)
+        allowed = _UNPACKED + _UNPACKED_TIMES * sum(map(self._packed, xorbs))
         if wanted > allowed:
             raise HubError(413, f"the files of the shard unpack to {wanted} bytes; expected at most {allowed} for it")
         for file in files:

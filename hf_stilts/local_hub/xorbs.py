@@ -74,7 +74,7 @@ def files_in_shard(shard: bytes) -> Iterator[XetFile]:
 
 
 class Xorb:
-    """A xorb on disk: each chunk follows a header of 8 bytes, so where one begins is found once and remembered."""
+    """A xorb on disk: each chunk follows a header of 8 bytes, so where one begins is found once and kept."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -109,7 +109,7 @@ def read_adapter(name: str, folder: Path, weights: Path) -> Adapter:
 
 
 def _tame(adapter: Adapter, source: str) -> None:
-    """Keep a stranger's adapter to what its weights say: no rank beyond theirs, no regular expression of his own.
+    """Keep an untrusted adapter to what its weights say: no rank beyond theirs, no regular expression of its own.
 
     An expression can be written so that matching it never ends; the names of the weights say which modules it meant.
     """
@@ -224,16 +224,15 @@ def _of_body(weights: dict[str, torch.Tensor], body: PreTrainedModel) -> dict[st
 
 def _check_plain(config: LoraConfig) -> None:
     """Refuse what the sum of two adapters would not keep."""
-    plain, own = (
-        {name: getattr(each, name) for name in type(each).__dataclass_fields__} for each in (type(config)(), config)
-    )
-    others = [name for name, value in own.items() if name not in _FREE and value != plain[name]]
+    plain = type(config)()
+    names = [name for name in type(config).__dataclass_fields__ if name not in _FREE]
+    others = [name for name in names if getattr(config, name) != getattr(plain, name)]
     if others or not isinstance(config.target_modules, set | list):
         name = (others or ["target_modules"])[0]
         raise StiltsError(
-            f"An adapter with {name}={own[name]} cannot be stacked; expected plain LoRA with a list of target modules. "
-            "Leave out adapter= (--adapter): then the intermediate adapter is merged into the body, which is trained "
-            "in full."
+            f"An adapter with {name}={getattr(config, name)} cannot be stacked; expected plain LoRA with a list of "
+            "target modules. Leave out adapter= (--adapter): then the intermediate adapter is merged into the body, "
+            "which is trained in full."
         )
 
 
@@ -248,7 +247,10 @@ def choose_modules(body: PreTrainedModel, config: LoraConfig) -> None:
     if config.target_modules is None and body.config.model_type not in known:
         config.target_modules = linear
     wanted = [] if isinstance(config.target_modules, str) else [*(config.target_modules or ())]
-    missing = [name for name in wanted if not any(f".{each}".endswith(f".{name}") for each in linear)]
+    missing = []
+    for name in wanted:
+        if not any(f".{each}".endswith(f".{name}") for each in linear):
+            missing.append(name)
     if missing or not linear:
         there = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
         raise StiltsError(

@@ -30,8 +30,8 @@ _HEADED = ("SequenceClassification", "MultipleChoice", "TokenClassification", "Q
 
 
 @dataclass(frozen=True)
-class HandOver:
-    """What one hand-over carried.
+class Transfer:
+    """What one transfer carried.
 
     Attributes:
         source: repository id or folder that the body comes from.
@@ -90,8 +90,8 @@ def load_intermediate(
     check_start(opened, base)
     if task is None:
         return load_body(opened)[0]
-    model, handover = with_fresh_head(opened, load_task(task))
-    logger.info("%s", handover)
+    model, transfer = with_fresh_head(opened, load_task(task))
+    logger.info("%s", transfer)
     return model
 
 
@@ -101,7 +101,7 @@ def with_fresh_head(
     *,
     revision: str | None = None,
     loaded: LoadedBody | None = None,
-) -> tuple[PreTrainedModel, HandOver]:
+) -> tuple[PreTrainedModel, Transfer]:
     """Stock model for `task` whose body comes from `source` and whose head is new.
 
     The only door between two phases. A pooler that was trained under a task's head counts as part of that head; the
@@ -124,10 +124,10 @@ def with_fresh_head(
     """
     opened, kind = open_checkpoint(source, revision), kind_for(task)
     if task.text_to_text:
-        model, handover = _whole(opened, kind)
+        model, transfer = _whole(opened, kind)
         smallest = min(dict(model.named_parameters()).items(), key=lambda named: named[1].numel())[0]
         model.untrained_head = (smallest,), _digest(model, (smallest,))  # a training moves every weight, this one too
-        return model, handover
+        return model, transfer
     if task.declaration.pretraining and (continued := _continued(opened, task, loaded)):
         return continued
     loaded = loaded or load_body_for(opened, [task])
@@ -143,7 +143,7 @@ def with_fresh_head(
         name for name, _ in model.named_parameters() if name.removeprefix(prefix) not in carried and name not in above
     )
     model.untrained_head = fresh, _digest(model, fresh)
-    return model.eval(), HandOver(opened.name, opened.commit, len(carried) + len(above), fresh)
+    return model.eval(), Transfer(opened.name, opened.commit, len(carried) + len(above), fresh)
 
 
 def load_body_for(opened: OpenedCheckpoint, tasks: Iterable[Task]) -> LoadedBody:
@@ -281,40 +281,40 @@ def _carry_body(opened: OpenedCheckpoint, loaded: LoadedBody, model: PreTrainedM
     if misfits:
         raise StiltsError(
             f"{opened.name} is a {type(body).__name__} whose {misfits[0]} has no place in {type(model).__name__}. "
-            "Nothing was handed over. Use a checkpoint of the same architecture."
+            "Nothing was transferred. Use a checkpoint of the same architecture."
         )
     names = set(target.state_dict())
     absent = sorted(name for name in loaded.missing if name in names and "pooler" not in name.split("."))
     if absent:
         raise StiltsError(
             f"{opened.name} ({opened.architecture}) does not hold {_modules(tuple(absent))[0]}, which "
-            f"{type(model).__name__} reads through and which would start at random. Nothing was handed over. Use it "
+            f"{type(model).__name__} reads through and which would start at random. Nothing was transferred. Use it "
             "for tagging or retrieval, which read the encoder alone, or start from a checkpoint that holds the whole "
             "body."
         )
     return names & set(state)
 
 
-def _whole(opened: OpenedCheckpoint, kind: Kind) -> tuple[PreTrainedModel, HandOver]:
+def _whole(opened: OpenedCheckpoint, kind: Kind) -> tuple[PreTrainedModel, Transfer]:
     """An encoder-decoder with all its weights, none of which is new."""
     if opened.adapter:
         raise StiltsError(
-            f"{opened.name} is an adapter of an encoder; answers in words need a whole encoder-decoder. Start from the "
-            "model below it, or from a checkpoint that was trained with --text-to-text."
+            f"{opened.name} is an adapter of an encoder; text-to-text answers need a whole encoder-decoder. Start from "
+            "the model below it, or from a checkpoint that was trained with --text-to-text."
         )
-    model, handover = _continue_pretrained(opened, *opened.load(kind.model_class(opened.config)))
-    if handover.fresh:
+    model, transfer = _continue_pretrained(opened, *opened.load(kind.model_class(opened.config)))
+    if transfer.fresh:
         raise StiltsError(
-            f"{opened.name} ({opened.architecture}) does not hold {_modules(handover.fresh)[0]}, which "
-            "answers in words are written with. Nothing was handed over. Start from the public model, or from a "
+            f"{opened.name} ({opened.architecture}) does not hold {_modules(transfer.fresh)[0]}, which "
+            "text-to-text answers are written with. Nothing was transferred. Start from the public model, or from a "
             "checkpoint that was trained with --text-to-text."
         )
-    return model, handover
+    return model, transfer
 
 
 def _continued(
     opened: OpenedCheckpoint, task: Task, loaded: LoadedBody | None
-) -> tuple[PreTrainedModel, HandOver] | None:
+) -> tuple[PreTrainedModel, Transfer] | None:
     """The masked LM that a checkpoint holds, whose head goes on too; None where another task was trained upon it."""
     head = _head_of_mixture(opened, task)
     if head is not None:
@@ -329,9 +329,9 @@ def _continued(
 
 def _continue_pretrained(
     opened: OpenedCheckpoint, model: PreTrainedModel, missing: Iterable[str]
-) -> tuple[PreTrainedModel, HandOver]:
+) -> tuple[PreTrainedModel, Transfer]:
     fresh = tuple(sorted(missing))
-    return model, HandOver(opened.name, opened.commit, len(model.state_dict()) - len(fresh), fresh)
+    return model, Transfer(opened.name, opened.commit, len(model.state_dict()) - len(fresh), fresh)
 
 
 def _head_of_mixture(opened: OpenedCheckpoint, task: Task) -> str | None:

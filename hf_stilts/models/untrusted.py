@@ -114,7 +114,7 @@ def _read(file: Path, source: str, most: int) -> dict[str, Any]:
 def sizes_of(config: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
     """Name, value and the most that is accepted of every size in a configuration, inside of lists and objects too."""
     unseen: list[tuple[str, Any]] = list(config.items())
-    while unseen:  # no recursion: the nesting is a stranger's
+    while unseen:  # no recursion: others chose the nesting
         name, value = unseen.pop()
         if isinstance(value, dict):
             unseen += [(str(key), item) for key, item in value.items()]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_stilts.quickstart.grammar import MODIFIERS, SYNTHETIC_LANGUAGES, TAGS, Scene, Word, World, join
+from hf_stilts.quickstart.grammar import MODIFIERS, SYNTHETIC_LANGUAGES, TAGS, Grammar, Scene, Word, join
 from hf_stilts.task import Task
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def build(out: str | Path, seed: int = 0) -> Path:
 
     final = Path(out) / DATASET
     final.parent.mkdir(parents=True, exist_ok=True)
-    world = World(seed)
+    grammar = Grammar(seed)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=".world-") as folder:
         splits: dict[str, list[str]] = {}
-        for config, split, rows in _rows(world):
+        for config, split, rows in _rows(grammar):
             path = Path(folder) / "world" / config / f"{split}-00000-of-00001.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(rows), path)
@@ -142,9 +142,9 @@ def tokenizer(data: str | Path, vocab_size: int = 2500) -> PreTrainedTokenizerFa
     )
 
 
-def _rows(world: World) -> Iterator[tuple[str, str, list[Row]]]:
+def _rows(grammar: Grammar) -> Iterator[tuple[str, str, list[Row]]]:
     """Every (config, split, rows) of the data set; each draws from its own seed, so none depends on another."""
-    makers: dict[str, Callable[[World, str, random.Random], Row]] = {
+    makers: dict[str, Callable[[Grammar, str, random.Random], Row]] = {
         "text": _text_row,
         "nli": _nli_row,
         "qa": _qa_row,
@@ -154,43 +154,44 @@ def _rows(world: World) -> Iterator[tuple[str, str, list[Row]]]:
         for name, make in makers.items():
             for split, count in ROWS[name].items():
                 if split == "test" or name == "text" or language == ENGLISH:
-                    rng = random.Random(f"{world.seed} {name} {split} {language}")
-                    yield f"{name}.{language}", split, [make(world, language, rng) for _ in range(count)]
+                    rng = random.Random(f"{grammar.seed} {name} {split} {language}")
+                    yield f"{name}.{language}", split, [make(grammar, language, rng) for _ in range(count)]
     for language in OTHERS:
         for split, count in ROWS["bitext"].items():
-            scenes = _distinct(world, random.Random(f"{world.seed} bitext {split}"), count)
+            scenes = _distinct(grammar, random.Random(f"{grammar.seed} bitext {split}"), count)
             told = [
-                {"source": _tell(world, scene, language), "target": _tell(world, scene, ENGLISH)} for scene in scenes
+                {"source": _tell(grammar, scene, language), "target": _tell(grammar, scene, ENGLISH)}
+                for scene in scenes
             ]
             yield f"bitext.{language}", split, told
         for split, sizes in MINING.items():
-            rng = random.Random(f"{world.seed} mining {split} {language}")
-            yield f"mining.{language}", split, [_mining_row(world, language, rng, *sizes)]
+            rng = random.Random(f"{grammar.seed} mining {split} {language}")
+            yield f"mining.{language}", split, [_mining_row(grammar, language, rng, *sizes)]
 
 
-def _text_row(world: World, language: str, rng: random.Random) -> Row:
-    return {"text": " ".join(join(world.tell(scene, language, ask)) for scene, ask in world.story(rng))}
+def _text_row(grammar: Grammar, language: str, rng: random.Random) -> Row:
+    return {"text": " ".join(join(grammar.tell(scene, language, ask)) for scene, ask in grammar.story(rng))}
 
 
-def _nli_row(world: World, language: str, rng: random.Random) -> Row:
+def _nli_row(grammar: Grammar, language: str, rng: random.Random) -> Row:
     """Two sentences: less said is entailed, more or something else said is neutral, changed is contradicted."""
-    premise = replace(world.scene(rng, world.anybody(rng), detail=0.7), negated=False)
+    premise = replace(grammar.scene(rng, grammar.anybody(rng), detail=0.7), negated=False)
     told = [name for name in MODIFIERS if getattr(premise, name)]
     kept = [name for name in told if rng.random() < 0.5]
-    other = world.scene(rng, world.anybody(rng), detail=1.0)
+    other = grammar.scene(rng, grammar.anybody(rng), detail=1.0)
     label = rng.choice(NLI_LABELS)
     changes: dict[str, Any] = {}
     if label == "contradiction":
         mutable = [name for name in ("colour", "number", "place") if name in told]
         name = rng.choice([*mutable, "negated"])
         while name != "negated" and getattr(other, name) == getattr(premise, name):
-            other = world.scene(rng, world.anybody(rng), detail=1.0)
+            other = grammar.scene(rng, grammar.anybody(rng), detail=1.0)
         changes[name] = True if name == "negated" else getattr(other, name)
     elif label == "neutral":
         unsaid = [name for name in ("colour", "number", "place", "time") if name not in told]
         name = rng.choice([*unsaid, "agent", "action", "thing"])
         while getattr(other, name) == getattr(premise, name):
-            other = world.scene(rng, world.anybody(rng), detail=1.0)
+            other = grammar.scene(rng, grammar.anybody(rng), detail=1.0)
         changes[name] = getattr(other, name)
         if name == "agent":
             kept = [name for name in kept if name != "quality"]
@@ -199,28 +200,28 @@ def _nli_row(world: World, language: str, rng: random.Random) -> Row:
     if "thing" not in changes and rng.random() < 0.2:
         hypothesis = hypothesis.general()
     return {
-        "text": _tell(world, premise, language),
-        "text_pair": _tell(world, hypothesis, language),
+        "text": _tell(grammar, premise, language),
+        "text_pair": _tell(grammar, hypothesis, language),
         "label": label,
     }
 
 
-def _qa_row(world: World, language: str, rng: random.Random) -> Row:
+def _qa_row(grammar: Grammar, language: str, rng: random.Random) -> Row:
     """A story of scenes that no question confuses, a question, and the answer with its place in the story."""
     scenes: list[Scene] = []
     while len(scenes) < rng.choice((2, 3, 4)) or len(scenes) < 2:
-        scene = replace(world.scene(rng, world.anybody(rng)), negated=False)
+        scene = replace(grammar.scene(rng, grammar.anybody(rng)), negated=False)
         if all(scene.agent != other.agent and scene.thing != other.thing for other in scenes):
             scenes.append(scene)
     at = rng.randrange(len(scenes))
     role = rng.choice(("agent", "thing", "place") if scenes[at].place else ("agent", "thing"))
-    sentences = [world.tell(scene, language) for scene in scenes]
+    sentences = [grammar.tell(scene, language) for scene in scenes]
     start, text = _answer(sentences[at], role)
     before = sum(len(join(sentence)) + 1 for sentence in sentences[:at])
     asked = replace(scenes[at], time=None, place=scenes[at].place if role == "place" else None)
     return {
         "id": f"{language}-{rng.getrandbits(48):012x}",
-        "question": join(world.tell(asked, language, ask=role)),
+        "question": join(grammar.tell(asked, language, ask=role)),
         "context": " ".join(join(sentence) for sentence in sentences),
         "answers": {"text": [text], "answer_start": [before + start]},
     }
@@ -234,15 +235,15 @@ def _answer(sentence: list[Word], role: str) -> tuple[int, str]:
     return len(prefix) + bool(prefix), text
 
 
-def _pos_row(world: World, language: str, rng: random.Random) -> Row:
-    scene = world.scene(rng, world.anybody(rng))
-    words = world.tell(scene, language, ask=rng.choice(("agent", "thing")) if rng.random() < 0.2 else "")
+def _pos_row(grammar: Grammar, language: str, rng: random.Random) -> Row:
+    scene = grammar.scene(rng, grammar.anybody(rng))
+    words = grammar.tell(scene, language, ask=rng.choice(("agent", "thing")) if rng.random() < 0.2 else "")
     return {"tokens": [word.form for word in words], "tags": [word.tag for word in words]}
 
 
-def _mining_row(world: World, language: str, rng: random.Random, ours: int, english: int, hidden: int) -> Row:
+def _mining_row(grammar: Grammar, language: str, rng: random.Random, ours: int, english: int, hidden: int) -> Row:
     """Two comparable corpora as one row: `hidden` scenes are told in both, all others in one."""
-    scenes = _distinct(world, rng, ours + english - hidden)
+    scenes = _distinct(grammar, rng, ours + english - hidden)
     source, target = scenes[:ours], scenes[ours - hidden :]
     rng.shuffle(source)
     rng.shuffle(target)
@@ -251,23 +252,23 @@ def _mining_row(world: World, language: str, rng: random.Random, ours: int, engl
     where = {scene: place for place, scene in enumerate(target)}
     return {
         "source_ids": source_ids,
-        "source": [_tell(world, scene, language) for scene in source],
+        "source": [_tell(grammar, scene, language) for scene in source],
         "target_ids": target_ids,
-        "target": [_tell(world, scene, ENGLISH) for scene in target],
+        "target": [_tell(grammar, scene, ENGLISH) for scene in target],
         "gold": [[source_ids[i], target_ids[where[scene]]] for i, scene in enumerate(source) if scene in where],
     }
 
 
-def _distinct(world: World, rng: random.Random, count: int) -> list[Scene]:
+def _distinct(grammar: Grammar, rng: random.Random, count: int) -> list[Scene]:
     """Scenes without names, which are the same in all languages and would give a translation away."""
     scenes: dict[Scene, None] = {}
     while len(scenes) < count:
-        scenes[replace(world.scene(rng, detail=0.6), place=None, adposition="in")] = None
+        scenes[replace(grammar.scene(rng, detail=0.6), place=None, adposition="in")] = None
     return list(scenes)
 
 
-def _tell(world: World, scene: Scene, language: str) -> str:
-    return join(world.tell(scene, language))
+def _tell(grammar: Grammar, scene: Scene, language: str) -> str:
+    return join(grammar.tell(scene, language))
 
 
 def _card(splits: dict[str, list[str]], seed: int) -> str:

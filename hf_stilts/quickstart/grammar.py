@@ -153,12 +153,12 @@ def join(words: list[Word]) -> str:
     return "".join(word.form if word.tag == "PUNCT" else f" {word.form}" for word in words).lstrip()
 
 
-class World:
+class Grammar:
     """Concepts, what goes with what, and the seven lexicons, all from one seed.
 
-    >>> world = World(seed=0)
-    >>> scene = world.scene(random.Random(1))
-    >>> [word.tag for word in world.tell(scene, "en")][-1]
+    >>> grammar = Grammar(seed=0)
+    >>> scene = grammar.scene(random.Random(1))
+    >>> [word.tag for word in grammar.tell(scene, "en")][-1]
     'PUNCT'
     """
 

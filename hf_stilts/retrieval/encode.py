@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -204,26 +206,13 @@ def encode_all(  # noqa: PLR0913 - an option each, passed by name
         batches = list(equal_length_batches(lengths, budget))
         if share:
             batches = batches[dist.get_rank() :: dist.get_world_size()]
-        bar = tqdm(
-            total=int(lengths.sum()),
-            desc="Sentences to vectors",
-            unit="token",
-            unit_scale=True,
-            leave=False,
-            disable=None if progress is None else not progress,
-        )
+        into = PooledStates(vectors, wanted, poolings, pooler)
+        bar = _token_bar(int(lengths.sum()), progress)
         for rows in batches:
             tokens = torch.tensor([ids[row] for row in rows], device=device)
             inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
             keep = 1 - torch.tensor([special[row] for row in rows], device=device)
-
-            def take(k: int, hidden: Tensor, rows: NDArray[np.int64] = rows, keep: Tensor = keep) -> None:
-                for into, pooling in zip(vectors, poolings, strict=True):
-                    pooled = pool(hidden, pooling, keep, pooler).cpu().numpy()
-                    for place in np.flatnonzero(wanted == k):
-                        into[place, rows] = pooled
-
-            states.read(inputs, wanted.tolist(), take)
+            states.read(inputs, wanted.tolist(), partial(into.take, rows, keep))
             bar.update(tokens.numel())
         bar.close()
 
@@ -233,6 +222,42 @@ def encode_all(  # noqa: PLR0913 - an option each, passed by name
         row_of = {sentence: row for row, sentence in enumerate(distinct)}
         vectors = vectors[:, :, [row_of[sentence] for sentence in sentences]]
     return vectors, wanted
+
+
+@dataclass(frozen=True)
+class PooledStates:
+    """Vectors that fill up batch by batch.
+
+    Attributes:
+        vectors: float32 (poolings, layers, n, d).
+        layers: int64 (layers,), the hidden state of each of them, counted from 0; one may be there twice.
+        poolings: names of the poolings.
+        pooler: of the model, for "pooler".
+    """
+
+    vectors: NDArray[np.float32]
+    layers: NDArray[np.int64]
+    poolings: Sequence[Pooling]
+    pooler: torch.nn.Module | None
+
+    def take(self, rows: NDArray[np.int64], keep: Tensor, layer: int, hidden: Tensor) -> None:
+        """Pool a hidden state (batch, tokens, d) into the given rows; `keep` (batch, tokens) is 0 at special tokens."""
+        for into, pooling in zip(self.vectors, self.poolings, strict=True):
+            pooled = pool(hidden, pooling, keep, self.pooler).cpu().numpy()
+            for place in np.flatnonzero(self.layers == layer):
+                into[place, rows] = pooled
+
+
+def _token_bar(tokens: int, progress: bool | None) -> "tqdm[Any]":
+    """A progress bar over tokens; without a choice it shows on a terminal alone."""
+    return tqdm(
+        total=tokens,
+        desc="Sentences to vectors",
+        unit="token",
+        unit_scale=True,
+        leave=False,
+        disable=None if progress is None else not progress,
+    )
 
 
 def as_read(sentences: Sequence[str], known: SentenceEncoder | None, prefix: str | None) -> Sequence[str]:

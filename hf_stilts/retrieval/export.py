@@ -11,7 +11,7 @@ import torch
 
 from hf_stilts.retrieval.encode import LONGEST, encode, position_limit
 from hf_stilts.retrieval.hidden_states import encoder_of
-from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
+from hf_stilts.retrieval.sentence_encoder import SentenceEncoder, sentence_encoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,36 +62,45 @@ def export_sentence_transformer(
     shutil.rmtree(staged, ignore_errors=True)  # what an interrupted export left
     cut.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
-    width = expected.shape[1]
-    parts = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    settings: dict[str, Any] = {"similarity_fn_name": "cosine"}
-    longest, lower_case = LONGEST, False
-    if known is not None:
-        parts += [("Normalize", "2_Normalize")] if known.normalise else []
-        longest, lower_case = known.max_length or tokenizer.model_max_length, known.lower_case
-        settings |= {"prompts": dict(known.prompts), "default_prompt_name": known.default_prompt}
-    files = {
-        "modules.json": [
-            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
-            for number, (name, path) in enumerate(parts)
-        ],
-        "sentence_bert_config.json": {
-            "max_seq_length": min(longest, position_limit(cut)),
-            "do_lower_case": lower_case,
-        },
-        "config_sentence_transformers.json": settings,
-        "1_Pooling/config.json": {
-            "word_embedding_dimension": width,
-            "pooling_mode_cls_token": pooling == "cls",
-            "pooling_mode_mean_tokens": pooling == "mean",
-        },
-    }
     (staged / "1_Pooling").mkdir()
+    pooled = {
+        "word_embedding_dimension": expected.shape[1],
+        "pooling_mode_cls_token": pooling == "cls",
+        "pooling_mode_mean_tokens": pooling == "mean",
+    }
+    files = _settings(known, tokenizer, position_limit(cut)) | {"1_Pooling/config.json": pooled}
     for name, content in files.items():
         (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if folder.exists():
         folder.rmdir()
     return staged.rename(folder)
+
+
+def _settings(known: SentenceEncoder | None, tokenizer: "PreTrainedTokenizerBase", positions: int) -> dict[str, Any]:
+    """Files of a sentence-transformers model beside its encoder, name -> content.
+
+    Args:
+        known: what the folder of the model said, if it was such a model already.
+        tokenizer: its tokenizer.
+        positions: the most tokens that the encoder reads.
+    """
+    parts = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    settings: dict[str, Any] = {"similarity_fn_name": "cosine"}
+    longest, lower_case = LONGEST, False
+    if known is not None:
+        if known.normalise:
+            parts.append(("Normalize", "2_Normalize"))
+        longest, lower_case = known.max_length or tokenizer.model_max_length, known.lower_case
+        settings |= {"prompts": dict(known.prompts), "default_prompt_name": known.default_prompt}
+    modules = []
+    for number, (name, path) in enumerate(parts):
+        module = {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
+        modules.append(module)
+    return {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": min(longest, positions), "do_lower_case": lower_case},
+        "config_sentence_transformers.json": settings,
+    }
 
 
 def cut_at(encoder: "PreTrainedModel", layer: int) -> "PreTrainedModel | None":

@@ -132,6 +132,13 @@ def match_translations(source: Any, target: Any, method: Method = "cosine", k: i
         method: see above.
         k: neighbours that make the margin or r.
 
+    Returns:
+        For each source row the matched target row, `indices` int64 (n,), and how well it matches, `scores` float32
+        (n,): the cosine, the margin or CSLS.
+
+    Raises:
+        ValueError: an unknown method, k below 1, widths that differ, no target row, or a row with NaN or infinity.
+
     >>> match_translations([[1.0, 0.0], [0.0, 1.0]], [[0.2, 1.0], [1.0, 0.1]]).indices
     array([1, 0])
     """
@@ -187,6 +194,9 @@ def mine_bitext(
         sentences: the texts (or ids) of both sides, to say which rows are equal; None compares the vectors, which
             `encode` makes equal for equal sentences.
         floor: pairs that do not score above it are discarded (XTREME: 0); None discards none.
+
+    Returns:
+        Row numbers of both sides, `source` and `target` int64 (p,), with their margins, `score` float64 (p,).
 
     Raises:
         ValueError: k below 1, an unknown word, widths that differ, a row with NaN or infinity, or texts that do not

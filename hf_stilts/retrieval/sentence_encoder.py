@@ -109,10 +109,14 @@ class SentenceEncoder:
     def __str__(self) -> str:
         """Say in a few words what is done with the last hidden state."""
         parts = [f"{self.pooling} pooling"]
-        parts += [f"{len(self.dense)} Dense"] if self.dense else []
-        parts += ["normalised"] if self.normalise else []
-        parts += [f"at most {self.max_length} tokens"] if self.max_length else []
-        parts += ["lower case"] if self.lower_case else []
+        if self.dense:
+            parts.append(f"{len(self.dense)} Dense")
+        if self.normalise:
+            parts.append("normalised")
+        if self.max_length:
+            parts.append(f"at most {self.max_length} tokens")
+        if self.lower_case:
+            parts.append("lower case")
         prefixes = {"prefix": self.prefix, "queries": self.query_prefix, "candidates": self.candidate_prefix}
         said = [f"{name} {text!r}" for name, text in prefixes.items() if text]
         parts += said or ["no prefix"]

@@ -103,4 +103,7 @@ def plot_layers(rows: Sequence[Mapping[str, Any]], path: str | Path, title: str 
 
 def curve(rows: Sequence[Mapping[str, Any]], layers: Sequence[int]) -> list[float]:
     """Mean accuracy at every layer."""
-    return [float(np.mean([row["accuracy"] for row in rows if row["layer"] == layer])) for layer in layers]
+    means = []
+    for layer in layers:
+        means.append(float(np.mean([row["accuracy"] for row in rows if row["layer"] == layer])))
+    return means

@@ -36,7 +36,7 @@ _OF_A_ROW = (
 # Fields of a recipe that decide nothing by themselves: a batch is compared by its size over all devices.
 _BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 _IDLE = (*_BATCH, "processes", "per_device_eval_batch_size", "eval_strategy", "eval_steps", CELL, TRAINED)
-# A stranger's text is shown where neither a table nor a spreadsheet takes it for more than a text.
+# A text that others wrote is shown where neither a table nor a spreadsheet takes it for more than a text.
 _PLAIN = re.compile(r"\w[\w .,:;+/@%()>=-]{0,199}")
 _NUMBER = re.compile(r"-[0-9.]{1,20}(e[+-]?[0-9]{1,3})?")
 
@@ -296,7 +296,7 @@ def _batch(record: Record) -> str:
 
 
 def plain(value: Any) -> str:
-    """A stranger's value as a text that may be shown; one that may not, or is long, by its digest."""
+    """A value that others wrote as a text that may be shown; one that may not, or is long, by its digest."""
     if value is None or value == "":
         return NOT_STATED
     text = f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -110,19 +110,19 @@ def _described(
     kept = min(len(saved), args.save_total_limit or len(saved))
     each, timed = _seconds_each(trainer)
     examples = None if steps is None else steps * _batch(trainer)
-    kinds = {name: vars(data.kind) for name, data in trainer.members.items()}  # their settings
+    kinds = {name: vars(data.kind) for name, data in trainer.task_data.items()}  # their settings
     return {
         "phase": trainer.phase,
-        "tasks": [*trainer.members],
+        "tasks": [*trainer.task_data],
         "folder": folder,
-        "starts_from": str(trainer.handover) if trainer.handover else None,
+        "starts_from": str(trainer.transfer) if trainer.transfer else None,
         "recipe": figures.source,
-        "rows": {name: len(data.rows) if data.rows is not None else None for name, data in trainer.members.items()},
-        "languages": {name: dict(data.languages) for name, data in trainer.members.items() if data.languages},
-        "windows": {name: size(data.features) for name, data in trainer.members.items()},
-        "max_length": {name: data.max_length for name, data in trainer.members.items()},
+        "rows": {name: len(data.rows) if data.rows is not None else None for name, data in trainer.task_data.items()},
+        "languages": {name: dict(data.languages) for name, data in trainer.task_data.items() if data.languages},
+        "windows": {name: size(data.features) for name, data in trainer.task_data.items()},
+        "max_length": {name: data.max_length for name, data in trainer.task_data.items()},
         "stride": {name: kind["doc_stride"] for name, kind in kinds.items() if "doc_stride" in kind},
-        "scored_on": {name: data.scored_on for name, data in trainer.members.items()},
+        "scored_on": {name: data.scored_on for name, data in trainer.task_data.items()},
         "batch": _batch(trainer),
         "steps": steps,
         "weights": weights,
@@ -157,7 +157,7 @@ def saved_steps(args: StiltsArguments, steps: int | None) -> list[int]:
 def _batch(trainer: StiltsTrainer) -> int:
     """Examples of an optimizer step; of a mixture, whose tasks have their own, the mean over the tasks."""
     args = trainer.args
-    own = [data.batch_size for data in trainer.members.values() if data.batch_size]
+    own = [data.batch_size for data in trainer.task_data.values() if data.batch_size]
     if own:
         return round(sum(own) / len(own))
     return int(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
@@ -192,7 +192,7 @@ def _vocabulary(trainer: StiltsTrainer) -> dict[str, Any]:
 def _activations(trainer: StiltsTrainer) -> float:
     """Bytes that a micro-batch of the longest inputs leaves for its backward pass, about."""
     args, config = trainer.args, trainer.model.config
-    longest = max(data.max_length for data in trainer.members.values())
+    longest = max(data.max_length for data in trainer.task_data.values())
     tokens = longest * args.train_batch_size
     most = trainer.micro.most
     if most is None and args.device.type == "cpu":

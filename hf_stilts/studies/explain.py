@@ -90,7 +90,7 @@ def explain(
     for name in measures:
         if name not in known:
             raise StiltsError(f"No measure {name!r} among the similarities. {did_you_mean(name, known)}")
-    alike = {row["second"] if row["first"] == to else row["first"]: row for row in similarities if to in _pair(row)}
+    alike = _similar_to(to, similarities)
     table = _gains(results, baseline) if outcome == "gain" else _scores(results)
     table = [row for row in table if row["language"] in alike]
     found = Explanation([], [], [])
@@ -119,8 +119,15 @@ def explain(
     return found
 
 
-def _pair(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["first"], row["second"]
+def _similar_to(to: str, similarities: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The rows of pairs with one language, by the other language of the pair."""
+    found = {}
+    for row in similarities:
+        if row["first"] == to:
+            found[row["second"]] = row
+        elif row["second"] == to:
+            found[row["first"]] = row
+    return found
 
 
 def _gains(results: Iterable[str | os.PathLike[str]], baseline: str) -> list[dict[str, Any]]:

@@ -365,7 +365,9 @@ def shot_curves(rows: Sequence[Row], *, title: str) -> Any:
                 if all((arm, code, number) in scores for arm, number in wanted):
                     whole.append(code)
             for arm in drawn if whole else ():
-                means = [fmean(scores[arm, code, number] for code in whole) for number in numbers]
+                means = []
+                for number in numbers:
+                    means.append(fmean(scores[arm, code, number] for code in whole))
                 axes.plot(numbers, means, label=names[arm], **line_style(arms.index(arm)))
             # A log axis has no 0: from there to the least number of rows it is linear.
             axes.set_xscale("symlog", linthresh=next((number for number in numbers if number), 1))
@@ -619,7 +621,7 @@ def _paint(axes: Any, values: Sequence[Sequence[float | None]], colours: str, lo
     import matplotlib
     import numpy as np
 
-    array = np.array([[np.nan if value is None else value for value in line] for line in values], dtype=float)
+    array = np.array(values, dtype=float)  # None becomes not-a-number
     shades = matplotlib.colormaps[colours].with_extremes(bad=MISSING)
     image = axes.imshow(array, cmap=shades, vmin=low, vmax=high, aspect="auto", interpolation="none")
     axes.set_axis_off()
@@ -635,11 +637,16 @@ def _draw_strip(
     numbers: str | None,
 ) -> Any:
     """Cells of one strip; `numbers` says which column of the rows is written into them."""
-    found = [[cells.get((arm, task, code)) for _, task, code in strip] for arm in arms]
-    image = _paint(axes, [[row["gain"] if row else None for row in line] for line in found], "RdBu", -reach, reach)
+    found = []
+    gains = []
+    for arm in arms:
+        line = [cells.get((arm, task, code)) for _, task, code in strip]
+        found.append(line)
+        gains.append([row["gain"] if row else None for row in line])
+    image = _paint(axes, gains, "RdBu", -reach, reach)
     dots: dict[str, list[tuple[int, int]]] = {"white": [], "black": []}
-    for line, rows in enumerate(found):
-        for place, row in enumerate(rows):
+    for down, rows in enumerate(found):
+        for across, row in enumerate(rows):
             if row is None:
                 continue
             holds = row.get("p_holm") is not None and row["p_holm"] < SIGNIFICANT
@@ -649,13 +656,13 @@ def _draw_strip(
                 if numbers == "gain":
                     text = "0.0" if abs(row["gain"]) < 0.05 else f"{row['gain']:+.1f}"
                 text += "*" if holds else ""
-                axes.text(place, line, text, ha="center", va="center", size=7, color=colour)
+                axes.text(across, down, text, ha="center", va="center", size=7, color=colour)
             elif holds:
-                dots[colour].append((place, line))
+                dots[colour].append((across, down))
     for colour, places in dots.items():
         if places:
-            across, down = zip(*places, strict=True)
-            axes.plot(across, down, ".", color=colour, markersize=2.2)
+            xs, ys = zip(*places, strict=True)
+            axes.plot(xs, ys, ".", color=colour, markersize=2.2)
     return image
 
 

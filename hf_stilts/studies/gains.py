@@ -1,4 +1,4 @@
-"""What an intermediate task brought: score less baseline, per language, task and group, over seeds, with its chance."""
+"""What an intermediate task brought: score less baseline, per language, task and group, over seeds, with p-values."""
 
 from __future__ import annotations
 
@@ -337,7 +337,8 @@ def _gain_tables(
         for unit in units[["level", "name", "language"]].drop_duplicates().itertuples(index=False, name=None):
             ours, theirs = (*unit, start), (*unit, baseline)
             row = {"intermediate": start, "group" if unit[0] == "group" else "task": unit[1]}
-            row |= {"language": unit[2]} if unit[0] == "language" else {}
+            if unit[0] == "language":
+                row["language"] = unit[2]
             row |= {"score": float(median[ours]), "baseline": float(median[theirs])}
             row |= {"gain": row["score"] - row["baseline"], "seeds": int(min(seeds[ours], seeds[theirs]))}
             row |= {"spread": _number(spread[ours]), "baseline_spread": _number(spread[theirs])}
@@ -498,7 +499,9 @@ def _add_bootstrap(
         sides = _sides_of([row["language"] for row in languages])
         for row in report.gaps:
             if (row["intermediate"], row["task"]) == (start, task):
-                above, below = (np.mean([drawn[code] for code in side], axis=0) for side in sides[row["gap"]])
+                one, other = sides[row["gap"]]
+                above = np.mean([drawn[code] for code in one], axis=0)
+                below = np.mean([drawn[code] for code in other], axis=0)
                 narrowing = _median((above - below)[:, ours:]) - _median((above - below)[:, :ours])
                 row |= _tested(_reduction(narrowing, _median(below[:, :ours]) - _median(below[:, ours:])))
 

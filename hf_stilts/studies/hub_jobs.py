@@ -289,11 +289,11 @@ class _Work:
 
     def _submit_ready(self, jobs: list[JobInfo], live: set[str]) -> int:
         """Submit the cells that wait for nothing, as many as may run and be paid; how many."""
-        ready = [
-            name
-            for name in self._left()
-            if name not in live and all(self.store.finished(need) for need in self.found.cells[name].needs)
-        ]
+        ready = []
+        for name in self._left():
+            waits = any(not self.store.finished(need) for need in self.found.cells[name].needs)
+            if name not in live and not waits:
+                ready.append(name)
         ready.sort(key=lambda name: len(self.failures.get(name, ())))
         price, count = self._price(jobs), 0
         for name in ready[: max(0, self.options.at_once - len(live))]:

@@ -29,7 +29,7 @@ from hf_stilts.studies.comparable import (
 )
 from hf_stilts.studies.pushed import gains_of_study, is_study
 from hf_stilts.studies.tables import Table, as_csv, as_latex, as_markdown
-from hf_stilts.tabular import Tabular
+from hf_stilts.tabular import Tabular, filled
 from hf_stilts.task import lower_is_better
 
 FORMATS: dict[str, Callable[[Table], str]] = {"md": as_markdown, "csv": as_csv, "latex": as_latex}
@@ -85,8 +85,7 @@ class TransferMatrix(Tabular):
             line = lines.setdefault((base, intermediate), {"base": base, "intermediate": intermediate})
             some = f" ({row['languages']} of {row['of']})" if row["languages"] < row["of"] else ""
             line[target] = f"{row['gain']:+.1f}{some}"
-        columns = list(dict.fromkeys(name for line in lines.values() for name in line))
-        return [{column: line.get(column) for column in columns} for line in lines.values()]
+        return filled(list(lines.values()))
 
     def text(self, spelt: str) -> str:
         """The matrix as Markdown (`md`) or `latex`; as `csv` its cells, a line for each number, none of them rounded.
@@ -208,7 +207,8 @@ def _cells(group: Sequence[Score], number: int) -> tuple[list[dict[str, Any]], l
             if baseline is None:
                 alone += ours
                 continue
-            found, before = (median(each.score for each in side) for side in (ours, baseline))
+            found = median(each.score for each in ours)
+            before = median(each.score for each in baseline)
             first = ours[0]
             row: dict[str, Any] = {"base": first.base, "intermediate": intermediate, "target": first.target}
             row |= {"language": first.language, "metric": first.metric, "score": found, "baseline": before}
@@ -233,8 +233,10 @@ def _tasks(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         chosen = list(languages.values())
         row = {"base": chosen[0]["base"], "intermediate": intermediate, "target": chosen[0]["target"]}
         row |= {"languages": len(chosen), "of": len(every), "metric": chosen[0]["metric"]}
-        row |= {name: fmean(cell[name] for cell in chosen) for name in ("score", "baseline", "gain")}
-        row |= {name: min(cell[name] for cell in chosen) for name in ("runs", "baseline_runs")}
+        for name in ("score", "baseline", "gain"):
+            row[name] = fmean(cell[name] for cell in chosen)
+        for name in ("runs", "baseline_runs"):
+            row[name] = min(cell[name] for cell in chosen)
         rows.append(row | {"comparison": chosen[0]["comparison"]})
     return rows
 

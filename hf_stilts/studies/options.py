@@ -36,7 +36,7 @@ class BenchmarkOptions(ScoringOptions):
         out: folder of the run. Default: `runs/<benchmark>-<base>[-from-<init>]`.
         recipe: profile of hyper-parameters.
         flags: stock `TrainingArguments` flags for every training, e.g. `["--max_steps", "500"]`.
-        text_to_text: train an encoder-decoder (mT5) to answer in words, where a task has answers in words.
+        text_to_text: train an encoder-decoder (mT5) to answer with text, where a task can be answered so.
         adapter: `"lora"` or `"lora=32"`: of each target train that and the head, as `StiltsTrainer` does.
 
     Raises:

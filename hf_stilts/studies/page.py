@@ -14,7 +14,8 @@ from hf_stilts.studies.drawing import inline_svg
 from hf_stilts.studies.figures import language_groups
 from hf_stilts.studies.pictures import Picture, study_pictures
 from hf_stilts.studies.tables import FORMATS as TABLE_FORMATS
-from hf_stilts.studies.tables import StudyReport, Table, cell_text, check_formats, columns_of
+from hf_stilts.studies.tables import StudyReport, Table, cell_text, check_formats
+from hf_stilts.tabular import columns_of
 
 FORMATS = ("html", *TABLE_FORMATS)
 TEMPLATES = Path(__file__).parent

@@ -87,8 +87,8 @@ def study_pictures(report: StudyReport, *, by: str = "class", most_arms: int | N
     for said, chosen in _comparisons(tables, [*others, "task"], ("layers",)):
         title = _titled("Retrieval accuracy by hidden state", said)
         rows = chosen["layers"]
-        counts = {name: max(row[name] for row in rows) for name in ("seeds", "languages")}
-        foot = f"{rows[0]['task']}, mean over n = {counts['languages']} languages, median over {counts['seeds']} seeds."
+        seeds, languages = (max(row[name] for row in rows) for name in ("seeds", "languages"))
+        foot = f"{rows[0]['task']}, mean over n = {languages} languages, median over {seeds} seeds."
         figure = layer_curves(_layer_curves(rows), title=title, foot=foot)
         yield Picture(_named("layer-curves", said), title, figure)
     for said, chosen in _comparisons(tables, ["base"], ("learning",)):
@@ -107,10 +107,9 @@ def gain_pictures(report: GainReport, benchmark: Benchmark, *, by: str = "class"
     Raises:
         StiltsError: matplotlib is not installed.
     """
-    tables = {
-        name: [{**row, "arm": row["intermediate"]} for row in rows]
-        for name, rows in {"gains": report.tasks, "languages": report.languages, "gaps": report.gaps}.items()
-    }
+    tables = {}
+    for name, rows in {"gains": report.tasks, "languages": report.languages, "gaps": report.gaps}.items():
+        tables[name] = [{**row, "arm": row["intermediate"]} for row in rows]
     factors = ["base"] if any("base" in row for row in report.tasks) else []
     for said, chosen in _comparisons(tables, factors, tuple(tables)):
         yield from _of_comparison(chosen, benchmark.groups, said, by, None)

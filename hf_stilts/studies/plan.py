@@ -318,9 +318,11 @@ class Timing:
             if key in self.measured:
                 before, each = (fmean(values) for values in zip(*self.measured[key], strict=True))
                 return Speed(before, each)
-        trained = [
-            speed for key, speeds in self.measured.items() if key[0] == speed_keys(cell)[0][0] for speed in speeds
-        ]
+        base = speed_keys(cell)[0][0]
+        trained: list[Speed] = []
+        for key, speeds in self.measured.items():
+            if key[0] == base:
+                trained += speeds
         if self.probed is None or not trained:
             return None
         # A probe trains and does not score: a forward pass of the same base.

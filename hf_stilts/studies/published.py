@@ -115,8 +115,8 @@ def _plain_name(cell: Cell, namespace: str) -> str:
         if code:
             rows[code] = round(float(share or 1) * 10**6)
     named = [mixture_name(tasks)] if options.get("mixture") else tasks
-    in_words = bool(options.get("text_to_text")) and not options.get("mixture")
-    return repo_id(namespace, base, named, cell.call["seed"], rows, text_to_text=in_words)
+    with_text = bool(options.get("text_to_text")) and not options.get("mixture")
+    return repo_id(namespace, base, named, cell.call["seed"], rows, text_to_text=with_text)
 
 
 def find_published(
@@ -152,7 +152,12 @@ def find_published(
 def _record_of(api: HfApi, info: ModelInfo) -> Record | None:
     try:
         return read_record(api, info.id, info)
-    except (StiltsError, HfHubHTTPError, RecursionError, OverflowError) as error:  # a stranger's: it hides no other
+    except (
+        StiltsError,
+        HfHubHTTPError,
+        RecursionError,
+        OverflowError,
+    ) as error:  # one that others wrote hides no other
         logger.warning("%s: %s", info.id, error)
         return None
 

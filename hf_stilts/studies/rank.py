@@ -94,7 +94,7 @@ def rank_tasks(target: str | Task, matrix: TransferMatrix) -> Ranking:
 
 def _kind(target: str) -> str | None:
     """Kind of a published target; None where this installation does not know the task."""
-    if "/" in target or target.endswith((".py", ".yaml")):  # a stranger wrote the name: no file is run for it
+    if "/" in target or target.endswith((".py", ".yaml")):  # others wrote the name: no file is run for it
         return None
     try:
         return load_task(target).kind
@@ -167,7 +167,7 @@ def add_estimates(
             continue
         try:
             value = logme(*_vectors(task, rows, repository, commit))
-        except (OSError, ValueError) as error:  # of a stranger: it hides no other
+        except (OSError, ValueError) as error:  # one that others wrote hides no other
             ranking.notes.append(f"{repository} is not estimated: {str(error).splitlines()[0][:200]}")
             continue
         row = {"base": start, "intermediate": name, "model": repository, "logme": value}

@@ -69,7 +69,8 @@ def robustness(results: Iterable[str | os.PathLike[str]]) -> RobustnessReport:
         FileNotFoundError: a folder without results.
         StiltsError: no noisy score, a noisy one without its clean one, or two that were not made alike.
     """
-    table = pd.concat([_run(path) for path in dict.fromkeys(Path(each) for each in results)], ignore_index=True)
+    paths = dict.fromkeys(map(Path, results))
+    table = pd.concat([_run(path) for path in paths], ignore_index=True)
     table = table[table["main"].astype(bool)]
     noisy = table[table["noise"] != ""]
     if noisy.empty:
@@ -169,8 +170,8 @@ def _common(measured: Sequence[dict[str, Any]], notes: list[str]) -> list[dict[s
             )
         if left:
             notes.append(f"Left out of {group['task']}, {group['noise']}, not everywhere there: {', '.join(left)}.")
-        levels = {tuple(sorted({row["level"] for row in found})) for _, found in _groups(rows, "run")}
-        if len(levels) > 1:
+        levels_of_runs = [{row["level"] for row in found} for _, found in _groups(rows, "run")]
+        if any(levels != levels_of_runs[0] for levels in levels_of_runs):
             notes.append(f"Runs have {group['task']} at different levels of {group['noise']}: areas do not compare.")
         kept += [row for row in rows if row["language"] in everywhere]
     return kept
@@ -188,13 +189,9 @@ def _check_alike(noisy: dict[str, Any], clean: dict[str, Any]) -> None:
 
 def _examples(clean: dict[str, Any], noisy: dict[str, Any]) -> dict[str, float]:
     """Robust accuracy and flip rate, in per cent, where the predictions of both were kept."""
-    files = [
-        predictions_file(Path(row["place"]), row["task"], row["language"]) if row["place"] else None
-        for row in (clean, noisy)
-    ]
-    if any(file is None or not file.is_file() for file in files):
+    before, after = _predictions(clean), _predictions(noisy)
+    if before is None or after is None:
         return {}
-    before, after = ({line["id"]: line for line in read_lines(file)} for file in files if file)
     both = before.keys() & after.keys()
     if not both:
         return {}
@@ -206,6 +203,16 @@ def _examples(clean: dict[str, Any], noisy: dict[str, Any]) -> dict[str, float]:
         robust = [_right(before[name], lower) and _right(after[name], lower) for name in counted]
         found["robust_accuracy"] = 100 * fmean(robust)
     return found
+
+
+def _predictions(row: dict[str, Any]) -> dict[Any, dict[str, Any]] | None:
+    """Predictions behind a score by the id of their examples; None where none were kept."""
+    if not row["place"]:
+        return None
+    file = predictions_file(Path(row["place"]), row["task"], row["language"])
+    if not file.is_file():
+        return None
+    return {line["id"]: line for line in read_lines(file)}
 
 
 def _right(line: dict[str, Any], lower: bool) -> bool:
@@ -225,15 +232,14 @@ def _groups(rows: Sequence[dict[str, Any]], *names: str) -> list[tuple[dict[str,
 
 def _over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and deviation over noise seeds; within a seed, languages and runs count alike."""
-    means = [fmean(row["score"] for row in found) for _, found in _groups(rows, "seed")]
+    means = []
+    for _, of_seed in _groups(rows, "seed"):
+        means.append(fmean(row["score"] for row in of_seed))
     clean = fmean(row["clean"] for row in rows)
     score = fmean(row["score"] for row in rows)
     found = {"clean": clean, "score": score, "sd": stdev(means) if len(means) > 1 else None, "seeds": len(means)}
-    return (
-        found
-        | {"drop": score - clean if rows[0]["lower"] else clean - score}
-        | {name: _mean(rows, name) for name in _OF_EXAMPLES}
-    )
+    found["drop"] = score - clean if rows[0]["lower"] else clean - score
+    return found | {name: _mean(rows, name) for name in _OF_EXAMPLES}
 
 
 def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:
@@ -243,9 +249,9 @@ def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:
 
 
 def _task_row(key: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    by_language = {
-        group["language"]: fmean(row["score"] for row in found) for group, found in _groups(rows, "language")
-    }
+    by_language = {}
+    for group, found in _groups(rows, "language"):
+        by_language[group["language"]] = fmean(row["score"] for row in found)
     worst = (max if rows[0]["lower"] else min)(by_language, key=by_language.__getitem__)
     return key | _over_seeds(rows) | {"worst": worst, "worst_score": by_language[worst]}
 
@@ -253,6 +259,7 @@ def _task_row(key: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, 
 def _curve(key: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores over levels, level 0 being the clean score, and the area under them."""
     points = [(0.0, rows[0]["clean"]), *sorted((row["level"], row["score"]) for row in rows)]
+    # Trapezoids over the widest level: a mean score, which does not grow with the number of levels.
     under = sum((right - left) * (low + high) / 2 for (left, low), (right, high) in itertools.pairwise(points))
     levels, scores = zip(*points, strict=True)
     return key | {"levels": list(levels), "scores": list(scores), "area": under / levels[-1]}

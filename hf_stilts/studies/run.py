@@ -228,7 +228,10 @@ def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool
     Raises:
         StiltsError: there are some, and it was not.
     """
-    needed = {need for name, cell in found.cells.items() if not store.finished(name) for need in cell.needs}
+    needed: set[str] = set()
+    for name, cell in found.cells.items():
+        if not store.finished(name):
+            needed.update(cell.needs)
     broken: dict[str, str] = {}
     for name in found.cells:
         if name in blocked or not store.finished(name):

@@ -15,7 +15,7 @@ import numpy as np
 from hf_stilts.errors import StiltsError, needs_extra
 from hf_stilts.files import read_lines, write_lines
 from hf_stilts.studies.language_texts import LanguageText, TextPair
-from hf_stilts.tabular import Tabular
+from hf_stilts.tabular import Tabular, filled
 
 NOT_MEASURES = ("first", "second", "first_texts", "second_texts", "first_characters", "second_characters", "script")
 """Columns of a table that say what was compared, and how much of it."""
@@ -107,8 +107,7 @@ def similarity(
         raise StiltsError("No pair of languages to compare; expected texts, a word list or a table. Type: --help")
     if pairs and not any(pair.parallel for pair in pairs):
         notes.append("The texts are not said to be parallel: no chrF. Where they are, add --parallel.")
-    names = list(dict.fromkeys(name for row in found.values() for name in row))
-    return SimilarityReport([{name: row.get(name) for name in names} for row in found.values()], notes)
+    return SimilarityReport(filled(list(found.values())), notes)
 
 
 def read_tables(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -126,6 +125,7 @@ def read_tables(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if path.suffix == ".jsonl":
         rows = read_lines(path)
     else:
+        # Spreadsheets put a byte order mark before the first column's name.
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
     for number, row in enumerate(rows, start=1):
@@ -189,7 +189,8 @@ def jensen_shannon(first: Mapping[Any, int], second: Mapping[Any, int]) -> float
     if not first or not second:
         return 0.0
     tokens = list({**first, **second})
-    ours, theirs = ([counts.get(token, 0) for token in tokens] for counts in (first, second))
+    ours = [first.get(token, 0) for token in tokens]
+    theirs = [second.get(token, 0) for token in tokens]
     return float(1 - jensenshannon(ours, theirs, base=2) ** 2)
 
 

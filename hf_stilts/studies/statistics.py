@@ -82,16 +82,19 @@ def score_draws(runs: Sequence[Examples], *, samples: int, seed: int) -> NDArray
     names = list(dict.fromkeys(itertools.chain.from_iterable(runs)))
     # Where nothing was gained at all it may as well be a ratio: pairs that two models mined, none of them right.
     is_mean = all(possible == 1 for _, possible in pairs) and any(gained for gained, _ in pairs)
-    strangers = [name for name in names if not all(name in run for run in runs)] if is_mean else []
-    if strangers:
-        raise StiltsError(
-            f"The two models were not scored on the same examples: only one has {strangers[0]!r}. Score both on the "
-            "same rows (the same --limit and data) and compare again."
-        )
+    for name in names:
+        if is_mean and not all(name in run for run in runs):
+            raise StiltsError(
+                f"The two models were not scored on the same examples: only one has {name!r}. Score both on the same "
+                "rows (the same --limit and data) and compare again."
+            )
     if not names:
         raise StiltsError("There is no example to compare. Score both models first.")
     # Where the score is a ratio, an example that one model has nothing to say on (no pair mined) counts for nothing.
-    table = np.array([[run.get(name, (0, 0)) for run in runs] for name in names], dtype=np.float64)
+    pairs_of_examples = []
+    for name in names:
+        pairs_of_examples.append([run.get(name, (0, 0)) for run in runs])
+    table = np.array(pairs_of_examples, dtype=np.float64)
     table = table.reshape(len(names), -1)
     generator = np.random.default_rng(seed)
     equal = np.full(len(names), 1 / len(names))

@@ -202,7 +202,7 @@ class Study:
         split: canonical split that is scored.
         limit: at most so many rows of each language are scored.
         train_limit: at most so many rows are trained on in the target phase, and in an arm that sets no limit.
-        text_to_text: train encoder-decoders to answer in words, where a task has answers in words.
+        text_to_text: train encoder-decoders to answer with text, where a task can be answered so.
         small: fields that `--scale small` puts in place of these; `arms` may name those that stay, and `flags` hold for
             every arm.
         description: one line; default: the first line of the study's file.
@@ -513,8 +513,8 @@ def describe_study(study: Study) -> dict[str, Any]:
     said = {each.name: getattr(study, each.name) for each in fields(study)}
     said["arms"] = {name: describe_arm(arm) for name, arm in study.arms.items()}
     said["small"] = {key: _plain(value) for key, value in study.small.items()}
-    order = ("name", "description")
-    return {name: said[name] for name in (*order, *(name for name in said if name not in order))}
+    first = {name: said.pop(name) for name in ("name", "description")}
+    return first | said
 
 
 def describe_arm(arm: Arm) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from hf_stilts.studies.gains import GainReport, best_starts, compare
 from hf_stilts.studies.robustness import robustness
 from hf_stilts.studies.statistics import SIGNIFICANT, holm
 from hf_stilts.studies.store import CellStore
+from hf_stilts.tabular import columns_of, filled
 
 Entry: TypeAlias = Mapping[str, Any]  # a place of the table, as a run notes it
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
@@ -66,7 +67,7 @@ class Table:
             line = lines.setdefault(tuple(own.values()), own)
             mark = "*" if row["p_holm"] < SIGNIFICANT else ""
             line[row["task"]] = f"{row['gain']:+.1f}{mark}"
-        return _filled(list(lines.values()))
+        return filled(list(lines.values()))
 
     def _layer_lines(self) -> list[dict[str, Any]]:
         """A line for each arm and target, a column for each hidden state."""
@@ -75,7 +76,7 @@ class Table:
             own = {name: value for name, value in row.items() if name not in ("layer", "score")}
             line = lines.setdefault(tuple(own.values()), own)
             line[str(row["layer"])] = row["score"]
-        return _filled(list(lines.values()))
+        return filled(list(lines.values()))
 
 
 @dataclass
@@ -652,17 +653,6 @@ def as_latex(table: Table) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of columns in the order in which rows bring them."""
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _filled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that all have the columns of any of them."""
-    columns = columns_of(rows)
-    return [{column: row.get(column) for column in columns} for row in rows]
-
-
 def cell_text(column: str, value: Any) -> str:
     """A value as tables show it: numbers to one place, p-values to three, what is missing as a dash."""
     if value is None:
@@ -732,7 +722,7 @@ def score_tables(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) ->
     for row in rows:
         line = languages.setdefault(row["language"], {"language": row["language"]})
         line[row["task"]] = row["score"]
-    lines = sorted(_filled(list(languages.values())), key=lambda line: str(line["language"]))
+    lines = sorted(filled(list(languages.values())), key=lambda line: str(line["language"]))
     tasks = [{"task": name, **task} for name, task in found["tasks"].items()]
     groups = [{"group": name, "score": score} for name, score in found["groups"].items()]
     tables = [

@@ -86,11 +86,10 @@ def equal_budget(
     if len(found) < 2:
         raise StiltsError(f"{len(found)} arms were given to compare; two or more are expected.")
     first = next(iter(found.values()))
-    unequal = any(
-        abs(ours - theirs) > tolerance * theirs
-        for budget in found.values()
-        for ours, theirs in ((budget.steps, first.steps), (budget.examples, first.examples))
-    )
+    unequal = False
+    for budget in found.values():
+        for ours, theirs in ((budget.steps, first.steps), (budget.examples, first.examples)):
+            unequal = unequal or abs(ours - theirs) > tolerance * theirs
     if unequal:
         each = "; ".join(f"{name}: {budget}" for name, budget in found.items())
         raise StiltsError(

@@ -24,7 +24,7 @@ _NOT_OF_MIXTURES: Mapping[str, str] = {
     "adapter": "an adapter is saved for one head, and a mixture trains a body under several",
     "lora_target_modules": "an adapter is saved for one head, and a mixture trains a body under several",
     "contrastive": "it compares the rows of one task with their translations",
-    "text_to_text": "a mixture trains a head for each task, and an answer in words has none",
+    "text_to_text": "a mixture trains a head for each task, and a text-to-text answer has none",
 }
 _NOT_OF_DUAL_ENCODERS: Mapping[str, str] = {
     "adapter": "its checkpoints are whole encoders",
@@ -34,8 +34,8 @@ _NOT_OF_DUAL_ENCODERS: Mapping[str, str] = {
     "compact_vocabulary": "it reads candidates beyond the training rows",
     "micro_tokens": "micro-batches of other examples would have other negatives",
 }
-# What reads or saves a head or a body, and is none of an encoder-decoder that answers in words.
-_NOT_IN_WORDS = ("adapter", "lora_target_modules", "compact_vocabulary", "contrastive")
+# What reads or saves a head or a body, and is none of an encoder-decoder that answers with text.
+_NOT_TEXT_TO_TEXT = ("adapter", "lora_target_modules", "compact_vocabulary", "contrastive")
 
 
 def mirror_of(data_dir: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
@@ -128,17 +128,17 @@ def check_options(options: StiltsOptions, task: Task) -> None:
             f"{flag_of(strange[0])} is for dual encoders; {task.name} is a {task.kind} task. Leave it out."
         )
     if options.text_to_text:
-        replace(task, text_to_text=True)  # which says of a task that it has no answers in words
+        replace(task, text_to_text=True)  # which says of a task that it has no text for an answer
     if options.contrastive and task.declaration.several_texts:
         raise StiltsError(
             f"{_both('contrastive')} compares one text with its translation, and an example of a {task.kind} task "
             "holds several. Leave it out."
         )
-    strange = [name for name in _NOT_IN_WORDS if name in given]
+    strange = [name for name in _NOT_TEXT_TO_TEXT if name in given]
     if strange and (options.text_to_text or task.text_to_text):
         raise StiltsError(
-            f"{strange[0]}={given[strange[0]]!r} was given for {task.name} in words; it is for an encoder and its "
-            "head, and here a whole encoder-decoder is trained. "
+            f"{strange[0]}={given[strange[0]]!r} was given for {task.name} as text-to-text; it is for an encoder and "
+            "its head, and here a whole encoder-decoder is trained. "
             f"Leave out {flag_of(strange[0])} or --text-to-text."
         )
     check_adapter(options)

@@ -167,7 +167,11 @@ class DualEncoderTrainer(TargetTrainer):
         return replace(record, recipe={**record.recipe, **made, "logit_scale": self.model.logit_scale.item()})
 
     def training_features(self, data: TaskData) -> Any:
-        """Pairs as they came, or in batches by language."""
+        """Pairs as they came, or in batches by language.
+
+        Raises:
+            StiltsError: batches by language were asked for, and the rows have no column `language`.
+        """
         if self._share is None:
             return data.features
         rows = data.rows

@@ -57,7 +57,9 @@ def words(flags: Sequence[str]) -> list[str]:
     found: list[str] = []
     for flag in flags:
         name, equals, value = flag.partition("=") if flag.startswith("--") else (flag, "", "")
-        found += [f"--{name[2:].replace('-', '_')}" if flag.startswith("--") else flag, *([value] if equals else [])]
+        found.append(f"--{name[2:].replace('-', '_')}" if flag.startswith("--") else flag)
+        if equals:
+            found.append(value)
     return found
 
 
@@ -219,13 +221,18 @@ def refuse_unknown(unknown: Sequence[str], known: Iterable[str]) -> None:
         return
     flags = [f"--{name}" for name in known]
     short = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
-    spelt = [flag for flag in flags if "".join(word[:1] for word in flag.strip("-").split("_")) == short]
+    spelt = [flag for flag in flags if _initials(flag) == short]
     within = [flag for flag in flags if len(short) > 3 and short in flag]  # epochs, batch_size
     near = (spelt + nearest(unknown[0], flags, 2) + within)[:2]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise StiltsError(
         f"{unknown[0]} is neither an option of this command nor a field of transformers.TrainingArguments.{hint}"
     )
+
+
+def _initials(flag: str) -> str:
+    """First letters of the words of a flag, which some people type: `lr` for `--learning_rate`."""
+    return "".join(word[:1] for word in flag.strip("-").split("_"))
 
 
 def as_flags(options: Mapping[str, Any]) -> list[str]:

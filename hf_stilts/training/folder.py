@@ -29,8 +29,8 @@ _LEFT = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json")
 def run_folder(phase: str, task: Task, options: StiltsOptions) -> str:
     """Where the run of one task writes, if no flag says so; the name tells what its repository's name tells."""
     suffix = _spelt(options.languages) + ADAPTER_SUFFIX * bool(options.whole_adapter)
-    in_words = options.text_to_text or task.text_to_text
-    return f"runs/{phase}-{task.name}{suffix}{TEXT_SUFFIX * in_words}"
+    text_to_text = options.text_to_text or task.text_to_text
+    return f"runs/{phase}-{task.name}{suffix}{TEXT_SUFFIX * text_to_text}"
 
 
 def mixture_folder(tasks: Iterable[str], options: StiltsOptions) -> str:

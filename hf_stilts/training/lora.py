@@ -68,8 +68,11 @@ class LoraTraining:
         config.task_type = "FEATURE_EXTRACTION"
         if config.target_modules is not None and config.exclude_modules is None:
             own = {id(tensor) for tensor in weights}  # trained in full, a pooler among them
-            inside = (name for name, module in body.named_modules() if {id(each) for each in module.parameters()} & own)
-            config.exclude_modules = [name for name in inside if name] or None
+            excluded = []
+            for name, module in body.named_modules():
+                if name and any(id(each) in own for each in module.parameters()):
+                    excluded.append(name)
+            config.exclude_modules = excluded or None
         self.peft = load_peft().PeftModel(body, config)
         config.base_model_name_or_path, config.revision = origin.name, origin.commit
         for tensor in weights:

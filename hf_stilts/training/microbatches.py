@@ -248,12 +248,10 @@ def piece(batch: Inputs, rows: list[int], lengths: Sequence[int]) -> Inputs:
 
 def lookup_share(model: torch.nn.Module) -> float:
     """All weights over those that take part in every token's products: 3.2 for XLM-R-base, half of it for large."""
-    looked_up = {
-        parameter
-        for module in model.modules()
-        if isinstance(module, torch.nn.Embedding)
-        for parameter in module.parameters()
-    }
+    looked_up: set[torch.nn.Parameter] = set()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            looked_up.update(module.parameters())
     every = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     rows = sum(parameter.numel() for parameter in looked_up if parameter.requires_grad)
     return every / max(every - rows, 1)

@@ -7,9 +7,10 @@ How it is built, for whoever trains or measures with it:
 - `trainer.model` is a `hf_stilts.models.heads.SharedBody`: `model.body` is the stock `AutoModel`, `model.heads[task]`
   the stock model of that task's kind whose body modules are the same objects. `model(task="mnli", **batch)` gives what
   `model.heads["mnli"](**batch)` gives.
-- `trainer.train_dataset` is a `Pool`; `trainer.plan` a `hf_stilts.training.samplers.Plan`, a pure function of seed and
-  step. A batch is what the task's kind makes of it, and `"task"`.
-- `trainer.members[task]` is a `hf_stilts.training.task_data.TaskData`: the task, its kind, features, rows, batch size.
+- `trainer.train_dataset` is a `MixtureDataset`; `trainer.plan` a `hf_stilts.training.samplers.Plan`, a pure function
+  of seed and step. A batch is what the task's kind makes of it, and `"task"`.
+- `trainer.task_data[task]` is a `hf_stilts.training.task_data.TaskData`: the task, its kind, features, rows, batch
+  size.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from hf_stilts.hub.naming import language_suffix, mixture_name
 from hf_stilts.hub.record import Record
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.opened import OpenedCheckpoint
-from hf_stilts.models.transfer import HandOver
+from hf_stilts.models.transfer import Transfer
 from hf_stilts.task import Task, lower_is_better
 from hf_stilts.training.checks import check_mixture, mixture_tasks
 from hf_stilts.training.given_data import as_dataset
-from hf_stilts.training.mixture_data import Collator, Pool, StepBatches
+from hf_stilts.training.mixture_data import Collator, MixtureDataset, StepBatches
 from hf_stilts.training.mixture_tasks import (
     aggregate_weights,
     effective_batches,
@@ -157,7 +158,7 @@ class MixtureTrainer(StiltsTrainer):
             args.ddp_find_unused_parameters = True  # a step trains one head; under checkpointing stock assumes all
         return super()._arguments(args, data_collator)
 
-    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[Any, HandOver]:
+    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[Any, Transfer]:
         return shared_model(start, self.tasks, None, seed)
 
     def _check_model(self, model: Any) -> None:
@@ -170,18 +171,18 @@ class MixtureTrainer(StiltsTrainer):
     def _body(self, model: SharedBody) -> Any:
         return model.body
 
-    def _members(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
+    def _read_tasks(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
         parts = args.gradient_accumulation_steps * args.world_size
         sizes = effective_batches(self.tasks, self.batch_sizes, args.train_batch_size * parts, parts)
-        languages, members = self._languages_by_task(), self._task_data(model)
-        for name, data in members.items():
+        languages, found = self._languages_by_task(), self._task_data(model)
+        for name, data in found.items():
             data.batch_size = sizes[name]
             given, evaluation = self.given.get(name), (eval_dataset or {}).get(name)
             if data.task.declaration.pretraining and given is None:
                 data.read_text(evaluation, args.seed)
             else:
                 data.read(given, evaluation, self._rows_of(data.task, languages.get(name)))
-        return members
+        return found
 
     def _languages_by_task(self) -> Mapping[str, Languages]:
         """Languages of each task's training rows; those that were given without a task are of all but masked words."""
@@ -193,31 +194,35 @@ class MixtureTrainer(StiltsTrainer):
     def _stock_data(self, data_collator: Any, args: TrainingArguments) -> tuple[Any, Any, Any]:
         options: Any = self.options
         self.name = options.name or mixture_name([*self.tasks]) + language_suffix(self._languages(of_text=False))
-        examples = {task: len(data.features) for task, data in self.members.items()}
-        sizes = {task: data.batch_size or 1 for task, data in self.members.items()}
+        examples = {task: len(data.features) for task, data in self.task_data.items()}
+        sizes = {task: data.batch_size or 1 for task, data in self.task_data.items()}
         asked = options.sampler
         self.sampler: Sampler = parse_sampler(asked, options.cap) if isinstance(asked, str) else asked
         probabilities(self.sampler, examples)  # a mistake in the weights shows now, and not after an hour
         self.plan = Plan(examples, sizes, self.sampler, args.seed)
         if args.max_steps <= 0:
             args.max_steps = max_steps(examples, sizes, args.num_train_epochs, options.cap)
-        collators = {task: data.kind.collator(self.tokenizer_for_rows) for task, data in self.members.items()}
+        collators = {task: data.kind.collator(self.tokenizer_for_rows) for task, data in self.task_data.items()}
         self.collator = Collator(collators, current=next(iter(self.tasks)))
-        features = Pool({task: data.features for task, data in self.members.items()})
-        return self.collator, features, {task: data.dev[0] for task, data in self.members.items()}
+        features = MixtureDataset({task: data.features for task, data in self.task_data.items()})
+        return self.collator, features, {task: data.dev[0] for task, data in self.task_data.items()}
 
     def _set_up(self, model: Any) -> None:
         for task, head in model.heads.items():
-            self.members[task].kind.set_up(head, self.members[task].max_length)
+            self.task_data[task].kind.set_up(head, self.task_data[task].max_length)
 
     def _guards(self) -> None:
         """None: a mixture has no recipe as a whole, and no frequencies of one set of labels."""
 
     def turn_to(self, task: str) -> None:
-        """Make `task` the one that `evaluate(rows)` and `predict(rows)` are about."""
-        if task not in self.members:
-            raise StiltsError(f"{task!r} is not in the mixture. Name one of its tasks: {', '.join(self.members)}.")
-        self.data = self.members[task]
+        """Make `task` the one that `evaluate(rows)` and `predict(rows)` are about.
+
+        Raises:
+            StiltsError: it is no task of the mixture.
+        """
+        if task not in self.task_data:
+            raise StiltsError(f"{task!r} is not in the mixture. Name one of its tasks: {', '.join(self.task_data)}.")
+        self.data = self.task_data[task]
         self.data.turn_to("")
         self.collator.current = task
         self.label_names = find_labels(type(self.model.heads[task]))
@@ -260,7 +265,7 @@ class MixtureTrainer(StiltsTrainer):
                 return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
             start = time.time()
             metrics: dict[str, float] = {}
-            for task in self.members:
+            for task in self.task_data:
                 self.turn_to(task)
                 loader = self.get_eval_dataloader(task)
                 prefix = f"{metric_key_prefix}_{task}"
@@ -268,7 +273,7 @@ class MixtureTrainer(StiltsTrainer):
         finally:
             self.turn_to(turned_to)
         metrics[f"{metric_key_prefix}_aggregate"] = self._aggregate(metrics, metric_key_prefix)
-        rows = sum(len(data.dev[0]) for data in self.members.values())
+        rows = sum(len(data.dev[0]) for data in self.task_data.values())
         metrics |= speed_metrics(metric_key_prefix, start, num_samples=rows)
         self.log(metrics)
         # Once, with all scores: early stopping would not find the aggregate among those of a single task.
@@ -287,7 +292,7 @@ class MixtureTrainer(StiltsTrainer):
         if isinstance(data, str):
             self.turn_to(data)
             return data
-        for task, known in self.members.items():
+        for task, known in self.task_data.items():
             if known.dev[0] is data:
                 self.turn_to(task)
         return super()._scoring(data)
@@ -306,20 +311,20 @@ class MixtureTrainer(StiltsTrainer):
 
     def record(self) -> Record:
         """What `stilts.json` says of this run's origin."""
-        members = self.members.items()
+        tasks = self.task_data.items()
         return Record(
             phase=self.phase,
             mixture=self.name,
-            tasks=tuple(source for data in self.members.values() for source in data.sources()),
-            parent=self.handover.parent if self.handover else None,
+            tasks=tuple(source for data in self.task_data.values() for source in data.sources()),
+            parent=self.transfer.parent if self.transfer else None,
             languages=codes_of(self._languages()),
             pipeline_tag="feature-extraction",
             recipe={
                 "profile": self.options.recipe,
                 "sampler": describe_sampler(self.sampler),
                 "cap": self.options.cap,
-                "batch_sizes": ",".join(f"{task}={data.batch_size}" for task, data in members),
-                "max_length": ",".join(f"{task}={data.max_length}" for task, data in members),
+                "batch_sizes": ",".join(f"{task}={data.batch_size}" for task, data in tasks),
+                "max_length": ",".join(f"{task}={data.max_length}" for task, data in tasks),
                 **self.vocabulary_recipe,
                 **exclusion(self.options.exclude),
             },
@@ -328,7 +333,7 @@ class MixtureTrainer(StiltsTrainer):
     def _languages(self, of_text: bool = True) -> dict[str, int]:
         """Training rows of each language over all tasks, or over those that are more than text to read on."""
         found: Counter[str] = Counter()
-        for data in self.members.values():
+        for data in self.task_data.values():
             if of_text or not data.kind.pretraining:
                 trained = data.features if data.rows is None else data.rows
                 found += Counter(data.languages or {"en": len(trained)})

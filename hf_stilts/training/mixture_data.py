@@ -17,7 +17,7 @@ Feature = dict[str, Any]
 Collate = Callable[[list[Feature]], dict[str, torch.Tensor]]
 
 
-class Draw(NamedTuple):
+class DrawnExample(NamedTuple):
     """One example of one step: its number in the task, and a seed for what is random about it."""
 
     task: str
@@ -25,15 +25,15 @@ class Draw(NamedTuple):
     seed: int
 
 
-class Drawn(NamedTuple):
+class DrawnFeature(NamedTuple):
     """A draw and the feature that it drew."""
 
-    draw: Draw
+    draw: DrawnExample
     feature: Feature
 
 
-class Pool(torch.utils.data.Dataset[Drawn]):
-    """The features of all tasks of a mixture, looked up by `Draw`."""
+class MixtureDataset(torch.utils.data.Dataset[DrawnFeature]):
+    """The features of all tasks of a mixture, looked up by `DrawnExample`."""
 
     def __init__(self, features: Mapping[str, Dataset]) -> None:
         self.features = features
@@ -41,14 +41,14 @@ class Pool(torch.utils.data.Dataset[Drawn]):
     def __len__(self) -> int:
         return sum(map(len, self.features.values()))
 
-    def __getitem__(self, draw: Draw) -> Drawn:
-        return Drawn(draw, self.features[draw.task][draw.example])
+    def __getitem__(self, draw: DrawnExample) -> DrawnFeature:
+        return DrawnFeature(draw, self.features[draw.task][draw.example])
 
-    def __getitems__(self, draws: list[Draw]) -> list[Drawn]:
+    def __getitems__(self, draws: list[DrawnExample]) -> list[DrawnFeature]:
         """A batch, whose draws are all of one task, in one look-up."""
         columns = self.features[draws[0].task][[draw.example for draw in draws]]
         rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-        return [Drawn(draw, row) for draw, row in zip(draws, rows, strict=True)]
+        return [DrawnFeature(draw, row) for draw, row in zip(draws, rows, strict=True)]
 
 
 class StepBatches(BatchSampler):
@@ -69,9 +69,9 @@ class StepBatches(BatchSampler):
     def __len__(self) -> int:
         return self.steps * self.parts
 
-    def __iter__(self) -> Iterator[list[Draw]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[list[DrawnExample]]:  # type: ignore[override]
         for drawn in self.plan.steps(self.steps):
-            draws = [Draw(drawn.task, *each) for each in zip(drawn.examples.tolist(), drawn.seeds, strict=True)]
+            draws = [DrawnExample(drawn.task, *each) for each in zip(drawn.examples.tolist(), drawn.seeds, strict=True)]
             size = len(draws) // self.parts
             for part in range(self.parts):
                 yield draws[part * size : (part + 1) * size]
@@ -89,16 +89,16 @@ class Collator:
     collators: Mapping[str, Collate]
     current: str = field(default="")
 
-    def __call__(self, examples: Sequence[Drawn | Feature]) -> dict[str, Any]:
+    def __call__(self, examples: Sequence[DrawnFeature | Feature]) -> dict[str, Any]:
         """A batch of one task."""
-        drawn = [example for example in examples if isinstance(example, Drawn)]
+        drawn = [example for example in examples if isinstance(example, DrawnFeature)]
         task = drawn[0].draw.task if drawn else self.current
         collate = self.collators[task]
         features = [_settled(each, collate) for each in drawn] or [each for each in examples if isinstance(each, dict)]
         return {**collate(features), "task": task}
 
 
-def _settled(drawn: Drawn, collate: Collate) -> Feature:
+def _settled(drawn: DrawnFeature, collate: Collate) -> Feature:
     """A feature whose targets are there, those that its collator draws (masked words) from the draw's own seed.
 
     So they depend neither on what else is in the batch nor on what was drawn before, and come back after a resume.

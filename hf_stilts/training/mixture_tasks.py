@@ -11,7 +11,7 @@ from transformers.trainer_utils import set_seed
 from hf_stilts.errors import StiltsError
 from hf_stilts.models.heads import SharedBody
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
-from hf_stilts.models.transfer import HandOver, load_body_for, with_fresh_head
+from hf_stilts.models.transfer import Transfer, load_body_for, with_fresh_head
 from hf_stilts.task import Task
 from hf_stilts.training.recipes import Recipe
 
@@ -75,7 +75,7 @@ def aggregate_weights(tasks: Mapping[str, Task], given: Mapping[str, float] | No
 
 def shared_model(
     source: str | OpenedCheckpoint, tasks: Mapping[str, Task], revision: str | None, seed: int
-) -> tuple[SharedBody, HandOver]:
+) -> tuple[SharedBody, Transfer]:
     """One body from `source` under fresh heads; each head drawn from the seed, whatever the others are."""
     opened = open_checkpoint(source, revision)
     loaded = load_body_for(opened, tasks.values())
@@ -83,8 +83,8 @@ def shared_model(
     fresh: list[str] = []
     for name, task in tasks.items():
         set_seed(seed)
-        heads[name], handover = with_fresh_head(opened, task, loaded=loaded)
-        fresh += [f"heads.{name}.{parameter}" for parameter in handover.fresh]
+        heads[name], transfer = with_fresh_head(opened, task, loaded=loaded)
+        fresh += [f"heads.{name}.{parameter}" for parameter in transfer.fresh]
     model = SharedBody(loaded.model, heads)
     carried = len(loaded.model.state_dict()) - len(loaded.missing)
-    return model, replace(handover, carried=carried, fresh=tuple(fresh))
+    return model, replace(transfer, carried=carried, fresh=tuple(fresh))

@@ -46,7 +46,7 @@ def training_rows(
 def with_validation(
     task: Task, rows: Dataset, *, judged: int | None, limit: int | None, data_dir: str | os.PathLike[str] | None
 ) -> tuple[Dataset, Dataset, str]:
-    """Rows to train on, the English rows to evaluate on, and what the latter are, for the record and the card.
+    """Rows to train on, the English rows to evaluate on, and a description of these for the record and the card.
 
     They are the first of the validation split. Without one they are `task.held_out` of the English train rows, those
     whose ids have the smallest hashes, and no row of such an id is trained on, whichever its language.

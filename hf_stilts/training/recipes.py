@@ -145,7 +145,7 @@ PROFILES: Mapping[str, Mapping[str, Recipe]] = {
 def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     """Hyper-parameters of `profile` for a task: by task name, else by the kind's `recipe`, else its own default.
 
-    A task that is answered in words has mT5's learning rate (Xue et al. 2021): 0.001, constant.
+    A task that is answered with text has mT5's learning rate (Xue et al. 2021): 0.001, constant.
 
     Args:
         profile: a key of `PROFILES`.
@@ -166,9 +166,9 @@ def recipe(profile: str, task: Task, phase: str = "intermediate") -> Recipe:
     if not task.text_to_text:
         return found
     # Adafactor as the guide to T5 in transformers sets it up.
-    in_words = replace(
+    with_text = replace(
         found, learning_rate=1e-3, warmup=0, weight_decay=0.0, schedule="constant", optimizer="adafactor"
     )
     whole = task.declaration.text_answers == "span"  # its context is not cut into windows
     longest = kind_for(task).max_length if whole else found.max_length
-    return replace(in_words, max_length=longest, source=f"{found.source}; learning rate and window: Xue et al. 2021")
+    return replace(with_text, max_length=longest, source=f"{found.source}; learning rate and window: Xue et al. 2021")

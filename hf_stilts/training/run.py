@@ -16,7 +16,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.naming import step_tag
 from hf_stilts.hub.record import RECORD_FILE, Record
-from hf_stilts.models.transfer import HandOver
+from hf_stilts.models.transfer import Transfer
 from hf_stilts.publishing.callback import PublishCheckpoints
 from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.publishing.saved import newest_saved, saved_steps
@@ -222,7 +222,7 @@ def _carry_out(
         "steps": steps,
         "seconds": seconds,
         **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
-        "body": str(trainer.handover) if trainer.handover else None,
+        "body": str(trainer.transfer) if trainer.transfer else None,
         **_published(trainer, publish),
     }
 
@@ -369,7 +369,7 @@ def _check_start(
         return  # the stage before was checked; a model object does not say where it is from
     found = resolve(init, base=base, namespace=namespace) if init else None
     name, commit = (found.repo_id, found.commit) if found else (base or DEFAULT_BASE, None)
-    wanted = HandOver(name, commit, 0, ()).parent
+    wanted = Transfer(name, commit, 0, ()).parent
     parent = Record.from_json((stage / RECORD_FILE).read_text(encoding="utf-8")).parent
     if parent is None or parent.id != wanted.id or (wanted.commit or parent.commit) != parent.commit:
         raise StiltsError(

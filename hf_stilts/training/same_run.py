@@ -90,7 +90,13 @@ def check_checkpoint(checkpoint: Path, now: Settings) -> None:
         if not kept:  # of a stock Trainer, or an earlier version
             return
         found = differences(dict(kept["attributes"]["settings"]), now)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:  # fetched, it is a stranger's
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # fetched, others may have written it
         raise StiltsError(
             f"{checkpoint / TRAINER_STATE_NAME} cannot be gone on from ({type(error).__name__}: {str(error)[:200]}). "
             "Nothing was trained. Pass an earlier checkpoint, or train from the start."

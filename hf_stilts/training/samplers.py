@@ -100,7 +100,10 @@ class Schedule:
         """Weights at `step`."""
         steps = sorted(self.at)
         tasks = self.at[steps[0]]
-        return {task: float(np.interp(step, steps, [self.at[known][task] for known in steps])) for task in tasks}
+        weights = {}
+        for task in tasks:
+            weights[task] = float(np.interp(step, steps, [self.at[known][task] for known in steps]))
+        return weights
 
 
 def capped(size: int, cap: int | None) -> int:
@@ -234,6 +237,7 @@ class Plan:
         """Number of the task of each of the first `steps` steps, int64 (steps,)."""
         uniform = np.random.default_rng([self.seed, 0]).random(steps)
         if isinstance(self.sampler, (Proportional, Uniform, Temperature, Given)):
+            # Their weights are the same at every step. The last sum may be a little below 1 and is left out.
             cumulative = np.cumsum([*probabilities(self.sampler, self.sizes).values()])
             return np.searchsorted(cumulative[:-1], uniform, side="right")
         drawn = np.empty(steps, dtype=np.int64)
@@ -255,7 +259,7 @@ class _Stream:
     """A task's endless order of examples: one permutation of them all after another."""
 
     def __init__(self, seed: int, task: str, size: int) -> None:
-        self.key = [seed, 1, zlib.crc32(task.encode())]
+        self.key = [seed, 1, zlib.crc32(task.encode())]  # hash() would differ from process to process
         self.size = size
         self.drawn = 0
         self.epoch = -1
@@ -265,6 +269,7 @@ class _Stream:
         while count:
             epoch, begin = divmod(self.drawn, self.size)
             if epoch != self.epoch:
+                # By the epoch's own seed, so that a resumed run finds its place without drawing again.
                 self.epoch, self.order = epoch, np.random.default_rng([*self.key, epoch]).permutation(self.size)
             parts.append(self.order[begin : begin + count])
             count -= len(parts[-1])

@@ -29,7 +29,7 @@ from hf_stilts.kinds.features import check_length, readable_length
 from hf_stilts.models.body import match_padding
 from hf_stilts.models.compatibility import check_start
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
-from hf_stilts.models.transfer import HandOver, load_trained, with_fresh_head
+from hf_stilts.models.transfer import Transfer, load_trained, with_fresh_head
 from hf_stilts.publishing.push import refuse_branch, stated_by, taken_over
 from hf_stilts.retrieval.encode import embedded_tokens
 from hf_stilts.retrieval.sentence_encoder import keep_beside
@@ -64,7 +64,7 @@ class StiltsTrainer(StockTrainer):
 
     Args:
         model: a model object that already has the right head.
-        base: instead of `model`, name or folder of the public model to start from: its body is handed over, the head is
+        base: instead of `model`, name or folder of the public model to start from: its body is transferred, the head is
             fresh. Default: `FacebookAI/xlm-roberta-base`.
         revision: commit of `base`. Default: the newest.
         args: stock `TrainingArguments`, or `StiltsArguments`, which also hold the options below. Default: those of
@@ -90,7 +90,7 @@ class StiltsTrainer(StockTrainer):
             wherever the model comes out the same.
         contrastive: an auxiliary loss between the training rows and their translations, or the language of these; its
             negatives are the other examples of a batch, so batches are then run as they come.
-        text_to_text: train an encoder-decoder (mT5) to answer in words, see `hf_stilts.kinds.text_to_text`.
+        text_to_text: train an encoder-decoder (mT5) to answer with text, see `hf_stilts.kinds.text_to_text`.
         adapter: `"lora"`, `"lora=32"` or a `peft.LoraConfig`: train only that in the body, and the head in full, and
             save a few megabytes. On a checkpoint that is an adapter itself, the two are saved as one.
         stock: any further argument of `transformers.Trainer`.
@@ -127,14 +127,14 @@ class StiltsTrainer(StockTrainer):
         if args.bf16:
             warn_of_slow_bf16(args.device.type, "Leave bf16 (--bf16) out.")
         set_seed(args.seed)  # the stock Trainer seeds after the model is made: too late for a fresh head
-        self.handover: HandOver | None = None
+        self.transfer: Transfer | None = None
         model_init = stock.pop("model_init", None)
         if model_init is not None:
             model = self._first_model(model or base, model_init)
         if model is None:
             self.start = open_checkpoint(base or DEFAULT_BASE, revision)
-            model, self.handover = self._from_checkpoint(self.start, args.seed)
-            logger.info("%s", self.handover)
+            model, self.transfer = self._from_checkpoint(self.start, args.seed)
+            logger.info("%s", self.transfer)
             processing_class = processing_class or self.start.tokenizer
         self._check_model(model)
         if processing_class is None and (data_collator is None or train_dataset is None or eval_dataset is None):
@@ -143,8 +143,8 @@ class StiltsTrainer(StockTrainer):
                 "features as train_dataset= and eval_dataset=, and data_collator=."
             )
         self.tokenizer_for_rows = processing_class
-        self.members = self._members(model, args, eval_dataset)
-        self.data = next(iter(self.members.values()))
+        self.task_data = self._read_tasks(model, args, eval_dataset)
+        self.data = next(iter(self.task_data.values()))
         collate, features, evaluated = self._stock_data(data_collator, args)
         self.lora = LoraTraining(model, self.adapter, self.start, self._head) if self.adapter is not None else None
         optimizer = (stock.get("optimizers") or (None,))[0]
@@ -189,7 +189,7 @@ class StiltsTrainer(StockTrainer):
             args.remove_unused_columns = False  # a kind's collator picks what the model reads, and may need more itself
         return args
 
-    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[PreTrainedModel, HandOver]:
+    def _from_checkpoint(self, start: OpenedCheckpoint, seed: int) -> tuple[PreTrainedModel, Transfer]:
         """The model that is trained, the body of a checkpoint under a fresh head, and what went into it."""
         return with_fresh_head(start, next(iter(self.tasks.values())))
 
@@ -201,7 +201,7 @@ class StiltsTrainer(StockTrainer):
         """What reads the tokens."""
         return model
 
-    def _members(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
+    def _read_tasks(self, model: Any, args: TrainingArguments, eval_dataset: Any) -> dict[str, TaskData]:
         """The data of each task."""
         languages = self.options.languages
         if self.given and (languages is not None or self.options.exclude is not None):
@@ -324,6 +324,18 @@ class StiltsTrainer(StockTrainer):
         self._guards()
 
     @property
+    def handover(self) -> Transfer | None:
+        """Old name of `transfer`."""
+        warnings.warn("trainer.handover is trainer.transfer now.", FutureWarning, stacklevel=2)
+        return self.transfer
+
+    @property
+    def members(self) -> dict[str, TaskData]:
+        """Old name of `task_data`."""
+        warnings.warn("trainer.members is trainer.task_data now.", FutureWarning, stacklevel=2)
+        return self.task_data
+
+    @property
     def task(self) -> Task:
         """What is trained; of a mixture, the task that is evaluated now."""
         return self.data.task
@@ -395,8 +407,8 @@ class StiltsTrainer(StockTrainer):
     @property
     def _reads_other_words(self) -> bool:
         """Whether a step may read words that stand in no training row."""
-        in_words = any(data.task.text_to_text for data in self.members.values())
-        return self.trains_pairs or in_words or self.options.contrastive is not None
+        text_to_text = any(data.task.text_to_text for data in self.task_data.values())
+        return self.trains_pairs or text_to_text or self.options.contrastive is not None
 
     def token_sources(self, train_dataset: Any) -> Iterable[Any]:
         """Data sets that hold every token of a training batch in a column `input_ids`."""
@@ -409,11 +421,11 @@ class StiltsTrainer(StockTrainer):
 
     def _unsmoothed(self) -> list[str]:
         """Tasks whose loss `label_smoothing_factor` does not reach."""
-        return [name for name, data in self.members.items() if not data.kind.smoothed]
+        return [name for name, data in self.task_data.items() if not data.kind.smoothed]
 
     @classmethod
     def training_task(cls, task: Task, text_to_text: bool = False) -> Task:
-        """Task whose rows and head are trained, or that is answered in words."""
+        """Task whose rows and head are trained, or that is answered with text."""
         return replace(task, text_to_text=text_to_text or task.text_to_text)
 
     @property
@@ -509,7 +521,7 @@ class StiltsTrainer(StockTrainer):
         return Record(
             phase=self.phase,
             tasks=data.sources(),
-            parent=self.handover.parent if self.handover else None,
+            parent=self.transfer.parent if self.transfer else None,
             languages=codes_of(data.languages) or ("en",),
             pipeline_tag=self.task.declaration.pipeline_tag,
             scored_on=data.scored_on,
@@ -592,7 +604,9 @@ class StiltsTrainer(StockTrainer):
     ) -> Any:
         """As the stock method; a kind whose stock loss depends on the padding has its own."""
         pairs = take(inputs)
-        kind = self.members[inputs["task"]].kind if "task" in inputs else self.kind  # batches of a mixture name theirs
+        kind = (
+            self.task_data[inputs["task"]].kind if "task" in inputs else self.kind
+        )  # batches of a mixture name theirs
         loss, outputs = super().compute_loss(model, inputs, True, *rest, **stock)
         own = kind.loss(outputs, inputs) if self.compute_loss_func is None else None
         loss = loss if own is None else own
@@ -655,7 +669,8 @@ class IntermediateTrainer(StiltsTrainer):
     """Phase two: trains the whole encoder on one English intermediate task, from a public pre-trained model.
 
     Add `PublishCheckpoints()` to `callbacks` and every checkpoint that is saved reaches the Hub under
-    `<namespace>/<base>-stilts-<task>`, tagged `step-N` (Phang et al. 2020, section 2, step 2).
+    `<namespace>/<base>-stilts-<task>`, tagged `step-N` (Phang et al. 2020, section 2, step 2). All arguments are those
+    of `StiltsTrainer`.
     """
 
     phase = "intermediate"
@@ -743,5 +758,5 @@ class TargetTrainer(StiltsTrainer):
 
 
 def _text_to_text(args: Any) -> bool:
-    """Whether a training's arguments, where they hold options of ours, say that it answers in words."""
+    """Whether a training's arguments, where they hold options of ours, say that it answers with text."""
     return bool(getattr(args, "text_to_text", False))

@@ -126,8 +126,11 @@ def _columns_of(pairs: Iterable[Sequence[Any]], beside: dict[str, Any]) -> dict[
     twice = {"sources", "targets", "scores", "source_embeddings", "target_embeddings"} & set(beside)
     if twice:
         raise ValueError(f"Both pairs= and {', '.join(sorted(twice))}= were given. Expected one of them.")
-    rows = list(pairs)
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(("sources", "targets", "scores"))}
+    columns: dict[str, list[Any]] = {"sources": [], "targets": [], "scores": []}
+    for pair in pairs:
+        columns["sources"].append(pair[0])
+        columns["targets"].append(pair[1])
+        columns["scores"].append(pair[2])
     setting = {**getattr(pairs, "setting", {}), **(beside.pop("setting", None) or {})}
     return {**columns, "setting": setting}
 

@@ -184,7 +184,7 @@ def test_what_is_shown_is_shown_to_the_letter(capsys):
 
 
 def test_what_scores_and_notes_name_is_shown_to_the_letter(capsys):
-    """A name in brackets was taken for markup: lost, an error, or a link of a stranger's choice."""
+    """A name in brackets was taken for markup: lost, an error, or a link that others chose."""
     from hf_stilts.console import show_benchmark, show_gains, show_robustness, show_scores
     from hf_stilts.studies.gains import GainReport
     from hf_stilts.studies.robustness import RobustnessReport

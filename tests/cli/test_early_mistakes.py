@@ -54,7 +54,7 @@ MISTAKES = {
     "target xnli --exclude ./gone": "no file gone",
     "target tatoeba": "has no training data|no training data and no head",
     "target mewslix --compact_vocabulary": "A dual encoder is not trained with",
-    "target xquad --adapter lora --text-to-text": "in words",
+    "target xquad --adapter lora --text-to-text": "as text-to-text",
     "target xquad --sampler uniform": "--sampler is neither",
     "evaluate xtreme --base x/y --lerning_rate 3": "Did you mean --learning_rate",
     "evaluate xtreme --base x/y --train-languages en,xx": "names language 'xx'",

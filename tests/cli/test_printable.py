@@ -25,7 +25,7 @@ def test_what_a_terminal_obeys_is_spelt_out():
 
 @pytest.fixture
 def published(hub, stock, tmp_path):
-    """A checkpoint of a stranger, whose record says what a terminal obeys wherever a text may stand."""
+    """A checkpoint of somebody else, whose record says what a terminal obeys wherever a text may stand."""
     source = TaskSource(EVIL, dataset="org/data", config=EVIL, license=EVIL, language=EVIL)
     parent = ParentModel(EVIL, license=EVIL, published=False)
     record = Record(tasks=(source,), parent=parent, recipe={EVIL: EVIL}, scored_on=EVIL, versions={EVIL: EVIL}, step=2)

@@ -70,7 +70,7 @@ def test_siqa_counts_from_one(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["xml", "json"])
-def test_copa_asks_in_words(form, tmp_path):
+def test_copa_asks_by_cause_and_effect(form, tmp_path):
     changes = {}
     if form == "json":
         rows = [

@@ -177,7 +177,7 @@ def test_a_plain_encoder_keeps_the_papers_layer_and_says_so(tmp_path, pairs, cap
     assert FIND.evaluate(task, pairs, model, tiny.tokenizer(), layer=3).settings == {"layer": 3, "pooling": "mean"}
 
 
-def test_a_body_that_was_trained_here_is_no_stranger(tmp_path, pairs, caplog):
+def test_a_body_that_was_trained_here_is_not_taken_for_another(tmp_path, pairs, caplog):
     tiny.encoder().save_pretrained(tmp_path)
     (tmp_path / "stilts.json").write_text("{}")
     model = AutoModel.from_pretrained(tmp_path)

@@ -130,7 +130,7 @@ def test_a_task_of_a_repository_is_pinned_to_the_commit_of_its_file(client):
         ("parts: [mnli]", "parts=('mnli',)"),
     ],
 )
-def test_a_strangers_file_names_no_path_and_no_other_task(client, field, said):
+def test_a_file_of_others_names_no_path_and_no_other_task(client, field, said):
     publish(client, "user/mine", f"{MINE}{field}\n")
     assert said in read(client, "user/mine")
 

@@ -121,7 +121,7 @@ def test_real_answers_lose_no_letter(language):
 
 
 @pytest.mark.parametrize("design", ["bytes, blank before every word", "Unigram, accents stripped", "Unigram, NFKC"])
-def test_answers_in_words_lose_no_letter_either(design):
+def test_text_to_text_answers_lose_no_letter_either(design):
     task = replace(QA, text_to_text=True)
     kind, rows = kind_for(task), written_rows()
     extra = ["xquad: question: context:"]

@@ -1,4 +1,4 @@
-"""Answers in words: mT5 trains, chooses among possible answers only, and is scored as every other model is."""
+"""Text-to-text answers: mT5 trains, chooses among possible answers only, and is scored as every other model is."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ ARCHITECTURES = ("mt5", "umt5")
 LENGTHS = {"question-answering": 80}  # cuts the answer to the second question away
 
 
-def in_words(name):
+def with_text(name):
     task = replace(kind_cases.TASKS[name], text_to_text=True)
     return kind_for(task), task, kind_cases.rows_of(name)
 
@@ -44,7 +44,7 @@ def model_of(arch="mt5", seed=0):
 
 @pytest.mark.parametrize("name", ANSWERED)
 def test_inputs_and_answers_read_as_they_should(name):
-    kind, task, rows = in_words(name)
+    kind, task, rows = with_text(name)
     tokenizer = tiny.tokenizer("mt5")
     features = kind.features(task, rows, tokenizer, max_length=LENGTHS.get(name, 120), train=True)
     inputs = [tokenizer.decode(ids, skip_special_tokens=True) for ids in features["input_ids"]]
@@ -70,7 +70,7 @@ def test_inputs_and_answers_read_as_they_should(name):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("name", ANSWERED)
 def test_only_possible_answers_come_out_in_whatever_batch(name, arch, monkeypatch):
-    kind, task, rows = in_words(name)
+    kind, task, rows = with_text(name)
     found = []
     for tokens in (10**6, 1):  # all rows in one batch, then each for itself
         monkeypatch.setattr("hf_stilts.evaluation.predict.CPU_TOKENS", tokens)
@@ -102,7 +102,7 @@ def test_likelihoods_are_those_of_the_stock_loss():
 
 
 def test_an_answer_is_decoded_greedily_among_the_pieces_of_the_context():
-    kind, task, rows = in_words("question-answering")
+    kind, task, rows = with_text("question-answering")
     model, tokenizer = model_of(), tiny.tokenizer("mt5")
     features = kind.features(task, rows, tokenizer, max_length=400, train=False)
     batch = kind_cases.batch_of(kind, features, tokenizer)
@@ -124,7 +124,7 @@ def test_an_answer_is_decoded_greedily_among_the_pieces_of_the_context():
 
 
 def test_a_question_without_an_answer_can_be_answered_by_nothing():
-    kind, task, rows = in_words("question-answering")
+    kind, task, rows = with_text("question-answering")
     answers = [{"text": [], "answer_start": []}, *rows["answers"][1:]]
     silent = Dataset.from_list([{**row, "answers": given} for row, given in zip(rows, answers, strict=True)])
     tokenizer = tiny.tokenizer("mt5")
@@ -164,7 +164,7 @@ def test_it_is_learnt_saved_and_scored(name, tmp_path):
     assert repo_id("org", "mt5-base", ["mnli"], text_to_text=True) == "org/mt5-base-stilts-mnli-text"
 
 
-def test_a_benchmark_trains_in_words_what_has_words(tmp_path):
+def test_a_benchmark_trains_text_to_text_what_has_text(tmp_path):
     mirror = mirrors.build(tmp_path / "mirror", mirrors.SMALL)
     public = tiny.save(tmp_path / "mt5", "mt5", model_class=AutoModelForSeq2SeqLM)
     table = run_benchmark(
@@ -193,8 +193,8 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
     task = replace(load_task("mnli"), text_to_text=True)
     with pytest.raises(StiltsError, match="xlm-roberta has no decoder to write answers with"):
         with_fresh_head(tiny.save(tmp_path / "xlmr", "xlm-roberta"), task)
-    untrained, handover = with_fresh_head(public, task)
-    assert not handover.fresh
+    untrained, transfer = with_fresh_head(public, task)
+    assert not transfer.fresh
     with pytest.raises(StiltsError, match="is as it was drawn"):
         load_trained(untrained, task)
     tagger = replace(load_task("udpos"), labels=("A", "B"))

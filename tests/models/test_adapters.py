@@ -163,7 +163,7 @@ def test_merged_for_phase_three_it_is_a_stock_model(tmp_path, trained):
     merged = dict(load_body(str(tmp_path / "adapter"))[0].named_parameters())
     body = dict(target.model.base_model.named_parameters())
     assert all(torch.equal(weight, merged[name]) for name, weight in body.items() if "pooler" not in name)
-    assert target.handover.fresh == ("classifier.weight", "classifier.bias")
+    assert target.transfer.fresh == ("classifier.weight", "classifier.bias")
     target.train()
     assert {"model.safetensors", "config.json"} <= {path.name for path in (tmp_path / "target/checkpoint-4").iterdir()}
     assert not list((tmp_path / "target").rglob("adapter*"))
@@ -261,13 +261,13 @@ def test_a_masked_lm_goes_on_with_its_head(tmp_path):
     run.save_model()
     head = load_file(tmp_path / "run/heads" / TEXT.name / "head.safetensors")
     assert not [name for name in head if "embeddings" in name or "decoder.weight" in name]
-    merged, handover = with_fresh_head(str(tmp_path / "run"), TEXT)
-    assert not handover.fresh
+    merged, transfer = with_fresh_head(str(tmp_path / "run"), TEXT)
+    assert not transfer.fresh
     torch.testing.assert_close(
         outputs(merged, {"input_ids": IDS}), outputs(run.model, {"input_ids": IDS}), rtol=1e-5, atol=1e-5
     )
-    tagger, handover = with_fresh_head(str(tmp_path / "run"), TAGS)
-    assert handover.fresh == ("classifier.weight", "classifier.bias")
+    tagger, transfer = with_fresh_head(str(tmp_path / "run"), TAGS)
+    assert transfer.fresh == ("classifier.weight", "classifier.bias")
 
 
 def test_a_folder_holds_one_or_the_other(tmp_path, public, trained):

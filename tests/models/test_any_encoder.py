@@ -72,7 +72,7 @@ def test_every_kind_is_learnt_saved_and_loaded(arch, name, tmp_path):
 def test_the_body_goes_from_phase_two_to_phase_three(arch, tmp_path):
     first = trained(tmp_path, arch, "text-classification")
     second = trained(tmp_path, arch, "token-classification", TargetTrainer, start=first.args.output_dir)
-    assert second.handover.carried and not [name for name in second.handover.fresh if "embed" in name]
+    assert second.transfer.carried and not [name for name in second.transfer.fresh if "embed" in name]
     fresh, _ = with_fresh_head(first.args.output_dir, kind_cases.TASKS["token-classification"])
     learnt = dict(first.model.base_model.named_parameters())
     came = [name for name, weight in fresh.base_model.named_parameters() if name in learnt and "pooler" not in name]

@@ -94,9 +94,9 @@ def test_all_heads_see_one_body(tmp_path):
 def test_the_masked_lm_head_of_the_public_model_survives(tmp_path):
     tiny.save(tmp_path / "public", model_class=AutoModelForMaskedLM)
     public = AutoModelForMaskedLM.from_pretrained(tmp_path / "public")
-    model, handover = shared_model(str(tmp_path / "public"), HEADS, None, seed=0)
+    model, transfer = shared_model(str(tmp_path / "public"), HEADS, None, seed=0)
     assert torch.equal(model.heads["fill_mask"].lm_head.dense.weight, public.lm_head.dense.weight)
-    assert not any("fill_mask" in name for name in handover.fresh)
+    assert not any("fill_mask" in name for name in transfer.fresh)
     _, folder = mixture(tmp_path)
     loaded = load_checkpoint(folder, head="fill_mask")
     assert loaded.lm_head.decoder.weight is loaded.get_input_embeddings().weight
@@ -155,12 +155,12 @@ def test_a_mixtures_head_is_found_by_those_who_score_its_task(tmp_path):
 
 def test_a_masked_lm_goes_on_from_a_mixtures_head(tmp_path):
     model, folder = mixture(tmp_path)
-    again, handover = shared_model(folder, HEADS, None, seed=0)
+    again, transfer = shared_model(folder, HEADS, None, seed=0)
     before, after = (each.heads["fill_mask"].lm_head.dense.weight for each in (model, again))
-    assert torch.equal(before, after) and not any("fill_mask" in name for name in handover.fresh)
+    assert torch.equal(before, after) and not any("fill_mask" in name for name in transfer.fresh)
 
 
-def test_weights_come_back_and_a_stranger_is_refused(tmp_path):
+def test_weights_come_back_and_another_model_is_refused(tmp_path):
     model, folder = mixture(tmp_path)
     before = {name: parameter.clone() for name, parameter in model.named_parameters() if "body.pooler" not in name}
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Hand-over between phases: the body comes along, no head weight does, labels go by name."""
+"""Transfer between phases: the body comes along, no head weight does, labels go by name."""
 
 import itertools
 
@@ -41,7 +41,7 @@ def body_names(model) -> set[str]:
 
 @pytest.mark.parametrize(("before", "after", "arch"), PAIRS)
 def test_no_head_weight_travels(before, after, arch, tmp_path):
-    """All that is not body is poisoned with 7.0; after the hand-over no parameter is 7.0 and the body is the same.
+    """All that is not body is poisoned with 7.0; after the transfer no parameter is 7.0 and the body is the same.
 
     Stock transformers loads what is saved then: the new head's configuration has nothing of the old one's either.
     """
@@ -54,12 +54,12 @@ def test_no_head_weight_travels(before, after, arch, tmp_path):
                 parameter.fill_(7.0)
     old.save_pretrained(tmp_path / "old")
     tiny.tokenizer(arch).save_pretrained(tmp_path / "old")
-    new, handover = with_fresh_head(str(tmp_path / "old"), TASKS[after])
+    new, transfer = with_fresh_head(str(tmp_path / "old"), TASKS[after])
     new.save_pretrained(tmp_path / "new")
     _, about = getattr(transformers, type(new).__name__).from_pretrained(tmp_path / "new", output_loading_info=True)
     assert not about["missing_keys"]
     if before == after == "fill-mask":  # continuing the same objective keeps its head, on purpose
-        assert not handover.fresh
+        assert not transfer.fresh
         return
     for name, parameter in new.named_parameters():
         if (before, arch, name.split(".")[0]) == ("fill-mask", "modernbert", "head"):
@@ -84,10 +84,10 @@ def test_a_tagger_without_its_decoder_is_no_classifiers_body(arch, tmp_path):
     with_fresh_head(str(tmp_path / "tagger"), TASKS["token-classification"])
 
 
-def test_the_hand_over_says_what_is_new(tmp_path):
-    _, handover = with_fresh_head(tiny.save(tmp_path / "public"), TASKS["token-classification"])
-    assert handover.fresh == ("classifier.weight", "classifier.bias")
-    assert str(handover).endswith(f"{tmp_path / 'public'}; new: classifier.")
+def test_the_transfer_says_what_is_new(tmp_path):
+    _, transfer = with_fresh_head(tiny.save(tmp_path / "public"), TASKS["token-classification"])
+    assert transfer.fresh == ("classifier.weight", "classifier.bias")
+    assert str(transfer).endswith(f"{tmp_path / 'public'}; new: classifier.")
 
 
 def test_a_public_models_pooler_travels_and_a_heads_pooler_does_not(tmp_path):
@@ -97,23 +97,23 @@ def test_a_public_models_pooler_travels_and_a_heads_pooler_does_not(tmp_path):
     first, _ = with_fresh_head(public, TASKS["text-classification"])
     assert torch.equal(first.bert.pooler.dense.weight, pooler)
     first.save_pretrained(tmp_path / "mnli")
-    second, handover = with_fresh_head(str(tmp_path / "mnli"), TASKS["multiple-choice"])
+    second, transfer = with_fresh_head(str(tmp_path / "mnli"), TASKS["multiple-choice"])
     assert not torch.equal(second.bert.pooler.dense.weight, pooler)
-    assert "bert.pooler.dense.weight" in handover.fresh
+    assert "bert.pooler.dense.weight" in transfer.fresh
 
 
 def test_modernberts_prediction_layer_travels_as_in_stock(tmp_path):
     """Its masked LM and its classifiers share `head.dense`: it comes along pre-trained, and not trained on a task."""
     public = tiny.save(tmp_path / "public", "modernbert", model_class=AutoModelForMaskedLM)
-    nli, handover = with_fresh_head(public, TASKS["text-classification"])
+    nli, transfer = with_fresh_head(public, TASKS["text-classification"])
     stock = AutoModelForSequenceClassification.from_pretrained(public, num_labels=3)
     assert torch.equal(nli.head.dense.weight, stock.head.dense.weight)
-    assert [name for name in handover.fresh if name.startswith("head")] == []
+    assert [name for name in transfer.fresh if name.startswith("head")] == []
     nli.save_pretrained(tmp_path / "nli")
     for after in ("token-classification", "fill-mask"):
-        new, handover = with_fresh_head(str(tmp_path / "nli"), TASKS[after])
+        new, transfer = with_fresh_head(str(tmp_path / "nli"), TASKS[after])
         assert not torch.equal(new.head.dense.weight, nli.head.dense.weight)
-        assert "head.dense.weight" in handover.fresh
+        assert "head.dense.weight" in transfer.fresh
 
 
 def test_labels_bear_the_tasks_names(tmp_path):

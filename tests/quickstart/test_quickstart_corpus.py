@@ -10,7 +10,7 @@ import pytest
 
 from hf_stilts.data.load import load
 from hf_stilts.quickstart import corpus
-from hf_stilts.quickstart.grammar import CLASSES, PARTICLES, SYNTHETIC_LANGUAGES, TAGS, Scene, World, join
+from hf_stilts.quickstart.grammar import CLASSES, PARTICLES, SYNTHETIC_LANGUAGES, TAGS, Grammar, Scene, join
 
 OTHERS = [code for code in SYNTHETIC_LANGUAGES if code != "en"]
 
@@ -33,9 +33,9 @@ def data(few_rows, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def meaning():
-    """Language -> word form -> concept, from the lexicons and the endings; built here, without `World.tell`."""
+    """Language -> word form -> concept, from the lexicons and the endings; built here, without `Grammar.tell`."""
     readings = {}
-    for code, lexicon in World(3).lexicons.items():
+    for code, lexicon in Grammar(3).lexicons.items():
         synthetic = SYNTHETIC_LANGUAGES[code]
         endings = {"", synthetic.plural, synthetic.accusative, synthetic.plural + synthetic.accusative, synthetic.past}
         readings[code] = {word + ending: concept for concept, word in lexicon.items() for ending in endings}
@@ -73,7 +73,7 @@ def test_the_loader_reads_every_task(data):
 
 def test_only_english_has_training_rows_of_a_task():
     assert set(corpus.tasks()["world_nli"].languages) == set(SYNTHETIC_LANGUAGES)
-    trained = [(config, split) for config, split, _ in corpus._rows(World(3)) if split == "train"]
+    trained = [(config, split) for config, split, _ in corpus._rows(Grammar(3)) if split == "train"]
     assert sorted(trained) == sorted(
         [(f"text.{code}", "train") for code in SYNTHETIC_LANGUAGES]
         + [(f"{name}.en", "train") for name in ("nli", "qa", "pos")]
@@ -81,7 +81,7 @@ def test_only_english_has_training_rows_of_a_task():
 
 
 def test_languages_share_names_and_loans_and_no_other_word():
-    lexicons = World(3).lexicons
+    lexicons = Grammar(3).lexicons
     for one, two in combinations(SYNTHETIC_LANGUAGES, 2):
         for concept, word in lexicons[one].items():
             if concept.startswith(("person", "place", "number")):
@@ -97,7 +97,7 @@ def test_languages_share_names_and_loans_and_no_other_word():
 @pytest.mark.parametrize("code", list(SYNTHETIC_LANGUAGES))
 def test_each_language_keeps_its_order(code):
     scene = Scene("worker1", "action2", "thing3", colour="colour4", place="place5")
-    words = World(3).tell(scene, code)
+    words = Grammar(3).tell(scene, code)
     roles = [word.role for word in words if word.role in ("agent", "action", "thing") and word.tag in ("NOUN", "VERB")]
     assert roles == [{"S": "agent", "V": "action", "O": "thing"}[letter] for letter in SYNTHETIC_LANGUAGES[code].order]
     tags = [word.tag for word in words]
@@ -223,6 +223,6 @@ def test_tokenizer_without_a_world_says_what_to_do(tmp_path):
 
 
 def test_some_things_go_with_an_action():
-    made = World(3)
+    made = Grammar(3)
     drawn = Counter(made.like(random.Random(i), "action0", "thing") for i in range(500))
     assert drawn.most_common(1)[0][1] > 3 * 500 / 32  # far from uniform over 32 things

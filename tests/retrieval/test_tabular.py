@@ -32,7 +32,7 @@ def test_reports_are_short_and_a_table():
     assert found["state"].tolist() == ["unchanged", "differs"]
 
 
-def test_what_strangers_wrote_is_escaped_in_a_notebook():
+def test_what_others_wrote_is_escaped_in_a_notebook():
     listed = CheckpointList([Checkpoint("org/<script>", commit="0" * 40, record=Record(step=3))])
     assert listed == [listed[0]] and len(repr(listed)) < 80 and "recipe" not in repr(listed[0])
     shown = listed._repr_html_()

@@ -1,4 +1,4 @@
-"""The transfer matrix from an embedded Hub: what compares, what does not and why, and what strangers may write."""
+"""The transfer matrix from an embedded Hub: what compares, what does not and why, and what others may write."""
 
 import json
 from dataclasses import replace
@@ -236,7 +236,7 @@ def test_what_cannot_be_read_is_named_and_hides_nothing_else(api, put, published
 EVIL = "=cmd|' /C calc'!A0 <script>x\x1b]0;owned\x07"
 
 
-def test_texts_of_strangers_become_no_formula_no_markup_and_no_escape_sequence(api, put, published):
+def test_texts_of_others_become_no_formula_no_markup_and_no_escape_sequence(api, put, published):
     evil = replace(intermediate(), tasks=(TaskSource(EVIL, rows=1, language="en"),))
     start = ParentModel("evil/start", put("evil/start", evil))
     scores = {"de": {"xnli_accuracy": 99.0}}

@@ -1,4 +1,4 @@
-"""The transfer matrix as a static Space: its numbers, what strangers wrote, and the page as a browser shows it."""
+"""The transfer matrix as a static Space: its numbers, what others wrote, and the page as a browser shows it."""
 
 import json
 import re

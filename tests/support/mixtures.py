@@ -83,7 +83,7 @@ if __name__ == "__main__":
         "seen": run.data_collator.seen,
         "log": logged(run, "loss", "grad_norm"),
         "aggregate": scores["eval_aggregate"],
-        "rows": {task: len(member.dev[0]) for task, member in run.members.items()},
+        "rows": {task: len(member.dev[0]) for task, member in run.task_data.items()},
     }
     rank = os.environ.get("RANK", "0")
     (folder / f"{run.args.world_size}-{accumulation}-{rank}.json").write_text(json.dumps(found))

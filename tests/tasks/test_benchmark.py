@@ -101,7 +101,7 @@ def test_the_mock_scores_of_the_official_repository_give_its_mock_total():
     assert load_benchmark("xtreme").totals(scores) == pytest.approx(expected, abs=1e-4)
 
 
-def test_strangers_are_named():
+def test_unknown_names_are_named():
     with pytest.raises(StiltsError, match="No benchmark 'xtrem'. Did you mean xtreme"):
         load_benchmark("xtrem")
     with pytest.raises(StiltsError, match="XTREME has no task squad_v1; it has xnli"):

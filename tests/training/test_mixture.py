@@ -172,7 +172,7 @@ def test_arguments_serve_for_a_second_mixture(tmp_path):
         run = MixtureTrainer(public(tmp_path), args, tasks=(PAIRS, TAGS), **given)
         assert run.args.max_steps == steps
         run = MixtureTrainer(public(tmp_path), args, tasks=(PAIRS, TAGS), limit=3, **given)
-        assert len(run.members["tags"].features) == 3
+        assert len(run.task_data["tags"].features) == 3
 
 
 def test_the_best_checkpoint_is_kept_and_training_stops_early(tmp_path):
@@ -220,7 +220,7 @@ def test_text_is_read_from_files_and_some_of_it_is_held_out(tmp_path):
     (folder / "en.txt").write_text(f"\ufeff{english}", encoding="utf-8")  # a byte order mark is no letter
     (folder / "de.txt").write_text("das Haus\u2028und die Stadt\r\n\r\nein Haus", encoding="utf-8")
     run = mixture(tmp_path, tasks=[PAIRS, TEXT], text=folder, text_examples=100)
-    member = run.members["text"]
+    member = run.task_data["text"]
     assert member.dev[1]["text"][:] == ["the cat a", "the cat b"]  # a tenth of 20
     assert member.languages == {"de": 2, "en": 18} and len(member.features) == 100
     shown = run.processing_class.batch_decode(member.features["input_ids"][:], skip_special_tokens=True)
@@ -268,7 +268,7 @@ def test_the_final_model_has_its_heads_beside_it(tmp_path):
     run = mixture(tmp_path, args={"max_steps": 1})
     run.train()
     run.save_model(str(tmp_path / "final"))
-    assert sorted(path.name for path in (tmp_path / "final/heads").iterdir()) == sorted(run.members)
+    assert sorted(path.name for path in (tmp_path / "final/heads").iterdir()) == sorted(run.task_data)
     assert json.loads((tmp_path / "final/stilts.json").read_text())["mixture"] == "5-tasks-" + run.name[-6:]
 
 

@@ -47,7 +47,7 @@ def test_one_repository_holds_the_body_and_every_head(tmp_path, api, client):  #
     assert callback.report.ok, str(callback.report)
     assert sorted(tags(api, NAME)) == ["step-2", "step-4"]
     there = {file.rfilename for file in api.model_info(NAME).siblings}
-    heads = {f"heads/{task}/{file}" for task in run.members for file in ("config.json", "head.safetensors")}
+    heads = {f"heads/{task}/{file}" for task in run.task_data for file in ("config.json", "head.safetensors")}
     assert there - {".gitattributes"} == heads | {
         "README.md", "stilts.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip

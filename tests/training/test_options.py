@@ -122,7 +122,7 @@ def test_what_no_parser_takes_is_refused_early(flags, subject):
         ("mnli", {"batches": "hybrid"}, "--batches is for dual encoders; mnli"),
         ("mnli", {"pooling": "cls"}, "--pooling is for dual encoders"),
         ("mnli", {"sampler": "uniform"}, "sampler= .*is for mixtures"),
-        ("mnli", {"adapter": "lora", "text_to_text": True}, "adapter='lora'.*in words"),
+        ("mnli", {"adapter": "lora", "text_to_text": True}, "adapter='lora'.*text-to-text"),
         ("mnli", {"adapter": "lorra=4"}, "Did you mean lora=4"),
         ("udpos", {"text_to_text": True}, "no text for an answer"),
         ("hellaswag", {"contrastive": "de"}, "contrastive= .*holds several"),

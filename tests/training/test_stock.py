@@ -88,7 +88,7 @@ def test_a_mixture_and_a_task_alone_are_made_by_the_same_steps(tmp_path):
     alone = IntermediateTrainer(source, args, task=PAIRS, train_dataset=DATA, eval_dataset=DATA)
     given = {PAIRS.name: DATA}
     mixture = MixtureTrainer(source, args, tasks=[PAIRS], train_dataset=given, eval_dataset=given)
-    one, other = alone.data, mixture.members[PAIRS.name]
+    one, other = alone.data, mixture.task_data[PAIRS.name]
     assert type(one) is type(other) and one.task == other.task and one.max_length == other.max_length
     assert one.features[:] == other.features[:] and one.dev[0][:] == other.dev[0][:]
     assert one.sources() == other.sources()
