@@ -1,7 +1,7 @@
 """The error that speaks to the user, and the names that a misspelt one may have meant. Standard library only."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -27,6 +27,27 @@ def did_you_mean(name: str, known: Iterable[str], count: int = 1, cutoff: float 
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Known: {', '.join(known)}." if known else "There is none."
+
+
+def refuse_misspelt(filters: Mapping[str, str | None], known: Mapping[str, Iterable[str]]) -> None:
+    """Refuse a filter of a search that found nothing, where it is spelt almost like a name that there is.
+
+    Args:
+        filters: flag -> what was given; None: nothing.
+        known: flag -> the names that there are.
+
+    Raises:
+        StiltsError: one is; the nearest name is in the message.
+
+    >>> refuse_misspelt({"--task": "boolq", "--base": None}, {"--task": ["mnli"], "--base": ["x/y"]})
+    >>> refuse_misspelt({"--task": "mnlii"}, {"--task": ["mnli"]})
+    Traceback (most recent call last):
+    hf_stilts.errors.StiltsError: Nothing matches --task mnlii. Did you mean mnli?
+    """
+    for flag, given in filters.items():
+        names = {*known[flag]}
+        if given is not None and given not in names and (near := nearest(given, names)):
+            raise StiltsError(f"Nothing matches {flag} {given}. Did you mean {near[0]}?")
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_stilts.cli.options import App, Json, ask_hub, split_list, training_options
+from hf_stilts.cli.options import App, Json, ask_hub, shared_options, split_list, training_options, typed
 from hf_stilts.errors import StiltsError
 from hf_stilts.models.merge_options import HOW, MergeOptions, check_checkpoints
-from hf_stilts.options import NAMESPACE_HELP
+from hf_stilts.options import NAMESPACE_HELP, Options, option
 from hf_stilts.training.options import OPTIONS
 
 app = App()
@@ -48,12 +49,15 @@ def list_published(
     from hf_stilts.hub.reachable import require_hub
 
     require_hub()
-    from hf_stilts.console import show
-    from hf_stilts.hub.checkpoints import list_checkpoints
+    from hf_stilts.console import say, show
+    from hf_stilts.hub.checkpoints import list_checkpoints, why_nothing
 
     found = list_checkpoints(base=base, task=task, language=language, namespace=namespace)
-    title = "" if found else "Published checkpoints that match"
-    show(found.rows(), as_json=as_json, title=title, optional=("phase", "languages", "base"))
+    if not found:
+        said = why_nothing(base, task, language, namespace)
+        say(said, as_json=as_json)
+    if found or as_json:
+        show(found.rows(), as_json=as_json, optional=("phase", "languages", "base"))
 
 
 @published.command("lineage")
@@ -128,7 +132,22 @@ def publish(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class MergePublishing(Options):
+    """How `merge` publishes what it made, spelled as for a training."""
+
+    publish: bool = option(False, "Also publish it.")
+    namespace: str | None = option(None, NAMESPACE_HELP)
+    public: bool = option(False, "Make a new repository public; default: private.")
+
+    def check(self) -> None:
+        """Refuse to say how to publish where nothing is published."""
+        if self.public and not self.publish:
+            raise StiltsError("--public says how to publish, and nothing is published. Add --publish, or leave it out.")
+
+
 @app.command()
+@shared_options(MergePublishing)
 def merge(
     names: Annotated[list[str], typer.Argument(help="Checkpoints: mnli, mnli@step-2000, org/model, a folder.")],
     base: Annotated[str, typer.Option(help="Public model that all of them were trained from.")],
@@ -137,31 +156,31 @@ def merge(
     weights: Annotated[str | None, typer.Option(help="A number for each checkpoint, comma-separated.")] = None,
     density: Annotated[float | None, typer.Option(help="Share of each difference that ties and dare keep.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the parts that dare keeps.")] = 0,
-    publish: Annotated[bool, typer.Option("--publish", help="Also publish it, in a private repository.")] = False,
-    namespace: Annotated[str | None, typer.Option(help=NAMESPACE_HELP)] = None,
     as_json: Json = False,
+    **publishing: Any,
 ) -> None:
     """Merge intermediate checkpoints of one public model into one, instead of training on a mixture."""
+    asked = typed(MergePublishing, publishing)
     numbers = tuple(_number(each) for each in split_list(weights) or ())
     options = MergeOptions(how, numbers, density, seed)
     check_checkpoints(names, options)
-    if publish:
+    if asked.publish:
         from hf_stilts.hub.reachable import require_hub
 
         require_hub()
     from hf_stilts.console import say, say_next, show
     from hf_stilts.models.merge import merge_checkpoints, merged_repository
 
-    record = merge_checkpoints(names, base, output_dir, options, namespace=namespace)
+    record = merge_checkpoints(names, base, output_dir, options, namespace=asked.namespace)
     row = {"folder": str(output_dir), "merged": [each.id for each in record.merged_from], "how": how}
     show([row | {"tasks": list(record.task_names)}], as_json=as_json)
     start = str(output_dir)
-    if publish:
+    if asked.publish:
         from hf_stilts.publishing.callback import PublishCheckpoints
         from hf_stilts.publishing.push import push
 
-        start = merged_repository(record, namespace)
-        push(output_dir, start, record, publisher=PublishCheckpoints())
+        start = merged_repository(record, asked.namespace)
+        push(output_dir, start, record, publisher=PublishCheckpoints(private=not asked.public))
         say(f"Published as {start}.", as_json=as_json)
     say_next(["target", "xnli", "--init", start], as_json=as_json)
 
@@ -188,9 +207,9 @@ def reproduce(
     from contextlib import redirect_stdout
 
     from hf_stilts.console import say, show
-    from hf_stilts.hub.checkpoints import resolve
+    from hf_stilts.studies.reproducible import reproducible
 
-    resolve(name, to_load=False)  # before torch is loaded: one that is not there
+    reproducible(name, task)  # before torch is loaded
     from hf_stilts.studies.reproduce import reproduce as again
 
     with redirect_stdout(sys.stderr):  # the stock Trainer prints its log; standard output is for the result

@@ -22,6 +22,7 @@ def data_build(
     raw: Annotated[Path, typer.Option(help="Folder with the publisher's files.")],
     out: Annotated[Path, typer.Option(help="Folder of the mirror to write to.")],
     push: Annotated[str | None, typer.Option(help="Also push to this user or organisation.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public; default: private.")] = False,
     languages: Annotated[
         str | None, typer.Option(help="Languages, comma-separated; default: all with raw files.")
     ] = None,
@@ -32,12 +33,21 @@ def data_build(
     as_json: Json = False,
 ) -> None:
     """Convert a publisher's raw files to the Parquet repository that a task reads."""
+    if public and not push:
+        raise StiltsError("--public says how to push, and nothing is pushed. Add --push NAMESPACE, or leave it out.")
     from hf_stilts.console import say, say_next, show, warn
     from hf_stilts.dataset_scripts import build
     from hf_stilts.task import load_task
 
     report = build(
-        name, raw, out, languages=split_list(languages), push=push, checksum=checksum, options=_options(option or [])
+        name,
+        raw,
+        out,
+        languages=split_list(languages),
+        push=push,
+        private=not public,
+        checksum=checksum,
+        options=_options(option or []),
     )
     if as_json:
         show(report.rows(), as_json=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import platform
@@ -20,8 +21,9 @@ from hf_stilts import __version__
 from hf_stilts.augmentation.noise import Noise
 from hf_stilts.augmentation.noisy_rows import columns_of, noisy
 from hf_stilts.data.load import data_revision, labelled, load, load_candidates, present, splits
+from hf_stilts.declarations import declared, list_kinds
 from hf_stilts.devices import default_device
-from hf_stilts.errors import StiltsError, needs_extra
+from hf_stilts.errors import StiltsError, did_you_mean, needs_extra
 from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.evaluation.predict import predict
 from hf_stilts.evaluation.processes import processes
@@ -36,9 +38,12 @@ from hf_stilts.models.body import load_body, load_tokenizer
 from hf_stilts.models.opened import OpenedCheckpoint, open_checkpoint
 from hf_stilts.models.transfer import load_trained
 from hf_stilts.publishing.callback import describe_run, parent_of
+from hf_stilts.retrieval.encode import encode
 from hf_stilts.task import Task, check_languages, load_task
 
 logger = logging.getLogger(__name__)
+
+_OF_ROWS = {"candidates", "tune_on", "tune_split"}  # read here for a retrieval kind
 
 
 @runtime_checkable
@@ -260,19 +265,41 @@ def _search_options(task: Task, options: ScoringOptions, further: Mapping[str, A
     """What a retrieval kind is told; nothing for a task with a head.
 
     Raises:
-        StiltsError: a task with a head was given some.
+        StiltsError: a task with a head was given some, or a retrieval kind one that it does not have.
     """
     given = {**options.retrieval, **further}
+    if further.get("every_layer") and not task.declaration.layered:
+        layered = [kind for kind in list_kinds() if declared(kind).layered]
+        raise StiltsError(
+            f"every_layer= scores every hidden state, and {task.name}, a {task.kind} task, has one score for all. "
+            f"Leave it out; kinds that have it: {', '.join(layered)}."
+        )
     if task.has_head and given:
         raise StiltsError(
             f"{next(iter(given))}= is no option of {task.name}, a {task.kind} task. Leave it out; there are "
             "tokenizer, split, limit, max_length, trained_in, available, data_dir and noise."
+        )
+    known = () if task.has_head else _search_option_names(task)
+    if unknown := [name for name in further if name not in known]:
+        raise StiltsError(
+            f"{unknown[0]}= is no option of {task.name}, a {task.kind} task. {did_you_mean(unknown[0], known)} Correct "
+            "it, or leave it out."
         )
     if not task.has_head and options.max_length is not None:
         given["max_length"] = options.max_length
     if not task.has_head and processes().num_processes > 1:
         given = {"share": True, **given}
     return given
+
+
+def _search_option_names(task: Task) -> list[str]:
+    """What a retrieval kind takes by name from whoever scores: its own options, and those of `hf_stilts.encode`."""
+    kind = load_retrieval_kind(task.kind)
+    taken = inspect.signature(kind.evaluate_jointly if task.declaration.joint else kind.evaluate).parameters.values()
+    names = {each.name for each in taken if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        names |= {*inspect.signature(encode).parameters} - {"model", "tokenizer", "sentences", "layers"}
+    return sorted(names - _OF_ROWS)
 
 
 def _predict(scored: _Scored, rows: Dataset, language: str, options: ScoringOptions) -> Retrieved:

@@ -30,7 +30,6 @@ _HUB_METRICS = {
     "best_f1": ("f1",),
     "acc_and_f1": ("accuracy", "f1"),
 }
-_CURVE_HEADING = "Over the steps, as far as they were published:"
 _NOTE = re.compile(r"^> \*\*Note:\*\* (.*)\.$", re.MULTILINE)
 
 # What a licence asks of whoever passes the weights on, from little to much; the first pattern that matches counts.
@@ -128,8 +127,7 @@ def render(
         auto_class=_auto_class(record),
         notes=notes,
         head_class=_head_class(record),
-        curve_heading=_CURVE_HEADING,
-        curve=_curve(record, there, None if another_model else before),
+        curve=_curve(record),
         licence=licence_of(record),
         stated_licence=metadata["license"],
         language_names={code: known.name for code in record.languages if (known := find_language(code))},
@@ -153,42 +151,12 @@ def _head_class(record: Record) -> str | None:
     return None if elsewhere or record.phase == "target" or head not in _HEADS else f"AutoModelFor{head}"
 
 
-def _curve(record: Record, there: str | None, before: Record | None) -> dict[int, dict[str, float]]:
-    """Step -> scores, of this checkpoint and of those of the same run that the card has had until now.
-
-    Empty where there is but one step: the table of its scores says all.
-    """
-    found: dict[int, dict[str, float]] = {}
-    if before is not None and _run(before) == _run(record):
-        found = curve_of(there or "")
-        found[before.step] = dict(before.metrics)
-    found[record.step] = dict(record.metrics)
-    found = {step: scores for step, scores in sorted(found.items()) if scores}
-    return found if len(found) > 1 else {}
-
-
-def _run(record: Record) -> tuple[Any, ...]:
-    """What all checkpoints of a run have in common."""
-    return record.phase, record.task_names, record.parent.id if record.parent else None, record.seed
-
-
-def curve_of(card: str) -> dict[int, dict[str, float]]:
-    r"""The scores over the steps on a card that `render` wrote: step -> name -> score.
-
-    >>> curve_of(_CURVE_HEADING + "\n\n| step | f1 |\n|---|---|\n| 4 | 0.5000 |\n| 8 |  |\n")
-    {4: {'f1': 0.5}, 8: {}}
-    """
-    lines = card.partition(_CURVE_HEADING)[2].strip().splitlines()
-    rows: list[list[str]] = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    found = {}
-    for row in rows[2:]:
-        scores = {name: float(cell) for name, cell in zip(rows[0][1:], row[1:], strict=False) if cell}
-        found[int(row[0])] = scores
-    return found
+def _curve(record: Record) -> dict[int, dict[str, float]]:
+    """Step -> scores of the evaluations up to this checkpoint; empty where the table of its own scores says all."""
+    found = {int(step): dict(scores) for step, scores in record.evaluations.items()}
+    if record.metrics:
+        found[record.step] = dict(record.metrics)
+    return dict(sorted(found.items())) if len(found) > 1 else {}
 
 
 def _front_matter(record: Record, repo_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
-from hf_stilts.errors import StiltsError, nearest
+from hf_stilts.errors import StiltsError, nearest, refuse_misspelt
 from hf_stilts.files import cut_weights, sha256
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.hub.record import MOST_BYTES, RECORD_FILE, ParentModel, Record
+from hf_stilts.languages import did_you_mean_language, is_language
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import list_tasks
 
@@ -313,6 +315,56 @@ def list_checkpoints(
             record = None
         found.append(Checkpoint(info.id, None, info.sha, record))
     return found
+
+
+def why_nothing(
+    base: str | None, task: str | None, language: str | None, namespace: str | None, api: HfApi | None = None
+) -> str:
+    """What was searched by `list_checkpoints` with these filters, which found nothing, as a sentence.
+
+    Raises:
+        StiltsError: a filter is spelt almost like a name that there is, or is no language.
+    """
+    api = api or HfApi()
+    everywhere = list_checkpoints(api=api)
+    records = [each.record for each in everywhere if each.record is not None]
+    tasks = {*list_tasks(), *(name for record in records for name in record.task_names)}
+    languages = {code for record in records for code in record.languages}
+    refuse_misspelt({"--task": task}, {"--task": tasks})
+    refuse_misspelt_origin(
+        base, namespace, {record.parent.id for record in records if record.parent}, owners(everywhere), api
+    )
+    if language is not None and language not in languages and not is_language(language):
+        raise StiltsError(f"--language {language} is no language code. {did_you_mean_language(language)}")
+    filters = {"--base": base, "--task": task, "--language": language, "--namespace": namespace}
+    given = " ".join(f"{flag} {value}" for flag, value in filters.items() if value is not None)
+    searched = f"{len(everywhere)} checkpoints of hf_stilts at {api.endpoint}"
+    return f"No published checkpoint matches {given}; searched: {searched}." if given else f"Searched: {searched}."
+
+
+def owners(checkpoints: Iterable[Checkpoint]) -> set[str]:
+    """Users and organisations whose checkpoints these are."""
+    return {each.repo_id.partition("/")[0] for each in checkpoints}
+
+
+def refuse_misspelt_origin(
+    base: str | None, namespace: str | None, bases: Iterable[str], namespaces: Iterable[str], api: HfApi
+) -> None:
+    """Refuse a base or a namespace by which nothing was found, where it is spelt almost like one that there is.
+
+    Args:
+        base: as of `list_checkpoints`. A model that the Hub has is not misspelt: nothing was trained from it.
+        namespace: as of `list_checkpoints`.
+        bases: those that something was trained from.
+        namespaces: those that something is published in.
+        api: client of the Hub.
+
+    Raises:
+        StiltsError: one is; the nearest is in the message.
+    """
+    if base is not None and ("/" not in base or not api.repo_exists(base)):
+        refuse_misspelt({"--base": base}, {"--base": bases})
+    refuse_misspelt({"--namespace": namespace}, {"--namespace": namespaces})
 
 
 def collect(title: str, names: list[str], namespace: str | None = None, api: HfApi | None = None) -> str:

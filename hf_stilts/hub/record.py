@@ -13,7 +13,7 @@ import re
 import reprlib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,12 +26,15 @@ RECORD_FILE = "stilts.json"
 SCHEMA = 1
 MOST_BYTES = 1 << 22
 """A thousand tasks in fifty languages need less; whoever publishes more means harm."""
+MOST_EVALUATIONS = 200
+"""More of them on a card nobody reads (ours), and every checkpoint would carry them."""
 Scalar = str | int | float | bool | None
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 100
 _COMMIT = re.compile("[0-9a-f]{40}|mirror:[0-9a-f]{12}")  # a mirror is named by its content
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]\w|\\\\\w")
+_STEP = re.compile("[0-9]{1,12}")
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{20,}")
 
 
@@ -92,6 +95,8 @@ class Record:
         metrics: scores of this step and of no other; empty where none was computed at this step.
         scored_on: what `metrics` were computed on (`500 rows of the English validation split`).
         metrics_by_language: language code -> scores of this step.
+        evaluations: step, as text -> scores, of the evaluations of this training up to this step, of all languages
+            together; of many every second, third ... is kept. Not written where there are fewer than two.
         pipeline_tag: the Hub's name for the kind of problem (`text-classification`).
         architecture: class of the model that was trained (`XLMRobertaForSequenceClassification`).
         labels: names of its classes, by their ids; empty where it has none or nobody named them.
@@ -116,6 +121,7 @@ class Record:
     metrics: Mapping[str, float] = field(default_factory=dict)
     scored_on: str | None = None
     metrics_by_language: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    evaluations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pipeline_tag: str | None = None
     architecture: str | None = None
     labels: tuple[str, ...] = ()
@@ -144,12 +150,7 @@ class Record:
                 raise StiltsError(
                     f"Revision {commit!r} is no commit: 40 hex digits are expected, since a branch moves."
                 )
-        for name in self.files:
-            if not _is_in_repository(name):
-                raise StiltsError(
-                    f"stilts.json: files names {_short(name)}, which lies outside of the repository. Use another "
-                    "checkpoint."
-                )
+        self._check_keys()
         for where, text in _strings(dataclasses.asdict(self), "stilts.json"):
             if _TOKEN.search(text):
                 raise StiltsError(
@@ -157,6 +158,17 @@ class Record:
                 )
             if is_local_path(text):
                 raise StiltsError(f"{where} is a path on this machine ({text}). A Hub id or a plain name is expected.")
+
+    def _check_keys(self) -> None:
+        for step in self.evaluations:
+            if not _STEP.fullmatch(step):
+                raise StiltsError(f"stilts.json: evaluations names step {_short(step)}; a number is expected.")
+        for name in self.files:
+            if not _is_in_repository(name):
+                raise StiltsError(
+                    f"stilts.json: files names {_short(name)}, which lies outside of the repository. Use another "
+                    "checkpoint."
+                )
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -184,8 +196,9 @@ class Record:
     def to_json(self) -> str:
         """Write the record as the text of `stilts.json`, the same text for the same record."""
         fields = _plain(dataclasses.asdict(self))
-        if not self.merged_from:  # earlier versions do not know the field, and read all other records
-            del fields["merged_from"]
+        for name in ("merged_from", "evaluations"):  # earlier versions do not know them, and read all other records
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -271,18 +284,52 @@ def at_step(
 
     A score whose name begins with a language's code (`eval_dataset` is a dict of languages) goes to that language.
     """
+    codes = sorted({*LANGUAGES, *record.languages}, key=len, reverse=True)  # `zh_Hant_f1` is none of `zh`
+    metrics, by_language = _by_language(scores_at(step, log_history), codes)
+    return dataclasses.replace(
+        record,
+        step=step,
+        epoch=epoch,
+        metrics=metrics,
+        metrics_by_language=by_language,
+        evaluations=_evaluations(step, log_history, codes),
+        wall_seconds=wall_seconds,
+    )
+
+
+def _by_language(
+    scores: Mapping[str, float], codes: Iterable[str]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Scores of all languages together, and of each language whose code their names begin with."""
     metrics: dict[str, float] = {}
     by_language: dict[str, dict[str, float]] = {}
-    codes = sorted({*LANGUAGES, *record.languages}, key=len, reverse=True)  # `zh_Hant_f1` is none of `zh`
-    for name, value in scores_at(step, log_history).items():
+    for name, value in scores.items():
         code = next((code for code in codes if name.startswith(f"{code}_")), None)
         if code is None:
             metrics[name] = value
         else:
             by_language.setdefault(code, {})[name.removeprefix(f"{code}_")] = value
-    return dataclasses.replace(
-        record, step=step, epoch=epoch, metrics=metrics, metrics_by_language=by_language, wall_seconds=wall_seconds
-    )
+    return metrics, by_language
+
+
+def _evaluations(step: int, log_history: Iterable[Mapping[str, Any]], codes: list[str]) -> dict[str, dict[str, float]]:
+    """Step -> scores of the evaluations up to a step, as its checkpoint's own log has them; empty for fewer than two.
+
+    What others have published, and in which order it arrived, does not come into it.
+    """
+    entries: dict[int, list[dict[str, Any]]] = {}
+    for entry in log_history:
+        at = entry.get("step")
+        if type(at) is int and 0 <= at <= step and any(name.startswith("eval_") for name in entry):
+            entries.setdefault(at, []).append(dict(entry))
+    found = {}
+    for at in sorted(entries):
+        metrics, _ = _by_language(scores_at(at, entries[at]), codes)
+        if metrics:
+            found[str(at)] = metrics
+    apart = math.ceil(len(found) / MOST_EVALUATIONS) or 1
+    kept = [*found][::-1][::apart][::-1]  # this step's own is among them
+    return {at: found[at] for at in kept} if len(kept) > 1 else {}
 
 
 def _strings(value: object, where: str) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.results import results_file
+from hf_stilts.hub.checkpoints import list_checkpoints, owners, refuse_misspelt_origin
 from hf_stilts.hub.published_scores import Ancestors, published_models
 from hf_stilts.studies.comparable import (
     NONE,
@@ -122,7 +123,8 @@ def transfer_matrix(
         api: client of the Hub.
 
     Raises:
-        StiltsError: a file of `results` cannot be read, or a study there has no gains by language.
+        StiltsError: a file of `results` cannot be read, or a study there has no gains by language; or there is nothing
+            by this base or namespace, and one that is spelt almost alike.
     """
     studies = [each for each in results if is_study(each)]
     others = [each for each in results if each not in studies]
@@ -136,6 +138,10 @@ def transfer_matrix(
         for score in scores
         if (base is None or score.base == base) and (targets is None or score.target in targets)
     ]
+    if not (chosen or studies) and (base or namespace):
+        api = api or HfApi()
+        known = list_checkpoints(api=api) if namespace and not models else []
+        refuse_misspelt_origin(base, namespace, {score.base for score in scores if score.base}, owners(known), api)
     found = compare(chosen)
     found.left_out.extend(left_out)
     checkpoints = intermediate_checkpoints(models, ancestors)

@@ -16,11 +16,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.checkpoints import Checkpoint, resolve
+from hf_stilts.hub.checkpoints import Checkpoint
 from hf_stilts.hub.record import Record
 from hf_stilts.publishing.callback import versions
+from hf_stilts.studies.reproducible import reproducible
 from hf_stilts.tabular import Tabular
-from hf_stilts.task import Task, list_tasks, load_task
+from hf_stilts.task import Task
 from hf_stilts.training.arguments import StiltsArguments
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.provenance import sources
@@ -82,22 +83,14 @@ def reproduce(
         micro_tokens: most tokens that go through the model at a time, where this machine has less memory.
 
     Raises:
-        StiltsError: the record does not tell enough to do it again, or the rows here are not the rows of then.
+        StiltsError: the record does not tell enough to do it again, the Hub has not what it began with, or the rows
+            here are not the rows of then.
     """
-    checkpoint = resolve(name, to_load=False)
-    record = checkpoint.record
-    if record is None or checkpoint.commit is None:
-        raise StiltsError(f"{name} is not on the Hub with a stilts.json. Name one that is: hf-stilts checkpoints")
+    checkpoint, record, task, parent = reproducible(name, task)
     rows = sum(source.rows or 0 for source in record.tasks)
-    task = _task(checkpoint, record, rows, task, data_dir)
+    task = _with_rows_of_then(checkpoint, record, rows, task, data_dir)
     trainer_class = DualEncoderTrainer if task.declaration.in_batch_negatives else TRAINERS[record.phase]
     folder = Path(output_dir or f"runs/reproduce-{checkpoint.repo_id.rpartition('/')[2]}")
-    parent = record.parent
-    if parent is None or not parent.published or parent.commit is None:
-        raise StiltsError(
-            f"{name} was trained from {parent.id if parent else 'fresh weights'}, of which the Hub has no commit. "
-            "Publish the parent first, then train from its repository id."
-        )
     start: dict[str, Any] = {"init": f"{parent.id}@{parent.commit}"}
     if trainer_class is IntermediateTrainer:
         start = {"base": parent.id, "revision": parent.commit}
@@ -139,25 +132,10 @@ class _StopAt(TrainerCallback):
         control.should_training_stop |= state.global_step >= self.step
 
 
-def _task(
-    checkpoint: Checkpoint, record: Record, rows: int, given: str | Task | None, data_dir: str | os.PathLike[str] | None
+def _with_rows_of_then(
+    checkpoint: Checkpoint, record: Record, rows: int, task: Task, data_dir: str | os.PathLike[str] | None
 ) -> Task:
     """The task with the rows of then."""
-    missing = [name for name in ("profile", "max_length") if name not in record.recipe]
-    elsewhere = [name for name in ("excluded", "contrastive_weight") if name in record.recipe]
-    if elsewhere:  # the record knows that there was a list, or translations, but does not hold them
-        raise StiltsError(
-            f"{checkpoint.repo_id} records {elsewhere[0]}={record.recipe[elsewhere[0]]}: it was trained with --exclude "
-            "or --contrastive, whose rows the Hub does not have. Run the command that published it."
-        )
-    single = len(record.task_names) == 1 and record.languages == ("en",)
-    if record.phase not in TRAINERS or not single or missing or not rows or record.tasks[0].dataset is None:
-        raise StiltsError(
-            f"{checkpoint.repo_id} records {record.title} ({' '.join(record.languages)}), "
-            f"{'no ' + ' and '.join(missing) if missing else 'its rows'} not as can be run again: one task's own "
-            "English rows, in phase intermediate or target. Run the script that published it."
-        )
-    task = _same_task(record.task_names[0], given)
     if len(record.tasks) == 1 and data_dir is None and re.fullmatch("[0-9a-f]{40}", record.tasks[0].revision or ""):
         task = replace(task, revision=record.tasks[0].revision)
     here = sources(task, rows, limit=rows, data_dir=data_dir)
@@ -168,19 +146,6 @@ def _task(
                 f"{now.rows} of {now.dataset} at {now.revision}. "
                 "Pass --data-dir with the mirror of then, or none for the Hub."
             )
-    return task
-
-
-def _same_task(name: str, given: str | Task | None) -> Task:
-    """The task of a record: an installed one, or the one that was given."""
-    if given is None and name not in list_tasks():
-        raise StiltsError(
-            f"It was trained on the task {name}, which is not installed here. Pass the path of its file: "
-            f"--task {name}.py (task=)"
-        )
-    task = load_task(name if given is None else given)
-    if task.name != name:
-        raise StiltsError(f"It was trained on the task {name}; {task.name} was given. Pass the file of {name}.")
     return task
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mirrors import build
 from tiny import save
 from tqdm import tqdm
 
-from hf_stilts import console
+from hf_stilts import console, logging
 from hf_stilts.cli import _said_of
 from hf_stilts.cli.options import hush_stock_bars
 
@@ -69,6 +70,17 @@ def test_what_became_of_the_checkpoints_is_said_once(capsys):
     assert "published  me/tiny-stilts-mnli" in [line.rstrip() for line in lines]
     console.report_run(result, "mnli", as_json=True)
     assert published in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("level", "in_the_table"), [(logging.INFO, False), (logging.WARNING, True)])
+def test_what_came_of_the_body_is_said_once(level, in_the_table, capsys, request):
+    request.addfinalizer(partial(logging.set_verbosity, logging.get_verbosity()))
+    logging.set_verbosity(level)
+    result = {"phase": "target", "folder": "runs/x", "steps": 4, "body": "37 tensors of the body come from x/y."}
+    console.report_run(result, "xnli", as_json=False)
+    assert ("37 tensors" in capsys.readouterr().out) == in_the_table, "else the log has said it"
+    console.report_run(result, "xnli", as_json=True)
+    assert "37 tensors" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,17 @@ def test_options_that_a_task_does_not_have_are_refused():
     model = tiny.with_head(AutoModelForSequenceClassification)
     with pytest.raises(StiltsError, match="laier= is no option of udpos, a token-classification task"):
         zero_shot(model, "udpos", ["de"], tokenizer=tiny.tokenizer(), laier=3)
+    with pytest.raises(StiltsError, match="evry_layer= is no option of tatoeba.*Did you mean every_layer"):
+        zero_shot(model, "tatoeba", ["de"], tokenizer=tiny.tokenizer(), evry_layer=True)
+    with pytest.raises(StiltsError, match="treshold= is no option of bucc2018.*Did you mean threshold"):
+        zero_shot(model, "bucc2018", ["de"], tokenizer=tiny.tokenizer(), treshold=1.0)
+
+
+@pytest.mark.parametrize("task", ["bucc2018", "mewslix", "lareqa", "xnli"])
+def test_every_layer_is_for_kinds_that_score_each(task):
+    model = tiny.with_head(AutoModelForSequenceClassification)
+    with pytest.raises(StiltsError, match=f"every_layer= scores.*{task}.*Leave it out; kinds .*bitext-retrieval"):
+        zero_shot(model, task, ["de"], tokenizer=tiny.tokenizer(), every_layer=True)
 
 
 def test_noise_is_applied_and_said(tmp_path, model, caplog):

@@ -15,8 +15,17 @@ from pending_checkpoints import api_of
 from places import ROOT, SUPPORT
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.card import curve_of, licence_of, render, strictest
-from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource, at_step, is_local_path, scores_at
+from hf_stilts.hub.card import licence_of, render, strictest
+from hf_stilts.hub.record import (
+    MOST_BYTES,
+    MOST_EVALUATIONS,
+    ParentModel,
+    Record,
+    TaskSource,
+    at_step,
+    is_local_path,
+    scores_at,
+)
 
 FULL = Record(
     tasks=(
@@ -218,22 +227,35 @@ def test_the_documented_file_is_a_record():
     assert set(json.loads(documented[1])) == set(json.loads(Record().to_json()))
 
 
-def test_results_over_steps_are_carried_from_card_to_card():
-    def at(step, accuracy, **more):
-        return replace(FULL, step=step, metrics={"mnli_accuracy": accuracy, **more})
+def test_the_evaluations_on_a_card_are_those_of_its_own_training_up_to_its_step():
+    log = [
+        {"loss": 2.0, "step": 250},
+        {"eval_mnli_accuracy": 0.5, "eval_runtime": 3.0, "step": 500},
+        {"eval_mnli_accuracy": 0.75, "step": 750},
+        {"eval_loss": 1.5, "step": 750},
+        {"eval_mnli_accuracy": float("nan"), "eval_de_accuracy": 0.25, "step": 800},
+        {"eval_mnli_accuracy": 0.625, "step": 1000},
+    ]
+    table = "Evaluations of this training up to this step:\n\n| step | mnli_accuracy | loss |\n|---|---|---|\n"
+    lines = ["| 500 | 0.5000 |  |", "| 750 | 0.7500 | 1.5000 |", "| 1000 | 0.6250 |  |"]
+    assert "Evaluations of" not in render(at_step(FULL, 500, 1.0, log), "me/x", "step-500"), "its own scores say all"
+    cards = {step: render(at_step(FULL, step, 1.0, log), "me/x", f"step-{step}") for step in (750, 1000)}
+    assert table + "\n".join(lines[:2]) + "\n\n" in cards[750]
+    assert table + "\n".join(lines) + "\n\n" in cards[1000]
+    # Whatever is there already: the same card.
+    earlier, later = at_step(FULL, 750, 1.0, log), at_step(FULL, 1000, 1.0, log)
+    assert render(earlier, "me/x", "step-750", there=cards[1000], before=later) == cards[750]
+    assert render(later, "me/x", "step-1000", there=cards[750], before=earlier) == cards[1000]
+    assert Record.from_json(later.to_json()) == later
+    assert "evaluations" not in json.loads(at_step(FULL, 500, 1.0, log).to_json()), "as earlier versions read it"
 
-    first = render(at(500, 0.5), "me/x", "step-500")
-    assert curve_of(first) == {}
-    second = render(at(1000, 0.625), "me/x", "step-1000", there=first, before=at(500, 0.5))
-    assert curve_of(second) == {500: {"mnli_accuracy": 0.5}, 1000: {"mnli_accuracy": 0.625}}
-    third = render(at(750, 0.75, loss=1.5), "me/x", "step-750", there=second, before=at(1000, 0.625))
-    assert curve_of(third) == {
-        500: {"mnli_accuracy": 0.5}, 750: {"mnli_accuracy": 0.75, "loss": 1.5}, 1000: {"mnli_accuracy": 0.625}
-    }  # fmt: skip
-    assert third == render(at(750, 0.75, loss=1.5), "me/x", "step-750", there=third, before=at(750, 0.75, loss=1.5))
-    for other in (replace(FULL, seed=7), replace(FULL, parent=None)):  # of another run
-        assert curve_of(render(other, "me/x", "step-2000", there=third, before=at(750, 0.75))) == {}
-    assert curve_of(render(at(8, 1.0), "me/x", "step-8", there=third, before=at(750, 0.75), another_model=True)) == {}
+
+def test_of_many_evaluations_a_record_keeps_some_and_its_own():
+    log = [{"eval_f1": step / 1000, "step": step} for step in range(1, 1001)]
+    kept = [int(step) for step in at_step(Record(), 999, None, log).evaluations]
+    assert kept == list(range(4, 1000, 5)) and len(kept) == MOST_EVALUATIONS
+    with pytest.raises(StiltsError, match="evaluations names step 'x'; a number is expected"):
+        Record.from_json(json.dumps({"evaluations": {"x": {"f1": 1.0}}}))
 
 
 def test_an_intermediate_checkpoint_says_how_to_load_its_head():

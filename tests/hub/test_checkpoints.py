@@ -1,5 +1,6 @@
 """Finding published checkpoints by name, walking back to the public model, and checking that nothing has changed."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants, parse_eval_res
 from pending_checkpoints import api_of, checkpoint, deliver_all
 
 from hf_stilts.errors import StiltsError
-from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify
+from hf_stilts.hub.card import render
+from hf_stilts.hub.checkpoints import Checkpoint, collect, lineage, list_checkpoints, resolve, verify, why_nothing
 from hf_stilts.hub.record import MOST_BYTES, ParentModel, Record, TaskSource
 from hf_stilts.hub.scores import add_scores, eval_results
 from hf_stilts.publishing.pending import new_pending, pack
@@ -136,6 +138,42 @@ def test_the_hubs_tags_are_the_index(publish, api):
     row = list_checkpoints(task="mnli", api=api)[0].row()
     assert (row["name"], row["tasks"], row["base"], row["step"]) == (first, ["mnli"], BASE.id, 2)
     assert row["languages"] == ["en", "de"] and len(row["commit"]) == 40
+
+
+def test_a_search_that_finds_nothing_says_what_was_searched_and_what_was_misspelt(api):
+    def put(name, task, parent):
+        record = Record(tasks=(TaskSource(task, f"data/{task}"),), parent=parent, languages=("en", "ha"), step=2)
+        files = {"stilts.json": record.to_json(), "README.md": render(record, name, "step-2")}
+        operations = [CommitOperationAdd(path, text.encode()) for path, text in files.items()]
+        api.create_repo(name)
+        api.create_commit(name, operations, commit_message="a model")
+
+    put("org/one", "mnli", BASE)
+    put("org/two", "my_own_pairs", BASE)
+    api.create_repo("FacebookAI/xlm-roberta-large")
+
+    def said(base=None, task=None, language=None, namespace=None):
+        assert not list_checkpoints(base=base, task=task, language=language, namespace=namespace, api=api)
+        return why_nothing(base, task, language, namespace, api)
+
+    where = f"searched: 2 checkpoints of hf_stilts at {api.endpoint}."
+    for honest, filters in {
+        "--task boolq": {"task": "boolq"},
+        "--task mlqa": {"task": "mlqa"},  # which nobody trained on
+        "--base FacebookAI/xlm-roberta-large": {"base": "FacebookAI/xlm-roberta-large"},  # which there is
+        "--task mnli --language haw": {"task": "mnli", "language": "haw"},
+        "--namespace nobody": {"namespace": "nobody"},
+    }.items():
+        assert said(**filters) == f"No published checkpoint matches {honest}; {where}"
+    for message, filters in {
+        "--task mnlii. Did you mean mnli?": {"task": "mnlii"},
+        "--task my_own_pair. Did you mean my_own_pairs?": {"task": "my_own_pair"},
+        "--base xlm-roberta-base. Did you mean FacebookAI/xlm-roberta-base?": {"base": "xlm-roberta-base"},
+        "--language Hausa is no language code. Did you mean ha": {"language": "Hausa"},
+        "--namespace orgg. Did you mean org?": {"namespace": "orgg"},
+    }.items():
+        with pytest.raises(StiltsError, match=re.escape(message)):
+            said(**filters)
 
 
 def test_one_broken_record_does_not_hide_the_others(publish, api, caplog):

@@ -187,8 +187,9 @@ def test_steps_of_one_published_training_become_a_soup_that_is_found_by_name(hub
         "--namespace",
         "me",
     ]
-    code, said = run(*command)
+    code, said = run(*command, "--public")
     assert code == 0 and "--init me/base-stilts-mnli-mean" in " ".join(said.split())
+    assert not api.model_info("me/base-stilts-mnli-mean").private
     found = resolve("mnli-mean", namespace="me", base="base", api=api)
     assert found.repo_id == "me/base-stilts-mnli-mean" and found.record.merged_from == record.merged_from
     assert torch.equal(

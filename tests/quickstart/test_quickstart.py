@@ -20,6 +20,8 @@ def test_two_quickstarts_with_one_seed_give_the_same_numbers(tmp_path):
         command = [str(Path(sys.executable).parent / "hf-stilts"), "quickstart", "--folder", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert said.count(" checkpoints are on the Hub") == len(INTERMEDIATE), "each training says it once"
         tables.append(pd.read_json(tmp_path / name / "results.jsonl", lines=True))
     first, second = tables
     keys = ["encoder", "task", "language", "metric"]

@@ -8,6 +8,7 @@ from command import run
 from huggingface_hub import CommitOperationAdd
 from pending_checkpoints import api_of
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import render
 from hf_stilts.hub.checkpoints import resolve
 from hf_stilts.hub.record import ParentModel, Record, TaskSource
@@ -302,3 +303,12 @@ def test_without_anything_that_compares_the_command_says_so(api, put):
         run("matrix", "--format", "md")
     with pytest.raises(AssertionError, match="one of them is expected"):
         run("matrix", "--format", "md", "--json")
+
+
+def test_a_misspelt_base_or_namespace_is_not_an_empty_matrix(put, api):
+    put("org/xnli", target(by_language={"de": {"xnli_accuracy": 60.0}}))
+    assert transfer_matrix("org", BASE.id, api=api).notes[0] == "1 models read, 1 scores found, 1 asked for."
+    for name, filters in {"xlm-roberta-base": {"base": "xlm-roberta-base"}, "orgg": {"namespace": "orgg"}}.items():
+        with pytest.raises(StiltsError, match=f"Nothing matches --(base|namespace) {name}. Did you mean"):
+            transfer_matrix(**filters, api=api)
+    assert transfer_matrix(base="me/elsewhere", api=api).notes[0].endswith("0 asked for.")

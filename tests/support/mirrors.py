@@ -1,5 +1,7 @@
 """Small mirrors of real tasks' data sets, with made-up rows: what benchmark runs read in tests."""
 
+from pathlib import Path
+
 from datasets import Dataset
 
 from hf_stilts.data.source import mirror_folder
@@ -63,6 +65,7 @@ ROWS = {
 
 def build(folder, parts, count=10):
     """Mirror with `{task: {split: languages}}`, the same rows in each."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     cards = {}
     for name, splits in parts.items():
         task = load_task(name)
