@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from command import run
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, get_session
 from pending_checkpoints import api_of
 
 from hf_stilts.hub.card import render
@@ -302,3 +302,21 @@ def test_without_anything_that_compares_the_command_says_so(api, put):
         run("matrix", "--format", "md")
     with pytest.raises(AssertionError, match="one of them is expected"):
         run("matrix", "--format", "md", "--json")
+
+
+def test_a_record_is_one_request_and_none_the_next_time(published, api, monkeypatch):
+    asked = []
+    session = type(get_session())
+    send = session.send
+
+    def counted(self, request, **options):
+        asked.append((request.method, request.url.path))
+        return send(self, request, **options)
+
+    monkeypatch.setattr(session, "send", counted)
+    first = transfer_matrix(api=api)
+    files = [path for _, path in asked if path.endswith(("/stilts.json", "/scores.jsonl"))]
+    assert len(files) == len(set(files)) > 4 and {method for method, _ in asked} == {"GET"}
+    asked.clear()
+    assert transfer_matrix(api=api).cells == first.cells
+    assert not [path for _, path in asked if "/resolve/" in path]
