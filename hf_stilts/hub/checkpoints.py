@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
 from hf_stilts.errors import StiltsError, nearest, refuse_misspelt
-from hf_stilts.files import cut_weights, sha256
+from hf_stilts.files import cut_weights, sha256, write
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, TEXT_SUFFIX, repo_id, search_tags, step_of
 from hf_stilts.hub.record import MOST_BYTES, RECORD_FILE, ParentModel, Record
 from hf_stilts.languages import did_you_mean_language, is_language
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # No part begins with a point: `./mnli` and `../mnli` are folders, there or not.
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+_COMMIT = re.compile("[0-9a-f]{40}")
 # Files of which a checkpoint has one at least, whatever else it is made of.
 _TELLING = ("config.json", "adapter_config.json", RECORD_FILE)
 
@@ -426,41 +429,65 @@ def read_record(api: HfApi, name: str, info: ModelInfo) -> Record | None:
     Raises:
         StiltsError: it is none that a version of hf_stilts writes.
     """
-    there = next((file for file in info.siblings or [] if file.rfilename == RECORD_FILE), None)
-    if info.siblings is not None and there is None:
+    if info.siblings is not None and all(file.rfilename != RECORD_FILE for file in info.siblings):
         return None
     try:
-        file = small_file(api, name, RECORD_FILE, str(info.sha), size=there.size if there else None)
+        return Record.from_json(small_file(api, name, RECORD_FILE, str(info.sha)))
     except EntryNotFoundError:
         return None
-    return Record.from_json(file.read_bytes())
 
 
-def small_file(api: HfApi, name: str, path: str, commit: str, *, size: int | None = None) -> Path:
-    """Download a file of anybody's repository, which may hold no more than a record: nobody waits an hour for it.
+def small_file(api: HfApi, name: str, path: str, commit: str) -> bytes:
+    """Read a file of anybody's repository, which may hold no more than a record: nobody waits an hour for it.
+
+    One request, or none where it was read before: the stock download makes two, and does not know a largest size; a
+    thousand records by three requests each are beyond what the Hub answers in five minutes.
 
     Args:
         api: client of the Hub.
         name: the repository.
         path: the file in it.
         commit: at which commit.
-        size: its bytes, where the caller knows them; else the Hub is asked, unless the file is in the cache.
 
     Raises:
         EntryNotFoundError: there is no such file.
+        HfHubHTTPError, HTTPError, OfflineModeIsEnabled: the Hub does not answer.
         StiltsError: it is too large.
     """
     cached = try_to_load_from_cache(name, path, revision=commit)
     if isinstance(cached, str):
-        return Path(cached)
-    if size is None:
-        url = hf_hub_url(name, path, revision=commit, endpoint=api.endpoint)
-        size = api.get_hf_file_metadata(url=url).size or 0
+        return Path(cached).read_bytes()
+    kept = Path(constants.HF_ASSETS_CACHE) / "hf_stilts" / "small" / name / commit / path
+    if not _COMMIT.fullmatch(commit):  # what moves is not kept, and what is no commit is no name of a folder
+        return _streamed(api, name, path, commit)
+    if kept.is_file():
+        return kept.read_bytes()
+    content = _streamed(api, name, path, commit)
+    # A cache that takes nothing, or bytes that are no text, are no reason to fail: the next call reads them again.
+    with suppress(OSError, UnicodeDecodeError):
+        write(kept, content.decode("utf-8"))
+    return content
+
+
+def _streamed(api: HfApi, name: str, path: str, commit: str) -> bytes:
+    """Read a file from the Hub, as far as it may be read."""
+    url = hf_hub_url(name, path, revision=commit, endpoint=api.endpoint)
+    headers = build_hf_headers(token=api.token, library_name="hf_stilts")
+    content = b""
+    with http_stream_backoff("GET", url, headers=headers, max_retries=2, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        _check_size(name, path, int(response.headers.get("Content-Length", 0)))
+        for part in response.iter_bytes():
+            content += part
+            _check_size(name, path, len(content))  # whatever was announced
+    return content
+
+
+def _check_size(name: str, path: str, size: int) -> None:
     if size > MOST_BYTES:
         raise StiltsError(
             f"{path} of {name} has {size:,} bytes; at most {MOST_BYTES:,} are expected. Use another checkpoint."
         )
-    return Path(api.hf_hub_download(name, path, revision=commit))
 
 
 def _fetched_record(api: HfApi, name: str, commit: str | None, files: frozenset[str] | None) -> Record | None:

@@ -101,7 +101,7 @@ def _read(api: HfApi, info: ModelInfo) -> PublishedModel:
         problems.append(_problem(name, error))
     for path in sorted(path for path in files if _RESULTS.fullmatch(path))[:MOST_FILES]:
         try:
-            entries += _entries(small_file(api, name, path, commit).read_bytes())
+            entries += _entries(small_file(api, name, path, commit))
         except _UNREADABLE as error:
             problems.append(_problem(f"{name}/{path}", error))
     for problem in problems:

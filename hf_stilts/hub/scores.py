@@ -138,8 +138,8 @@ def score_rows(api: HfApi, name: str, commit: str, record: Record) -> list[dict[
     Raises:
         StiltsError: the file is too large, or no JSON lines.
     """
-    path = small_file(api, name, SCORES_FILE, commit)
-    rows = parse_lines(path.read_text(encoding="utf-8", errors="replace"), Path(name) / SCORES_FILE)
+    text = small_file(api, name, SCORES_FILE, commit).decode(errors="replace")
+    rows = parse_lines(text, Path(name) / SCORES_FILE)
     found = []
     for row in rows:
         language, score = _score_of(row)

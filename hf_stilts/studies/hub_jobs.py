@@ -41,7 +41,8 @@ ORDERS = "cells.json"  # what the jobs of a study are to do, in the results repo
 RECORDS, FILES = "records", "cells"  # folders there: a record a cell; scores and predictions of a cell, as one file
 NOTE = "hub_job.json"  # in a cell's folder: the job that it was given last
 POLL = 20.0  # seconds between looks at the jobs
-LIVE = ("SCHEDULING", "RUNNING")
+# Whatever else the Hub says of a job, it may still run and cost: a stage that is not known is never taken for an end.
+_ENDED = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 STUDY_LABEL, CELL_LABEL, RUN_LABEL = "stilts-study", "stilts-cell", "stilts-run"
 LIMIT_LABEL, PRICE_LABEL = "stilts-seconds", "stilts-usd-an-hour"
 UV_IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
@@ -258,7 +259,7 @@ class _Work:
             self.orders = self._write_orders(names)
         while True:
             jobs = self._look()
-            live = {job.labels[CELL_LABEL] for job in jobs if job.status.stage in LIVE and job.labels}
+            live = {job.labels[CELL_LABEL] for job in jobs if is_live(job) and job.labels}
             submitted = self._submit_ready(jobs, live)
             if not live and not submitted:
                 break
@@ -274,7 +275,7 @@ class _Work:
         self._fetch_records(tell=True)
         for job in jobs:
             name = (job.labels or {})[CELL_LABEL]
-            if job.status.stage in LIVE or job.id in self.seen:
+            if is_live(job) or job.id in self.seen:
                 continue
             self.seen.add(job.id)
             ours = name in self.found.cells and (job.labels or {}).get(RUN_LABEL) == self.run
@@ -354,7 +355,7 @@ class _Work:
         total = 0.0
         for job in jobs:
             labels = job.labels or {}
-            if job.status.stage in LIVE:
+            if is_live(job):
                 seconds = float(labels.get(LIMIT_LABEL, self.options.timeout))
             else:
                 seconds = float((job.durations.running_secs if job.durations else None) or 0.0)
@@ -448,6 +449,11 @@ def _is_record(text: str, name: str) -> bool:
         return identity(record["spec"]) == name and "result" in record
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
+
+
+def is_live(job: JobInfo) -> bool:
+    """Whether a job waits or runs."""
+    return job.status.stage not in _ENDED
 
 
 def label(text: str) -> str:

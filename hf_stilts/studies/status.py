@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from hf_stilts.studies.cells import STAGES
-from hf_stilts.studies.hub_jobs import LIVE, hub_job_of, log_lines, stages_of
+from hf_stilts.studies.hub_jobs import hub_job_of, is_live, log_lines, stages_of
 from hf_stilts.studies.plan import STATES, state_of
 from hf_stilts.studies.slurm import job_of, queue
 from hf_stilts.studies.store import LOG, CellStore
@@ -122,7 +122,7 @@ def _ask_hub(store: CellStore, found: Status) -> None:
         about = there.get(job.job) if there is not None else None
         if there is None and row["state"] == "to do":
             row |= {"state": "queued", "why": f"job {job.job}, as far as can be said where the Hub does not answer"}
-        elif about is not None and about.status.stage in LIVE:
+        elif about is not None and is_live(about):
             stage = str(about.status.stage)
             row |= {"state": "running" if stage == "RUNNING" else "queued", "why": f"job {job.job}: {stage}"}
         elif about is not None and row["state"] == "to do":

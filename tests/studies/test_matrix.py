@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from command import run
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, get_session
 from pending_checkpoints import api_of
 
 from hf_stilts.errors import StiltsError
@@ -312,3 +312,21 @@ def test_a_misspelt_base_or_namespace_is_not_an_empty_matrix(put, api):
         with pytest.raises(StiltsError, match=f"Nothing matches --(base|namespace) {name}. Did you mean"):
             transfer_matrix(**filters, api=api)
     assert transfer_matrix(base="me/elsewhere", api=api).notes[0].endswith("0 asked for.")
+
+
+def test_a_record_is_one_request_and_none_the_next_time(published, api, monkeypatch):
+    asked = []
+    session = type(get_session())
+    send = session.send
+
+    def counted(self, request, **options):
+        asked.append((request.method, request.url.path))
+        return send(self, request, **options)
+
+    monkeypatch.setattr(session, "send", counted)
+    first = transfer_matrix(api=api)
+    files = [path for _, path in asked if path.endswith(("/stilts.json", "/scores.jsonl"))]
+    assert len(files) == len(set(files)) > 4 and {method for method, _ in asked} == {"GET"}
+    asked.clear()
+    assert transfer_matrix(api=api).cells == first.cells
+    assert not [path for _, path in asked if "/resolve/" in path]

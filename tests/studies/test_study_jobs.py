@@ -10,12 +10,13 @@ import mirrors
 import pytest
 import tiny
 from command import run as command
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, JobStage
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import read_lines
 from hf_stilts.hub import reachable
 from hf_stilts.local_hub import LocalHub
+from hf_stilts.local_hub.jobs import Job
 from hf_stilts.studies import hub_jobs as module
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.hub_jobs import JobOptions, JobsRun, parse_jobs, price_of, run_on_jobs
@@ -198,6 +199,25 @@ def test_status_asks_the_hub(api, at_once, tmp_path, monkeypatch):
         for job in api.list_jobs(namespace="me", status=["RUNNING", "SCHEDULING"]):
             api.cancel_job(job_id=job.id, namespace="me")
         made.join(timeout=0.2)
+
+
+def test_a_stage_that_is_not_known_may_still_run_and_cost(api, at_once, monkeypatch):
+    ended = {"COMPLETED", "CANCELED", "ERROR", "DELETED"}
+    for stage in (*JobStage, "UPDATING"):
+        job = SimpleNamespace(status=SimpleNamespace(stage=stage))
+        assert module.is_live(job) == (stage not in ended), stage
+    said = Job.as_json
+
+    def as_json(self):
+        found = said(self)
+        if found["status"]["stage"] in ("SCHEDULING", "RUNNING"):
+            found["status"]["stage"] = "UPDATING"
+        return found
+
+    monkeypatch.setattr(Job, "as_json", as_json)
+    slow = ("python", "-c", "import time; time.sleep(1); raise ValueError('no')")
+    assert len(at_once(slow).failed) == 2
+    assert len([*api.list_jobs(namespace="me")]) == 4, "none is submitted again while it runs"
 
 
 def test_options_of_jobs():
