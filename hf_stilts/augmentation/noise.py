@@ -181,8 +181,13 @@ class TextNoise:
 
     def tokens(self, tokens: Sequence[str], key: str = "") -> list[str]:
         """Tokens, misspelt as the one text that they make up; as many as before."""
-        text = "\0".join(tokens)
-        return rewrite(text, self.edits(text, key))[0].split("\0") if tokens else []
+        starts = list(itertools.accumulate((len(token) + 1 for token in tokens), initial=0))
+        new = list(tokens)
+        for edit in reversed(self.edits("\0".join(tokens), key)):  # from the last one, so that places before it stay
+            number = bisect(starts, edit.start) - 1
+            start, end = edit.start - starts[number], edit.end - starts[number]
+            new[number] = new[number][:start] + edit.text + new[number][end:]
+        return new
 
     def edits(self, text: str, key: str = "", kept: Sequence[tuple[int, int]] = ()) -> list[Edit]:
         """What is changed in a text, from left to right.
@@ -195,7 +200,8 @@ class TextNoise:
         if self.noise.level == 0:
             return []
         units = self._units(text)
-        weights, free = units.weights, range(len(units.weights))
+        weights = units.weights
+        free: Sequence[int] = range(len(weights))
         taken: set[int] = set()
         if kept:
             taken.update(place for place in free if _within(units.starts[place], units.ends[place], kept))
