@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import regex
 
+from hf_stilts.augmentation.clusters import LINKERS
 from hf_stilts.augmentation.keyboards import LAYOUTS, ROWS
 
 Draw = Callable[[], float]
@@ -29,8 +30,6 @@ _SCRIPTS = {
         "Bengali", "Devanagari", "Gujarati", "Gurmukhi", "Malayalam", "Myanmar", "Tamil", "Telugu", "Thai",
     )
 }  # fmt: skip
-LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2"
-"""Marks that make one grapheme cluster of the consonants before and behind them."""
 _CASED = ("Latin", "Cyrillic", "Greek")
 # The letters that a Hangul syllable is made of, in the order in which Unicode numbers the syllables.
 _INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
@@ -88,7 +87,7 @@ class Keys:
         """A grapheme cluster in which one letter or mark is its neighbour, a letter for a letter, a mark for a mark."""
         if _FIRST_SYLLABLE <= cluster[0] <= _LAST_SYLLABLE:
             return self._syllable(cluster, draw)
-        if len(cluster) == 1 or all("\u0300" <= mark <= "\u036f" for mark in cluster[1:]):
+        if len(cluster) == 1 or ("\u0300" <= min(cluster[1:]) and max(cluster[1:]) <= "\u036f"):
             return self.beside(cluster[0], draw)
         place = int(draw() * len(cluster))
         other = self.beside(cluster[place], draw)

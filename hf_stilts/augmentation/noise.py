@@ -10,33 +10,32 @@ import re
 import struct
 import unicodedata
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import regex
 
+from hf_stilts.augmentation.clusters import LINKERS, clusters, parted
 from hf_stilts.augmentation.keyboards import LAYOUTS
-from hf_stilts.augmentation.letters import LINKERS, Draw, alphabet, keys, lower, script_of, upper
-from hf_stilts.data.words import Edit, rewrite, runs
+from hf_stilts.augmentation.letters import Draw, alphabet, keys, lower, script_of, upper
+from hf_stilts.data.words import Edit, cut_at_words, rewrite, runs
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.files import sha256
 from hf_stilts.languages import find_language
 
 KINDS = ("keyboard", "character", "natural", "diacritics", "case")
-Unit = tuple[int, int, bool, bool]
-"""A word, or (`unspaced`) a character of a script without blanks: start, end, unspaced, first of its run or not."""
 Dictionary = Mapping[str, tuple[str, ...]]
 """Case-folded word -> its misspellings, in the order of the file."""
 
-_CLUSTER, _DIGIT = regex.compile(r"\X"), regex.compile(r"\p{N}")
+_DIGIT = regex.compile(r"\p{N}")
 _OPERATIONS = ("delete", "replace", "transpose", "insert")
 _BOUNDS = (0.28, 0.56, 0.84, 0.99)  # MulTypo's: 0.28 each for the first three, 0.15 for the last
 _JOINERS = "\u200c\u200d" + LINKERS
 _LINKING = frozenset(LINKERS)
 _SIXTEEN = struct.Struct("<16I")
-_LONGEST_KEPT = 40  # characters: longer than most words, shorter than most sentences without blanks
 MISSPELT = re.compile(r"(-x)?-nz\d{1,3}-[a-z]+-\d+$")
 """The end of a tag of misspelt rows: `en-x-nz10-keyboard-0`."""
 _TRIES = 24  # after so many, a word is one of the few that a kind cannot change, such as "aa"
@@ -167,7 +166,10 @@ class TextNoise:
         path = noise.dictionary_file(language)
         self._dictionary: Dictionary = {} if path is None else read_errors(path)
         self._longest = max(map(len, self._dictionary), default=0)
-        self._keys, self._alphabet = keys(language), alphabet(language)
+        self._slips, self._as_typist = noise.kind in ("keyboard", "character"), noise.kind == "keyboard"
+        own_keys, letter = keys(language), alphabet(language).letter
+        self._replacement = own_keys.slip if self._as_typist else letter
+        self._insertion = own_keys.stray if self._as_typist else letter
 
     def __call__(self, text: str, key: str = "") -> str:
         """The text, misspelt.
@@ -179,8 +181,13 @@ class TextNoise:
 
     def tokens(self, tokens: Sequence[str], key: str = "") -> list[str]:
         """Tokens, misspelt as the one text that they make up; as many as before."""
-        text = "\0".join(tokens)
-        return rewrite(text, self.edits(text, key))[0].split("\0") if tokens else []
+        starts = list(itertools.accumulate((len(token) + 1 for token in tokens), initial=0))
+        new = list(tokens)
+        for edit in reversed(self.edits("\0".join(tokens), key)):  # from the last one, so that places before it stay
+            number = bisect(starts, edit.start) - 1
+            start, end = edit.start - starts[number], edit.end - starts[number]
+            new[number] = new[number][:start] + edit.text + new[number][end:]
+        return new
 
     def edits(self, text: str, key: str = "", kept: Sequence[tuple[int, int]] = ()) -> list[Edit]:
         """What is changed in a text, from left to right.
@@ -192,60 +199,62 @@ class TextNoise:
         """
         if self.noise.level == 0:
             return []
-        units, offsets, weights = self._units(text)
+        units = self._units(text)
+        weights = units.weights
+        free: Sequence[int] = range(len(weights))
+        taken: set[int] = set()
         if kept:
-            units = [
-                (at + start, at + end, unspaced, first)
-                for at, (start, end, unspaced, first) in zip(offsets, units, strict=True)
-            ]
-            free = [place for place, unit in enumerate(units) if not _within(unit, kept)]
-            units, weights = [units[place] for place in free], [weights[place] for place in free]
-            offsets = [0] * len(units)
+            taken.update(place for place in free if _within(units.starts[place], units.ends[place], kept))
+            free = [place for place in free if place not in taken]
+            weights = [weights[place] for place in free]
         draw = _stream(f"{self.noise.kind} {self.noise.seed} {self.language} {key}").__next__
         # Rounded by chance, so that short texts have their share too.
-        wanted = int(self.noise.level * len(units) + draw())
+        wanted = int(self.noise.level * len(weights) + draw())
         if not wanted:
             return []
-        taken: set[int] = set()
         found: list[Edit] = []
-        for place in _order(weights, draw):  # a larger level goes further in the same order
-            edit = self._edit(text, units, offsets, place, taken, draw) if place not in taken else None
+        for drawn in _order(weights, draw):  # a larger level goes further in the same order
+            place = free[drawn]
+            edit = self._edit(text, units, place, taken, draw) if place not in taken else None
             if edit is not None:
                 found.append(edit)
                 if len(found) == wanted:
                     break
         return sorted(found)
 
-    def _units(self, text: str) -> tuple[list[Unit], list[int], list[float]]:
-        """Words, and where a script puts no blanks characters, or the longest words that a dictionary knows.
-
-        Each with the offset that its start and end count from, and with the weight by which it is drawn: the square
-        root of its length.
-        """
-        units: list[Unit] = []
-        offsets: list[int] = []
+    def _units(self, text: str) -> _Units:
+        """Words, and where a script puts no blanks characters, or the longest words that a dictionary knows."""
+        pieces = cut_at_words(text)
+        if pieces is not None:
+            edges = list(itertools.accumulate(map(len, pieces)))
+            return _Units(edges[:-1:2], edges[1::2], list(map(math.sqrt, map(len, pieces[1::2]))), None)
+        starts: list[int] = []
+        ends: list[int] = []
         weights: list[float] = []
-        at = 0
-        for part in text.split(" "):  # no word has a blank in it, and most were met before
-            found, roots = _units_of(part) if len(part) <= _LONGEST_KEPT else _find_units(part)
-            if self._dictionary and any(unit[2] for unit in found):
-                found, roots = _weighted(self._known_units(part))
-            units += found
-            offsets += [at] * len(found)
-            weights += roots
-            at += len(part) + 1
-        return units, offsets, weights
-
-    def _known_units(self, text: str) -> Iterator[Unit]:
-        """As `_find_units`, where no blanks are put the longest entries of the dictionary from left to right."""
+        own_runs: list[int] = []
         for start, end, unspaced in runs(text):
-            at = start
-            while unspaced and at < end:
-                behind = self._entry(text, at, end) or _CLUSTER.match(text, at, end).end()
-                yield at, behind, True, at == start
-                at = behind
             if not unspaced:
-                yield start, end, False, True
+                starts.append(start)
+                ends.append(end)
+                weights.append(math.sqrt(end - start))
+                own_runs.append(-1)
+                continue
+            if self._dictionary:
+                inside = list(self._known_words(text, start, end))
+            else:
+                inside = list(itertools.accumulate(map(len, clusters(text[start:end])), initial=start))
+            starts += inside[:-1]
+            ends += inside[1:]
+            weights += [1.0] * (len(inside) - 1)
+            own_runs += [start] * (len(inside) - 1)
+        return _Units(starts, ends, weights, own_runs)
+
+    def _known_words(self, text: str, start: int, end: int) -> Iterator[int]:
+        """Edges of the longest entries of the dictionary in a run, from left to right, and of characters between."""
+        yield start
+        while start < end:
+            start = self._entry(text, start, end) or start + len(clusters(text[start:end])[0])
+            yield start
 
     def _entry(self, text: str, start: int, end: int) -> int | None:
         """Where the longest entry of the dictionary ends that starts here."""
@@ -254,33 +263,37 @@ class TextNoise:
                 return behind
         return None
 
-    def _edit(
-        self, text: str, units: Sequence[Unit], offsets: Sequence[int], place: int, taken: set[int], draw: Draw
-    ) -> Edit | None:
+    def _edit(self, text: str, units: _Units, place: int, taken: set[int], draw: Draw) -> Edit | None:
         """Change one unit, or swap it with the next; None where it cannot be. Marks in `taken` what was changed."""
-        start, end, unspaced, first = units[place]
-        start, end = offsets[place] + start, offsets[place] + end
+        if self._slips and units.runs and units.runs[place] >= 0:
+            return self._edit_character(text, units, units.runs, place, taken, draw)
+        start, end = units.starts[place], units.ends[place]
         word = text[start:end]
-        if (not word.isalpha() and _DIGIT.search(word)) or not (word.isascii() or _whole(text, start, end)):
+        if _has_digit(word) or not (word.isascii() or _whole(text, start, end)):
             return None
-        if self.noise.kind not in ("keyboard", "character"):
-            other = self._word(word, draw)
-            taken.add(place)
-            return None if other in (None, word) else Edit(start, end, str(other))
-        if not unspaced:
-            taken.add(place)
-            other = self._misspelt(word, draw)
-            return None if other is None else Edit(start, end, other)
-        next_one = ""
-        if place + 1 < len(units) and place + 1 not in taken:
-            behind, behind_end, behind_unspaced, _ = units[place + 1]
-            if behind_unspaced and offsets[place + 1] + behind == end:
-                next_one = text[end : offsets[place + 1] + behind_end]
-        other = self._mistyped_character(word, next_one, first, draw)
         taken.add(place)
+        other = self._misspelt(word, draw) if self._slips else self._word(word, draw)
+        return None if other is None or other == word else Edit(start, end, other)
+
+    def _edit_character(
+        self, text: str, units: _Units, own_runs: list[int], place: int, taken: set[int], draw: Draw
+    ) -> Edit | None:
+        """As `_edit`, a character of a script without blanks."""
+        start, end, run = units.starts[place], units.ends[place], own_runs[place]
+        here, next_one = text[start:end], ""
+        last = place + 1 == len(own_runs) or own_runs[place + 1] != run
+        if _no_letter(here) or _has_digit(here):
+            return None
+        # Between two characters of a run a cluster ends, unless a mark ties the two.
+        if not (_whole(text, start, end) if last or start == run else text[start - 1] not in _LINKING):
+            return None
+        taken.add(place)
+        if not last and place + 1 not in taken:
+            next_one = text[end : units.ends[place + 1]]
+        other = self._mistyped_character(here, next_one, start == run, draw)
         if other is None:
             return None
-        if next_one and other == next_one + word:
+        if next_one and other == next_one + here:
             taken.add(place + 1)
             return Edit(start, end + len(next_one), other)
         return Edit(start, end, other)
@@ -306,48 +319,47 @@ class TextNoise:
 
     def _misspelt(self, word: str, draw: Draw) -> str | None:
         """A word after one slip; None where none was found."""
-        clusters = list(word) if word.isascii() else _CLUSTER.findall(word)
-        as_typist = self.noise.kind == "keyboard"
-        if as_typist and len(clusters) < 2:  # a typist begins with the right letter
+        letters = clusters(word)
+        if self._as_typist and len(letters) < 2:  # a typist begins with the right letter
             return None
         for _ in range(_TRIES):
-            operation = _operation(draw, as_typist)
+            operation = _operation(draw, self._as_typist)
             if operation == "transpose":
-                changed = self._swapped(clusters, draw)
+                changed = self._swapped(letters, draw)
             else:
-                place = _place(len(clusters), draw) if as_typist else int(draw() * len(clusters))
-                changed = self._changed(clusters, place, operation, draw)
+                place = _place(len(letters), draw) if self._as_typist else int(draw() * len(letters))
+                changed = self._changed(letters, place, operation, draw)
             other = None if changed is None else "".join(changed)
-            if changed is not None and other and other != word and (other.isascii() or _apart(other, changed)):
+            if changed is not None and other and other != word and (other.isascii() or clusters(other) == changed):
                 return other
         return None
 
-    def _swapped(self, clusters: list[str], draw: Draw) -> list[str] | None:
-        """Clusters of a word, two neighbours in each other's place; None where it has no two that may be."""
-        first = 1 if self.noise.kind == "keyboard" else 0
-        pairs = zip(clusters[first:], clusters[first + 1 :], strict=False)
+    def _swapped(self, letters: list[str], draw: Draw) -> list[str] | None:
+        """Letters of a word, two neighbours in each other's place; None where it has no two that may be."""
+        first = 1 if self._as_typist else 0
+        pairs = zip(letters[first:], letters[first + 1 :], strict=False)
         places = [place for place, pair in enumerate(pairs, start=first) if self._swaps(*pair)]
         if not places:
             return None
         place = places[_place(len(places) + 1, draw) - 1]
-        return [*clusters[:place], clusters[place + 1], clusters[place], *clusters[place + 2 :]]
+        return [*letters[:place], letters[place + 1], letters[place], *letters[place + 2 :]]
 
-    def _changed(self, clusters: list[str], place: int, operation: str, draw: Draw) -> list[str] | None:
-        """Clusters of a word, one deleted, inserted or replaced; None where that cannot be done there."""
-        here, rest = clusters[place], clusters[place + 1 :]
+    def _changed(self, letters: list[str], place: int, operation: str, draw: Draw) -> list[str] | None:
+        """Letters of a word, one deleted, inserted or replaced; None where that cannot be done there."""
+        here, rest = letters[place], letters[place + 1 :]
         if not _editable(here):
             return None
         if operation == "delete":
-            return clusters[:place] + rest if len(clusters) > 1 else None
-        other = self._other(here, draw, insert=operation == "insert")
+            return letters[:place] + rest if len(letters) > 1 else None
+        other = (self._insertion if operation == "insert" else self._replacement)(here, draw)
         if other is None:
             return None
         if operation == "insert":
-            return [*clusters[: place + 1], other, *rest]
-        changed = [*clusters[:place], other, *rest]
-        if self.noise.kind == "keyboard":  # a finger that lies wrong types both letters of a pair wrong
+            return [*letters[: place + 1], other, *rest]
+        changed = [*letters[:place], other, *rest]
+        if self._as_typist:  # a finger that lies wrong types both letters of a pair wrong
             for pair in (place - 1, place + 1):
-                if 0 < pair < len(clusters) and clusters[pair] == here:
+                if 0 < pair < len(letters) and letters[pair] == here:
                     changed[pair] = other
         return changed
 
@@ -356,7 +368,7 @@ class TextNoise:
         if not _editable(here) or not _LINKING.isdisjoint(here + next_one):  # what it is joined to would change
             return None
         for _ in range(_TRIES):
-            operation = _operation(draw, self.noise.kind == "keyboard")
+            operation = _operation(draw, self._as_typist)
             if operation == "delete":
                 if not first:  # the first one stays, so that something stays
                     return ""
@@ -364,25 +376,17 @@ class TextNoise:
                 if next_one and self._swaps(here, next_one):
                     return next_one + here
             else:
-                other = self._other(here, draw, insert=operation == "insert")
+                other = (self._insertion if operation == "insert" else self._replacement)(here, draw)
+                if other is None or other == here:
+                    continue
                 parts = [other] if operation == "replace" else [here, other]
-                if other is not None and other != here and _apart("".join(map(str, parts)), parts):
-                    return "".join(map(str, parts))
+                mistyped = "".join(parts)
+                if clusters(mistyped) == parts:
+                    return mistyped
         return None
 
-    def _other(self, cluster: str, draw: Draw, *, insert: bool) -> str | None:
-        if self.noise.kind == "character":
-            return self._alphabet.letter(cluster, draw)
-        return self._keys.stray(cluster, draw) if insert else self._keys.slip(cluster, draw)
-
     def _swaps(self, here: str, next_one: str) -> bool:
-        """Whether two neighbouring characters may change places: a typist's come from different hands."""
-        if here == next_one or not (_editable(here) and _editable(next_one)):
-            return False
-        if self.noise.kind == "character":
-            return True
-        hands = self._keys.hand(here), self._keys.hand(next_one)
-        return None in hands or hands[0] != hands[1]
+        return _swap(self.language if self._as_typist else None, here, next_one)
 
 
 def noise_tag(language: str, noise: Noise) -> str:
@@ -484,23 +488,28 @@ def _order(weights: Sequence[float], draw: Draw) -> Iterator[int]:
     yield from (place for _, place in sorted(left))
 
 
-def _find_units(text: str) -> tuple[list[Unit], list[float]]:
-    units: list[Unit] = []
-    for start, end, unspaced in runs(text):
-        if unspaced:
-            spans = [match.span() for match in _CLUSTER.finditer(text, start, end)]
-            units += [(here, behind, True, here == start) for here, behind in spans]
-        else:
-            units.append((start, end, False, True))
-    return _weighted(units)
+class _Units(NamedTuple):
+    """Where the words of a text start and end, and the weights by which they are drawn: the roots of their lengths.
+
+    Where a script puts no blanks, each character counts, with a weight of 1, and `runs` says where the run of letters
+    starts that it stands in; of a word it is -1. `runs` is None where the text has no such script.
+    """
+
+    starts: list[int]
+    ends: list[int]
+    weights: list[float]
+    runs: list[int] | None
 
 
-_units_of = lru_cache(maxsize=1 << 16)(_find_units)
-
-
-def _weighted(units: Iterable[Unit]) -> tuple[list[Unit], list[float]]:
-    units = list(units)
-    return units, [1.0 if unspaced else math.sqrt(end - start) for start, end, unspaced, _ in units]
+@lru_cache(maxsize=1 << 16)
+def _swap(language: str | None, here: str, next_one: str) -> bool:
+    """Whether two neighbouring characters may change places: a typist's (in a language) come from different hands."""
+    if here == next_one or not (_editable(here) and _editable(next_one)):
+        return False
+    if language is None:
+        return True
+    hands = keys(language).hand(here), keys(language).hand(next_one)
+    return None in hands or hands[0] != hands[1]
 
 
 def _operation(draw: Draw, as_typist: bool) -> str:
@@ -523,16 +532,22 @@ def _editable(cluster: str) -> bool:
     return cluster[0].isalpha() and cluster[-1] not in _JOINERS
 
 
+def _has_digit(word: str) -> bool:
+    return not word.isalpha() and _DIGIT.search(word) is not None
+
+
+@lru_cache(maxsize=1 << 16)
+def _no_letter(cluster: str) -> bool:
+    """Whether a character of a script without blanks is a sign that stands by itself, as many in Burmese do."""
+    return not cluster[0].isalpha() and _LINKING.isdisjoint(cluster)
+
+
 def _whole(text: str, start: int, end: int) -> bool:
     """Whether no grapheme cluster of a text reaches over an end of a word: a stray mark may belong to the next."""
-    before = _CLUSTER.match(text, start - 1).end() if start else start
-    return before <= start and text[start - 1 : start] not in (*LINKERS,) and _CLUSTER.match(text, end - 1).end() <= end
+    if text[start - 1 : start] in _LINKING:
+        return False
+    return parted(text[max(start - 1, 0) : start + 1]) and parted(text[end - 1 : end + 1])
 
 
-def _apart(text: str, clusters: Sequence[str | None]) -> bool:
-    """Whether a text falls into these grapheme clusters, and none of them grew together."""
-    return _CLUSTER.findall(text) == clusters
-
-
-def _within(unit: Unit, kept: Sequence[tuple[int, int]]) -> bool:
-    return any(unit[0] < end and start < unit[1] for start, end in kept)
+def _within(start: int, end: int, kept: Sequence[tuple[int, int]]) -> bool:
+    return any(start < last and first < end for first, last in kept)

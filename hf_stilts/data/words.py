@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import regex
 
+from hf_stilts.data.characters import USUAL, character_set
 from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task
@@ -16,7 +18,13 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 # Letters with their marks and digits; an apostrophe or a (non-)joiner inside is part of the word, a hyphen ends it.
 LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]"
 """Pattern (of `regex`, version 1) of a letter, mark or digit of a script with blanks between its words."""
-_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{LETTER}+(?:['’\u200c\u200d]{LETTER}+)*")
+_INSIDE = "['’\u200c\u200d]"
+_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{LETTER}+(?:{_INSIDE}{LETTER}+)*")
+# The same for usual characters.
+_USUAL_UNSPACED, _USUAL_LETTER = (f"[{character_set(pattern)}]" for pattern in (f"[{_UNSPACED}]", LETTER))
+_USUAL_WORD = f"{_USUAL_LETTER}+(?:{_INSIDE}{_USUAL_LETTER}+)*"
+_USUAL_RUN = re.compile(f"(?P<unspaced>{_USUAL_UNSPACED}+)|{_USUAL_WORD}")
+_ANY_UNSPACED, _SPACED_WORD = re.compile(_USUAL_UNSPACED), re.compile(f"({_USUAL_WORD})")
 
 
 class Run(NamedTuple):
@@ -45,9 +53,23 @@ def runs(text: str) -> Iterator[Run]:
     >>> [text[run.start:run.end] for text in ["Don't go, well-known 東京タワー!"] for run in runs(text)]
     ["Don't", 'go', 'well', 'known', '東京タワー']
     """
-    for match in _RUN.finditer(text):
+    pattern: Any = _USUAL_RUN if USUAL.fullmatch(text) else _RUN
+    for match in pattern.finditer(text):
         start, end = match.span()
         yield Run(start, end, match.lastgroup is not None)
+
+
+def cut_at_words(text: str) -> list[str] | None:
+    """A text in pieces: what is before the first word, that word, what is before the next one, ..., what is left.
+
+    None where it has letters of a script without blanks, or rare ones: see `runs`, which takes three times as long.
+
+    >>> cut_at_words("Don't go!"), cut_at_words("東京")
+    (['', "Don't", ' ', 'go', '!'], None)
+    """
+    if not USUAL.fullmatch(text) or _ANY_UNSPACED.search(text):
+        return None
+    return _SPACED_WORD.split(text)
 
 
 def rewrite(text: str, edits: Sequence[Edit], offsets: Sequence[int] = ()) -> tuple[str, list[int]]:

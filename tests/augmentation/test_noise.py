@@ -132,6 +132,46 @@ def test_tokens_stay_apart():
     assert [len(each.split()) for each in noisy] == [len(each.split()) for each in tokens]
 
 
+def test_a_token_may_hold_any_character():
+    tokens = ["some\0thing", "", "\0", "other words", "\r\n"]
+    noisy = TextNoise(Noise("character", 1.0), "en").tokens(tokens, "1")
+    assert len(noisy) == 5 and noisy[1:3] == ["", "\0"] and noisy[4] == "\r\n"
+    assert noisy[0].count("\0") == 1 and noisy[3].count(" ") == 1 and noisy[0] != tokens[0] and noisy[3] != tokens[3]
+
+
+ODD = {
+    "URLs": "see https://example.com/a_b?c=d&e=f#g and me@mail.org @user #tag",
+    "digits": "1234 3rd ٣٤ १२ ๑๒๓ Ⅻ ² a1 b",
+    "letters by themselves": "a b c é 中 ก က ᄒ ㅋㅋ",
+    "emoji": "👩\u200d👩\u200d👧\u200d👦 family 👍🏽 ok 🇩🇪🇫🇷 a👩b ❤\ufe0f c",
+    "line ends": "one two\r\nthree four\r\n\r\nfive\tsix\u2028seven\u0085eight\0nine",
+    "from right to left": "\u202bשלום עולם\u202c hello \u200fمرحبا\u200e السَّلامُ",
+    "presentation forms": "ﻻ ﷺ ﺍﻟﺴﻼﻡ ﬁne oﬃce ŉ ǆ",
+    "scripts in a word": "abcабв中文ไทยकि가나αβγ ab-гд 𝐇𝐞𝐥𝐥𝐨 𠀀𠀁",
+    "no blanks": "ຂ້ອຍມັກກິນເຂົ້າ ខ្ញុំចូលចិត្ត ကျွန်တော် ฉันชอบกินข้าว 東京タワー",
+    "conjuncts": "क्षत्रिय ज़्यादा श्रीमान् र्\u200dय க்ஷத்ரியன் ஸ்ரீ ক্ষ স্ত্রী",
+    "marks apart": "A\u030angstro\u0308m Vie\u0302\u0323t \u0301\u0301 a\u0301\u0302\u0303 co\u00adop",
+    "nothing": "",
+    "blanks": "   \u00a0 ",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("language", ["en", "tr", "ar", "hi", "ta", "my", "th", "zh", "ja", "ko", "el"])
+def test_odd_text(language, name):
+    text = ODD[name]
+    for kind in OWN_KINDS:
+        for seed in range(3):
+            noise = Noise(kind, 1.0, seed=seed)
+            edits = check(noise, language, text)
+            less = TextNoise(Noise(kind, 0.3, seed=seed), language).edits(text, "7")
+            assert set(less) <= set(edits)
+            tokens = text.split(" ")
+            noisy = TextNoise(noise, language).tokens(tokens, "7")
+            assert list(map(bool, noisy)) == list(map(bool, tokens))
+            assert [line.count("\n") for line in noisy] == [line.count("\n") for line in tokens]
+
+
 def test_no_slip_ties_two_letters_together():
     # U+1039 stacks consonants: it lies beside U+103D on the Burmese keyboard, and a slip to it would make one of two.
     assert "\u1039" not in keys("my")._neighbours["\u103d"] and "\u094d" not in keys("hi")._neighbours["\u0947"]

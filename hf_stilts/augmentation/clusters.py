@@ -1,0 +1,38 @@
+r"""Grapheme clusters, what a reader takes for one character: those that `\X` of `regex` finds, sooner."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import regex
+
+from hf_stilts.data.characters import character_set
+
+LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2"
+"""Marks that make one grapheme cluster of the consonants before and behind them."""
+_CLUSTER = regex.compile(r"\X")
+# Characters behind which nothing but marks belongs to the cluster, and marks that tie nothing to what is behind them.
+_LETTERS = character_set(r"[\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}]")
+_MARKS = character_set(rf"[[\p{{GCB=Extend}}\p{{GCB=SpacingMark}}]--[{LINKERS}]]")
+_ALL_LETTERS, _ALL_KNOWN = re.compile(f"[{_LETTERS}]*"), re.compile(f"[{_LETTERS}{_MARKS}]*")
+_KNOWN_CLUSTER = re.compile(f"[{_LETTERS}][{_MARKS}]*|[{_MARKS}]+")
+
+
+def clusters(text: str) -> list[str]:
+    r"""Grapheme clusters of a text, from left to right.
+
+    >>> clusters("a\u0301b"), clusters("किम")
+    (['á', 'b'], ['कि', 'म'])
+    """
+    if _ALL_LETTERS.fullmatch(text):
+        return list(text)
+    if _ALL_KNOWN.fullmatch(text):
+        return _KNOWN_CLUSTER.findall(text)
+    return _CLUSTER.findall(text)
+
+
+@lru_cache(maxsize=1 << 16)
+def parted(two: str) -> bool:
+    """Whether a grapheme cluster may end between two neighbouring characters; also between one and an end of a text."""
+    return len(two) < 2 or len(_CLUSTER.findall(two)) == 2
