@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import re
 import shlex
@@ -18,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hf_stilts.logging import INFO, beside_bars, get_verbosity, printable
+from hf_stilts.logging import beside_bars, get_verbosity, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -593,7 +594,7 @@ def report_run(result: Mapping[str, Any], task: str, *, as_json: bool, data_dir:
     fields = dict(result)
     if "published" in fields:  # what became of its checkpoints was said when the training had ended
         fields["published"] = str(fields["published"]).partition(": ")[0]
-    if get_verbosity() <= INFO:  # then it was said when the model was loaded
+    if get_verbosity() <= logging.INFO:  # then it was said when the model was loaded
         fields.pop("body", None)
     show([{"": key, " ": value} for key, value in fields.items()], as_json=False)
     intermediate = result["phase"] == "intermediate"

@@ -22,7 +22,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoFile
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
 
 from hf_stilts.errors import StiltsError, nearest, refuse_misspelt
 from hf_stilts.files import cut_weights, sha256, write
@@ -520,7 +524,7 @@ def _local(folder: Path) -> Checkpoint:
 
 def _published(api: HfApi, parent: ParentModel) -> Checkpoint | None:
     try:
-        info = api.model_info(parent.id, revision=parent.commit, files_metadata=True)
+        info = api.model_info(parent.id, revision=parent.commit)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
     record = read_record(api, parent.id, info)

@@ -76,14 +76,12 @@ def remote_claim(api: HfApi, repo_id: str, at: ModelInfo) -> Claim | None:
     Args:
         api: client of the Hub.
         repo_id: full name of the repository.
-        at: the commit, with `files_metadata=True`.
+        at: the commit.
     """
-    there = next((file for file in at.siblings or [] if file.rfilename == CLAIM_FILE), None)
-    if there is None:
+    if all(file.rfilename != CLAIM_FILE for file in at.siblings or []):
         return None
     try:
-        file = small_file(api, repo_id, CLAIM_FILE, str(at.sha), size=there.size)
-        return parse_claim(json.loads(file.read_text(encoding="utf-8")))
+        return parse_claim(json.loads(small_file(api, repo_id, CLAIM_FILE, str(at.sha))))
     except (StiltsError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another hand
         return None
 

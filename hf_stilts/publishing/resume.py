@@ -69,7 +69,7 @@ def deliver_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
         refuse_another_run(pending, on_main, own, None)
         api.create_branch(pending.repo_id, branch=RESUME_BRANCH, exist_ok=True)
     files = {**packed_files(folder, pending), **write_record(folder, pending)}
-    head = api.model_info(pending.repo_id, revision=RESUME_BRANCH, files_metadata=True)
+    head = api.model_info(pending.repo_id, revision=RESUME_BRANCH)
     claim = remote_claim(api, pending.repo_id, head)
     refuse_another_run(pending, on_main, own, claim)
     if claim is not None and own.run is not None and claim.run not in own.lineage:
@@ -173,7 +173,7 @@ def _ask(output_dir: Path, repo_id: str, local: Path | None, api: HfApi) -> _Rem
 def _remote_checkpoint(repo_id: str, api: HfApi) -> _Remote | None:
     """What is on the branch `resume`; None where there is none, or hf_stilts did not make it."""
     try:
-        info = api.model_info(repo_id, revision=RESUME_BRANCH, files_metadata=True)
+        info = api.model_info(repo_id, revision=RESUME_BRANCH)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return None
     record = read_record(api, repo_id, info)
@@ -271,7 +271,7 @@ def _fetch(output_dir: Path, repo_id: str, record: Record, api: HfApi) -> Path:
     if step is not None:
         best = output_dir / f"checkpoint-{step}"  # by its step alone: a path in there may lead anywhere
         if step != record.step and weights_flaw(best) is not None:  # the Trainer loads it at the end
-            about = read_record(api, repo_id, api.model_info(repo_id, revision=step_tag(step), files_metadata=True))
+            about = read_record(api, repo_id, api.model_info(repo_id, revision=step_tag(step)))
             whole = _download(output_dir, repo_id, step_tag(step), about or Record(), api)
             shutil.rmtree(best, ignore_errors=True)
             whole.rename(best)

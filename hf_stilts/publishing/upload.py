@@ -520,7 +520,7 @@ def _claim(api: HfApi, pending: PendingCheckpoint, there: Published) -> Claim | 
     """Whose the branch `resume` is; None where there is none."""
     if RESUME_BRANCH not in there.branches:
         return None
-    to_resume = api.model_info(pending.repo_id, revision=RESUME_BRANCH, files_metadata=True)
+    to_resume = api.model_info(pending.repo_id, revision=RESUME_BRANCH)
     return remote_claim(api, pending.repo_id, to_resume)
 
 
