@@ -2,10 +2,13 @@
 
     python benchmarks/noise.py --text english.txt                       # a sentence a line
     python benchmarks/noise.py --text russian.txt --language ru --level 0.3
+    python benchmarks/noise.py --folder texts --kinds keyboard          # texts/en.txt, texts/de.txt, ...: two tables
 
-MulTypo (pip install multypo) is the peer for the 12 languages that it has; without it ours runs alone. Both misspell
-the same sentences one by one at the same level. The share of each operation, the place in the word and the length of
-words are those of errors within a word: MulTypo also swaps the last letter of a word with the blank behind it.
+MulTypo (pip install multypo --no-deps) is the peer for the 12 languages that it has; without it ours runs alone. Both
+misspell the same sentences one by one at the same level. A speed is that of the fastest round, block of 50 sentences by
+block, so that what else runs on the machine counts little; `first` is the first round, in which no word is known yet.
+The share of each operation, the place in the word and the length of words are those of errors within a word: MulTypo
+also swaps the last letter of a word with the blank behind it.
 """
 
 import argparse
@@ -22,6 +25,8 @@ MULTYPO = {
     "en": "english", "de": "german", "fr": "french", "ru": "russian", "el": "greek", "ar": "arabic", "hi": "hindi",
     "bn": "bengali", "ta": "tamil", "hy": "armenian", "ka": "georgian", "he": "hebrew",
 }  # fmt: skip
+OPERATIONS = ("delete", "insert", "replace", "transpose")
+BLOCK = 50
 
 
 def operation(old, new):
@@ -39,64 +44,112 @@ def operation(old, new):
 
 
 def errors(sentences, noisy):
-    """What the errors within words are."""
+    """Number of errors within words, the share of each operation, mean place (first letter 0, end 1), mean length."""
     found, places, lengths = Counter(), [], []
     for before, after in zip(sentences, noisy, strict=True):
-        pairs = [*zip(before.split(), after.split(), strict=False)]
-        if len(before.split()) == len(after.split()):
-            for old, new in pairs:
-                edit = operation(old, new) if old != new else None
-                if edit:
-                    found[edit[0]] += 1
-                    places.append(edit[1] / len(old))
-                    lengths.append(len(old))
+        if len(before.split()) != len(after.split()):
+            continue
+        for old, new in zip(before.split(), after.split(), strict=True):
+            edit = operation(old, new) if old != new else None
+            if edit:
+                found[edit[0]] += 1
+                places.append(edit[1] / len(old))
+                lengths.append(len(old))
     total = sum(found.values())
-    shares = ", ".join(f"{name} {found[name] / total:.2f}" for name in ("delete", "insert", "replace", "transpose"))
-    return f"{total} errors: {shares}; place {fmean(places):.2f}, word length {fmean(lengths):.2f}"
+    return total, [found[name] / total for name in OPERATIONS], fmean(places), fmean(lengths)
 
 
-def timed(function, sentences):
+def timed(function, block, first):
     start = time.process_time()
-    noisy = [function(sentence, number) for number, sentence in enumerate(sentences)]
-    return noisy, len(sentences) / (time.process_time() - start)
+    noisy = [function(sentence, first + number) for number, sentence in enumerate(block)]
+    return noisy, time.process_time() - start
+
+
+def measure(language, sentences, given):
+    """Name of a kind, or of MulTypo -> its misspelt sentences, and its sentences a second: the best, and the first."""
+    functions = {}
+    for kind in given.kinds:
+        noise = TextNoise(Noise(kind, given.level), language)
+        functions[kind] = lambda text, number, noise=noise: noise(text, str(number))
+    if language in MULTYPO and importlib.util.find_spec("multypo"):
+        from multypo import MultiTypoGenerator
+
+        random.seed(0)
+        peer = MultiTypoGenerator(MULTYPO[language])
+        functions["multypo"] = lambda text, number: peer.insert_typos(text, given.level)
+    blocks = [sentences[start : start + BLOCK] for start in range(0, len(sentences), BLOCK)]
+    seconds = {name: [[] for _ in blocks] for name in functions}
+    noisy = {}
+    for _ in range(given.rounds):
+        noisy = {name: [] for name in functions}
+        for number, block in enumerate(blocks):
+            for name, function in functions.items():
+                done, took = timed(function, block, number * BLOCK)
+                noisy[name] += done
+                seconds[name][number].append(took)
+    best = {name: len(sentences) / sum(min(each) for each in found) for name, found in seconds.items()}
+    first = {name: len(sentences) / sum(each[0] for each in found) for name, found in seconds.items()}
+    return noisy, best, first
+
+
+def read(path, limit):
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()][:limit]
+
+
+def one(given):
+    sentences = read(given.text, given.limit)
+    noisy, best, first = measure(given.language, sentences, given)
+    if "multypo" not in best:
+        print("multypo is not installed, or has not this language: no peer.")
+    words = fmean(len(sentence.split()) for sentence in sentences)
+    print(f"{len(sentences)} sentences of {words:.1f} words, {given.level:.0%}, sentences a second of processor time:")
+    for name, speed in best.items():
+        ratio = f", {speed / best['multypo']:.1f} x multypo" if "multypo" in best else ""
+        print(f"  {name:10} {speed:8.0f}, first {first[name]:8.0f}{ratio}")
+    for name in ("keyboard", "multypo"):
+        if name in noisy:
+            total, shares, place, length = errors(sentences, noisy[name])
+            said = ", ".join(f"{each} {share:.2f}" for each, share in zip(OPERATIONS, shares, strict=True))
+            print(f"{name}: {total} errors: {said}; place {place:.2f}, word length {length:.2f}")
+
+
+def folder(given):
+    """Two tables in Markdown, which appear row by row: speeds, and behind them what the errors are."""
+    compared, speeds = [], []
+    print("| language | sentences | words | characters | a second | first | MulTypo |\n|---|---|---|---|---|---|---|")
+    for path in sorted(given.folder.glob("*.txt")):
+        sentences = read(path, given.limit)
+        noisy, best, first = measure(path.stem, sentences, given)
+        kind = given.kinds[0]
+        speeds.append(best[kind])
+        words, characters = (fmean(map(len, found)) for found in ([each.split() for each in sentences], sentences))
+        peer = f"{best['multypo']:,.0f}" if "multypo" in best else ""
+        print(f"| {path.stem} | {len(sentences)} | {words:.1f} | {characters:.0f} | {best[kind]:,.0f} "
+              f"| {first[kind]:,.0f} | {peer} |", flush=True)  # fmt: skip
+        for name in ("keyboard", "multypo"):
+            if "multypo" in noisy and name in noisy:
+                total, shares, place, length = errors(sentences, noisy[name])
+                said = " | ".join(f"{share:.2f}" for share in shares)
+                compared.append(f"| {path.stem}, {name} | {total:,} | {said} | {place:.2f} | {length:.1f} |")
+    print(f"\nslowest {min(speeds):,.0f}, median {median(speeds):,.0f}\n")
+    print(f"| | errors | {' | '.join(OPERATIONS)} | place | word length |\n|---|---|---|---|---|---|---|---|")
+    print("\n".join(compared))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, default=Path(__file__).parents[1] / "LICENSE")
     parser.add_argument("--language", default="en")
+    parser.add_argument("--folder", type=Path, help="a file <language>.txt for each language")
+    parser.add_argument("--kinds", nargs="+", default=[kind for kind in KINDS if kind != "natural"])
     parser.add_argument("--level", type=float, default=0.1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--limit", type=int, default=5000)
     given = parser.parse_args()
-    sentences = [line for line in given.text.read_text(encoding="utf-8").split("\n") if line.strip()][: given.limit]
-    runs = {}
-    for kind in KINDS:
-        if kind != "natural":
-            noise = TextNoise(Noise(kind, given.level), given.language)
-            runs[kind] = lambda text, number, noise=noise: noise(text, str(number))
-    if given.language in MULTYPO and importlib.util.find_spec("multypo"):
-        from multypo import MultiTypoGenerator
-
-        random.seed(0)
-        peer = MultiTypoGenerator(MULTYPO[given.language])
-        runs["multypo"] = lambda text, number: peer.insert_typos(text, given.level)
+    if given.folder:
+        folder(given)
     else:
-        print("multypo is not installed, or has not this language: no peer.")
-    speeds = {name: [] for name in runs}
-    noisy = {}
-    for _ in range(given.rounds):
-        for name, function in runs.items():
-            noisy[name], speed = timed(function, sentences)
-            speeds[name].append(speed)
-    words = fmean(len(sentence.split()) for sentence in sentences)
-    print(f"{len(sentences)} sentences of {words:.1f} words, {given.level:.0%}, sentences a second of processor time:")
-    for name, each in speeds.items():
-        ratio = f", {median(each) / median(speeds['multypo']):.1f} x multypo" if "multypo" in speeds else ""
-        print(f"  {name:10} {median(each):8.0f}{ratio}")
-    for name in ("keyboard", "multypo"):
-        if name in noisy:
-            print(f"{name}: {errors(sentences, noisy[name])}")
+        one(given)
 
 
 if __name__ == "__main__":

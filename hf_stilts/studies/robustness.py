@@ -72,6 +72,8 @@ def robustness(results: Iterable[str | os.PathLike[str]]) -> RobustnessReport:
     paths = dict.fromkeys(map(Path, results))
     table = pd.concat([_run(path) for path in paths], ignore_index=True)
     table = table[table["main"].astype(bool)]
+    # Level 0 is the clean text: it would be a second start of a curve, and make the mean of the drop rates smaller.
+    table = table[~table["noise"].map(lambda noise: bool(noise) and _level(noise) == 0)]
     noisy = table[table["noise"] != ""]
     if noisy.empty:
         raise StiltsError(
@@ -111,6 +113,12 @@ def _run(path: Path) -> pd.DataFrame:
     # A file of `evaluate --output` may hold several models; what was scored twice counts once.
     table["run"] = str(path.resolve()) + "#" + table["model"].astype(str) if not path.is_dir() else str(path.resolve())
     return table.drop_duplicates(["run", "task", "language", "metric", "noise", "noise_seed"], keep="last")
+
+
+def _level(noise: str) -> float | None:
+    """Level of a noise in its text form; None of what is no noise."""
+    match = _NOISE.fullmatch(noise)
+    return None if match is None else float(match["level"])
 
 
 def _measured(clean: pd.DataFrame, noisy: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:

@@ -114,6 +114,15 @@ def test_a_clean_score_of_zero_has_no_rate(tmp_path):
     assert report.tasks[0]["drop_rate"] is None and "xnli de" in report.notes[0]
 
 
+def test_level_zero_is_the_clean_text_and_no_noise(tmp_path):
+    rows = [row("xnli", "de", 80), row("xnli", "de", 80, "keyboard=0"), row("xnli", "de", 70, "keyboard=0.1")]
+    report = robustness([lines(tmp_path / "rows.jsonl", rows)])
+    assert report.overall[0]["average_drop_rate"] == 12.5 and report.overall[0]["settings"] == 1
+    assert (report.curves[0]["levels"], report.curves[0]["area"]) == ([0.0, 0.1], pytest.approx(75))
+    with pytest.raises(StiltsError, match="no noisy score"):
+        robustness([lines(tmp_path / "zero.jsonl", rows[:2])])
+
+
 def test_what_does_not_compare_is_refused(tmp_path):
     cell = {("xnli", "de"): 50.0}
     with pytest.raises(StiltsError, match="no noisy score"):
