@@ -12,7 +12,7 @@ import unicodedata
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,6 +170,7 @@ class TextNoise:
         own_keys, letter = keys(language), alphabet(language).letter
         self._replacement = own_keys.slip if self._as_typist else letter
         self._insertion = own_keys.stray if self._as_typist else letter
+        self._swaps = partial(_swap, language if self._as_typist else None)
 
     def __call__(self, text: str, key: str = "") -> str:
         """The text, misspelt.
@@ -384,9 +385,6 @@ class TextNoise:
                 if clusters(mistyped) == parts:
                     return mistyped
         return None
-
-    def _swaps(self, here: str, next_one: str) -> bool:
-        return _swap(self.language if self._as_typist else None, here, next_one)
 
 
 def noise_tag(language: str, noise: Noise) -> str:
