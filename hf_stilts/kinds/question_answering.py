@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -16,7 +16,8 @@ import numpy as np
 import regex
 import torch
 from numpy.typing import NDArray
-from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
+from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING, MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
+from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
 from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
@@ -41,6 +42,7 @@ Cut: TypeAlias = tuple[Batch, list[int], list[list[tuple[int, int]]], list[list[
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _WORD = regex.compile(rf"(?V1)[{_UNSPACED}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{_UNSPACED}]]+|\S")
 
+_ENDS = ("start", "end")  # of an answer: the labels of a head
 _NOWHERE = -1  # where an answer begins that its context has in another form: it is compared, and not trained on
 
 logger = logging.getLogger(__name__)
@@ -127,12 +129,19 @@ class QuestionAnswering(Kind):
         return replace(self, normalisation=task.normalisation, language=language)
 
     def model_class(self, config: PretrainedConfig) -> type[PreTrainedModel]:
-        """`AutoModelForQuestionAnswering`'s class."""
-        return head_class(MODEL_FOR_QUESTION_ANSWERING_MAPPING, config, self.name)
+        """`AutoModelForQuestionAnswering`'s class; for an architecture without one, its token classifier.
+
+        That classifier (EuroBERT's, say) then has two labels, start and end, whose logits are those of a token. It is
+        saved under its stock name and loads with `AutoModelForTokenClassification`.
+        """
+        if type(config) in MODEL_FOR_QUESTION_ANSWERING_MAPPING:
+            return head_class(MODEL_FOR_QUESTION_ANSWERING_MAPPING, config, self.name)
+        classifier: Any = head_class(MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, config, self.name)
+        return _over_tokens(classifier)
 
     def head_config(self, task: Task) -> dict[str, Any]:
         """A start and an end logit for each token."""
-        return named_labels(["start", "end"])
+        return named_labels(_ENDS)
 
     def features(
         self, task: Task, rows: Dataset, tokenizer: PreTrainedTokenizerBase, *, max_length: int, train: bool
@@ -516,6 +525,36 @@ def _gold_tokens(gold: tuple[int, int] | None, covered: Covered) -> tuple[int, i
         return None
     touched = inside[(ends > gold[0]) & (starts < gold[1])]
     return (int(touched[0]), int(touched[-1])) if len(touched) else None
+
+
+@cache
+def _over_tokens(stock: Any) -> type[PreTrainedModel]:
+    """A token classifier whose two labels are where an answer starts and ends."""
+
+    class OverTokens(stock):
+        def forward(
+            self,
+            input_ids: torch.Tensor,
+            start_positions: torch.Tensor | None = None,
+            end_positions: torch.Tensor | None = None,
+            **inputs: Any,
+        ) -> QuestionAnsweringModelOutput:
+            logits = super().forward(input_ids, **inputs)[0]
+            if logits.shape[-1] != len(_ENDS):
+                raise StiltsError(
+                    f"This {stock.__name__} has {logits.shape[-1]} labels; the two of a question answering model are "
+                    "expected, start and end. Train one first: hf-stilts target TASK --init CHECKPOINT"
+                )
+            starts, ends = logits.unbind(-1)
+            loss = None
+            if start_positions is not None and end_positions is not None:
+                compare = torch.nn.functional.cross_entropy
+                loss = (compare(starts, start_positions) + compare(ends, end_positions)) / 2
+            return QuestionAnsweringModelOutput(loss=loss, start_logits=starts, end_logits=ends)
+
+    # config.json names the class that a checkpoint loads with, and that is the stock one.
+    OverTokens.__name__ = OverTokens.__qualname__ = stock.__name__
+    return OverTokens
 
 
 KIND = QuestionAnswering()

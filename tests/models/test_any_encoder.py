@@ -1,4 +1,4 @@
-"""Any encoder: XLM-R, mBERT, XLM, RemBERT, mDeBERTa, ModernBERT, mT5 and umT5 through every kind and every phase."""
+"""Any encoder, of eight families and as old as XLM or as new as EuroBERT, through every kind and every phase."""
 
 import itertools
 import re
@@ -22,7 +22,7 @@ from hf_stilts.models.transfer import load_trained, with_fresh_head
 from hf_stilts.retrieval import encode, match_translations
 from hf_stilts.training.trainer import IntermediateTrainer, TargetTrainer
 
-WITHOUT_MASKS = ("mt5", "umt5")
+WITHOUT_MASKS = ("mt5", "umt5", "t5gemma")
 # Trainings of a masked LM and of an encoder-decoder stand for the others, which slow tests train.
 MARKS = {arch: () if arch in ("xlm-roberta", "mt5") else pytest.mark.slow for arch in tiny.MULTILINGUAL}
 ENCODERS = [pytest.param(arch, marks=MARKS[arch]) for arch in tiny.MULTILINGUAL]
@@ -103,6 +103,18 @@ def test_windows_are_as_long_as_the_model_reads(arch):
     with torch.inference_mode():
         logits = head(**kind_cases.batch_of(kind, features, tokenizer)).logits
     assert len(features[0]["input_ids"]) == length and torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("arch", ["eurobert", pytest.param("t5gemma", marks=MARKS["t5gemma"])])
+def test_questions_without_a_stock_head_go_to_a_stock_token_classifier_with_two_labels(arch, tmp_path):
+    assert transformers.AutoConfig.for_model(arch).__class__ not in transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING
+    folder = trained(tmp_path, arch, "question-answering").args.output_dir
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder)
+    assert model.config.id2label == {0: "start", 1: "end"}
+    tagger = trained(tmp_path, arch, "token-classification").args.output_dir
+    wrong, _ = load_trained(tagger, kind_cases.TASKS["question-answering"])
+    with pytest.raises(StiltsError, match="labels; the two of a question answering model are expected"):
+        wrong(torch.tensor([[5, 6]]))
 
 
 @pytest.mark.parametrize("arch", WITHOUT_MASKS)

@@ -85,6 +85,22 @@ def test_commands_exist_with_their_options(page):
             check(words)
 
 
+def test_every_wish_has_a_command_or_function_that_exists():
+    page = (ROOT / "docs/how-to/asked_for.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(row[0]) for row in rows] == [*range(1, 26)]
+    for row in rows:
+        said = re.findall("`([^`]+)`", row[2])
+        typed = [each for each in said if "hf-stilts " in each]
+        named = [each for each in said if re.fullmatch(r"hf_stilts(\.\w+)+", each)]
+        assert typed or named, row
+        for command in typed:
+            check(shlex.split(command.split("hf-stilts ")[1]))
+        for name in named:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), attribute), name
+
+
 def test_commands_are_found():
     assert sum(len(list(commands(block))) for page in PAGES for block in blocks(page, ("", "bash"))) > 100
 

@@ -25,7 +25,9 @@ from transformers import (
 from transformers import XLMRobertaTokenizer as UnigramTokenizer
 
 ARCHITECTURES = ("xlm-roberta", "bert", "distilbert", "roberta", "deberta-v2", "mt5")
-MULTILINGUAL = ("xlm-roberta", "bert", "xlm", "rembert", "deberta-v2", "modernbert", "mt5", "umt5")  # as they are used
+MULTILINGUAL = (  # as they are used
+    "xlm-roberta", "bert", "xlm", "rembert", "deberta-v2", "modernbert", "eurobert", "mt5", "umt5", "t5gemma",
+)  # fmt: skip
 POSITIONS = 512
 
 _WORDS = """the a of and to in is was on that he she it who what where when which did does not are were by with for
@@ -63,7 +65,7 @@ def tokenizer(arch: str = "xlm-roberta") -> PreTrainedTokenizerBase:
         return RemBertTokenizer(vocab=[*special, *scored, ("[MASK]", 0.0)], model_max_length=POSITIONS)
     if arch == "xlm":
         return _xlm_tokenizer()
-    if arch in ("mt5", "umt5"):
+    if arch in ("mt5", "umt5", "t5gemma"):
         special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
         return T5Tokenizer(vocab=[*special, *scored], extra_ids=0, model_max_length=POSITIONS)
     if arch == "roberta":
@@ -77,7 +79,7 @@ def tokenizer(arch: str = "xlm-roberta") -> PreTrainedTokenizerBase:
     tokens += [token for character in dict.fromkeys(_CHARACTERS) for token in (character, f"##{character}")]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     built = BertTokenizer(vocab=vocab, do_lower_case=False, strip_accents=False, model_max_length=POSITIONS)
-    if arch in ("distilbert", "modernbert"):
+    if arch in ("distilbert", "modernbert", "eurobert"):
         built.model_input_names = ["input_ids", "attention_mask"]
     return built
 
@@ -102,6 +104,13 @@ def config(arch: str = "xlm-roberta", **overrides):
             d_model=32, d_ff=48, d_kv=16, num_layers=2, num_decoder_layers=2, num_heads=2, dropout_rate=0.0,
             eos_token_id=built.eos_token_id, decoder_start_token_id=built.pad_token_id,
         )  # fmt: skip
+    elif arch == "t5gemma":
+        half = dict(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+            head_dim=16, query_pre_attn_scalar=16, sliding_window=64, max_position_embeddings=POSITIONS,
+            eos_token_id=built.eos_token_id, bos_token_id=built.pad_token_id, dropout_rate=0.0, **size,
+        )  # fmt: skip
+        shape = dict(encoder=dict(half), decoder=dict(half), dropout_rate=0.0, classifier_dropout_rate=0.0)
     elif arch == "xlm":
         size = dict(vocab_size=len(built), pad_index=built.pad_token_id, mask_token_id=built.mask_token_id)
         size |= dict(pad_token_id=built.pad_token_id, mask_index=built.mask_token_id, unk_index=built.unk_token_id)
@@ -118,9 +127,13 @@ def config(arch: str = "xlm-roberta", **overrides):
         shape |= dict(bos_token_id=built.bos_token_id, eos_token_id=built.eos_token_id)
         if arch == "rembert":
             shape |= dict(input_embedding_size=16, output_embedding_size=24, classifier_dropout_prob=0.0)
-        if arch == "modernbert":
+        if arch in ("modernbert", "eurobert"):
             for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
                 del shape[name]
+        if arch == "eurobert":
+            shape |= dict(num_key_value_heads=2, head_dim=16, mask_token_id=built.mask_token_id)
+            shape |= dict(bos_token_id=built.cls_token_id, eos_token_id=built.sep_token_id)
+        if arch == "modernbert":
             shape |= dict(cls_token_id=built.cls_token_id, sep_token_id=built.sep_token_id, local_attention=8)
     return AutoConfig.for_model(arch, **{**size, **shape, **overrides})
 
