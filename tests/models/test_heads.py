@@ -129,7 +129,7 @@ def test_a_head_saved_again_is_a_stock_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("arch", ["xlm-roberta", "bert"])
-def test_a_mixtures_body_is_handed_over_and_none_of_its_heads(arch, tmp_path):
+def test_a_mixtures_body_is_transferred_and_none_of_its_heads(arch, tmp_path):
     model, folder = mixture(tmp_path, arch)
     target = Task(kind="text-classification", dataset="x/y", labels=("a", "b"), name="target")
     first, second = (load_intermediate(folder, target) for _ in range(2))

@@ -1,4 +1,4 @@
-"""A mixture through the embedded Hub: one repository with all heads, found by name, handed over, resumed elsewhere."""
+"""A mixture through the embedded Hub: one repository with all heads, found by name, transferred, resumed elsewhere."""
 
 import json
 
@@ -25,7 +25,7 @@ with torch.inference_mode():
     heads = {task: load_checkpoint(sys.argv[1], head=task).eval() for task in ("pairs", "text")}
     found = {task: [type(head).__name__, head(input_ids=ids).logits.tolist()] for task, head in heads.items()}
     found["body"] = AutoModel.from_pretrained(sys.argv[2], revision="step-4")(input_ids=ids)[0].tolist()
-    found["handed over"] = load_intermediate(sys.argv[2])(input_ids=ids)[0].tolist()
+    found["transferred"] = load_intermediate(sys.argv[2])(input_ids=ids)[0].tolist()
 print("JSON" + json.dumps(found))
 """
 
@@ -63,7 +63,7 @@ def test_one_repository_holds_the_body_and_every_head(tmp_path, api, client):  #
             assert torch.equal(torch.tensor(found[task][1]), logits)
         body = run.model.body(input_ids=ids)[0]
     assert torch.equal(torch.tensor(found["body"]), body)
-    assert torch.equal(torch.tensor(found["handed over"]), body)
+    assert torch.equal(torch.tensor(found["transferred"]), body)
 
 
 def test_card_and_record_name_every_task_and_its_scores(tmp_path, api):  # noqa: F811
