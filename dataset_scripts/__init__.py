@@ -18,14 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
-
-import pyarrow as pa
-from datasets import Dataset, concatenate_datasets
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from hf_stilts.data.mirror import CARD, read_card
 from hf_stilts.data.source import UNREACHABLE
-from hf_stilts.dataset_scripts.raw import Raw
 from hf_stilts.dataset_scripts.repository import (
     Config,
     replace_folders,
@@ -38,6 +34,11 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.languages import language_of
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, list_tasks, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hf_stilts.dataset_scripts.raw import Raw
 
 
 class Converter(Protocol):
@@ -145,6 +146,9 @@ def build(
         FileNotFoundError: a raw file is missing.
         ConnectionError: the Hub cannot be reached. What was built stays in `out`.
     """
+    check_raw(name, raw)
+    from hf_stilts.dataset_scripts.raw import Raw  # which imports data sets
+
     converter = load_converter(name)
     task = load_task(getattr(converter, "TASK", name))
     options = _checked_options(name, converter, options or {})
@@ -199,6 +203,8 @@ def _convert(
         raw.read.clear()
         return made | ({"options": dict(options)} if options else {})
 
+    from datasets import concatenate_datasets
+
     raw.read.clear()
     by_config: dict[str | None, list[str]] = {}  # of some data sets one configuration holds all languages
     for language in languages:
@@ -222,6 +228,8 @@ def _convert(
 @contextmanager
 def _named(raw: Raw) -> Iterator[None]:
     """Say which file was read where its values are not of the types that the rows have."""
+    import pyarrow as pa
+
     try:
         yield
     except (StiltsError, FileNotFoundError):
@@ -242,14 +250,30 @@ def _require_rows(converter: Converter, raw: Raw, converted: set[str], asked: It
         )
 
 
+def check_raw(name: str, raw: str | os.PathLike[str]) -> None:
+    """Refuse a converter or a folder that is not there, before anything large is imported.
+
+    Raises:
+        StiltsError: there is no such converter.
+        FileNotFoundError: there is no such folder.
+    """
+    _check_name(name)
+    if not Path(raw).expanduser().is_dir():
+        raise FileNotFoundError(f"No folder {raw}. Expected one with the publisher's files. Correct --raw.")
+
+
 def load_converter(name: str) -> Converter:
     """A converter's module by name."""
+    _check_name(name)
+    return cast(Converter, importlib.import_module(f"{__name__}.{name}"))
+
+
+def _check_name(name: str) -> None:
     if name not in list_converters():
         write = f", or write dataset_scripts/{name}.py as the README.md there says" if name in list_tasks() else ""
         raise StiltsError(
             f"No converter {name!r}. There are: {', '.join(list_converters())}. Choose one of them{write}."
         )
-    return cast(Converter, importlib.import_module(f"{__name__}.{name}"))
 
 
 def _checked_options(name: str, converter: Converter, options: Mapping[str, Any]) -> dict[str, Any]:

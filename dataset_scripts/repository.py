@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
@@ -17,6 +16,9 @@ from hf_stilts.data.source import mirror_root
 from hf_stilts.files import write
 from hf_stilts.languages import hub_codes
 from hf_stilts.progress import progress_bars
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetInfo
 
 RECORD = "converted"  # in a card: configuration -> what it was made from
 _OURS = "<!-- written by: hf-stilts data build -->"
@@ -113,6 +115,8 @@ def write_card(card: DatasetCard, repository: Path) -> None:
 
 
 def _info(config: Config, repository: Path) -> DatasetInfo:
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+
     sizes = {
         split: SplitInfo(split, num_bytes=rows.data.nbytes, num_examples=len(rows))
         for split, rows in config.splits.items()

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import datasets
-
 CONVERTED, TOKENISED = 32 << 20, 4 << 20  # bytes a second on a machine of today
 
 
@@ -19,6 +17,8 @@ def progress_bars(size: int | None, rate: int = CONVERTED) -> Iterator[None]:
         size: bytes to be worked on; None if that is not known, and may be many.
         rate: so many of them take about a second.
     """
+    import datasets
+
     wanted = sys.stderr.isatty() and (size is None or size >= rate)
     if wanted or datasets.are_progress_bars_disabled():
         yield

@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import regex
-from datasets import Dataset
 
 from hf_stilts.augmentation.noise import Noise, TextNoise, noise_tag
 from hf_stilts.augmentation.reports import WrittenReport
@@ -22,6 +21,10 @@ from hf_stilts.declarations import declared
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.progress import progress_bars
 from hf_stilts.task import Task, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 MENTION = "mention"
 """Beside a column of queries: misspell the mention in them too, where they have one (Mewsli-X)."""

@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from datasets import Dataset
+from typing import TYPE_CHECKING, Any
 
 from hf_stilts.augmentation.answer_spans import Segments, Span, marked, search, unmarked
 from hf_stilts.augmentation.reports import WrittenReport
@@ -19,6 +17,10 @@ from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 Known = Mapping[str, str | None]
 CACHE = ".translations.sqlite"

@@ -10,29 +10,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
-
-import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, IterableDataset, List, Value
-from datasets.table import CastError
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_stilts.declarations import ColumnType
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task
 
+if TYPE_CHECKING:
+    from datasets import Dataset, Features, IterableDataset
+
+
 Row: TypeAlias = dict[str, Any]
 Mapping: TypeAlias = dict[str, str | tuple[str, ...]]
 
-_STRING, _STRINGS = Value("string"), List(Value("string"))
-# The type in one row of what a column may hold. Labels are typed by the task.
-_TYPES: dict[ColumnType, Any] = {
-    "id": _STRING,
-    "ids": _STRINGS,
-    "text": _STRING,
-    "texts": _STRINGS,
-    "answers": {"text": _STRINGS, "answer_start": List(Value("int32"))},
-    "number": Value("float64"),
-}
 _UNLABELLED = -1
 
 
@@ -42,12 +32,24 @@ def types(task: Task) -> dict[str, Any]:
     >>> types(Task(kind="bitext-mining", dataset="x/y"))["gold"]
     List(List(Value('string')))
     """
+    from datasets import ClassLabel, List, Value
+
     label = ClassLabel(names=list(task.labels)) if task.labels else Value("int64")
-    known = {**_TYPES, "label": label, "labels": List(label)}
+    string, strings = Value("string"), List(Value("string"))
+    known: dict[ColumnType, Any] = {
+        "id": string,
+        "ids": strings,
+        "text": string,
+        "texts": strings,
+        "answers": {"text": strings, "answer_start": List(Value("int32"))},
+        "number": Value("float64"),
+        "label": label,
+        "labels": List(label),
+    }
     declared = {column: known[holds] for column, holds in task.declaration.columns.items()}
     if task.declaration.corpus:
         return {column: List(held) for column, held in declared.items()}
-    return {"id": _STRING, **declared}
+    return {"id": string, **declared}
 
 
 def _labels(task: Task) -> list[str]:
@@ -58,7 +60,8 @@ def _labels(task: Task) -> list[str]:
 def named(task: Task, features: Features | None) -> Task:
     """The task with class names: its own, or where it has none those of the columns' `ClassLabel`.
 
-    >>> tags = Features({"tokens": _STRINGS, "supertags": List(ClassLabel(names=["n", "np/n"]))})
+    >>> from datasets import ClassLabel, Features, List, Value
+    >>> tags = Features({"tokens": List(Value("string")), "supertags": List(ClassLabel(names=["n", "np/n"]))})
     >>> named(Task(kind="token-classification", dataset="x/y", columns={"tags": "supertags"}), tags).labels
     ('n', 'np/n')
     """
@@ -97,6 +100,8 @@ def canonical(
     Raises:
         StiltsError: a mapped or required column is missing, a label is unknown, or no row is left.
     """
+    from datasets import Dataset, Features
+
     stored = dict(rows.features or dict.fromkeys(next(iter(rows), {})))  # a stream of JSON lines has no types yet
     mapping = _mapping(task, list(stored))
     label_columns = [column for column in _labels(task) if task.labels and column in mapping]
@@ -135,6 +140,9 @@ def canonical(
 @contextmanager
 def _typed(task: Task, stored: Row, *more: type[Exception]) -> Iterator[None]:
     """Say which types were there and which were expected, where Arrow cannot turn one into the other."""
+    import pyarrow as pa
+    from datasets.table import CastError
+
     try:
         yield
     except (pa.ArrowException, CastError, *more) as error:
@@ -151,9 +159,11 @@ def _typed(task: Task, stored: Row, *more: type[Exception]) -> Iterator[None]:
 
 def _text_label(task: Task, stored: Row) -> str | None:
     """Stored column of the labels, if it holds text; None if not."""
+    from datasets import List, Value
+
     for column in _labels(task):
         name = task.columns.get(column, column)
-        if isinstance(name, str) and stored.get(name) in (_STRING, _STRINGS):
+        if isinstance(name, str) and stored.get(name) in (Value("string"), List(Value("string"))):
             return name
     return None
 
@@ -185,16 +195,20 @@ def _require(task: Task, found: Iterable[str], present: Iterable[str] = ()) -> N
 
 
 def _class_names(stored: dict[str, Any], column: str | tuple[str, ...]) -> list[str] | None:
+    from datasets import ClassLabel
+
     feature = stored.get(column) if isinstance(column, str) else None
     feature = getattr(feature, "feature", feature)
     return [str(name) for name in feature.names] if isinstance(feature, ClassLabel) else None
 
 
 def _only_renames(rows: Dataset, task: Task, mapping: Mapping, names: dict[str, list[str] | None]) -> bool:
+    from datasets import Value
+
     for column in _labels(task):
         label = mapping.get(column)
         # A missing label becomes -1, and a text is read as a label, row by row.
-        if isinstance(label, str) and (rows.data.column(label).null_count or rows.features[label] == _STRING):
+        if isinstance(label, str) and (rows.data.column(label).null_count or rows.features[label] == Value("string")):
             return False
     gathered = any(not isinstance(columns, str) for columns in mapping.values())
     relabelled = any(tuple(names[column] or ()) != task.labels for column in names)
@@ -207,6 +221,8 @@ def _only_renames(rows: Dataset, task: Task, mapping: Mapping, names: dict[str, 
 
 
 def _rename(rows: Dataset, mapping: Mapping, known: dict[str, Any]) -> Dataset:
+    from datasets import Features
+
     renamed = rows.select_columns([str(stored) for stored in mapping.values()])
     renamed = renamed.rename_columns({str(stored): column for column, stored in mapping.items()})
     features = Features({column: known[column] for column in mapping})
@@ -225,6 +241,8 @@ def _converter(
     task: Task, mapping: Mapping, names: dict[str, list[str] | None], language: str | None
 ) -> Callable[[Row, str], Row | None]:
     """One stored row and its number -> one canonical row, or None where `task.prepare` drops it."""
+    from datasets import List
+
     used = {column for columns in mapping.values() for column in _as_tuple(columns)}
     known, label_columns = types(task), _labels(task)
 

@@ -16,12 +16,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from datasets import Dataset, DatasetInfo, Features, SplitDict, SplitInfo, Value
-from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard
 
 from hf_stilts.data.canonical import types
@@ -30,6 +26,10 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
 from hf_stilts.languages import CODE_PATTERN, did_you_mean_language, hub_codes, is_language
 from hf_stilts.task import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetInfo, Features, SplitInfo
+
 
 OWNER = "varieties"
 """Folder of a mirror below which derived rows lie: `varieties/<task>/` looks like a data set repository on the Hub."""
@@ -189,6 +189,8 @@ def write_made(
     Raises:
         StiltsError: a split has no row, or the mirror holds others that were made from other data or in another way.
     """
+    from datasets import DatasetInfo, SplitDict
+
     repository = _repository(task, out)
     repository.mkdir(parents=True, exist_ok=True)
     card = read_card(repository / CARD)
@@ -221,11 +223,17 @@ def write_made(
 
 def _splits_of(card: DatasetCard, tag: str) -> dict[str, SplitInfo]:
     """Splits of a tag that lie there already."""
+    from datasets.info import DatasetInfosDict
+
     info = DatasetInfosDict.from_dataset_card_data(card.data).get(tag)
     return dict(info.splits or {}) if info else {}
 
 
 def _write_parquet(task: Task, split: str, rows: Iterator[Mapping[str, Any]], path: Path) -> tuple[SplitInfo, Features]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Features, SplitInfo, Value
+
     first = next(rows, None)
     if first is None:
         raise StiltsError(f"No row of {task.name}, {split}, is left to write. Give more rows, or another split.")

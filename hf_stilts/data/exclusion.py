@@ -8,12 +8,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from datasets import Dataset
+from typing import TYPE_CHECKING
 
 from hf_stilts.data.derived import row_keys
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)

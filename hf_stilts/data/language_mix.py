@@ -8,9 +8,9 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
 from hf_stilts.data.derived import row_keys
@@ -19,6 +19,10 @@ from hf_stilts.data.load import load
 from hf_stilts.errors import StiltsError
 from hf_stilts.progress import progress_bars
 from hf_stilts.task import Task, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +117,8 @@ def _choose(keys: Mapping[str, list[str]], needed: Mapping[str, int], seed: int)
 
 
 def _gathered(rows: Mapping[str, Dataset], chosen: Mapping[str, NDArray[np.int64]], seed: int) -> Dataset:
+    from datasets import concatenate_datasets
+
     with_rows = [language for language in rows if len(chosen[language])]
     columns = [name for name in rows[with_rows[0]].column_names if all(name in rows[each].features for each in rows)]
     with progress_bars(sum(each.data.nbytes for each in rows.values())):

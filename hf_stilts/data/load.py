@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-
-import datasets
+from typing import TYPE_CHECKING
 
 from hf_stilts.data.canonical import canonical, named
 from hf_stilts.data.derived import stored_as, variety
@@ -25,6 +24,9 @@ from hf_stilts.data.source import (
 from hf_stilts.errors import StiltsError
 from hf_stilts.progress import progress_bars
 from hf_stilts.task import SPLITS, Task, load_task
+
+if TYPE_CHECKING:
+    import datasets
 
 
 def load(
@@ -70,7 +72,7 @@ def load(
     task, language = stored_as(task, language, mirror_root(data_dir))
     task = labelled(task, data_dir)
     if task.parts:
-        return datasets.concatenate_datasets(load_parts(task, split, language, limit=limit, data_dir=data_dir))
+        return _joined(load_parts(task, split, language, limit=limit, data_dir=data_dir))
     with reaching(task):
         source = source_of(task, language, data_dir)
         stored = _stored_splits(task, split, language, splits_of(source))
@@ -80,7 +82,13 @@ def load(
             for name, share in shared
             if share != 0
         ]
-        return rows[0] if len(rows) == 1 else datasets.concatenate_datasets(rows)
+        return _joined(rows)
+
+
+def _joined(parts: list[datasets.Dataset]) -> datasets.Dataset:
+    import datasets
+
+    return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
 
 
 def load_parts(

@@ -10,20 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from datasets import DatasetBuilder, DatasetInfo, Features
-from datasets.data_files import DataFilesDict, DataFilesList, get_data_patterns, resolve_pattern, sanitize_patterns
-from datasets.info import DatasetInfosDict
-from datasets.load import import_main_class, infer_module_for_data_files_list
-from datasets.packaged_modules import _MODULE_TO_EXTENSIONS, _PACKAGED_DATASETS_MODULES
-from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_stilts.data.text_files import as_parquet, readable
 from hf_stilts.files import sha256
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder, DatasetInfo, Features
+    from datasets.data_files import DataFilesList
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+
 
 CARD = "README.md"
 _SETTLED = 2_000_000_000  # nanoseconds: a tick of the coarsest clock that file systems have (FAT)
@@ -59,6 +60,11 @@ class Configuration:
 
     def builder(self, split: str, *, stream: bool = False) -> DatasetBuilder:
         """What reads one split; unless it only streams, its cache is keyed by the content of the files."""
+        from datasets import DatasetInfo
+        from datasets.data_files import DataFilesDict, DataFilesList
+        from datasets.load import import_main_class, infer_module_for_data_files_list
+        from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
         files = self.files[split]
         module, defaults = infer_module_for_data_files_list(files)
         options = {**defaults, **self.options}
@@ -86,6 +92,9 @@ def read_configuration(folder: Path, name: str | None) -> Configuration:
         FileNotFoundError: the card does not name it, or a file that it names is not there.
         ValueError: the card cannot be understood.
     """
+    from datasets.data_files import get_data_patterns, sanitize_patterns
+    from datasets.utils.metadata import MetadataConfigs
+
     card = folder / CARD
     configs, infos = _parse(card.read_text(encoding="utf-8-sig") if card.is_file() else "")
     if not configs:  # then the files are known by their names and places, as on the Hub
@@ -144,6 +153,9 @@ def describe(
         infos: configuration -> its features and sizes.
         options: configuration -> what else the reader of its files is given.
     """
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+
     configs = {}
     for config, splits in files.items():
         configs[config] = dict(options[config]) if options else {}
@@ -155,6 +167,9 @@ def describe(
 @lru_cache(maxsize=32)
 def _parse(card: str) -> tuple[MetadataConfigs, DatasetInfosDict]:
     """Configurations of a card, and their features; cached by its whole text, so that no edit can be missed."""
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+
     block = REGEX_YAML_BLOCK.search(card)
     try:
         data = (yaml.load(block.group(2), Loader=_Loader) if block else None) or {}
@@ -165,6 +180,10 @@ def _parse(card: str) -> tuple[MetadataConfigs, DatasetInfosDict]:
 
 def _resolve(patterns: Iterable[str], base: str) -> DataFilesList:
     """Files of a split, without those of other formats that lie beside them; a file that is named must be there."""
+    from datasets.data_files import DataFilesList, resolve_pattern
+    from datasets.load import infer_module_for_data_files_list
+    from datasets.packaged_modules import _MODULE_TO_EXTENSIONS
+
     found: list[str] = []
     for pattern in patterns:
         try:

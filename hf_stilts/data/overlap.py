@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
-
-from datasets import Dataset
+from typing import TYPE_CHECKING, Any
 
 from hf_stilts.data.derived import row_keys
 from hf_stilts.data.exclusion import Excluded, Exclusion
@@ -19,6 +17,9 @@ from hf_stilts.data.words import runs
 from hf_stilts.errors import StiltsError
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import BuilderConfig
 from huggingface_hub import DatasetCard, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
@@ -18,6 +17,9 @@ from hf_stilts.data.source import commit_of, config_of, hub_builder, reaching
 from hf_stilts.files import write
 from hf_stilts.tabular import Tabular
 from hf_stilts.task import Task, load_task
+
+if TYPE_CHECKING:
+    from datasets import BuilderConfig
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def _prefetch(task: Task, out: Path, languages: tuple[str, ...]) -> Prefetched:
 
 def _reader_options(config: BuilderConfig) -> dict[str, Any]:
     """What the card gives to the reader of the files beside their names, such as `sep` of CSV."""
+    from datasets import BuilderConfig
+
     every = {field.name for field in fields(BuilderConfig)}
     own = [field for field in fields(config) if field.name not in every]
     given = {field.name: getattr(config, field.name) for field in own}

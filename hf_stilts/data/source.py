@@ -10,14 +10,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import datasets
-import pyarrow as pa
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from datasets.packaged_modules.cache.cache import Cache
-from datasets.packaged_modules.csv.csv import Csv
-from datasets.packaged_modules.json.json import Json
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -26,6 +21,11 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
 from hf_stilts.options import MIRROR
 from hf_stilts.task import Task, list_tasks, load_task
+
+if TYPE_CHECKING:
+    import datasets
+    from datasets.packaged_modules.cache.cache import Cache
+
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 # The Hub's client lets its HTTP library's errors through; which library that is depends on the client's version.
@@ -115,6 +115,9 @@ def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | 
 
 def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
     """What reads a configuration from the Hub at the pinned commit, or from the cache of an earlier time."""
+    import datasets
+    from datasets.packaged_modules.cache.cache import Cache
+
     _refuse_what_no_hub_has(task)
     try:
         # hf://, because a folder google/xquad below the working directory would be taken for the repository otherwise
@@ -142,6 +145,8 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
 
 def _on_the_hub(task: Task, config: str | None) -> Configuration | datasets.DatasetBuilder:
     """What reads a configuration from the Hub; without a network, from what an earlier time left in the caches."""
+    from datasets.packaged_modules.cache.cache import Cache
+
     try:
         builder = hub_builder(task, config)
     except UNREACHABLE:
@@ -157,6 +162,9 @@ def text_files(task: Task, builder: datasets.DatasetBuilder) -> Configuration | 
 
     The files of all splits come into the cache of the Hub's client.
     """
+    from datasets.packaged_modules.csv.csv import Csv
+    from datasets.packaged_modules.json.json import Json
+
     if not isinstance(builder, Csv | Json):
         return None
     root = f"hf://datasets/{task.dataset}@{builder.hash}/"
@@ -190,12 +198,16 @@ def _kept_text_files(task: Task, config: str | None) -> Configuration | None:
 
 def _note(task: Task, folder: Path, config: str) -> Path:
     """Where it is noted which files of a commit make up a configuration: a snapshot may hold a part of them."""
+    import datasets
+
     name = f"{task.dataset.replace('/', '--')}@{folder.name}-{quote(config, safe='')}.json"
     return Path(datasets.config.HF_DATASETS_CACHE) / "text_files" / name
 
 
 def _cached(newest: Cache, revision: str) -> Cache:
     """The same configuration at another revision, out of the cache as well."""
+    from datasets.packaged_modules.cache.cache import Cache
+
     name = str(newest.config.name)
     for folder in Path(newest.cache_dir).parent.parent.glob(f"*/{revision}"):
         return Cache(
@@ -225,23 +237,38 @@ def reaching(task: Task) -> Iterator[None]:
     """Say what to do when the Hub is out of reach or does not have the data set."""
     try:
         yield
-    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
-        raise StiltsError(
+    except Exception as error:
+        said = _said(task, error)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _said(task: Task, error: Exception) -> Exception | None:
+    """What to raise instead of an error of `datasets` or of the Hub's client; None for any other."""
+    if type(error) is FileNotFoundError or isinstance(error, StiltsError):
+        return None  # ours: a mistake of the user does not wait for `datasets`
+    import pyarrow as pa
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    if isinstance(error, DatasetNotFoundError | RepositoryNotFoundError):
+        return StiltsError(
             f"Task {task.name} reads {task.dataset}, which the Hub does not show: {error} Expected a data set that you "
             "may read. Pass the mirror that it was built into as --data-dir, or correct the task's dataset= and "
             "revision=; to log in: hf auth login"
-        ) from error
-    except (DatasetGenerationError, pa.ArrowException) as error:
-        raise StiltsError(
+        )
+    if isinstance(error, DatasetGenerationError | pa.ArrowException):
+        return StiltsError(
             f"The files of task {task.name} ({task.dataset}) cannot be read: {error.__cause__ or error}. "
             f"Expected Parquet or JSON lines. Get them again. {_how_to_get(task)}."
-        ) from error
-    except UNREACHABLE as error:
-        raise ConnectionError(
+        )
+    if isinstance(error, UNREACHABLE):
+        return ConnectionError(
             f"The rows of task {task.name} are on the Hub ({task.dataset}), which cannot be reached: {error}. Expected "
             f"a network, or a mirror here. {_how_to_get(task)}; "
             f"then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
-        ) from error
+        )
+    return None
 
 
 def _refuse_what_no_hub_has(task: Task) -> None:

@@ -17,15 +17,15 @@ import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
-from datasets import Features, Value
+from typing import TYPE_CHECKING, Any
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import parse_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Features
+
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 # One cell in ten of those with quotes: a sentence of a plain file may look as CSV would write it, but rarely.
@@ -59,6 +59,11 @@ def as_parquet(
         StiltsError: a file cannot be read, all of them are empty, or columns have different types in different rows;
             file and line are named where they are known.
     """
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Value
+
     target = Path(datasets.config.HF_DATASETS_CACHE) / "text_files" / f"{key}.parquet"
     if not target.is_file():
         numbers = {name for name, feature in (features or {}).items() if feature != Value("string")}
@@ -146,6 +151,8 @@ def _text(file: Path, encoding: str = "utf-8-sig") -> str:
 
 
 def _csv(file: Path, options: Mapping[str, Any], numbers: Collection[str]) -> pa.Table:
+    import pyarrow as pa
+
     tabs = _plain_name(file).suffix == ".tsv"
     separator = options.get("sep", options.get("delimiter", "\t" if tabs else ","))
     text = _text(file, options.get("encoding") or "utf-8-sig")
@@ -198,6 +205,8 @@ def _is_plain(file: Path, text: str) -> bool:
 
 
 def _json(file: Path) -> pa.Table:
+    import pyarrow as pa
+
     rows = list(_objects(file))
     try:
         # By columns and not by rows: a key that the first row lacks is there in the second.

@@ -245,9 +245,12 @@ class CellPublisher:
     ) -> None:
         self.store, self.names, self.private, self.pace = store, names, private, pace
         self.begun: dict[str, Outbox] = {}
+        self.broken: dict[str, str] = {}
 
     def add(self, name: str, starts: Sequence[tuple[str, str] | None] = ()) -> None:
         """Begin to publish a finished cell, unless that was done or it came from the Hub; does not wait.
+
+        What cannot be published stops no study: `finish` says why.
 
         Args:
             name: identity of the cell.
@@ -259,13 +262,17 @@ class CellPublisher:
         if name not in self.names or record is None or "published" in record["result"]:
             return
         if not (model / RECORD_FILE).is_file() or cut_weights(model) is not None:
-            logger.warning("%s is not published: its model is not whole.", record["title"])
+            self.broken[name] = f"{model} is not whole. To train it again: --redo-broken"
             return
         before = self.status(name)
         sent_there = [each for each in before.checkpoints if each.repo_id == self.names[name]] if before else []
         if before is not None and before.ok and sent_there:
             return
-        said = self._described(name, starts)
+        try:
+            said = self._described(name, starts)
+        except StiltsError as error:
+            self.broken[name] = str(error)
+            return
         outbox = Outbox(
             model,
             self.names[name],
@@ -281,7 +288,7 @@ class CellPublisher:
 
     def finish(self) -> dict[str, str]:
         """Wait until all that was begun is sent; identity -> what stopped those that are not."""
-        failed = {}
+        failed, self.broken = self.broken, {}
         for name, outbox in self.begun.items():
             if outbox.worker is not None:
                 wait_for(outbox.worker, outbox.folder, self.pace)

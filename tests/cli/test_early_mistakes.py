@@ -46,6 +46,8 @@ MISTAKES = {
     "target {labels}": "Task(...) has no field 'lables'. Did you mean labels?",
     "target {trained}": "names the task 'mnlli' in train=, and there is none. Did you mean mnli",
     "intermediate mnli --public --no-publish": "--public says",
+    "merge a b --base x/y --output-dir {run}/merged --public": "--public says",
+    "data build pawsx --raw {empty} --out {run} --public": "--public says",
     "intermediate mnli --resume auto --overwrite": "both were given",
     "intermediate mnli --output-dir {run}": "holds a run",
     "intermediate mnli --output-dir {run}/file/run": "no folder that can be written to",
@@ -64,6 +66,20 @@ MISTAKES = {
     "evaluate xnli --model x/y --languages xx": "xnli has no xx",
     "evaluate xtreem --base ./tiny": "Did you mean xtreme",
     "evaluate xnli --model ./gone": "./gone is neither a folder",
+    "intermediate mnli --data-dir {empty}": "No {empty}/nyu-mll/glue/README.md",
+    "target xcopa --data-dir {empty}": "the mirror lacks lighteval/siqa",
+    "evaluate tatoeba --model x/y --data-dir {empty}": "No {empty}/mteb",
+    "evaluate xtreme --base x/y --data-dir {empty}": "{empty} has no test rows of any task of xtreme",
+    "data noise mnli --noise keyboard=0.1 --out {run}/out --data-dir {empty}": "the mirror lacks nyu-mll/glue",
+    "data noise mnli --noise keybord=0.1 --out {run}/out --data-dir {empty}": "keybord",
+    "data overlap mnli --against xnlii --data-dir {empty}": "Did you mean xnli",
+    "data overlap mnli --against xnli --data-dir {empty}": "the mirror lacks",
+    "data translate mnli --to en --model x/y --out {run}/out --data-dir {empty}": "another language than en",
+    "data code-switch mnli --to de --lexicons ./gone --out {run}/out --data-dir {empty}": "No lexicon gone",
+    "data transliterate mnli --languages hii --out {run}/out --data-dir {empty}": "cannot be written in 'Latn'",
+    "data build pawsxx --raw {empty} --out {run}/out": "No converter 'pawsxx'",
+    "data build pawsx --raw ./gone --out {run}/out": "No folder gone",
+    "evaluate mewslix --model x/y --every-layer": "--every-layer is no option",
     "evaluate xnli --model x/y --recipe paper": "--recipe is no option for xnli",
     "matrix --targets mnlii": "Did you mean mnli",
     "equal-budget {empty} {run}": "neither a stilts.json nor a trainer_state.json",
@@ -73,16 +89,12 @@ MISTAKES = {
     "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
-# Found by a look into the mirror, which imports data sets.
+# Found by a look into a data set of the mirror, which imports data sets.
 IN_MIRROR = {
-    "intermediate mnli --data-dir {empty}": "No {empty}/nyu-mll/glue/README.md",
-    "target xcopa --data-dir {empty}": "the mirror lacks lighteval/siqa",
     "intermediate udpos --contrastive fr --data-dir {mirror}": "configuration 'udpos.French'",
     "intermediate udpos --languages en,fr --data-dir {mirror}": "configuration 'udpos.French'",
     "intermediate udpos xquad --data-dir {mirror}": "Its English training rows are those of squad_v1",
     "evaluate udpos --model x/y --data-dir {mirror}": "udpos has no test rows here",
-    "evaluate tatoeba --model x/y --data-dir {empty}": "No {empty}/mteb",
-    "evaluate xtreme --base x/y --data-dir {empty}": "{empty} has no test rows of any task of xtreme",
     "evaluate xtreme --base x/y --data-dir {mirror} --tasks panx": "{mirror} has no test rows of any task of xtreme",
 }
 PROGRAM = """

@@ -151,7 +151,7 @@ def test_of_two_machines_that_claim_at_the_same_moment_one_does_not_begin(tmp_pa
     assert newest_checkpoint(slow, "me/tiny", api) == slow / "checkpoint-4"
 
 
-def test_a_branch_without_a_claim_is_claimed(tmp_path, api, by_hand):
+def test_a_branch_without_a_claim_is_claimed(tmp_path, api, by_hand, caplog):
     """As versions wrote it that knew no claims."""
     first, second = tmp_path / "first", tmp_path / "second"
     save(first, 2, resumed=False)
@@ -162,4 +162,7 @@ def test_a_branch_without_a_claim_is_claimed(tmp_path, api, by_hand):
     save(second, 4)
     assert deliver_all(second, api).ok
     assert [pending.step for pending in deliver_all(first, api).failed] == [3]
+    save(first, 5, 6)
+    said = [line for line in caplog.messages if "is not published: another machine goes on" in line]
+    assert len(said) == 1 and said[0].startswith("step-3"), "once, while the training still runs"
     assert whose(api, tmp_path) == {2: "first", 4: "second"}

@@ -7,14 +7,17 @@ import signal
 import time
 
 import pytest
+import tiny
 
 pytest.importorskip("submitit")
 local_slurm = pytest.importorskip("local_slurm")
 
 from hf_stilts.errors import StiltsError  # noqa: E402
-from hf_stilts.studies import run  # noqa: E402
+from hf_stilts.hub.record import ParentModel, Record, TaskSource  # noqa: E402
+from hf_stilts.studies import published, run  # noqa: E402
 from hf_stilts.studies import slurm as module  # noqa: E402
 from hf_stilts.studies.cells import unfold  # noqa: E402
+from hf_stilts.studies.published import CELL, Publishing, find_published  # noqa: E402
 from hf_stilts.studies.slurm import parse_options, submit_study  # noqa: E402
 from hf_stilts.studies.status import status  # noqa: E402
 from hf_stilts.studies.store import CellStore  # noqa: E402
@@ -291,3 +294,75 @@ def test_the_commands_submit_and_say_what_to_type(folder, waiting):
     assert f"{ARM}: ValueError: it went wrong" in text and f"{named(ARM)}/log.txt" in text
     assert "What the cell prints." in text
     assert "--slurm partition=gpu,time=10" in text.partition("Next: hf-stilts study run")[2]
+
+
+REPOSITORY = "team/base-stilts-mnli-seed0"  # of the intermediate checkpoint
+
+
+def leave_a_model(folder):
+    """Let every training leave a tiny model, with the record of an intermediate training."""
+    tiny.save(folder / "model")
+    record = Record(
+        tasks=(TaskSource("mnli"),),
+        parent=ParentModel("org/base"),
+        languages=("en",),
+        step=30,
+        seed=0,
+        recipe={"best_step": 20},
+        metrics={"accuracy": 0.5},
+    )
+    (folder / "model" / "stilts.json").write_text(record.to_json())
+    (folder / "does.json").write_text("{}")
+
+
+@pytest.fixture
+def published_from(folder, hub, api, monkeypatch):
+    """As `folder`, whose trainings leave a model and whose jobs reach the embedded Hub."""
+    monkeypatch.setattr(published, "HfApi", lambda: api)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)  # which jobs take over, as they do from sbatch
+    leave_a_model(folder)
+    return folder
+
+
+def submit(folder, **how):
+    """Submit the study, and wait until its jobs have ended."""
+    found = submit_study(study(), folder, OPTIONS, publish=Publishing("team", **how))
+    until(lambda: ended(folder))
+    return found
+
+
+def test_a_job_publishes_what_it_has_trained_and_the_next_call_the_targets(published_from, api):
+    found = submit(published_from)
+    assert len(found.submitted) == 3 and set(states(published_from).values()) == {"done"}
+    info = api.model_info(REPOSITORY)
+    assert info.private and [tag.name for tag in api.list_repo_refs(REPOSITORY).tags] == ["step-20"]
+    cell = named(ARM)
+    assert find_published("team", ["org/base"], {cell}, api)[cell].record.recipe[CELL] == cell
+    again = submit(published_from, targets=True)
+    assert (again.before, again.submitted, again.unpublished) == (3, {}, {})
+    assert api.model_info(REPOSITORY).sha == info.sha
+    target = named(AFTER_ARM[0])
+    record = find_published("team", ["org/base"], {target}, api)[target].record
+    assert (record.parent.id, record.parent.commit) == (REPOSITORY, info.sha)
+
+
+def test_what_a_job_cannot_publish_stops_nothing_and_the_next_call_sends_it(published_from, api):
+    api.create_repo(REPOSITORY)  # a public one, where a private one is wanted
+    found = submit(published_from)
+    assert found.unpublished == {} and set(states(published_from).values()) == {"done"}, "nobody has waited"
+    assert not api.list_repo_refs(REPOSITORY).tags
+    (log,) = (published_from / "slurm").glob(f"{found.submitted[ARM]}_*_log.err")
+    assert f"{REPOSITORY} exists and is public" in log.read_text()
+    assert "exists and is public" in submit(published_from).unpublished[ARM]
+    api.update_repo_settings(REPOSITORY, private=True)
+    assert submit(published_from).unpublished == {}
+    assert [tag.name for tag in api.list_repo_refs(REPOSITORY).tags] == ["step-20"]
+
+
+def test_a_model_that_cannot_be_described_fails_no_job_and_is_said(published_from, api):
+    (published_from / "model" / "stilts.json").write_text("{")
+    submit(published_from)
+    assert set(states(published_from).values()) == {"done"}
+    again = submit(published_from)
+    assert again.submitted == {} and "stilts.json is no JSON" in again.unpublished[ARM]
+    assert list(api.list_models()) == []
