@@ -71,12 +71,21 @@ MISTAKES = {
     "data prefetch mnlii --out x": "Did you mean mnli",
     "data translate mnlii --to de --model x --out x": "Did you mean mnli",
     "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
+    "similarity": "Nothing to compare was given",
+    "study plan {empty}": "{empty} is a folder. Expected the name of a study, or the path of a Python file",
+    "study plan gone.yaml": "There is no file gone.yaml. Expected the name of a study",
+    "study plan {run}/file": "{run}/file is a file that ends in nothing",
+    "tasks gone.json": "a Python file that defines TASK = Task(...) or a YAML",
+    "study report phang2020 --output-dir {empty}": "{empty} holds no study. Expected the --output-dir",
+    "robustness gone": "There is no file gone; the results.jsonl of a run, or its folder, is expected",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
 # Found by a look into the mirror, which imports data sets.
 IN_MIRROR = {
     "intermediate mnli --data-dir {empty}": "No {empty}/nyu-mll/glue/README.md",
     "target xcopa --data-dir {empty}": "the mirror lacks lighteval/siqa",
+    "data noise mnli --noise keyboard=0.1 --out x --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
+    "study run phang2020 --scale small --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
     "intermediate udpos --contrastive fr --data-dir {mirror}": "configuration 'udpos.French'",
     "intermediate udpos --languages en,fr --data-dir {mirror}": "configuration 'udpos.French'",
     "intermediate udpos xquad --data-dir {mirror}": "Its English training rows are those of squad_v1",
