@@ -25,6 +25,7 @@ Defined = TypeVar("Defined")
 FILES = (".py", ".yaml")
 """How the path of a file ends; what ends otherwise is a name."""
 _UNKNOWN_FIELD = re.compile(r"(?P<cls>\w+)\.__init__\(\) got an unexpected keyword argument '(?P<field>\w+)'.*")
+_OTHER_FILES = {".yaml", ".yml", ".json", ".jsonl", ".toml", ".txt", ".ipynb"}  # no name of a definition ends so
 _LARGEST = 1 << 16  # bytes of a YAML file: hundreds of languages and labels need less
 
 
@@ -98,7 +99,25 @@ class Definitions(Generic[Defined]):
             if point.name == name:
                 loaded = point.load()
                 return self._named(loaded, name) if isinstance(loaded, self.type) else self._defined_in(loaded, name)
+        self._refuse_path(Path(name))
         raise StiltsError(f"No {self.what} {name!r}. {did_you_mean(name, self.names(), 3)} Run: {self.command}")
+
+    def _refuse_path(self, path: Path) -> None:
+        """Refuse what is meant as a file, and is none that can define one: known names would not help.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StiltsError: it is a folder, or a file of another kind.
+        """
+        meant = path.suffix in _OTHER_FILES
+        if not meant and not path.exists():
+            return
+        yaml = " or a YAML file of its fields" if self.yaml else ""
+        expected = f"Expected the name of a {self.what}, or the path of a Python file that defines {self.form}{yaml}"
+        if not path.exists():
+            raise FileNotFoundError(f"There is no file {path}. {expected}. Run: {self.command}")
+        kind = "folder" if path.is_dir() else f"file that ends in {path.suffix or 'nothing'}"
+        raise StiltsError(f"{path} is a {kind}. {expected}. Run: {self.command}")
 
     def _own(self) -> list[str]:
         folder = Path(__file__).parents[1].joinpath(*self.package.split("."))

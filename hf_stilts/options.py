@@ -5,8 +5,10 @@ Standard library only, so that a command finds a mistake in what was typed befor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import Field, field, fields
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from hf_stilts.errors import StiltsError
@@ -79,6 +81,18 @@ def option(
     spelt = {"flag": flag, "several": several}
     # HfArgumentParser hands the metadata on to argparse, so that it holds nothing that is not said.
     return field(default=default, metadata={"help": help, **{name: value for name, value in spelt.items() if value}})
+
+
+def check_mirror(data_dir: str | os.PathLike[str] | None) -> None:
+    """Refuse a mirror that is not there, given or named by the environment.
+
+    Raises:
+        FileNotFoundError: the message says which of the two to correct.
+    """
+    root = data_dir if data_dir is not None else os.environ.get(MIRROR)
+    if root and not Path(root).expanduser().is_dir():
+        mend = "Correct --data-dir (data_dir=)" if data_dir is not None else f"Correct {MIRROR}, or unset it"
+        raise FileNotFoundError(f"There is no folder {root}; a mirror of data sets is expected. {mend}.")
 
 
 def flag_of(name: str) -> str:

@@ -72,8 +72,7 @@ class Noise:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise StiltsError(
-                f"noise {self.kind!r} is none: there are {', '.join(KINDS)}. {did_you_mean(self.kind, KINDS)} "
-                "Type for example: --noise keyboard=0.1"
+                f"No noise {self.kind!r}. {did_you_mean(self.kind, KINDS)} Type for example: --noise keyboard=0.1"
             )
         if not 0 <= self.level <= 1:
             raise StiltsError(

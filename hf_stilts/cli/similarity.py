@@ -52,6 +52,11 @@ def _check(text: str | None, asked: SimilarityOptions, explaining: ExplanationOp
     Raises:
         StiltsError: a model without texts to compare, two languages of training, or a picture of an unknown form.
     """
+    if text is None and not (asked.base or asked.encoder or asked.words or asked.table):
+        raise StiltsError(
+            "Nothing to compare was given; expected a task, a folder of texts, a word list (--words) or a table of "
+            "measures (--table). Type for example: hf-stilts similarity tatoeba"
+        )
     if text is None and (asked.base or asked.encoder):
         stray = "--base" if asked.base else "--encoder"
         raise StiltsError(f"{stray} compares texts, and none were given. Type: hf-stilts similarity TASK_OR_FOLDER")

@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from hf_stilts.data.mirror import CARD, Configuration, read_configuration
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import write_json
-from hf_stilts.options import MIRROR
+from hf_stilts.options import MIRROR, check_mirror
 from hf_stilts.task import Task, list_tasks, load_task
 
 if TYPE_CHECKING:
@@ -39,21 +39,13 @@ def mirror_folder(task: Task, data_dir: str | os.PathLike[str] | None = None) ->
 
 
 def mirror_root(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
-    """Folder of the mirror that `load` would read; None when it would read the Hub.
-
-    Raises:
-        FileNotFoundError: the folder is not there.
-        StiltsError: its path cannot be read by the libraries.
-    """
+    """Folder of the mirror that `load` would read; None when it would read the Hub."""
     root = data_dir if data_dir is not None else os.environ.get(MIRROR)
     if root and "::" in str(Path(root).expanduser().resolve()):
         raise StiltsError(
             f"The path of the mirror {root} holds '::', which the libraries take for a file within an archive. "
             "Expected a folder without it. Rename it."
         )
-    if root and not Path(root).expanduser().is_dir():
-        mend = "Correct --data-dir (data_dir=)" if data_dir is not None else f"Correct {MIRROR}, or unset it"
-        raise FileNotFoundError(f"There is no folder {root}; a mirror of data sets is expected. {mend}.")
     return Path(root).expanduser() if root else None
 
 
@@ -94,6 +86,7 @@ def source_of(
 
 def mirrored(task: Task, config: str | None, data_dir: str | os.PathLike[str] | None) -> Configuration | None:
     """A configuration of the mirror that was named, by argument or environment; None where none was."""
+    check_mirror(data_dir)
     folder = mirror_folder(task, data_dir)
     if folder is None:
         return None

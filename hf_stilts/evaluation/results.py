@@ -23,7 +23,10 @@ def read_results(path: str | Path) -> pd.DataFrame:
     """
     path = results_file(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No {path}. Make one: hf-stilts evaluate xtreme --base NAME --output-dir DIR")
+        raise FileNotFoundError(
+            f"There is no file {path}; the {RESULTS} of a run, or its folder, is expected. Make one: "
+            "hf-stilts evaluate xtreme --base NAME --output-dir DIR"
+        )
     return pd.DataFrame(read_lines(path))
 
 

@@ -143,6 +143,11 @@ def _short(result: EvalResult) -> tuple[Any, ...]:
     return (result.dataset_type, result.dataset_config, result.metric_type, result.metric_value)
 
 
+def from_scratch(record: Record) -> bool:
+    """Whether a model was trained from no other, as far as its record knows: to those after it, a public model."""
+    return record.parent is None and not record.merged_from
+
+
 class Ancestors:
     """Walks from a model back to the public one, and reads each record once, however many models share it.
 
@@ -175,6 +180,8 @@ class Ancestors:
             if earlier is None:
                 if _OURS in parent.id:
                     raise StiltsError(f"it was trained from {parent.id}, whose record cannot be read")
+                return before, parent.id
+            if from_scratch(earlier):
                 return before, parent.id
             before.append(earlier)
             record = earlier

@@ -17,7 +17,7 @@ from hf_stilts.evaluation.results import SETTINGS
 from hf_stilts.evaluation.setting import NO_TRAINING, UNKNOWN, setting
 from hf_stilts.files import read_lines
 from hf_stilts.hub.naming import ADAPTER_SUFFIX, language_suffix
-from hf_stilts.hub.published_scores import Ancestors, PublishedModel
+from hf_stilts.hub.published_scores import Ancestors, PublishedModel, from_scratch
 from hf_stilts.hub.record import Record
 from hf_stilts.studies.published import CELL, TRAINED
 from hf_stilts.task import Task, list_tasks, load_task
@@ -167,7 +167,7 @@ def _of_the_card(
     if len(model.bases) != 1:
         raise StiltsError(f"its card names {len(model.bases)} base models; one is expected")
     start = published.get(model.bases[0])
-    if start is None:
+    if start is None or from_scratch(start):
         return [], model.bases[0]
     before, base = ancestors.of(start)
     return [*reversed(before), start], base
@@ -360,7 +360,10 @@ def scores_of_file(file: Path) -> list[Score]:
         FileNotFoundError: there is no such file.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"No {file}. Make one: hf-stilts evaluate xtreme --base NAME --output-dir DIR")
+        raise FileNotFoundError(
+            f"There is no file {file}; the results.jsonl of a run, or its folder, is expected. Make one: "
+            "hf-stilts evaluate xtreme --base NAME --output-dir DIR"
+        )
     beside = file.with_name(SETTINGS)
     settings = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
     found = []

@@ -11,7 +11,7 @@ from typing import Literal
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.options import ScoringOptions
-from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options, flag_of, option
+from hf_stilts.options import DATA_DIR_HELP, NAMESPACE_HELP, Options, check_mirror, flag_of, option
 from hf_stilts.studies.study import Study, overridden
 from hf_stilts.training.options import HELP, OPTIONS
 from hf_stilts.training.start import DEFAULT_BASE
@@ -95,6 +95,17 @@ class StudyOptions(Options):
     output_dir: Path | None = option(None, "Folder of the run; default: runs/study-NAME.")
     data_dir: Path | None = option(None, DATA_DIR_HELP)
     available: bool = option(False, "Leave out languages and cells whose rows are not available.")
+
+    def check(self) -> None:
+        """Refuse numbers that mean nothing, and a mirror that is not there: every cell would say so.
+
+        Raises:
+            StiltsError: a number.
+            FileNotFoundError: the mirror.
+        """
+        super().check()
+        if self.data_dir is not None:
+            check_mirror(self.data_dir)
 
     def changed(self, study: Study) -> Study:
         """The study with what was given in place of its own fields.

@@ -104,7 +104,9 @@ def similarity(
     known = {path: _add_table(found, Path(path), keep_all=not pairs and words is None) for path in tables}
     notes += [f"{path} has {count} of the {len(found)} pairs." for path, count in known.items() if count < len(found)]
     if not found:
-        raise StiltsError("No pair of languages to compare; expected texts, a word list or a table. Type: --help")
+        raise StiltsError(
+            "No pair of languages to compare; expected texts, a word list or a table. Type: hf-stilts similarity --help"
+        )
     if pairs and not any(pair.parallel for pair in pairs):
         notes.append("The texts are not said to be parallel: no chrF. Where they are, add --parallel.")
     return SimilarityReport(filled(list(found.values())), notes)

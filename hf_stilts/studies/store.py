@@ -207,10 +207,11 @@ class CellStore:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             there = self.studies()
-            holds = f"holds {', '.join(there)}" if there else "holds no study"
+            missing = "does not exist" if not self.root.is_dir() else "holds no study"
+            holds = f"holds the studies {', '.join(there)}, and not {name}" if there else missing
             raise StiltsError(
-                f"{self.root} {holds}, and not {name}. Expected the --output-dir of its run. Run it there: "
-                f"hf-stilts study run {name} --output-dir {shlex.quote(str(self.root))}"
+                f"{self.root} {holds}. Expected the --output-dir of a run of {name}. Run it: hf-stilts study run "
+                f"{name} --output-dir {shlex.quote(str(self.root))} (names: hf-stilts study list)"
             ) from None
         except ValueError as error:
             raise StiltsError(

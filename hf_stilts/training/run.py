@@ -197,8 +197,6 @@ def _carry_out(
     patience = evaluate_within(trainer, figures, names(flags))
     if publish is not None:
         trainer.add_callback(publish)
-    if args.device.type != "cuda":
-        args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
     done = _finished(trainer) if resume else None
     if done is None:
         start = newest(trainer, publish) if resume else None

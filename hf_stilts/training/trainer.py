@@ -299,6 +299,8 @@ class StiltsTrainer(StockTrainer):
     def _complete(self, model_init: Callable[..., Any] | None) -> None:
         """Add what the stock Trainer lacks, and undo what is wrong with it."""
         self.model_init = model_init  # the stock Trainer would call it once more
+        if self.args.device.type == "cpu":
+            self.args.dataloader_pin_memory = False  # torch warns that there is nothing to pin memory for
         if self.lora is not None:
             self.lora.refuse_folder_of_base(self.args.output_dir)
         self._same_vocabulary = SameVocabulary(self.trained_rows)

@@ -87,6 +87,15 @@ MISTAKES = {
     "data prefetch mnlii --out x": "Did you mean mnli",
     "data translate mnlii --to de --model x --out x": "Did you mean mnli",
     "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
+    "similarity": "Nothing to compare was given",
+    "study plan {empty}": "{empty} is a folder. Expected the name of a study, or the path of a Python file",
+    "study plan gone.yaml": "There is no file gone.yaml. Expected the name of a study",
+    "study plan {run}/file": "{run}/file is a file that ends in nothing",
+    "tasks gone.json": "a Python file that defines TASK = Task(...) or a YAML",
+    "study report phang2020 --output-dir {empty}": "{empty} holds no study. Expected the --output-dir",
+    "robustness gone": "There is no file gone; the results.jsonl of a run, or its folder, is expected",
+    "data noise mnli --noise keyboard=0.1 --out x --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
+    "study run phang2020 --scale small --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
 # Found by a look into a data set of the mirror, which imports data sets.

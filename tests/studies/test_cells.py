@@ -172,7 +172,7 @@ def test_noise_is_read_as_the_single_commands_read_it():
     assert set(spelt[0].cells) == set(spelt[1].cells)
     said = {cell.call["noise"] for cell in spelt[1].cells.values() if cell.stage == "scores"}
     assert said == {None, "keyboard=0.1"}
-    with pytest.raises(StiltsError, match="noise 'keybord' is none.*Did you mean keyboard"):
+    with pytest.raises(StiltsError, match="No noise 'keybord'. Did you mean keyboard"):
         unfold(study(noise=("keybord=0.1",)))
 
 

@@ -330,3 +330,16 @@ def test_a_record_is_one_request_and_none_the_next_time(published, api, monkeypa
     asked.clear()
     assert transfer_matrix(api=api).cells == first.cells
     assert not [path for _, path in asked if "/resolve/" in path]
+
+
+def test_a_published_model_that_was_trained_from_none_is_the_public_one_to_those_after_it(api, put):
+    """Pre-trained by the user, and published as all checkpoints are; it has a record, and no parent."""
+    pretrained = replace(intermediate("fill_mask"), parent=None)
+    own = ParentModel("org/own", put("org/own", pretrained))
+    after_mnli = ParentModel("org/own-stilts-mnli", put("org/own-stilts-mnli", replace(intermediate(), parent=own)))
+    for name, parent, scores in (("x/none", own, {"de": 60}), ("x/mnli", after_mnli, {"de": 63})):
+        put(name, *scored(target(parent), scores))
+    found = transfer_matrix(api=api)
+    (cell,) = found.cells
+    assert (cell["base"], cell["intermediate"], cell["gain"]) == ("org/own", "mnli", 3)
+    assert not [each for each in found.left_out if each["model"].startswith("x/")]

@@ -71,7 +71,7 @@ def test_a_study_that_no_plan_can_be_made_of_is_refused(wrong, said):
         (lambda: Intermediate("mnl"), "No task 'mnl'. Did you mean mnli"),
         (lambda: Intermediate("tatoeba"), "names tatoeba, which has no training data.*targets"),
         (lambda: Intermediate("mnli", "qqp", contrastive="de"), "contrastive=, which is for one task"),
-        (lambda: Intermediate("mnli", noise="keybord=0.1"), "'keybord' is none.*Did you mean keyboard"),
+        (lambda: Intermediate("mnli", noise="keybord=0.1"), "No noise 'keybord'. Did you mean keyboard"),
         (lambda: Intermediate("mnli", noise="keyboard=0.1:text_pair"), "names columns.*hf-stilts data noise TASK"),
         (lambda: Intermediate("mnli", noise="natural=0.1"), "is of a dictionary"),
         (lambda: Intermediate("mnli", "fill_mask", noise="keyboard=0.1"), "fill_mask reads text, not rows"),

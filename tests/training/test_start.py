@@ -47,6 +47,15 @@ def test_a_name_as_model_is_a_base_and_warns(tmp_path):
             model_and_base(given, "org/base")
 
 
+@pytest.mark.parametrize("trainer_class", [TargetTrainer, MixtureTrainer])
+def test_a_processor_pins_no_memory_of_which_torch_warns(trainer_class, tmp_path):
+    """In whatever way a Trainer is used: in a script, by a command, by its dry run."""
+    here = trainer(tmp_path, trainer_class, base=tiny.save(tmp_path / "public"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert next(iter(here.get_train_dataloader()))
+
+
 @pytest.mark.parametrize("trainer_class", [IntermediateTrainer, TargetTrainer, MixtureTrainer])
 def test_a_trainer_starts_from_its_base_by_either_word(trainer_class, tmp_path):
     public = tiny.save(tmp_path / "public")
