@@ -1,8 +1,10 @@
-"""The report of a large study, 100,000 rows of results, to its page; and the matrix of 1,000 published records.
+"""What studies cost beside their cells: report, plan and runner of a large one, the matrix of 1,000 published records.
 
     python benchmarks/studies.py                       # a study of XTREME, 12 arms, with so many seeds
     python benchmarks/studies.py --rows 20000 --rounds 1
     python benchmarks/studies.py --records 1000        # instead: the transfer matrix of so many published models
+    python benchmarks/studies.py --plan                # instead: the plan of phang2020, in a process of its own
+    python benchmarks/studies.py --cells               # instead: a run of cells that do nothing, each with its record
 
 The records are published to an embedded Hub in another process, which answers the command's stock client.
 
@@ -14,11 +16,12 @@ import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -27,6 +30,7 @@ from hf_stilts.benchmark import load_benchmark
 from hf_stilts.files import write_json, write_lines
 from hf_stilts.hub.card import render
 from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.studies import run
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.page import write_report
 from hf_stilts.studies.store import CellStore
@@ -36,6 +40,19 @@ from hf_stilts.studies.tables import study_report
 BASE = "org/base@0123456789012345678901234567890123456789"
 ARMS = ("mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "cosmosqa", "commonsenseqa", "siqa", "anli_plus", "ccg")
 BENCHMARK = load_benchmark("xtreme")
+IDLE = """
+from hf_stilts.studies import worker
+from hf_stilts.studies.store import MODEL
+
+
+def idle(store, folder, call):
+    (folder / MODEL).mkdir(parents=True, exist_ok=True)
+    return {"steps": 1, "rows": 1}
+
+
+worker.STAGES = dict.fromkeys(worker.STAGES, idle)
+worker.main()
+"""
 SERVE = """
 import sys
 from pathlib import Path
@@ -104,6 +121,38 @@ def scores(folder: Path, task: str, chance: random.Random, metrics: int) -> int:
     return len(rows)
 
 
+def processor(who: int) -> float:
+    """Seconds of processor time that this process, or all that it has started and that have ended, took."""
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def measure_plan() -> None:
+    """Plan the largest study by the command, in a process of its own."""
+    command = [str(Path(sys.executable).parent / "hf-stilts"), "study", "plan", "phang2020", "--json"]
+    wall, before = time.perf_counter(), processor(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    took, worked = time.perf_counter() - wall, processor(resource.RUSAGE_CHILDREN) - before
+    cells = len(json.loads(done.stdout)["cells"])
+    print(f"{took:6.1f} s ({worked:.1f} s of processor) for the plan of phang2020, {cells} cells")
+
+
+def measure_runner() -> None:
+    """Run a study whose cells do nothing: what is left is the runner and its worker, with claims and records."""
+    with tempfile.TemporaryDirectory() as scratch:
+        script = Path(scratch) / "worker.py"
+        script.write_text(IDLE)
+        run.WORKER = (str(script),)
+        made = replace(study(1), targets=("xnli", "udpos", "panx"))
+        wall, before = time.perf_counter(), processor(resource.RUSAGE_SELF) + processor(resource.RUSAGE_CHILDREN)
+        cells = len(run.run_study(made, Path(scratch) / "run", available=True).done)
+        took = time.perf_counter() - wall
+        worked = processor(resource.RUSAGE_SELF) + processor(resource.RUSAGE_CHILDREN) - before
+        print(
+            f"{took / cells:6.3f} s ({worked / cells:.3f} s of processor) for a cell of {cells}, all imports included"
+        )
+
+
 def publish(endpoint: str, count: int) -> None:
     """Publish so many records with scores in XNLI's languages: intermediates of ten tasks, and targets after them."""
     api = HfApi(endpoint=endpoint, token="local")
@@ -142,12 +191,13 @@ def measure_matrix(count: int) -> None:
                 print(f"{count} records published in {time.perf_counter() - began:.1f} s", flush=True)
                 environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_TOKEN": "local", "HF_HOME": f"{scratch}/home"}
                 command = [str(Path(sys.executable).parent / "hf-stilts"), "matrix", "--json"]
-                began = time.perf_counter()
+                began, before = time.perf_counter(), processor(resource.RUSAGE_CHILDREN)
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-                took = time.perf_counter() - began
+                took, worked = time.perf_counter() - began, processor(resource.RUSAGE_CHILDREN) - before
                 found = json.loads(done.stdout)
                 print(
-                    f"{took:6.1f} s for the matrix: {len(found['tasks'])} gains of targets, {len(found['cells'])} cells"
+                    f"{took:6.1f} s ({worked:.1f} s of processor, without the Hub's) for the matrix: "
+                    f"{len(found['tasks'])} gains of targets, {len(found['cells'])} cells"
                 )
             finally:
                 hub.kill()
@@ -160,7 +210,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--records", type=int)
+    parser.add_argument("--plan", action="store_true")
+    parser.add_argument("--cells", action="store_true")
     given = parser.parse_args()
+    if given.plan:
+        measure_plan()
+        return
+    if given.cells:
+        measure_runner()
+        return
     if given.records:
         measure_matrix(given.records)
         return

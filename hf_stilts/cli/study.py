@@ -61,7 +61,7 @@ def study_plan(
         float | None, typer.Option(min=0.001, help="Training speed in examples a second, to compute the hours.")
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure the training speed with a few steps on this machine.")
+        bool, typer.Option("--probe", help="Measure the speed of this machine with a few steps and rows.")
     ] = False,
     jobs: Annotated[
         str | None, typer.Option(metavar="flavor=NAME", help="Price on Hugging Face Jobs, by the Hub's own list.")
@@ -71,7 +71,7 @@ def study_plan(
     **options: Any,
 ) -> None:
     """Show what a study needs: cells, training budget of each arm, hours, storage. Downloads and trains nothing,
-    unless --probe measures a few steps of each training, which needs the data and the base.
+    unless --probe measures a few steps of each training and a few rows of each task, which needs data and base.
     """
     from hf_stilts.console import show_plan
     from hf_stilts.studies.plan import plan

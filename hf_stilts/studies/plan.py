@@ -325,7 +325,7 @@ class Timing:
                 trained += speeds
         if self.probed is None or not trained:
             return None
-        # A probe trains and does not score: a forward pass of the same base.
+        # Scores that the probe could not measure: a forward pass of the same base.
         return Speed(0.0, fmean(speed.each for speed in trained) / FORWARD)
 
     def said(self) -> str:
@@ -334,7 +334,8 @@ class Timing:
             return f"{self.stated:g} examples a second in training, as stated, and {FORWARD} times as many in scoring"
         if self.probed is not None:
             return (
-                f"measured on this machine, a few steps of each training; {FORWARD} times as many examples in scoring"
+                "measured on this machine, a few steps of each training and a few rows of each task; where the model "
+                f"of scores was trained before, {FORWARD} times as many examples as in training"
             )
         count = max((len(values) for values in self.measured.values()), default=0)
         if not count:

@@ -245,8 +245,8 @@ def _mend(store: CellStore, found: Cells, blocked: Mapping[str, str], redo: bool
             broken[name] = f"{store.folder(name) / MODEL}: {wrong}"
     if broken and not redo:
         raise StiltsError(
-            f"{len(broken)} cells that were finished are broken. " + " ".join(broken.values()) + " Whole ones are "
-            "expected. Nothing was done. To do these cells again, type the command with --redo-broken"
+            f"{len(broken)} cells that were finished are broken. " + " ".join(broken.values()) + " Nothing was "
+            "done. To do these cells again, type the command with --redo-broken"
         )
     for name in broken:
         store.redo(name)

@@ -75,7 +75,7 @@ class CellStore:
         if not whole:
             raise StiltsError(
                 f"{path} is broken: it is not the record of this cell; the JSON that a finished cell writes is "
-                "expected. To do the cell again: hf-stilts study run ... --redo-broken"
+                "expected. To do the cell again, add --redo-broken to: hf-stilts study run."
             )
         return dict(record)
 

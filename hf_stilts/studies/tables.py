@@ -199,10 +199,13 @@ class _Cells:
 
     def __init__(self, store: CellStore) -> None:
         self.folder = store.folder
-        self.finished = cache(store.finished)
         self.record = cache(store.record)
         self.rows = cache(self._rows)
         self.scores = cache(self._scores)
+
+    def finished(self, name: str) -> bool:
+        """Whether a cell has a record, and a whole one."""
+        return self.record(name) is not None
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         """Rows of a cell's results, which nobody changes."""

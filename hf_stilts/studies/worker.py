@@ -306,6 +306,8 @@ def main() -> None:
     parser.add_argument("--lease", type=float, required=True)
     given = parser.parse_args()
     load_libraries()
+    gc.collect()
+    gc.freeze()  # a million objects of libraries are not looked through again behind every cell
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(CellStore(given.folder, given.lease), sys.stdin, answers)

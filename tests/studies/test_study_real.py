@@ -1,6 +1,8 @@
 """A small study as a user runs it, on a tiny model: what its cells come to is what the single commands come to."""
 
 import json
+import time
+from types import SimpleNamespace
 
 import mirrors
 import pytest
@@ -9,6 +11,8 @@ from command import run
 from mirrors import FLAGS
 
 from hf_stilts.files import read_lines
+from hf_stilts.studies import probe as module
+from hf_stilts.studies import worker
 from hf_stilts.studies.benchmark import run_benchmark
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.plan import plan
@@ -114,11 +118,34 @@ def test_a_probe_measures_every_kind_of_training_once_and_leaves_nothing(world, 
         return measured
 
     planned = plan(study, output_dir=tmp_path / "none", data_dir=world["mirror"], measure=measure)
-    assert {key[1:] for key in measured} == {("target", "udpos"), ("intermediate", "squad_v1")}
-    assert all(speed.before > 0 and speed.each > 0 for speed in measured.values())
+    trainings = {("target", "udpos"), ("intermediate", "squad_v1")}
+    assert {key[1:] for key in measured} == trainings | {("scores", "udpos"), ("scores", "tatoeba")}
+    assert all(speed.before >= 0 and speed.each > 0 for speed in measured.values())
     of_target = next(speed for key, speed in measured.items() if key[1] == "target")
     for cell in planned.cells:
         if cell.stage == "target":  # two steps of four
             assert cell.hours == pytest.approx((of_target.before + 8 * of_target.each) / 3600)
         assert cell.hours > 0
     assert "measured on this machine" in planned.rate and not (tmp_path / "none").exists()
+
+
+def test_the_estimate_of_a_probe_is_the_time_that_the_study_takes(world, tmp_path, monkeypatch):
+    """Time is that of the processor: what else the machine does is no part of it."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.process_time))
+    source = SOURCE.format(base=world["base"]).replace('"max_steps": 2', '"max_steps": 60')
+    # As many rows as the mirror has: without a limit an estimate is of the rows of the whole task.
+    (tmp_path / "longer.py").write_text(source.replace("seeds=(7,)", "seeds=(7,), limit=10"))
+    study = load_study(str(tmp_path / "longer.py"))
+    planned = plan(study, output_dir=tmp_path / "run", data_dir=world["mirror"], measure=probe)
+    estimates = {cell.title: 3600 * cell.hours for cell in planned.cells}
+    store, took = CellStore(tmp_path / "run"), {}
+    for name, cell in unfold(study, data_dir=world["mirror"]).cells.items():
+        began = time.process_time()
+        worker.do(store, cell, store.claim(name))
+        took[cell.title] = time.process_time() - began
+    assert took.keys() == estimates.keys() and len(took) == 7
+    assert sum(estimates.values()) == pytest.approx(sum(took.values()), rel=0.25)
+    trainings = [title for title in took if "scores" not in title]
+    assert sum(estimates[title] for title in trainings) == pytest.approx(
+        sum(took[title] for title in trainings), rel=0.25
+    )

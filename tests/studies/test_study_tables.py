@@ -309,3 +309,12 @@ def test_the_command_writes_a_page_and_pictures(tmp_path):
     assert "<svg" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     drawn = {file.name for file in (tmp_path / "figures").iterdir()}
     assert {"gain-matrix.svg", "gain-matrix.pdf", "gain-matrix.png", "gains-50-more.svg", "gap-english.png"} <= drawn
+
+
+def test_scores_whose_record_is_broken_are_named_and_in_no_table(tmp_path):
+    made = study()
+    finish(tmp_path, made, SCORES)
+    broken = unfold(made).entries[0].scores
+    (CellStore(tmp_path).folder(broken) / "record.json").write_text('{"spec": {"stage": "sco')
+    with pytest.raises(StiltsError, match=f"{broken}.record.json is broken.*--redo-broken"):
+        study_report("tried", tmp_path)
