@@ -21,7 +21,7 @@ from hf_stilts.studies.published import CELL, Publishing, find_published  # noqa
 from hf_stilts.studies.slurm import parse_options, submit_study  # noqa: E402
 from hf_stilts.studies.status import status  # noqa: E402
 from hf_stilts.studies.store import CellStore  # noqa: E402
-from hf_stilts.studies.study import Intermediate, Study  # noqa: E402
+from hf_stilts.studies.study import Intermediate, Merged, Study  # noqa: E402
 
 BASE = "org/base@0123456789012345678901234567890123456789"
 OPTIONS = {"time": "10"}
@@ -170,6 +170,16 @@ def test_jobs_wait_for_those_of_an_earlier_call(folder, waiting):
     after = dependency["udpos after mnli, base, seed 0"]
     assert after["dependency"] == f"afterok:{first.submitted[ARM]}" and after["kill-on-invalid-dep"] == "yes"
     assert "dependency" not in dependency[ARM] and dependency[ARM] == {"time": "10", "requeue": True}
+
+
+def test_a_merge_waits_for_all_of_its_parts(folder, waiting):
+    arms = {"mnli": Intermediate("mnli"), "mean": Merged("mnli", "squad_v2")}
+    submitted = submit_study(study(arms=arms), folder, OPTIONS).submitted
+    dependency = dict(zip(submitted, waiting.parameters, strict=True))
+    parts = sorted(submitted[title] for title in (ARM, "squad_v2 for mean, base, seed 0"))
+    assert dependency["mean, base, seed 0"]["dependency"] == f"afterok:{':'.join(parts)}"
+    after = dependency["squad_v1 after mean, base, seed 0"]["dependency"]
+    assert after == f"afterok:{submitted['mean, base, seed 0']}"
 
 
 def test_a_queue_that_cannot_be_asked_is_not_taken_for_an_empty_one(folder, waiting):
