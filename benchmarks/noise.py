@@ -8,7 +8,8 @@ MulTypo (pip install multypo --no-deps) is the peer for the 12 languages that it
 misspell the same sentences one by one at the same level. A speed is that of the fastest round, block of 50 sentences by
 block, so that what else runs on the machine counts little; `first` is the first round, in which no word is known yet.
 The share of each operation, the place in the word and the length of words are those of errors within a word: MulTypo
-also swaps the last letter of a word with the blank behind it.
+also swaps the last letter of a word with the blank behind it. A letter is what each of them takes for one: a grapheme
+cluster of ours, a code point of MulTypo's.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from statistics import fmean, median
 
+from hf_stilts.augmentation.clusters import clusters
 from hf_stilts.augmentation.noise import KINDS, Noise, TextNoise
 
 MULTYPO = {
@@ -26,6 +28,7 @@ MULTYPO = {
     "bn": "bengali", "ta": "tamil", "hy": "armenian", "ka": "georgian", "he": "hebrew",
 }  # fmt: skip
 OPERATIONS = ("delete", "insert", "replace", "transpose")
+LETTERS = {"keyboard": clusters, "multypo": list}
 BLOCK = 50
 
 
@@ -43,17 +46,20 @@ def operation(old, new):
     return "replace", place
 
 
-def errors(sentences, noisy):
-    """Number of errors within words, the share of each operation, mean place (first letter 0, end 1), mean length."""
+def errors(sentences, noisy, letters):
+    """Number of errors within words, the share of each operation, mean place (first letter 0, end 1), mean length.
+
+    `letters` gives those of a word.
+    """
     found, places, lengths = Counter(), [], []
     for before, after in zip(sentences, noisy, strict=True):
         if len(before.split()) != len(after.split()):
             continue
         for old, new in zip(before.split(), after.split(), strict=True):
-            edit = operation(old, new) if old != new else None
+            edit = operation(letters(old), letters(new)) if old != new else None
             if edit:
                 found[edit[0]] += 1
-                places.append(edit[1] / len(old))
+                places.append(edit[1] / len(letters(old)))
                 lengths.append(len(old))
     total = sum(found.values())
     return total, [found[name] / total for name in OPERATIONS], fmean(places), fmean(lengths)
@@ -108,7 +114,7 @@ def one(given):
         print(f"  {name:10} {speed:8.0f}, first {first[name]:8.0f}{ratio}")
     for name in ("keyboard", "multypo"):
         if name in noisy:
-            total, shares, place, length = errors(sentences, noisy[name])
+            total, shares, place, length = errors(sentences, noisy[name], LETTERS[name])
             said = ", ".join(f"{each} {share:.2f}" for each, share in zip(OPERATIONS, shares, strict=True))
             print(f"{name}: {total} errors: {said}; place {place:.2f}, word length {length:.2f}")
 
@@ -128,7 +134,7 @@ def folder(given):
               f"| {first[kind]:,.0f} | {peer} |", flush=True)  # fmt: skip
         for name in ("keyboard", "multypo"):
             if "multypo" in noisy and name in noisy:
-                total, shares, place, length = errors(sentences, noisy[name])
+                total, shares, place, length = errors(sentences, noisy[name], LETTERS[name])
                 said = " | ".join(f"{share:.2f}" for share in shares)
                 compared.append(f"| {path.stem}, {name} | {total:,} | {said} | {place:.2f} | {length:.1f} |")
     print(f"\nslowest {min(speeds):,.0f}, median {median(speeds):,.0f}\n")
