@@ -3,7 +3,7 @@ r"""Grapheme clusters, what a reader takes for one character: those that `\X` of
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import regex
 
@@ -13,10 +13,8 @@ LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2"
 """Marks that make one grapheme cluster of the consonants before and behind them."""
 _CLUSTER = regex.compile(r"\X")
 # Characters behind which nothing but marks belongs to the cluster, and marks that tie nothing to what is behind them.
-_LETTERS = character_set(r"[\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}]")
-_MARKS = character_set(rf"[[\p{{GCB=Extend}}\p{{GCB=SpacingMark}}]--[{LINKERS}]]")
-_ALL_LETTERS, _ALL_KNOWN = re.compile(f"[{_LETTERS}]*"), re.compile(f"[{_LETTERS}{_MARKS}]*")
-_KNOWN_CLUSTER = re.compile(f"[{_LETTERS}][{_MARKS}]*|[{_MARKS}]+")
+_LETTERS = r"[\p{GCB=Other}\p{GCB=LV}\p{GCB=LVT}]"
+_MARKS = rf"[[\p{{GCB=Extend}}\p{{GCB=SpacingMark}}]--[{LINKERS}]]"
 
 
 def clusters(text: str) -> list[str]:
@@ -25,11 +23,23 @@ def clusters(text: str) -> list[str]:
     >>> clusters("a\u0301b"), clusters("किम")
     (['á', 'b'], ['कि', 'म'])
     """
-    if _ALL_LETTERS.fullmatch(text):
+    all_letters, all_known, known_cluster = _patterns()
+    if all_letters.fullmatch(text):
         return list(text)
-    if _ALL_KNOWN.fullmatch(text):
-        return _KNOWN_CLUSTER.findall(text)
+    if all_known.fullmatch(text):
+        return known_cluster.findall(text)
     return _CLUSTER.findall(text)
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """A text of such letters, of letters and marks; a cluster of these. Made when the first text is read."""
+    letters, marks = character_set(_LETTERS), character_set(_MARKS)
+    return (
+        re.compile(f"[{letters}]*"),
+        re.compile(f"[{letters}{marks}]*"),
+        re.compile(f"[{letters}][{marks}]*|[{marks}]+"),
+    )
 
 
 @lru_cache(maxsize=1 << 16)

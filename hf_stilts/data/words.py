@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import regex
@@ -20,11 +21,6 @@ LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]"
 """Pattern (of `regex`, version 1) of a letter, mark or digit of a script with blanks between its words."""
 _INSIDE = "['’\u200c\u200d]"
 _RUN = regex.compile(rf"(?V1)(?P<unspaced>[{_UNSPACED}]+)|{LETTER}+(?:{_INSIDE}{LETTER}+)*")
-# The same for usual characters.
-_USUAL_UNSPACED, _USUAL_LETTER = (f"[{character_set(pattern)}]" for pattern in (f"[{_UNSPACED}]", LETTER))
-_USUAL_WORD = f"{_USUAL_LETTER}+(?:{_INSIDE}{_USUAL_LETTER}+)*"
-_USUAL_RUN = re.compile(f"(?P<unspaced>{_USUAL_UNSPACED}+)|{_USUAL_WORD}")
-_ANY_UNSPACED, _SPACED_WORD = re.compile(_USUAL_UNSPACED), re.compile(f"({_USUAL_WORD})")
 
 
 class Run(NamedTuple):
@@ -33,6 +29,14 @@ class Run(NamedTuple):
     start: int
     end: int
     unspaced: bool
+
+
+class _Usual(NamedTuple):
+    """Patterns of `re` for texts of usual characters: runs as of `_RUN`, letters without blanks, words with blanks."""
+
+    run: re.Pattern[str]
+    unspaced: re.Pattern[str]
+    word: re.Pattern[str]
 
 
 class Edit(NamedTuple):
@@ -53,7 +57,7 @@ def runs(text: str) -> Iterator[Run]:
     >>> [text[run.start:run.end] for text in ["Don't go, well-known 東京タワー!"] for run in runs(text)]
     ["Don't", 'go', 'well', 'known', '東京タワー']
     """
-    pattern: Any = _USUAL_RUN if USUAL.fullmatch(text) else _RUN
+    pattern: Any = _usual().run if USUAL.fullmatch(text) else _RUN
     for match in pattern.finditer(text):
         start, end = match.span()
         yield Run(start, end, match.lastgroup is not None)
@@ -67,9 +71,10 @@ def cut_at_words(text: str) -> list[str] | None:
     >>> cut_at_words("Don't go!"), cut_at_words("東京")
     (['', "Don't", ' ', 'go', '!'], None)
     """
-    if not USUAL.fullmatch(text) or _ANY_UNSPACED.search(text):
+    usual = _usual()
+    if not USUAL.fullmatch(text) or usual.unspaced.search(text):
         return None
-    return _SPACED_WORD.split(text)
+    return usual.word.split(text)
 
 
 def rewrite(text: str, edits: Sequence[Edit], offsets: Sequence[int] = ()) -> tuple[str, list[int]]:
@@ -126,6 +131,18 @@ def refuse_unless_trained_on(task: Task, what: str) -> None:
             f"{task.name} is a {task.kind} task: it has no training rows, and {what} what it is evaluated on would "
             "change the question. Name a task that is trained on: hf-stilts tasks"
         )
+
+
+@cache
+def _usual() -> _Usual:
+    """Made when a text is read: it takes longer than all else that is done while this is imported."""
+    unspaced, letter = f"[{character_set(f'[{_UNSPACED}]')}]", f"[{character_set(LETTER)}]"
+    word = f"{letter}+(?:{_INSIDE}{letter}+)*"
+    return _Usual(
+        re.compile(f"(?P<unspaced>{unspaced}+)|{word}"),
+        re.compile(unspaced),
+        re.compile(f"({word})"),
+    )
 
 
 def _answered(context: str, answers: Mapping[str, Any], editor: Editor) -> dict[str, Any]:
