@@ -81,6 +81,7 @@ class Entry:
     scores: str
     shots: int = 0
     language: str | None = None
+    noise_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class _Place:
     train_on: str
     adapter: str | None = None
     noise: str | None = None
+    noise_seed: int = 0
 
     def entry(self, task: str, trained: str | None, scores: str, shots: int = 0, language: str | None = None) -> Entry:
         """The place with what fills it."""
@@ -290,8 +292,8 @@ class _Unfolding:
                 trained = start
                 if task.has_head or task.train:
                     trained = self._trained(place, start, target, codes)
-                for noise in self.study.noise:
-                    noisy = replace(place, noise=noise)
+                for noise, noise_seed in self._noises():
+                    noisy = replace(place, noise=noise, noise_seed=noise_seed)
                     cell = self._scores(noisy, trained, target, languages)
                     # A model that is its base has no seed: its cell is shared by all of them.
                     own = trained if trained != start else None
@@ -299,6 +301,16 @@ class _Unfolding:
             # Languages of a joint task are scored against each other's candidates: none of them alone.
             if trained is not None and trained != start and not task.declaration.joint:
                 self._few_shot(_Place(base, arm, seed, train_on), trained, target, languages, codes)
+
+    def _noises(self) -> list[tuple[str | None, int]]:
+        """What is done to the rows that are scored, with its seeds; a clean text has none."""
+        found: list[tuple[str | None, int]] = []
+        for noise in self.study.noise:
+            if noise is None:
+                found.append((None, 0))
+            else:
+                found += [(noise, seed) for seed in self.study.noise_seeds]
+        return found
 
     def _few_shot(self, place: _Place, trained: str, target: str, languages: tuple[str, ...], read: Languages) -> None:
         """Cells of a target model that is trained further on a few rows of each language, and scored in it."""
@@ -489,10 +501,13 @@ class _Unfolding:
         }
         call |= {"languages": list(revisions), "split": self.study.split, "limit": self.study.limit}
         call |= {"data_dir": self.rows.mirror}
+        if place.noise_seed:  # absent where it is 0: such cells stay what they were
+            spec["noise_seed"] = call["noise_seed"] = place.noise_seed
         if self.study.layers and task.declaration.layered and place.noise is None:
             spec["layers"] = call["layers"] = self.study.layers  # absent elsewhere: such cells stay what they were
         where = f", {about}" if about else self._factors(place)
         where += f", {place.noise}" if place.noise else ""
+        where += f", noise seed {place.noise_seed}" if place.noise_seed else ""
         title = f"{task.name} scores after {place.arm}, {short(place.base)}{where}, seed {place.seed}"
         needs = (model,) if model else ()
         return self.found.add(Cell("scores", {"stage": "scores", **spec}, call, title, needs, problem))

@@ -190,6 +190,8 @@ class Study:
             10 rows are among the 100, and the same for every arm and seed. Languages that the target phase reads
             anyway, and those without training rows, have no shots; rows that are scored with noise neither.
         noise: what is done to the rows that are scored: `None` (nothing), `"keyboard=0.1"`; several make it a factor.
+        noise_seeds: each misspells other words, or them otherwise; tables of noise are means over them, all others are
+            of the first.
         adapter: of the target phase: `None` (all weights), `"lora=16"`.
         seeds: each trains every arm once.
         controls: what must be equal over the arms of a comparison: `"examples"`, `"steps"` of the intermediate
@@ -219,6 +221,7 @@ class Study:
     train_noise: Mapping[str, str] = field(default_factory=dict)
     shots: tuple[int, ...] = (0,)
     noise: tuple[str | None, ...] = (None,)
+    noise_seeds: tuple[int, ...] = (0,)
     adapter: tuple[str | None, ...] = (None,)
     seeds: tuple[int, ...] = (0, 1, 2)
     controls: tuple[str, ...] = ()
@@ -274,16 +277,17 @@ class Study:
         return next((name for name, arm in self.arms.items() if arm is None), None)
 
     def _check_factors(self) -> None:
-        for name in ("base", "arms", "targets", "train_on", "noise", "adapter", "seeds", "shots"):
+        for name in ("base", "arms", "targets", "train_on", "noise", "noise_seeds", "adapter", "seeds", "shots"):
             values = list(getattr(self, name))
             if not values:
                 raise self._wrong(name, "nothing", "one or more", "see hf-stilts study show phang2020")
             if len(set(values)) != len(values):
                 twice = next(value for value in values if values.count(value) > 1)
                 raise self._wrong(name, f"{twice!r} twice", "each once", "leave one out")
-        strange = [seed for seed in self.seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]
-        if strange:
-            raise self._wrong("seeds", repr(strange[0]), "whole numbers from 0", "(0, 1, 2)")
+        for name in ("seeds", "noise_seeds"):
+            strange = [seed for seed in getattr(self, name) if type(seed) is not int or seed < 0]
+            if strange:
+                raise self._wrong(name, repr(strange[0]), "whole numbers from 0", "(0, 1, 2)")
         spelt = {"adapter": (_ADAPTER, "(None, 'lora=16')"), "noise": (_NOISE, "(None, 'keyboard=0.1')")}
         for name, (pattern, example) in spelt.items():
             for value in getattr(self, name):

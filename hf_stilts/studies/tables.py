@@ -40,7 +40,7 @@ _TITLES = {
     "grid": "Scores by language of target training (rows) and of scoring (columns), median over seeds",
     "shots": "Scores after training on so many rows of the language itself, median over seeds",
     "layers": "Retrieval accuracy (%) by hidden state, 0: embeddings; mean over languages, median over seeds",
-    "noise": "Scores on misspelt rows, mean over languages",
+    "noise": "Scores on misspelt rows, mean over languages and noise seeds",
     "robustness": "What noise costs: mean drop rate in per cent, area under the curve",
     "arms": "What each arm read in phase two, median over seeds",
     "learning": "Dev scores of the intermediate trainings step by step",
@@ -223,7 +223,9 @@ class _Ran:
         about: the study's fields.
         cells: what the finished cells hold.
         every: places of the table that all others are of, and of the table of shots.
-        entries: those without shots, which all other tables are of; `finished`: those of them whose scores are there.
+        entries: those without shots and of the first noise seed, which all other tables are of; `finished`: those of
+            them whose scores are there.
+        noisy: as `finished`, of every noise seed.
         bases: base -> its short name, or where two have the same, the whole.
         varying: factors that have several values.
         baseline: name of the arm without intermediate training; None where there is none.
@@ -232,8 +234,11 @@ class _Ran:
 
     def __init__(self, note: Mapping[str, Any], cells: _Cells) -> None:
         self.about, self.every, self.cells = note["study"], note["entries"], cells
-        self.entries: list[Entry] = [entry for entry in self.every if not entry.get("shots")]
+        without_shots: list[Entry] = [entry for entry in self.every if not entry.get("shots")]
+        seed = self.about.get("noise_seeds", [0])[0]
+        self.entries = [each for each in without_shots if each["noise"] is None or each.get("noise_seed", 0) == seed]
         self.finished = [entry for entry in self.entries if cells.finished(entry["scores"])]
+        self.noisy = [entry for entry in without_shots if cells.finished(entry["scores"])]
         self.bases = {each: short(each) for each in self.about["base"]}
         if len(set(self.bases.values())) < len(self.bases):
             self.bases = {each: each for each in self.bases}
@@ -276,7 +281,7 @@ def _alike(entries: Sequence[Entry], factors: Sequence[str]) -> list[list[Entry]
     """Entries in groups that agree in some factors."""
     groups: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault(tuple(entry[name] for name in factors), []).append(entry)
+        groups.setdefault(tuple(entry.get(name) for name in factors), []).append(entry)
     return list(groups.values())
 
 
@@ -505,7 +510,7 @@ def _grid(ran: _Ran) -> list[dict[str, Any]]:
 def _add_noise(rows: dict[str, list[dict[str, Any]]], ran: _Ran, report: StudyReport) -> None:
     """Add what noise costs, comparison by comparison: scores by level, drop rates, areas."""
     others = [name for name in _FACTORS if name != "noise"]
-    for entries in _alike(ran.finished, others):
+    for entries in _alike(ran.noisy, others):
         said = ran.said(entries[0], leave_out="noise")
         with tempfile.TemporaryDirectory() as scratch:
             folders: list[Path] = []
@@ -525,8 +530,8 @@ def _add_noise(rows: dict[str, list[dict[str, Any]]], ran: _Ran, report: StudyRe
 def _clean_and_noisy(arm: str, entries: Sequence[Entry], ran: _Ran, scratch: Path) -> Iterator[Path]:
     """Folders of an arm's seeds as `evaluate` leaves them: clean results, those of each noise below them."""
     clean: list[_Run] = []
-    noisy: dict[int, list[_Run]] = {}  # seed -> its runs, level by level
-    for own in _alike(entries, ["noise"]):
+    noisy: dict[int, list[_Run]] = {}  # seed -> its runs, level by level and noise seed by noise seed
+    for own in _alike(entries, ["noise", "noise_seed"]):
         runs = _runs(arm, own, ran)
         if own[0]["noise"] is None:
             clean = runs

@@ -200,6 +200,7 @@ def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     name, revision = call["base"]
     model = str(store.folder(call["model"]) / MODEL) if call["model"] else name + _at(name, revision)
     asked = {name: call[name] for name in ("split", "limit", "data_dir", "noise")}
+    asked["noise_seed"] = call.get("noise_seed", 0)
     retrieval = {"every_layer": True} if call.get("layers") else None
     options = ScoringOptions(languages=left, **asked)
     for result in score_languages(model, task, options, retrieval=retrieval) if left else ():

@@ -176,6 +176,22 @@ def test_noise_is_read_as_the_single_commands_read_it():
         unfold(study(noise=("keybord=0.1",)))
 
 
+def test_noise_seeds_score_the_same_models_on_other_errors():
+    one, three = (unfold(study(noise=(None, "keyboard=0.1"), noise_seeds=seeds)) for seeds in ((0,), (0, 3, 4)))
+    assert set(one.cells) < set(three.cells)  # what was scored with seed 0 is not scored again
+    more = [cell for name, cell in three.cells.items() if name not in one.cells]
+    assert {(cell.stage, cell.call["noise"], cell.call["noise_seed"]) for cell in more} == {
+        ("scores", "keyboard=0.1", 3),
+        ("scores", "keyboard=0.1", 4),
+    }
+    assert {(entry.noise, entry.noise_seed) for entry in three.entries} == {
+        (None, 0), ("keyboard=0.1", 0), ("keyboard=0.1", 3), ("keyboard=0.1", 4),
+    }  # fmt: skip
+    assert all("noise seed" in cell.title for cell in more) and len({cell.title for cell in more}) == len(more)
+    with pytest.raises(StiltsError, match="noise_seeds"):
+        study(noise_seeds=(0, -1))
+
+
 def test_training_rows_may_be_misspelt_and_are_those_of_their_source():
     arms = {"mnli": Intermediate("mnli"), "misspelt": Intermediate("mnli", languages="en-x-nz10-keyboard-0")}
     found = unfold(study(arms=arms))

@@ -222,6 +222,26 @@ def test_dev_scores_and_noise_of_a_study_are_tables_and_pictures(tmp_path):
     assert "gain-matrix-none" in names and "gain-matrix-keyboard-0.1" in names  # a baseline of its own for each
 
 
+def test_noise_of_several_seeds_is_a_mean_with_its_deviation_in_tables_of_noise_alone(tmp_path):
+    made = study(noise=(None, "keyboard=0.1"), noise_seeds=(2, 7))
+    finish(tmp_path, made, SCORES)
+    store = CellStore(tmp_path)
+    for entry in unfold(made).entries:
+        file = store.folder(entry.scores) / "results.jsonl"
+        rows = [{**row, "model": "m"} for row in read_lines(file)]
+        if entry.noise:
+            lost = {2: 4, 7: 6}[entry.noise_seed]
+            said = {"noise": entry.noise, "noise_seed": entry.noise_seed}
+            rows = [{**row, **said, "score": row["score"] - lost} for row in rows]
+        write_lines(file, rows)
+    report = study_report("tried", tmp_path, bootstrap=0)
+    noise = {row["arm"]: row for row in table(report, "noise")}["none"]
+    assert (noise["clean"], noise["score"], noise["drop"], noise["seeds"]) == (40.0, 35.0, 5.0, 2)
+    assert noise["sd"] == pytest.approx(2**0.5)
+    of_first = [row for row in table(report, "scores") if row["noise"] == "keyboard=0.1" and row["arm"] == "none"]
+    assert [row["seeds"] for row in of_first] == [2] and 36.0 in of_first[0].values()
+
+
 def test_scores_after_shots_are_a_table_and_curves_and_touch_no_other_table(tmp_path):
     given = {"targets": ("pawsx",), "languages": ("de", "en", "fr")}
     finish(tmp_path / "plain", study(**given), SCORES)
