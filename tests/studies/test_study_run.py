@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import quick_worker
@@ -16,6 +17,7 @@ from command import run as command
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies import run as module
+from hf_stilts.studies import worker
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.run import run_study
 from hf_stilts.studies.status import status
@@ -297,3 +299,17 @@ def test_the_commands_run_and_show_where_it_stands(folder, monkeypatch):
     text = command("study", "status", *words)[1]
     assert "mnli, base, seed 1: ValueError: it went wrong" in text and f"{failing}/log.txt" in text
     assert "Next: hf-stilts study run" in text
+
+
+def test_a_cell_of_scores_hands_on_its_noise_and_the_seed_of_it(tmp_path, monkeypatch):
+    asked = []
+
+    def score_languages(model, task, options, retrieval):
+        asked.append((options.noise, options.noise_seed))
+        yield SimpleNamespace(language="de", rows=[{"main": True, "score": 50.0, "rows": 3}], predictions=[])
+
+    monkeypatch.setattr("hf_stilts.evaluation.zero_shot.score_languages", score_languages)
+    call = {"task": "xnli", "languages": ["de"], "split": "test", "limit": 3, "data_dir": None, "noise": "keyboard=0.1"}
+    for number, seed in enumerate(({}, {"noise_seed": 3})):
+        worker._scores(None, tmp_path / str(number), call | seed | {"base": ["org/base", "a" * 40], "model": None})
+    assert asked == [("keyboard=0.1", 0), ("keyboard=0.1", 3)]
