@@ -191,7 +191,7 @@ def test_the_command_prints_and_writes(tmp_path, mistake):
     assert code == 0 and "+16.7*" in text and "report.md" in text and (tmp_path / "report" / "gains.tex").is_file()
     found = json.loads(run("study", "report", "tried.py", "--output-dir", tmp_path, "--bootstrap", "0", "--json")[1])
     assert found["tables"]["gains"][0]["task"] == "xnli"
-    assert "holds tried, and not other" in mistake("study", "report", "other", "--output-dir", tmp_path)
+    assert "holds the studies tried, and not other" in mistake("study", "report", "other", "--output-dir", tmp_path)
 
 
 def test_dev_scores_and_noise_of_a_study_are_tables_and_pictures(tmp_path):
