@@ -105,7 +105,8 @@ def similarity(
     notes += [f"{path} has {count} of the {len(found)} pairs." for path, count in known.items() if count < len(found)]
     if not found:
         raise StiltsError(
-            "No pair of languages to compare; expected texts, a word list or a table. Type: hf-stilts similarity --help"
+            "No pair of languages to compare; expected texts, a word list or a table. Type for example: "
+            "hf-stilts similarity tatoeba"
         )
     if pairs and not any(pair.parallel for pair in pairs):
         notes.append("The texts are not said to be parallel: no chrF. Where they are, add --parallel.")
