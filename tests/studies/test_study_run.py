@@ -273,7 +273,9 @@ def test_a_disk_without_room_is_refused_with_numbers(folder, monkeypatch):
 
 def test_a_folder_without_this_study_says_which_it_has(folder):
     run_study(study(targets=("xquad",)), folder)
-    with pytest.raises(StiltsError, match="holds the studies tried, and not other. .*hf-stilts study run other --output-dir"):
+    with pytest.raises(
+        StiltsError, match="holds the studies tried, and not other. .*hf-stilts study run other --output-dir"
+    ):
         status("other", folder)
     with pytest.raises(StiltsError, match="Expected the --output-dir of a run of tried"):
         status("tried", folder / "empty")
