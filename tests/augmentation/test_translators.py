@@ -31,6 +31,7 @@ def free(translator):
     return translator
 
 
+@pytest.mark.slow
 def test_nllb_is_told_by_a_token_that_is_forced_to_begin(models):
     translator = free(ModelTranslator(models["nllb"], beams=1))
     token = translator.tokenizer.convert_tokens_to_ids

@@ -29,6 +29,7 @@ def test_xcopa(tmp_path):
     assert 200 < sum(rows["label"]) < 300, "both choices are right about as often"
 
 
+@pytest.mark.slow
 def test_tydiqa(tmp_path):
     report = build("tydiqa", DATA / "tydiqa_goldp", tmp_path)
     assert {part.split: part.rows for part in report.parts} == {"train": 3696 + 1625 + 2755, "validation": 5077}

@@ -137,7 +137,7 @@ def test_a_question_without_an_answer_can_be_answered_by_nothing():
     assert kind.decode(task, silent, scored, [first, nothing, nothing])[0] == "the"
 
 
-@pytest.mark.parametrize("name", ANSWERED)
+@pytest.mark.parametrize("name", [ANSWERED[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ANSWERED[1:])])
 def test_it_is_learnt_saved_and_scored(name, tmp_path):
     rows = labelled_rows(name)
     args = TrainingArguments(
@@ -164,6 +164,7 @@ def test_it_is_learnt_saved_and_scored(name, tmp_path):
     assert repo_id("org", "mt5-base", ["mnli"], text_to_text=True) == "org/mt5-base-stilts-mnli-text"
 
 
+@pytest.mark.slow
 def test_a_benchmark_trains_text_to_text_what_has_text(tmp_path):
     mirror = mirrors.build(tmp_path / "mirror", mirrors.SMALL)
     public = tiny.save(tmp_path / "mt5", "mt5", model_class=AutoModelForSeq2SeqLM)

@@ -20,7 +20,7 @@ TASKS = {
 EVERY_PAIR = ("xlm-roberta", "bert", "modernbert", "eurobert", "mt5")  # of the others one kind with every other
 WITHOUT_MASKS = ("mt5", "umt5", "t5gemma")  # which have no masked-LM head
 PAIRS = [
-    (before, after, arch)
+    pytest.param(before, after, arch, marks=() if arch in ("xlm-roberta", "modernbert", "mt5") else pytest.mark.slow)
     for before, after, arch in itertools.product(TASKS, TASKS, tiny.MULTILINGUAL)
     if (arch in EVERY_PAIR or "text-classification" in (before, after))
     and not (arch in WITHOUT_MASKS and ("fill-mask" in (before, after) or before == "token-classification" != after))

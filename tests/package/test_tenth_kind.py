@@ -157,6 +157,7 @@ def test_it_is_trained_published_loaded_by_name_and_evaluated(installed, data, t
     assert found == [["en", "accuracy", done["accuracy"]], ["de", "accuracy", done["accuracy"]]]
 
 
+@pytest.mark.slow
 def test_a_benchmark_has_it_gains_count_it_and_no_submission_takes_it(installed, data, tmp_path):
     runs = []
     for label, steps in (("none", "1"), ("mnli", "60")):

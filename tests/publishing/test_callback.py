@@ -274,6 +274,7 @@ def test_resuming_needs_the_optimizer(tmp_path, here):
         stock_run.run(tmp_path / "out", args={"save_only_model": True}, publish={"repo_id": "me/x", "resume": True})
 
 
+@pytest.mark.slow
 def test_a_slow_hub_is_waited_for_only_at_the_end(tmp_path, api, faults):
     faults.add(Fault(".", times=1000, delay=0.02))
     trainer, report = stock_run.run(tmp_path / "out")

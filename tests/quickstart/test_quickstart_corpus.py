@@ -53,6 +53,7 @@ def concepts(sentence, reading):
     return Counter(reading[word] for word in words if reading[word] != "the")
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_words(data, tmp_path):
     again, other = corpus.build(tmp_path / "again", seed=3), corpus.build(tmp_path / "other", seed=4)
     files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
@@ -203,6 +204,7 @@ def test_tokenizer_survives_saving_and_keeps_offsets(data, tmp_path):
     assert again("dal", "tonur")["input_ids"] == [0, *one, 2, 2, *two, 2]
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     built = corpus.build(tmp_path, seed=3)
     before = (built / "README.md").read_bytes()

@@ -37,6 +37,7 @@ def published(folder, callback=None, **settings):
     return run, callback
 
 
+@pytest.mark.slow
 def test_one_repository_holds_the_body_and_every_head(tmp_path, api, client):  # noqa: F811
     import torch
 
