@@ -129,8 +129,9 @@ class Merged:
     Raises:
         StiltsError: fewer than two parts, one of them twice, or options that do not go together.
 
-    >>> [part.tasks for part in Merged("mnli", Intermediate("squad_v2", limit=5000), how="ties").parts]
-    [('mnli',), ('squad_v2',)]
+    Examples:
+        >>> [part.tasks for part in Merged("mnli", Intermediate("squad_v2", limit=5000), how="ties").parts]
+        [('mnli',), ('squad_v2',)]
     """
 
     parts: tuple[Intermediate, ...]
