@@ -67,6 +67,10 @@ class ChunkF1(evaluate.Metric):
         )
 
     def _compute(self, predictions: Any, references: Any, by_type: bool = False) -> dict[str, Any]:
+        if len(predictions) != len(references) or not len(references):
+            raise ValueError(
+                f"{len(predictions)} predictions for {len(references)} sentences. Expected as many, at least one."
+            )
         (gold, found), names = number_tags(references, predictions)
         accuracy = token_accuracy(gold, found)
         counts = count_chunks(gold, found, names, "iob2" if self.config_name == "iob2" else "upos")
