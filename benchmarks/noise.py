@@ -3,6 +3,7 @@
     python benchmarks/noise.py --text english.txt                       # a sentence a line
     python benchmarks/noise.py --text russian.txt --language ru --level 0.3
     python benchmarks/noise.py --folder texts --kinds keyboard          # texts/en.txt, texts/de.txt, ...: two tables
+    python benchmarks/noise.py --evaluate udpos --model runs/udpos --languages en,th    # its share of an evaluation
 
 MulTypo (pip install multypo --no-deps) is the peer for the 12 languages that it has; without it ours runs alone. Both
 misspell the same sentences one by one at the same level. A speed is that of the fastest round, block of 50 sentences by
@@ -142,17 +143,47 @@ def folder(given):
     print("\n".join(compared))
 
 
+def evaluation(given):
+    """The share of an evaluation on misspelt rows that is spent on misspelling them, measured inside of it."""
+    from hf_stilts.evaluation import zero_shot as module
+
+    spent = 0.0
+    misspell = module.noisy
+
+    def timed_noisy(*arguments):
+        nonlocal spent
+        start = time.process_time()
+        found = misspell(*arguments)
+        spent += time.process_time() - start
+        return found
+
+    module.noisy = timed_noisy
+    noise = str(Noise(given.kinds[0], given.level))
+    for language in given.languages.split(","):
+        options = {"languages": [language], "limit": given.limit, "noise": noise}
+        module.zero_shot(given.model, given.evaluate, **options)  # what is done once a process is done here
+        spent, start = 0.0, time.process_time()
+        module.zero_shot(given.model, given.evaluate, **options)
+        total = time.process_time() - start
+        print(f"{given.evaluate} {language}: {spent:.3f} of {total:.2f} s of processor time, {spent / total:.2%}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, default=Path(__file__).parents[1] / "LICENSE")
     parser.add_argument("--language", default="en")
     parser.add_argument("--folder", type=Path, help="a file <language>.txt for each language")
+    parser.add_argument("--evaluate", metavar="TASK", help="a task of which `--model` is evaluated")
+    parser.add_argument("--model", help="a model for it, or an encoder for retrieval")
+    parser.add_argument("--languages", default="en")
     parser.add_argument("--kinds", nargs="+", default=[kind for kind in KINDS if kind != "natural"])
     parser.add_argument("--level", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--limit", type=int, default=5000)
     given = parser.parse_args()
-    if given.folder:
+    if given.evaluate:
+        evaluation(given)
+    elif given.folder:
         folder(given)
     else:
         one(given)

@@ -281,9 +281,9 @@ class TextNoise:
         """As `_edit`, a character of a script without blanks."""
         start, end, run = units.starts[place], units.ends[place], own_runs[place]
         here, next_one = text[start:end], ""
-        last = place + 1 == len(own_runs) or own_runs[place + 1] != run
-        if _no_letter(here) or _has_digit(here):
+        if _stays(here):
             return None
+        last = place + 1 == len(own_runs) or own_runs[place + 1] != run
         # Between two characters of a run a cluster ends, unless a mark ties the two.
         if not (_whole(text, start, end) if last or start == run else text[start - 1] not in _LINKING):
             return None
@@ -365,8 +365,6 @@ class TextNoise:
 
     def _mistyped_character(self, here: str, next_one: str, first: bool, draw: Draw) -> str | None:
         """What stands for a character of a script without blanks after one slip; None where none was found."""
-        if not _editable(here) or not _LINKING.isdisjoint(here + next_one):  # what it is joined to would change
-            return None
         for _ in range(_TRIES):
             operation = _operation(draw, self._as_typist)
             if operation == "delete":
@@ -379,10 +377,9 @@ class TextNoise:
                 other = (self._insertion if operation == "insert" else self._replacement)(here, draw)
                 if other is None or other == here:
                     continue
-                parts = [other] if operation == "replace" else [here, other]
-                mistyped = "".join(parts)
-                if clusters(mistyped) == parts:
-                    return mistyped
+                before = "" if operation == "replace" else here
+                if _stay_apart(before, other):
+                    return before + other
         return None
 
 
@@ -534,9 +531,15 @@ def _has_digit(word: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def _no_letter(cluster: str) -> bool:
-    """Whether a character of a script without blanks is a sign that stands by itself, as many in Burmese do."""
-    return not cluster[0].isalpha() and _LINKING.isdisjoint(cluster)
+def _stays(cluster: str) -> bool:
+    """Whether no error is made in a character of a script without blanks: a digit, a sign, joined consonants."""
+    return _has_digit(cluster) or not _editable(cluster) or not _LINKING.isdisjoint(cluster)
+
+
+@lru_cache(maxsize=1 << 16)
+def _stay_apart(before: str, letter: str) -> bool:
+    """Whether a letter is one grapheme cluster, and what it is typed behind, if anything, another."""
+    return clusters(before + letter) == ([before, letter] if before else [letter])
 
 
 def _whole(text: str, start: int, end: int) -> bool:
