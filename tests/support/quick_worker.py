@@ -1,7 +1,7 @@
 """A worker of studies whose cells take no time, for tests of the process that gives it orders.
 
 What a cell does is said in the file `does.json` of the output folder: part of its title -> "fail" (every time), "fail
-once", "die" (as if the memory was used up), "hang". What was done is noted in `did.txt`, a line a cell that was begun.
+once", "die" (as if the memory was used up), "hang", "hang once". What was done is noted in `did.txt`, a line a cell that was begun.
 Where the output folder has a folder `model`, it is what a training leaves.
 """
 
@@ -27,7 +27,7 @@ def stage(store, folder, call):
             raise ValueError("it went wrong")
         if what == "die" and tried == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "hang":
+        if what == "hang" or (what == "hang once" and tried == 1):
             time.sleep(600)
     if call.get("published"):
         return worker._loaded(folder, call["published"])
