@@ -17,8 +17,16 @@ STUDY = Study(
         "UD, nine languages": Intermediate("udpos", languages=NINE, limit=2400),
     },
     targets=("tatoeba",),
-    flags={"max_steps": 150, "per_device_train_batch_size": 16, "learning_rate": 1e-4},
+    flags={
+        "max_steps": 150,
+        "per_device_train_batch_size": 16,
+        "learning_rate": 1e-4,
+        "compact_vocabulary": True,
+        "bf16": True,
+        "use_cpu": True,
+    },
     controls=("examples", "steps"),
     languages=("af", "ar", "de", "el", "es", "et", "fi", "hi", "id", "mr", "ru", "sw", "te", "th", "tl", "tr", "vi"),
-    limit=300,
+    limit=200,
+    layers="all",
 )

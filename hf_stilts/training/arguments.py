@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import HfArgumentParser, TrainingArguments
 
+from hf_stilts.devices import default_device
 from hf_stilts.training.flags import FlagParser, refuse_unknown, words
 from hf_stilts.training.options import OPTIONS, StiltsOptions
 from hf_stilts.training.recipes import Recipe
@@ -26,6 +27,8 @@ class StiltsArguments(StiltsOptions, TrainingArguments):
     """
 
     def __post_init__(self) -> None:
+        if (self.bf16 or self.bf16_full_eval) and default_device().type == "cpu":
+            self.use_cpu = True  # the only device there is; stock wants to be told
         TrainingArguments.__post_init__(self)
         self.check()
 

@@ -8,6 +8,7 @@ import json
 import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
+from hf_stilts.devices import default_device
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import load_task
 from hf_stilts.training import checks
@@ -29,6 +30,13 @@ def test_stock_arguments_and_ours_in_one_object(tmp_path):
     assert isinstance(args, TrainingArguments) and (args.output_dir, args.limit) == (str(tmp_path), 5)
     assert json.loads(args.to_json_string())["text"] == str(tmp_path)
     assert args.given() == {"limit": 5, "text": tmp_path}
+
+
+@pytest.mark.skipif(default_device().type != "cpu", reason="on an accelerator stock takes bfloat16 there")
+def test_bfloat16_where_the_processor_is_the_only_device(tmp_path):
+    with pytest.raises(ValueError, match="use_cpu"):
+        TrainingArguments(str(tmp_path), bf16=True)
+    assert StiltsArguments(str(tmp_path), bf16=True).device.type == "cpu"
 
 
 def test_keywords_win_over_arguments_and_are_taken_out(tmp_path):
