@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import EarlyStoppingCallback, TrainerState
+from transformers import EarlyStoppingCallback, ProgressCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_stilts.errors import StiltsError
@@ -22,6 +22,7 @@ from hf_stilts.publishing.resume import newest_checkpoint
 from hf_stilts.publishing.saved import newest_saved, saved_steps
 from hf_stilts.task import Task, load_task, lower_is_better
 from hf_stilts.training.arguments import StiltsArguments, arguments, typed_options
+from hf_stilts.training.budget_guard import BudgetGuard
 from hf_stilts.training.checks import check_mixture, check_options, mixture_tasks
 from hf_stilts.training.dual_encoder import DualEncoderTrainer
 from hf_stilts.training.flags import deciding, names
@@ -266,7 +267,13 @@ def _take_up(trainer: StiltsTrainer, done: Record, publish: PublishCheckpoints |
     start = newest_saved(folder) if publish is not None else None
     if start is not None:
         trainer.resuming.nothing_left = True
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, BudgetGuard):
+                callback.recipe = None  # there is no training to compare with it
+        bars = trainer.pop_callback(ProgressCallback)
         trainer.train(resume_from_checkpoint=str(start))
+        if bars is not None:
+            trainer.add_callback(bars)
     trainer._load_from_checkpoint(folder)
     best = done.recipe.get("best_step")
     trainer.state.global_step = int(best) if isinstance(best, int) else done.step  # whose weights these are

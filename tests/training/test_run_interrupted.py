@@ -64,6 +64,9 @@ def test_ctrl_c_says_what_is_saved_what_was_sent_and_how_to_go_on(train, api, tm
     result = train(PublishCheckpoints("me/tiny", pace=PACE), resume=True)
     assert result["steps"] == 6
     until(lambda: sorted(tags(api)) == ["step-2", "step-4", "step-6"])
+    caplog.clear()
+    assert train(PublishCheckpoints("me/tiny", pace=PACE), resume=True)["steps"] == 6
+    assert "finished at step 6; it is not trained again" in caplog.text and "This run trains" not in caplog.text
 
 
 def test_ctrl_c_before_the_first_save_says_that_nothing_is_saved(train, api, caplog, monkeypatch):
