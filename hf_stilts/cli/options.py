@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from hf_stilts.cli import argument_files
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
-from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options
+from hf_stilts.options import DATA_DIR_HELP, MIRROR, NAMESPACE_HELP, Options, check_mirror
 from hf_stilts.task import list_tasks, load_task
 from hf_stilts.training.options import OPTIONS, StiltsOptions
 
@@ -193,7 +193,12 @@ def _each_of(option_type: Any) -> Any:
 
 
 def ask_hub(*names: str | None, data_dir: Path | None) -> None:
-    """As `check_reachable`, for a command that loads models by name, and rows from the Hub where there is no mirror."""
+    """As `check_reachable`, for a command that loads models by name, and rows from the Hub where there is no mirror.
+
+    Raises:
+        FileNotFoundError: the mirror that is named is not there.
+    """
+    check_mirror(data_dir)
     from hf_stilts.hub.reachable import check_reachable
 
     check_reachable(*names, rows=data_dir is None and not os.environ.get(MIRROR))

@@ -104,8 +104,7 @@ class StudyOptions(Options):
             FileNotFoundError: the mirror.
         """
         super().check()
-        if self.data_dir is not None:
-            check_mirror(self.data_dir)
+        check_mirror(self.data_dir)
 
     def changed(self, study: Study) -> Study:
         """The study with what was given in place of its own fields.

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from hf_stilts.cli import app
 from hf_stilts.hub.record import RECORD_FILE, Record, TaskSource
+from hf_stilts.studies.options import StudyOptions
 from hf_stilts.training import run as runs
 
 MISTAKES = {
@@ -95,6 +96,7 @@ MISTAKES = {
     "study report phang2020 --output-dir {empty}": "{empty} holds no study. Expected the --output-dir",
     "robustness gone": "There is no file gone; the results.jsonl of a run, or its folder, is expected",
     "data noise mnli --noise keyboard=0.1 --out x --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
+    "data check mnli --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
     "study run phang2020 --scale small --data-dir {empty}/gone": "There is no folder {empty}/gone; a mirror",
     "evaluate xnli --model x/y --micro_tokens 5": "--micro-tokens is no option for xnli",
 }
@@ -207,3 +209,9 @@ def test_underscore_and_hyphen_and_no_are_the_same_everywhere(given, tmp_path):
     run("target", "xnli", "--no-compact-vocabulary", "--compact-vocabulary")
     assert given[-1][1]["compact_vocabulary"] is True
     assert run("tasks", "mnli", "--json")[0] == 0
+
+
+def test_a_mirror_that_the_environment_names_is_looked_for_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_STILTS_DATA", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError, match="gone.*HF_STILTS_DATA, or unset it"):
+        StudyOptions().check()
