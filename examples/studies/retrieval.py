@@ -27,6 +27,6 @@ STUDY = Study(
     },
     controls=("examples", "steps"),
     languages=("af", "ar", "de", "el", "es", "et", "fi", "hi", "id", "mr", "ru", "sw", "te", "th", "tl", "tr", "vi"),
-    limit=200,
+    limit=100,
     layers="all",
 )

@@ -30,5 +30,5 @@ STUDY = Study(
     },
     controls=("examples", "steps"),
     languages=("af", "ar", "de", "el", "en", "es", "fi", "hi", "id", "mr", "ru", "te", "th", "tl", "tr", "vi"),
-    limit=100,
+    limit=60,
 )
