@@ -32,7 +32,7 @@ from hf_stilts.cli.options import (
 )
 from hf_stilts.data.language_shares import shares
 from hf_stilts.errors import StiltsError, nearest
-from hf_stilts.evaluation.options import RETRIEVAL, ScoringOptions
+from hf_stilts.evaluation.options import ScoringOptions
 from hf_stilts.options import flag_of
 from hf_stilts.studies.drawing import check_drawing, ending_of, save
 from hf_stilts.studies.options import BenchmarkOptions
@@ -432,13 +432,13 @@ def _evaluate_tasks(
             raise StiltsError("--publish is for test sets as they are, and --noise misspells them. Leave out one.")
         refuse_unless_scorable(model)  # before an hour of scoring, and not after it
     hush_stock_bars()
-    scoring = asked.keywords(ScoringOptions)
-    searched = [name for name in names if not load_task(name).has_head]
+    tasks = [load_task(name) for name in names]
+    # Where tasks are mixed, the layer and the like are of those that search.
+    mixed = any(task.declaration.layered if asked.best_layer else not task.has_head for task in tasks)
     tables = []
     for name, noise in itertools.product(names, noises):
-        options = {**scoring, **noise}
-        if searched and name not in searched:  # where tasks are mixed, the layer and the like are of those that search
-            options |= dict.fromkeys(RETRIEVAL)
+        own = asked.among_others(load_task(name)) if mixed else asked
+        options = {**own.keywords(ScoringOptions), **noise}
         tables.append(zero_shot(model, name, **options))
         if output and processes().is_main_process:  # at once: the next task may fail
             append_jsonl(tables[-1], output)

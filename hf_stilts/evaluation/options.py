@@ -5,13 +5,15 @@ Standard library only, so that a command finds a mistake in what was typed befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, Options, option
+from hf_stilts.task import Task
 
-RETRIEVAL = ("layer", "pooling", "prefix")
+RETRIEVAL = ("layer", "best_layer", "pooling", "prefix")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class ScoringOptions(Options):
             `stilts.json` or the Trainer says.
         layer: of tasks without a head, the hidden state that is pooled. Default: the last of a sentence-transformers
             model, else the papers'.
+        best_layer: of tasks that score every hidden state (Tatoeba, FLORES): for each language take the hidden state
+            with the highest mean accuracy in the other languages, on rows without noise. No language's own rows choose
+            its hidden state. The rows of the table then have `layer` "best in other languages" and `hidden_state`.
         pooling: of tasks without a head, as in `hf_stilts.encode`.
         prefix: of tasks without a head, put before every text; or two, for sources or queries and for what answers
             them.
@@ -65,6 +70,9 @@ class ScoringOptions(Options):
     layer: int | None = option(
         None, "Retrieval: hidden state, 0: embeddings; default: the last of a sentence encoder, else the papers'."
     )
+    best_layer: bool = option(
+        False, "Retrieval of translations: for each language the hidden state that is best in the other languages."
+    )
     pooling: str | None = option(
         None, "Retrieval: mean, cls, ...; default: the pooling in the model's folder, else the papers'."
     )
@@ -85,4 +93,27 @@ class ScoringOptions(Options):
     def retrieval(self) -> dict[str, Any]:
         """What was given of the options of tasks without a head, by name."""
         given = {name: getattr(self, name) for name in RETRIEVAL}
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in given.items() if value is not None and value is not False}
+
+    def check(self) -> None:
+        """Refuse numbers that mean nothing, and two hidden states.
+
+        Raises:
+            StiltsError: the message names the options.
+        """
+        super().check()
+        if self.best_layer and self.layer is not None:
+            raise StiltsError(
+                f"--best-layer chooses the hidden state, and --layer {self.layer} names it; one of them is expected. "
+                "Leave out one."
+            )
+
+    def without_search(self) -> ScoringOptions:
+        """The options without those of tasks without a head."""
+        return replace(self, layer=None, best_layer=False, pooling=None, prefix=None)
+
+    def among_others(self, task: Task) -> ScoringOptions:
+        """The options for one of several tasks: what only others take is left out."""
+        if task.has_head:
+            return self.without_search()
+        return self if task.declaration.layered else replace(self, best_layer=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -43,6 +44,7 @@ from hf_stilts.task import Task, check_languages, load_task
 
 logger = logging.getLogger(__name__)
 
+_CHOSEN = "best in other languages"
 _OF_ROWS = {"candidates", "tune_on", "tune_split"}  # read here for a retrieval kind
 
 
@@ -164,6 +166,7 @@ def score_languages(
     scored = _opened(model, task, tokenizer)
     check_length(scored.model, options.max_length)
     rows = _Rows(scored.task, options, noise)
+    chosen = _best_elsewhere(scored, rows, asked, searching) if options.best_layer else {}
     together: dict[str, Retrieved] = {}
     if task.declaration.joint:
         together = _search_jointly(scored, rows, asked, searching)
@@ -177,7 +180,10 @@ def score_languages(
             if task.has_head:
                 found = _predict(scored, of_language, language, options)
             else:
-                found = _search(scored, rows, of_language, language, searching)
+                found = _search(scored, rows, of_language, language, searching | chosen.get(language, {}))
+                if chosen:
+                    own = {"layer": _CHOSEN, "hidden_state": found.settings["layer"]}
+                    found = replace(found, settings={**found.settings, **own})
         common = _common(scored, options, language, count, found.settings, noted[language])
         metrics = [
             {**common, "metric": metric, "score": float(score), "main": metric == task.metric}
@@ -268,10 +274,11 @@ def _search_options(task: Task, options: ScoringOptions, further: Mapping[str, A
         StiltsError: a task with a head was given some, or a retrieval kind one that it does not have.
     """
     given = {**options.retrieval, **further}
-    if further.get("every_layer") and not task.declaration.layered:
+    asked_for = "best_layer=" if given.pop("best_layer", False) else "every_layer="
+    if (options.best_layer or further.get("every_layer")) and not task.declaration.layered:
         layered = [kind for kind in list_kinds() if declared(kind).layered]
         raise StiltsError(
-            f"every_layer= scores every hidden state, and {task.name}, a {task.kind} task, has one score for all. "
+            f"{asked_for} scores every hidden state, and {task.name}, a {task.kind} task, has one score for all. "
             f"Leave it out; kinds that have it: {', '.join(layered)}."
         )
     if task.has_head and given:
@@ -329,6 +336,28 @@ def _search(scored: _Scored, rows: _Rows, found: Dataset, language: str, options
     tuned = _tuned(kind, rows, language)
     with naming_language(language):
         return kind.evaluate(scored.task, found, scored.model, scored.tokenizer, **tuned, **options)
+
+
+def _best_elsewhere(
+    scored: _Scored, rows: _Rows, languages: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """For each language the hidden state with the highest mean score in the others, the first of equals, as `layer`.
+
+    Raises:
+        StiltsError: one language was asked for, which has no others.
+    """
+    if len(languages) < 2:
+        raise StiltsError(
+            f"best_layer= chooses the hidden state of a language in the others, and {languages[0]} alone was asked "
+            "for; two languages or more are expected. Add some to --languages, or name the hidden state: --layer"
+        )
+    found = []
+    for language in languages:
+        clean = rows.stored(rows.options.split, language)
+        found.append(_search(scored, rows, clean, language, {**options, "every_layer": True}).by_layer)
+    by_layer = np.array(found)
+    others = by_layer.sum(axis=0) - by_layer
+    return {language: {"layer": int(best)} for language, best in zip(languages, others.argmax(axis=1), strict=True)}
 
 
 def _search_jointly(

@@ -172,8 +172,9 @@ class _Run:
             value = getattr(options, name)
             if value is not None:
                 found[name] = value if isinstance(value, str | int) else list(value)
-        if options.answer_similarity:
-            found["answer_similarity"] = True
+        for name in ("answer_similarity", "best_layer"):
+            if getattr(options, name):
+                found[name] = True
         if self.languages:
             found["train_languages"] = self.languages
         if options.text_to_text:
@@ -253,9 +254,9 @@ class _Run:
         if self.languages:
             source["train_languages"] = self.languages
         metric = self.benchmark.metric(task)
-        options = replace(self.options, languages=tuple(codes), available=False)
-        if _trains(task):  # what is trained says itself how its vectors are made
-            options = replace(options, layer=None, pooling=None, prefix=None)
+        asked = replace(self.options, languages=tuple(codes), available=False)
+        # What is trained says itself how its vectors are made.
+        options = asked.without_search() if _trains(task) else asked.among_others(task)
         stale = {(task.name, code) for code in codes}
         for result in score_languages(trained.model, task, options):
             # Rows of an earlier run go when the first new ones are there.

@@ -96,6 +96,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
                 "max_length": None,  # of the trainings, whose flags have it
                 "trained_in": None,
                 "layer": 3,
+                "best_layer": False,
                 "pooling": "cls",
                 "prefix": ("query: ", "passage: "),
                 "data_dir": tmp_path,

@@ -6,10 +6,11 @@ import mirrors
 import pytest
 import tiny
 from datasets import Dataset
-from toy_tasks import CHOICES, PAIRS, SPANS, TAGS, rows
+from toy_tasks import CHOICES, PAIRS, SPANS, TAGS, WORDS, rows
 from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, TrainingArguments
 
 from hf_stilts.data.load import load
+from hf_stilts.data.source import mirror_folder
 from hf_stilts.errors import StiltsError
 from hf_stilts.evaluation.predict import batches, predict
 from hf_stilts.evaluation.setting import setting
@@ -281,6 +282,35 @@ def test_every_layer_is_for_kinds_that_score_each(task):
     model = tiny.with_head(AutoModelForSequenceClassification)
     with pytest.raises(StiltsError, match=f"every_layer= scores.*{task}.*Leave it out; kinds .*bitext-retrieval"):
         zero_shot(model, task, ["de"], tokenizer=tiny.tokenizer(), every_layer=True)
+
+
+def test_the_hidden_state_that_is_best_in_the_other_languages(tmp_path):
+    codes = ["de", "fi", "sw", "te"]
+    mirrors.build(tmp_path, {"tatoeba": {"test": codes}})
+    for number, code in enumerate(codes, start=2):  # other sentences in each
+        places = [(n % 12, n * number % 11, n // 2, (n * 5 + number) % 12) for n in range(24)]
+        words = [[WORDS[place] for place in four] for four in places]
+        pairs = [{"sentence1": " ".join(four[:3]), "sentence2": " ".join(four[:0:-1])} for four in words]
+        file = mirror_folder(TATOEBA, tmp_path) / TATOEBA.config_for(code) / "test-00000-of-00001.parquet"
+        Dataset.from_list(pairs).to_parquet(file)
+    model, given = tiny.encoder(), {"tokenizer": tiny.tokenizer(), "data_dir": tmp_path}
+    for weights in model.encoder.parameters():
+        weights.data *= 20  # a layer that changes what comes in
+    states = zero_shot(model, "tatoeba", codes, every_layer=True, **given)
+    by_layer = states[states["metric"] == "by_layer"].pivot_table(index="layer", columns="language", values="score")
+    assert by_layer.nunique().max() > 1, "states that differ"
+    table = zero_shot(model, "tatoeba", codes, best_layer=True, noise="keyboard=0", **given)
+    main = table[table["main"]].set_index("language")
+    for code in codes:
+        best = by_layer.drop(columns=code).mean(axis=1).idxmax()
+        assert (main["layer"][code], main["hidden_state"][code]) == ("best in other languages", best)
+        assert main["score"][code] == by_layer[code][best]
+    with pytest.raises(StiltsError, match="best_layer=.*de alone.*--languages"):
+        zero_shot(model, "tatoeba", ["de"], best_layer=True, **given)
+    with pytest.raises(StiltsError, match="--best-layer.*--layer 2.*Leave out one"):
+        zero_shot(model, "tatoeba", codes, best_layer=True, layer=2, **given)
+    with pytest.raises(StiltsError, match="best_layer=.*bucc2018.*Leave it out"):
+        zero_shot(model, "bucc2018", ["de"], best_layer=True, **given)
 
 
 def test_noise_is_applied_and_said(tmp_path, model, caplog):

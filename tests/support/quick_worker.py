@@ -1,8 +1,8 @@
 """A worker of studies whose cells take no time, for tests of the process that gives it orders.
 
 What a cell does is said in the file `does.json` of the output folder: part of its title -> "fail" (every time), "fail
-once", "die" (as if the memory was used up), "hang", "hang once". What was done is noted in `did.txt`, a line a cell that was begun.
-Where the output folder has a folder `model`, it is what a training leaves.
+once", "die" (as if the memory was used up), "hang", "hang once". What was done is noted in `did.txt`, a line a cell
+that was begun. Where the output folder has a folder `model`, it is what a training leaves.
 """
 
 import json
