@@ -1,6 +1,7 @@
 """Fixtures that more than one test file uses."""
 
 import atexit
+import functools
 import gc
 import json
 import os
@@ -17,6 +18,11 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_PROGRESS_BAR
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest  # noqa: E402
+import typer.main  # noqa: E402
+
+# All commands with all their options are made from their functions once, and not for every command that a test types.
+typer.main.get_command = functools.cache(typer.main.get_command)
+
 import result_files  # noqa: E402
 import story  # noqa: E402
 import warm  # noqa: E402
