@@ -171,5 +171,9 @@ def save(folder: Path, arch: str = "xlm-roberta", seed: int = 0, model_class=Aut
         with_head(model_class, arch, seed, **overrides).save_pretrained(first)
         tokenizer(arch).save_pretrained(first)
         _SAVED[wanted] = first
-    shutil.copytree(_SAVED[wanted], folder, dirs_exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file in _SAVED[wanted].iterdir():
+        target = Path(folder) / file.name
+        target.unlink(missing_ok=True)  # a model that was loaded from an earlier one reads on in its file
+        shutil.copyfile(file, target)
     return str(folder)
