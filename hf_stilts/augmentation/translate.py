@@ -291,8 +291,9 @@ def _answered(row: Mapping[str, Any], known: Known, target: str) -> tuple[str, l
         unmarkable = all(marked(segments.texts[number], at) is None for number, at in places)
         return "answer lost, brackets in its sentence" if unmarkable else "answer lost"
     context, starts = segments.joined(translations, target)
-    spans = [
-        Span(starts[places[answer][0]] + span.start, starts[places[answer][0]] + span.end)
-        for answer, span in sorted(found.items())
-    ]
+    spans = []
+    for answer, span in sorted(found.items()):
+        sentence_number, _ = places[answer]
+        begin = starts[sentence_number]
+        spans.append(Span(begin + span.start, begin + span.end))
     return context, spans, bracketed

@@ -211,10 +211,9 @@ class OutboxStatus(Tabular):
         for pending in self.sent:
             newest[pending.repo_id] = max(pending.step, newest.get(pending.repo_id, 0))
         known = {main.repo_id: main.step for main in self.mains}
-        chosen = {main.repo_id for main in self.mains for choice in self.choices if choice.is_main(main)}
-        return tuple(
-            repo_id for repo_id, step in newest.items() if repo_id not in chosen and known.get(repo_id, -1) < step
-        )
+        chosen = {main.repo_id for main in self.mains if any(choice.is_main(main) for choice in self.choices)}
+        not_chosen = {repo_id: step for repo_id, step in newest.items() if repo_id not in chosen}
+        return tuple(repo_id for repo_id, step in not_chosen.items() if known.get(repo_id, -1) < step)
 
     @property
     def command(self) -> str | None:
