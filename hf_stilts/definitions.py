@@ -119,9 +119,8 @@ class Definitions(Generic[Defined]):
         kind = "folder" if path.is_dir() else f"file that ends in {path.suffix or 'nothing'}"
         raise StiltsError(f"{path} is a {kind}. {expected}. Run: {self.command}")
 
-    def _own(self) -> list[str]:
-        folder = Path(__file__).parents[1].joinpath(*self.package.split("."))
-        return [module.name for module in pkgutil.iter_modules([str(folder)])]
+    def _own(self) -> frozenset[str]:
+        return _modules_of(self.package)
 
     def _module_of_file(self, path: Path) -> ModuleType:
         """Run a Python file of the user's.
@@ -162,6 +161,13 @@ class Definitions(Generic[Defined]):
     def _named(self, found: Any, name: str, summary: str = "") -> Defined:
         named: Defined = replace(found, name=name, description=found.description or summary)
         return named
+
+
+@cache
+def _modules_of(package: str) -> frozenset[str]:
+    """Names of the modules of a package of hf_stilts, without importing it; its folder is read once in a process."""
+    folder = Path(__file__).parents[1].joinpath(*package.split("."))
+    return frozenset(module.name for module in pkgutil.iter_modules([str(folder)]))
 
 
 def _unknown_field(error: Exception, module: ModuleType) -> str | None:

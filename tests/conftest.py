@@ -1,12 +1,14 @@
 """Fixtures that more than one test file uses."""
 
 import atexit
+import functools
 import gc
 import json
 import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,11 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_PROGRESS_BAR
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest  # noqa: E402
+import typer.main  # noqa: E402
+
+# All commands with all their options are made from their functions once, and not for every command that a test types.
+typer.main.get_command = functools.cache(typer.main.get_command)
+
 import result_files  # noqa: E402
 import story  # noqa: E402
 import warm  # noqa: E402
@@ -30,6 +37,14 @@ settings.load_profile("patient")
 
 def pytest_collection_finish() -> None:
     """Leave what is imported out of garbage collections: each training ends with one, half a second long otherwise."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leave_out_of_collections() -> Iterator[None]:
+    """What the tests of a file have imported and kept, too: the collections of later trainings grew to 0.2 seconds."""
+    yield
     gc.collect()
     gc.freeze()
 
@@ -55,8 +70,11 @@ def hub(tmp_path: Path, faults: Faults) -> Iterator:
     """A running embedded Hub on an empty folder: `hub.url`, `hub.environment()`."""
     from hf_stilts.local_hub import LocalHub
 
-    with LocalHub(tmp_path / "hub", middleware=faults) as running:
-        yield running
+    running = LocalHub(tmp_path / "hub", middleware=faults)
+    running.__enter__()
+    yield running
+    # Its server takes 0.2 seconds to see that it has to end; the next test need not wait for that.
+    threading.Thread(target=running.__exit__, args=(None, None, None)).start()
 
 
 @pytest.fixture

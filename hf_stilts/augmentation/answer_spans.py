@@ -45,7 +45,11 @@ class Segments:
         >>> Segments.of("One two. Three.", [Span(4, 14)]).texts
         ('One two. Three.',)
         """
-        ends = [end for end in boundaries(text) if not any(span.start < end < span.end for span in answers)]
+        ends = []
+        for end in boundaries(text):
+            within_an_answer = any(span.start < end < span.end for span in answers)
+            if not within_an_answer:
+                ends.append(end)
         spans = []
         for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
             part = text[start:end]

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Literal
 
 from hf_stilts.augmentation.reports import WrittenReport
-from hf_stilts.data.derived import Variety, row_keys, variety, write_made
+from hf_stilts.data.derived import LanguageTag, parse_tag, row_keys, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.declarations import declared
@@ -168,33 +168,34 @@ def code_switch(  # noqa: PLR0913 - an option each, passed by name
     """
     task = labelled(load_task(task), data_dir)
     refuse_unless_trained_on(task, "switching words of")
-    source, percent = variety(language), round(100 * probability)
+    source, percent = parse_tag(language), round(100 * probability)
     if source.switched:
         raise StiltsError(f"{language} is code-switched already. Switch the rows that it was made from: --language en")
     if abs(percent - 100 * probability) > 1e-9:
         raise StiltsError(f"probability={probability} is no whole per cent, as the name of the rows says it. Round it.")
     read = {code: read_lexicon(Path(lexicons) / f"{source.language}-{code}.txt") for code in to}
+
+    def rows(split: str, switcher: CodeSwitcher, counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+        left_out = exclude if split == "train" else None
+        stored = load(task, split, language, limit=limit, data_dir=data_dir, exclude=left_out)
+        for key, row in zip(row_keys(stored), stored, strict=True):
+            new, found = switcher.counted(row)
+            for name in found:
+                counts[name] += found[name]
+            yield {**new, "id": key}
+
     written: list[Switched] = []
     for codes in [tuple(to)] if mode == "multilingual" else [(code,) for code in to]:
         switcher = CodeSwitcher(task.kind, {code: read[code] for code in codes}, probability, seed)
-        tag = str(Variety(source.language, source.script, source.source, codes, percent))
-        counts: dict[str, dict[str, int]] = {split: {"words": 0, "known": 0, "switched": 0} for split in splits}
-
-        def rows(split: str, switcher: CodeSwitcher = switcher, counts: Any = counts) -> Iterator[dict[str, Any]]:
-            left_out = exclude if split == "train" else None
-            stored = load(task, split, language, limit=limit, data_dir=data_dir, exclude=left_out)
-            for key, row in zip(row_keys(stored), stored, strict=True):
-                new, found = switcher.counted(row)
-                for name in found:
-                    counts[split][name] += found[name]
-                yield {**new, "id": key}
-
+        tag = str(LanguageTag(source.language, source.script, source.source, codes, percent))
+        counts = {split: {"words": 0, "known": 0, "switched": 0} for split in splits}
         made = {
             "from": f"{task.name} {language} {data_revision(task, language, data_dir)}",
             "by": f"code-switching, probability {probability}, seed {seed}",
             "lexicons": ", ".join(f"{source.language}-{code}.txt" for code in codes),
         }
-        sizes = write_made(task, tag, {split: rows(split) for split in splits}, out, made)
+        derived = {split: rows(split, switcher, counts[split]) for split in splits}
+        sizes = write_made(task, tag, derived, out, made)
         written += [Switched(task.name, tag, split, sizes[split], **counts[split]) for split in splits]
     return SwitchReport(Path(out), tuple(written))
 

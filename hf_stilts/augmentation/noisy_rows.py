@@ -13,7 +13,7 @@ import regex
 
 from hf_stilts.augmentation.noise import Noise, TextNoise, noise_tag
 from hf_stilts.augmentation.reports import WrittenReport
-from hf_stilts.data.derived import made_tags, row_keys, variety, write_made
+from hf_stilts.data.derived import made_tags, parse_tag, row_keys, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.source import mirror_root
 from hf_stilts.data.words import refuse_unless_trained_on, rewrite
@@ -98,7 +98,7 @@ class RowNoise:
 
     def __init__(self, noise: Noise, task: Task, language: str) -> None:
         self._columns = columns_of(task.kind, noise)
-        self._task, self._code = task.name, variety(language).language
+        self._task, self._code = task.name, parse_tag(language).language
         self._own = TextNoise(noise, self._code)
         self._english = TextNoise(noise, "en") if _ENGLISH & {*self._columns} else self._own
         self.edits = 0
@@ -185,7 +185,7 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
     columns = [column for column in columns_of(task.kind, noise) if column != MENTION]
     languages = set(rows["language"][:]) if "language" in rows.column_names else {language}
     noises = {code: RowNoise(noise, task, code) for code in sorted(languages)}
-    described = [noise.described(variety(code).language) for code in noises]
+    described = [noise.described(parse_tag(code).language) for code in noises]
     state = f"{rows._fingerprint} {noise} {noise.seed} {task.name} {language} {described}"
     keys = row_keys(rows)
 
@@ -217,7 +217,7 @@ def noisy(rows: Dataset, task: Task, language: str, noise: Noise) -> tuple[Datas
 
 def stored_tag(task: Task, language: str, data_dir: str | os.PathLike[str] | None = None) -> str:
     """Language by which the rows are stored: of misspelt rows that no mirror holds, that of the rows before."""
-    rows = variety(language) if language not in task.languages else None
+    rows = parse_tag(language) if language not in task.languages else None
     if rows is None or not rows.noise or language in made_tags(task, mirror_root(data_dir)):
         return language
     return str(replace(rows, noise=""))
@@ -242,7 +242,7 @@ def load_noisy(
     rows = load(task, split, stored, limit=limit, data_dir=data_dir, exclude=exclude)
     if stored == language:
         return rows
-    percent, kind, seed = variety(language).noise.split("-")
+    percent, kind, seed = parse_tag(language).noise.split("-")
     if kind == "natural":
         raise StiltsError(
             f"{language!r} does not say of which dictionary its errors are, and no mirror holds such rows of "
@@ -278,27 +278,26 @@ def misspell(
     """
     task = labelled(load_task(task), data_dir)
     refuse_unless_trained_on(task, "misspelling")
+
+    def rows(split: str, language: str, row_noise: RowNoise, counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+        stored = load(task, split, language, limit=limit, data_dir=data_dir)
+        for key, row in zip(row_keys(stored), stored, strict=True):
+            before = row_noise.edits
+            new = row_noise(row, key)
+            counts["changed"] += row_noise.edits > before
+            counts["edits"] += row_noise.edits - before
+            yield {**new, "id": key}
+
     written = []
     for language, tag in [(language, noise_tag(language, noise)) for language in languages]:
         row_noise = RowNoise(noise, task, language)
         counts = {split: {"changed": 0, "edits": 0} for split in splits}
-
-        def rows(
-            split: str, language: str = language, row_noise: RowNoise = row_noise, counts: Any = counts
-        ) -> Iterator[dict[str, Any]]:
-            stored = load(task, split, language, limit=limit, data_dir=data_dir)
-            for key, row in zip(row_keys(stored), stored, strict=True):
-                before = row_noise.edits
-                new = row_noise(row, key)
-                counts[split]["changed"] += row_noise.edits > before
-                counts[split]["edits"] += row_noise.edits - before
-                yield {**new, "id": key}
-
+        described = noise.described(parse_tag(language).language)
         made = {
             "from": f"{task.name} {language} {data_revision(task, language, data_dir)}",
-            "by": f"noise {noise.described(variety(language).language)} in {', '.join(columns_of(task.kind, noise))}, "
-            f"seed {noise.seed}",
+            "by": f"noise {described} in {', '.join(columns_of(task.kind, noise))}, seed {noise.seed}",
         }
-        sizes = write_made(task, tag, {split: rows(split) for split in splits}, out, made)
+        derived = {split: rows(split, language, row_noise, counts[split]) for split in splits}
+        sizes = write_made(task, tag, derived, out, made)
         written += [NoisyRows(task.name, tag, split, sizes[split], **counts[split]) for split in splits]
     return NoiseReport(Path(out), tuple(written))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hf_stilts.augmentation.answer_spans import Segments, Span, marked, search, unmarked
 from hf_stilts.augmentation.reports import WrittenReport
 from hf_stilts.augmentation.translation_cache import TranslationCache, Translator
-from hf_stilts.data.derived import Variety, row_keys, variety, write_made
+from hf_stilts.data.derived import LanguageTag, parse_tag, row_keys, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import refuse_unless_trained_on
 from hf_stilts.errors import StiltsError
@@ -106,7 +106,7 @@ def translate(
             rows = load(task, split, language, limit=limit, data_dir=data_dir, exclude=left_out)
             runs[split] = _Run(task, rows, kept, translator, language, code)
             runs[split].ask()
-        tag = str(Variety(code, source=language))
+        tag = str(LanguageTag(code, source=language))
         sizes = write_made(task, tag, {split: run.translated() for split, run in runs.items()}, out, made)
         written += [run.report(tag, split, sizes[split]) for split, run in runs.items()]
     return TranslationReport(Path(out), tuple(written))
@@ -136,7 +136,7 @@ def check_translation(task: Task | str, to: Sequence[str], language: str = "en")
             f"Task {task.name} has no rows of its own in {language!r}; it has {', '.join(task.languages)}."
         )
     for code in to:
-        if variety(code) != Variety(code) or code == language:
+        if parse_tag(code) != LanguageTag(code) or code == language:
             raise StiltsError(f"--to {code}: expected the code of another language than {language}, such as de.")
 
 
@@ -291,8 +291,9 @@ def _answered(row: Mapping[str, Any], known: Known, target: str) -> tuple[str, l
         unmarkable = all(marked(segments.texts[number], at) is None for number, at in places)
         return "answer lost, brackets in its sentence" if unmarkable else "answer lost"
     context, starts = segments.joined(translations, target)
-    spans = [
-        Span(starts[places[answer][0]] + span.start, starts[places[answer][0]] + span.end)
-        for answer, span in sorted(found.items())
-    ]
+    spans = []
+    for answer, span in sorted(found.items()):
+        sentence_number, _ = places[answer]
+        begin = starts[sentence_number]
+        spans.append(Span(begin + span.start, begin + span.end))
     return context, spans, bracketed

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_stilts.augmentation.reports import WrittenReport
-from hf_stilts.data.derived import row_keys, variety, write_made
+from hf_stilts.data.derived import parse_tag, row_keys, write_made
 from hf_stilts.data.load import data_revision, labelled, load
 from hf_stilts.data.words import Edit, edited, refuse_unless_trained_on, runs
 from hf_stilts.errors import StiltsError, needs_extra
@@ -95,23 +95,23 @@ def transliterate(
     """
     task = labelled(load_task(task), data_dir)
     refuse_unless_trained_on(task, "transliterating")
+
+    def rows(split: str, language: str, writer: Transliterator) -> Iterator[dict[str, Any]]:
+        stored = load(task, split, language, limit=limit, data_dir=data_dir)
+        for key, row in zip(row_keys(stored), stored, strict=True):
+            yield {**writer(row), "id": key}
+
     written = []
     for language in languages:
-        source = variety(language)
+        source = parse_tag(language)
         writer = Transliterator(task.kind, source.language, script)
         word_writer(source.language, script)  # refuses before anything is written
-
-        def rows(split: str, language: str = language, writer: Transliterator = writer) -> Iterator[dict[str, Any]]:
-            stored = load(task, split, language, limit=limit, data_dir=data_dir)
-            for key, row in zip(row_keys(stored), stored, strict=True):
-                yield {**writer(row), "id": key}
-
         tag = str(replace(source, script=script))
         made = {
             "from": f"{task.name} {language} {data_revision(task, language, data_dir)}",
             "by": f"transliteration into {script} with {'uroman' if script == 'Latn' else 'indic-transliteration'}",
         }
-        sizes = write_made(task, tag, {split: rows(split) for split in splits}, out, made)
+        sizes = write_made(task, tag, {split: rows(split, language, writer) for split in splits}, out, made)
         written += [Transliterated(task.name, tag, split, size) for split, size in sizes.items()]
     return TransliterationReport(Path(out), tuple(written))
 

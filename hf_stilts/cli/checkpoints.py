@@ -66,10 +66,10 @@ def checkpoints_lineage(name: Published, as_json: Json = False) -> None:
     from hf_stilts.console import show
     from hf_stilts.hub.checkpoints import Checkpoint, lineage
 
-    steps = [
-        step.row() if isinstance(step, Checkpoint) else Checkpoint(step.id, None, step.commit).row()
-        for step in lineage(name)
-    ]
+    steps = []
+    for step in lineage(name):
+        known = step if isinstance(step, Checkpoint) else Checkpoint(step.id, None, step.commit)
+        steps.append(known.row())
     show(steps, as_json=as_json, optional=("phase", "languages", "base"))
 
 

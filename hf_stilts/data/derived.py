@@ -44,8 +44,8 @@ _CHUNK = 10_000
 
 
 @dataclass(frozen=True)
-class Variety:
-    """A language as rows are written in it.
+class LanguageTag:
+    """A language as rows are written in it; as text, its BCP 47 tag.
 
     Args:
         language: code of what the rows are, mostly, in.
@@ -77,12 +77,12 @@ class Variety:
         return (self.language, *self.switched)
 
 
-def variety(tag: str) -> Variety:
+def parse_tag(tag: str) -> LanguageTag:
     """Read a tag.
 
-    >>> variety("de-t-en")
-    Variety(language='de', script=None, source='en', switched=(), percent=0, noise='')
-    >>> variety("en-x-cs50-de-sw").languages
+    >>> parse_tag("de-t-en")
+    LanguageTag(language='de', script=None, source='en', switched=(), percent=0, noise='')
+    >>> parse_tag("en-x-cs50-de-sw").languages
     ('en', 'de', 'sw')
 
     Raises:
@@ -102,13 +102,13 @@ def variety(tag: str) -> Variety:
             where = f" of {tag!r}" if tag != code else ""
             raise StiltsError(f"{code!r}{where} is no language code that is known here. {did_you_mean_language(code)}")
     percent, noise = int(match["percent"] or 0), match["noise"] or ""
-    return Variety(match["language"], match["script"], match["source"], switched, percent, noise)
+    return LanguageTag(match["language"], match["script"], match["source"], switched, percent, noise)
 
 
 def is_tag(tag: object) -> bool:
-    """Whether `variety` can read it."""
+    """Whether `parse_tag` can read it."""
     try:
-        return isinstance(tag, str) and variety(tag) is not None
+        return isinstance(tag, str) and parse_tag(tag) is not None
     except StiltsError:
         return False
 
@@ -142,8 +142,8 @@ def stored_as(task: Task, language: str, data_dir: str | os.PathLike[str] | None
     """
     if language in task.languages:
         return task, language
-    asked, there = variety(language), made_tags(task, data_dir)
-    translated = Variety(asked.language)
+    asked, there = parse_tag(language), made_tags(task, data_dir)
+    translated = LanguageTag(asked.language)
     found = [tag for tag in there if tag == language or (asked == translated and _is_translation(tag, asked.language))]
     if len(found) != 1:
         raise StiltsError(_not_there(task, asked, there, found))
@@ -156,7 +156,7 @@ def made_task(task: Task, tag: str) -> Task:
         task,
         dataset=f"{OWNER}/{task.name}",
         config=tag,
-        languages=(variety(tag).language,),
+        languages=(parse_tag(tag).language,),
         revision=None,
         columns={},
         splits={},
@@ -258,7 +258,7 @@ def _write_card(task: Task, tag: str, repository: Path, info: DatasetInfo, made:
     card.data[MADE] = dict(sorted({**(card.data.get(MADE) or {}), tag: dict(made)}.items()))
     languages: set[str] = set()
     for each in card.data[MADE]:
-        languages.update(variety(each).languages)
+        languages.update(parse_tag(each).languages)
     card.data["language"] = sorted(hub_codes(languages))
     card.data["license"] = task.license
     lines = ["| configuration | made |", "|---|---|"]
@@ -279,11 +279,11 @@ def _repository(task: Task, data_dir: str | os.PathLike[str] | None) -> Path:
 
 
 def _is_translation(tag: str, language: str) -> bool:
-    each = variety(tag)
-    return each == Variety(language, source=each.source) and each.source is not None
+    each = parse_tag(tag)
+    return each == LanguageTag(language, source=each.source) and each.source is not None
 
 
-def _not_there(task: Task, asked: Variety, there: list[str], found: list[str]) -> str:
+def _not_there(task: Task, asked: LanguageTag, there: list[str], found: list[str]) -> str:
     if found:
         return f"Task {task.name} is there in {asked} more than once: {', '.join(found)}. Name one of these."
     make = f"hf-stilts data translate {task.typed} --to {asked.language} --model NAME --out DIR"

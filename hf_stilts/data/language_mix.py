@@ -120,16 +120,14 @@ def _gathered(rows: Mapping[str, Dataset], chosen: Mapping[str, NDArray[np.int64
     from datasets import concatenate_datasets
 
     with_rows = [language for language in rows if len(chosen[language])]
-    columns = [name for name in rows[with_rows[0]].column_names if all(name in rows[each].features for each in rows)]
+    in_all = set.intersection(*(set(each.column_names) for each in rows.values()))
+    columns = [name for name in rows[with_rows[0]].column_names if name in in_all]
+    parts = []
     with progress_bars(sum(each.data.nbytes for each in rows.values())):
-        parts = [
+        for language in with_rows:
             # The column comes before the choice: after it, all rows would be copied.
-            rows[language]
-            .select_columns(columns)
-            .add_column("language", [language] * len(rows[language]))
-            .select(chosen[language])
-            for language in with_rows
-        ]
+            own = rows[language].select_columns(columns).add_column("language", [language] * len(rows[language]))
+            parts.append(own.select(chosen[language]))
         mixed = concatenate_datasets(parts)
     return mixed.select(np.random.default_rng(seed).permutation(len(mixed)))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hf_stilts.data.canonical import canonical, named
-from hf_stilts.data.derived import stored_as, variety
+from hf_stilts.data.derived import parse_tag, stored_as
 from hf_stilts.data.exclusion import read_exclusion
 from hf_stilts.data.mirror import Configuration
 from hf_stilts.data.source import (
@@ -269,7 +269,7 @@ def _without(
     stored, _ = stored_as(task, language, mirror_root(data_dir))
     names: dict[str, str | None] = {language: data_revision(task, language, data_dir)}
     if stored is not task:
-        made = variety(str(stored.config))
+        made = parse_tag(str(stored.config))
         names |= {str(stored.config): names[language], made.source or made.language: None}
     return exclusion.without(load(task, split, language, data_dir=data_dir), names)
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -273,13 +274,29 @@ def _refuse_what_no_hub_has(task: Task) -> None:
 
 
 def _how_to_get(task: Task) -> str:
-    same = [task.name, *(name for name in list_tasks() if load_task(name).dataset == task.dataset)]
-    build = (name for name in same if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"))
-    ways = [f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)"] * ("/" in task.dataset)
-    ways += [f"hf-stilts data build {name} --raw DIR --out DIR (from the publisher's files)" for name in build][:1]
+    ways = []
+    if "/" in task.dataset:
+        ways.append(f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)")
+    converter = _converter_of(task.name, task.dataset)
+    if converter is not None:
+        ways.append(f"hf-stilts data build {converter} --raw DIR --out DIR (from the publisher's files)")
     if not ways:
         return (
             f"No converter makes them. Put files and a {CARD} into DIR/{task.dataset}, as in a data set repository, or "
             f"write the converter dataset_scripts/{task.name}.py"
         )
     return f"Run: {', or: '.join(ways)}"
+
+
+@cache
+def _converter_of(name: str, dataset: str) -> str | None:
+    """Converter that makes a data set: that of the task of this name, or of another task that reads the same one.
+
+    Looked up once in a process: a mirror that lacks a data set lacks it in each of its languages.
+    """
+    if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"):
+        return name
+    for other in list_tasks():
+        if load_task(other).dataset == dataset and importlib.util.find_spec(f"hf_stilts.dataset_scripts.{other}"):
+            return other
+    return None

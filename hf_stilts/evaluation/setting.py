@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hf_stilts.data.derived import variety
+from hf_stilts.data.derived import parse_tag
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.record import Record, TaskSource
 from hf_stilts.task import Task, load_task
@@ -45,7 +45,7 @@ def setting(task: Task, language: str, record: Record | None, trained_in: Sequen
 
 
 def _towards(language: str, source: TaskSource) -> str:
-    rows = variety(source.language or "en")
+    rows = parse_tag(source.language or "en")
     if language not in rows.languages:
         return "zero-shot"
     if language != rows.language:

@@ -108,10 +108,10 @@ class Report(Tabular):
         """
         totals = self.totals
         groups = {"all_task" if name == TOTAL else name: score for name, score in totals.items()}
-        tasks = {
-            task: {**metrics, **({} if self.missing.get(task) else _prefixed(self.averages(task)))}
-            for task, metrics in self.languages.items()
-        }
+        tasks = {}
+        for task, metrics in self.languages.items():
+            averages = {} if self.missing.get(task) else _prefixed(self.averages(task))
+            tasks[task] = {**metrics, **averages}
         given = {task: {"avg_metric": score} for task, score in self.given.items()}
         missing = {task: list(codes) for task, codes in self.missing.items() if codes}
         return {**groups, **tasks, **given, "missing": missing, "notes": self.notes}

@@ -393,7 +393,9 @@ def _windows_by_words(
         asked = tokenizer(question, add_special_tokens=False)["input_ids"][:max_query]
         words = [(match.span(), match.group()) for match in _WORD.finditer(context)]
         pieces = tokenizer([word for _, word in words], add_special_tokens=False)["input_ids"] if words else []
-        tokens = [(piece, span) for (span, _), found in zip(words, pieces, strict=True) for piece in found]
+        tokens = []
+        for (span, _), of_word in zip(words, pieces, strict=True):
+            tokens += [(piece, span) for piece in of_word]
         room = max_length - len(asked) - tokenizer.num_special_tokens_to_add(pair=True)
         for start in range(0, max(len(tokens) - overlap, 1), room - overlap):
             part = tokens[start : start + room]

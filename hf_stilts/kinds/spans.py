@@ -58,10 +58,10 @@ def search(features: Dataset, outputs: Sequence[Any], n_best: int, max_answer: i
         max_answer: longest span in tokens.
         keep: spans per window.
     """
-    parts = [
-        _search(columns, outputs[begin : begin + len(columns["row"])], n_best, max_answer, keep)
-        for begin, columns in _parts(features)
-    ]
+    parts = []
+    for begin, columns in _parts(features):
+        own = outputs[begin : begin + len(columns["row"])]
+        parts.append(_search(columns, own, n_best, max_answer, keep))
     row, null, *spans = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Search(row, null, Spans(*spans))
 
@@ -148,14 +148,10 @@ def _parts(features: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
     tables = features.with_format("arrow", columns=["row", "null", "starts", "ends"])
     for begin in range(0, len(features), WINDOWS_AT_A_TIME):
         table = tables[begin : begin + WINDOWS_AT_A_TIME].combine_chunks()
-        lists = {name: table[name].combine_chunks() for name in ("starts", "ends")}
-        yield (
-            begin,
-            {
-                **{name: table[name].to_numpy().astype(np.int64) for name in ("row", "null")},
-                **{
-                    name: (column.flatten().to_numpy(), column.value_lengths().to_numpy().astype(np.int64))
-                    for name, column in lists.items()
-                },
-            },
-        )
+        columns: dict[str, Any] = {}
+        for name in ("row", "null"):
+            columns[name] = table[name].to_numpy().astype(np.int64)
+        for name in ("starts", "ends"):
+            lists = table[name].combine_chunks()
+            columns[name] = lists.flatten().to_numpy(), lists.value_lengths().to_numpy().astype(np.int64)
+        yield begin, columns

@@ -172,7 +172,9 @@ class TextToText(Kind):
     def _decoded(self, model: PreTrainedModel, read: dict[str, torch.Tensor], contexts: torch.Tensor) -> torch.Tensor:
         end = model.generation_config.eos_token_id
         end = end[0] if isinstance(end, list) else end
-        listed = [[token for token in context if token != IGNORED] for context in contexts.tolist()]
+        listed = []
+        for context in contexts.tolist():
+            listed.append([token for token in context if token != IGNORED])
         begins: list[dict[int, list[int]]] = [{} for _ in listed]
         for context, places in zip(listed, begins, strict=True):
             for at, token in enumerate(context):
@@ -184,8 +186,12 @@ class TextToText(Kind):
                 return [*begins[row]] or [end]
             if end in so_far:
                 return [end]
-            found = (at for at in begins[row][so_far[0]] if context[at : at + len(so_far)] == so_far)
-            return [end, *{token for at in found for token in context[at + len(so_far) : at + len(so_far) + 1]}]
+            following = {end}
+            for start in begins[row][so_far[0]]:
+                stop = start + len(so_far)
+                if context[start:stop] == so_far and stop < len(context):
+                    following.add(context[stop])
+            return list(following)
 
         longest = self.max_answer + 1
         tokens: torch.Tensor = model.generate(

@@ -81,7 +81,9 @@ class TokenClassification(Kind):
             StiltsError: a row without words, unequal numbers of words and tags, an unknown tag, a window without room.
         """
         gold = _gold(task, rows)
-        keep = [row for row, tags in enumerate(gold) if not train or any(tag >= 0 for tag in tags)]
+        keep = list(range(len(gold)))
+        if train:
+            keep = [row for row, tags in enumerate(gold) if any(tag >= 0 for tag in tags)]
         before, after, room = special_tokens(tokenizer, max_length)
 
         def make(batch: Batch, numbers: list[int]) -> Batch:

@@ -242,11 +242,21 @@ def _wanted_masked_lm(opened: OpenedCheckpoint, task: Task) -> Any:
     if task.declaration.pretraining:
         return None if _head_of_mixture(opened, task) else kind_for(task).model_class(opened.config)
     masked_lm = MODEL_FOR_MASKED_LM_MAPPING[type(opened.config)]
-    with torch.device("meta"):
-        head, pretrained = (
-            each(copy.deepcopy(opened.config)) for each in (kind_for(task).model_class(opened.config), masked_lm)
-        )
-    return masked_lm if _above(head) & _above(pretrained) else None
+    head = kind_for(task).model_class(opened.config)
+    shared = _names_above(head, opened.config) & _names_above(masked_lm, opened.config)
+    return masked_lm if shared else None
+
+
+_NAMES_ABOVE: dict[tuple[type[PreTrainedModel], str], set[str]] = {}
+
+
+def _names_above(model_class: type[PreTrainedModel], config: PretrainedConfig) -> set[str]:
+    """`_above` of a model of this class, found once for each configuration: it takes as long as making the model."""
+    key = model_class, config.to_json_string(use_diff=False)
+    if key not in _NAMES_ABOVE:
+        with torch.device("meta"):
+            _NAMES_ABOVE[key] = _above(model_class(copy.deepcopy(config)))
+    return _NAMES_ABOVE[key]
 
 
 def _above(model: PreTrainedModel) -> set[str]:

@@ -211,10 +211,9 @@ class OutboxStatus(Tabular):
         for pending in self.sent:
             newest[pending.repo_id] = max(pending.step, newest.get(pending.repo_id, 0))
         known = {main.repo_id: main.step for main in self.mains}
-        chosen = {main.repo_id for main in self.mains for choice in self.choices if choice.is_main(main)}
-        return tuple(
-            repo_id for repo_id, step in newest.items() if repo_id not in chosen and known.get(repo_id, -1) < step
-        )
+        chosen = {main.repo_id for main in self.mains if any(choice.is_main(main) for choice in self.choices)}
+        not_chosen = {repo_id: step for repo_id, step in newest.items() if repo_id not in chosen}
+        return tuple(repo_id for repo_id, step in not_chosen.items() if known.get(repo_id, -1) < step)
 
     @property
     def command(self) -> str | None:
@@ -319,7 +318,7 @@ class Outbox:
         self._begin()
         if self._begun:
             self._adopt_earlier()
-        self._ring()
+        self._wake_worker()
 
     @property
     def _choice(self) -> Path:
@@ -387,7 +386,7 @@ class Outbox:
                 self._unnoted.append(replace(pending, state="failed", reason=reason))
         self._note_unpacked()
         self._say_refused()
-        self._ring()
+        self._wake_worker()
 
     def _note_unpacked(self) -> None:
         """Note what could not be packed; what cannot be noted either is tried again at the next save and at the end."""
@@ -440,7 +439,7 @@ class Outbox:
     def close(self, wait: bool = True) -> OutboxStatus:
         """Say that no more will come, wait for the worker unless told not to (it goes on by itself), and report."""
         self._note_unpacked()
-        self._ring()
+        self._wake_worker()
         for thread in self._reading:
             thread.join()
         try:
@@ -459,7 +458,7 @@ class Outbox:
         lost = [pending for pending in self._unnoted if pending.branch == "main" and pending.step not in known]
         return replace(status, checkpoints=(*status.checkpoints, *lost))
 
-    def _ring(self) -> None:
+    def _wake_worker(self) -> None:
         """Tell the worker of a new checkpoint; start one where none runs: a killed one's work is on disk."""
         try:
             if self.worker is None or self.worker.poll() is not None:
@@ -549,7 +548,7 @@ def retry(
 ) -> OutboxStatus:
     """Send what waits or failed in the outbox of `output_dir` and report.
 
-    With `watch`, stay and deliver what a training running elsewhere puts in, until interrupted (Ctrl-C). With
+    With `watch`, stay and upload what a training running elsewhere puts in, until interrupted (Ctrl-C). With
     `overwrite`, files of another model are removed from the repository.
 
     Raises:
@@ -577,7 +576,7 @@ def retry(
 def start_worker(
     folder: Path, pace: Pace, token: str | None = None, overwrite: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start the process that delivers; it lives until it is dismissed, or we are dead, and nothing is left to do."""
+    """Start the upload worker, a process; it lives until it is dismissed, or we are dead, and nothing is left to do."""
     root = str(Path(__file__).parents[2])
     environment = {
         **os.environ,

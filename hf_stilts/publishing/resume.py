@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 _CONFLICTS_IN_A_ROW = 10
 
 
-def deliver_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
+def upload_resume(folder: Path, pending: PendingCheckpoint, api: HfApi) -> str:
     """Make the branch `resume` hold exactly this checkpoint; return its commit.
 
     Nothing is done where another machine has put a later step there since this one was packed.

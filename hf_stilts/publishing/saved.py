@@ -53,15 +53,16 @@ def flaw(checkpoint: Path) -> str | None:
         return f"{STATE_FILE} does not say which step it is of"
     if wrong := weights_flaw(checkpoint):
         return wrong
-    for path in (path for pattern in _ARCHIVES for path in checkpoint.glob(pattern)):
-        if not zipfile.is_zipfile(path):
-            return f"{path.name} is cut short"
+    for pattern in _ARCHIVES:
+        for path in checkpoint.glob(pattern):
+            if not zipfile.is_zipfile(path):
+                return f"{path.name} is cut short"
     return None
 
 
 def weights_flaw(checkpoint: Path) -> str | None:
     """What keeps the weights of a checkpoint from being loaded; None where they are whole."""
-    if not any(path for pattern in _WEIGHTS for path in checkpoint.glob(pattern)):
+    if not any(any(checkpoint.glob(pattern)) for pattern in _WEIGHTS):
         return "it holds no weights"
     for index in checkpoint.glob("*.safetensors.index.json"):
         try:

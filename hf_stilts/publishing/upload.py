@@ -70,7 +70,7 @@ class LocalFile:
 
 
 @dataclass(frozen=True)
-class Delivered:
+class Uploaded:
     """A checkpoint on the Hub: its commit, and whether that was just made on `main`, which is this checkpoint then."""
 
     commit: str
@@ -99,9 +99,9 @@ def prepare(folder: Path, pending: PendingCheckpoint, api: HfApi) -> PendingChec
     return pending if repo_id == pending.repo_id else update(folder, pending, repo_id=repo_id)
 
 
-def deliver(
+def upload_checkpoint(
     folder: Path, pending: PendingCheckpoint, api: HfApi, chosen: int | None = None, *, overwrite: bool = False
-) -> Delivered:
+) -> Uploaded:
     """Bring a prepared checkpoint to the Hub, or find that it is there, every file confirmed.
 
     `main` gets it only if `main` must then be this checkpoint (see `main_step`). Any other goes to a branch of its own
@@ -129,7 +129,7 @@ def deliver(
         if tagged:
             if branch in there.branches:
                 _drop_branch(api, pending, branch)
-            return Delivered(tagged, on_main=False)
+            return Uploaded(tagged, on_main=False)
         claim = _claim(api, pending, there)
         refuse_another_run(pending, there, own, claim)
         if claim is not None and claim.run not in own.lineage:
@@ -163,7 +163,7 @@ def deliver(
         _tag(api, folder, pending, commit)
         if not to_main:
             _drop_branch(api, pending, branch)
-        return Delivered(commit, on_main=to_main)
+        return Uploaded(commit, on_main=to_main)
     raise Unconfirmed(f"others kept moving main of {pending.repo_id}")
 
 
@@ -246,7 +246,7 @@ def settle(
         chosen: step that was chosen; None for the newest.
         why: it was chosen, for the commit message.
         own: what of the repository is the training's that asks.
-        overwrite: as for `deliver`.
+        overwrite: as for `upload_checkpoint`.
 
     Returns:
         The step and the commit of `main`; None where no checkpoint is published.

@@ -60,8 +60,8 @@ from hf_stilts.publishing.pending import (
     update,
 )
 from hf_stilts.publishing.published import NEWEST
-from hf_stilts.publishing.resume import deliver_resume
-from hf_stilts.publishing.upload import OfAnother, Refused, deliver, full_name, prepare, sent_before, settle
+from hf_stilts.publishing.resume import upload_resume
+from hf_stilts.publishing.upload import OfAnother, Refused, full_name, prepare, sent_before, settle, upload_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -122,13 +122,13 @@ class UploadWorker:
         self.progress_at = time.monotonic()
 
     def run(self) -> None:
-        """Deliver until the signal is closed and nothing is left to do, or patience is at its end."""
+        """Upload until the signal is closed and nothing is left to do, or patience is at its end."""
         lock = FileLock(self.outbox / "lock")
         while True:
             try:
                 with lock.acquire(timeout=1):
-                    return self._deliver_all()
-            except Timeout:  # another process delivers, our pending checkpoints too
+                    return self._upload_all()
+            except Timeout:  # another process uploads, our pending checkpoints too
                 waiting = any(pending.state == "waiting" for _, pending in read_pending(self.outbox))
                 if self.signals.closed and not waiting and not self._undone():
                     return None
@@ -137,13 +137,12 @@ class UploadWorker:
         """Choices for `main` that are neither carried out nor refused."""
         return [choice for choice in read_choices(self.outbox) if choice.commit is None and not choice.reason]
 
-    def _deliver_all(self) -> None:
+    def _upload_all(self) -> None:
         self._start_afresh()
         last_pass = False
         while True:
-            closed = (
-                self.signals.closed
-            )  # read before the outbox: a pending checkpoint put down before the closing is seen
+            # Read before the outbox: a pending checkpoint that was put down before the closing is seen.
+            closed = self.signals.closed
             if closed and not last_pass:
                 last_pass, self.resume_at, self.progress_at = True, 0.0, time.monotonic()
                 self._start_afresh()
@@ -242,7 +241,7 @@ class UploadWorker:
             if pending.branch == "main":
                 self._send(folder, pending)
             else:
-                commit = deliver_resume(folder, pending, self.api)
+                commit = upload_resume(folder, pending, self.api)
                 update(folder, pending, state="sent", reason=None, commit=commit, sent_at=time.time())
             forget_files(folder)
         except Exception as error:  # whatever it is, it must cost one pending checkpoint one try, never the others
@@ -254,11 +253,13 @@ class UploadWorker:
 
     def _send(self, folder: Path, pending: PendingCheckpoint) -> None:
         choice = self._choice_of(pending.repo_id)
-        delivered = deliver(folder, pending, self.api, choice.step if choice else None, overwrite=self.overwrite)
+        uploaded = upload_checkpoint(
+            folder, pending, self.api, choice.step if choice else None, overwrite=self.overwrite
+        )
         self.unsettled.add(pending.repo_id)  # until it is written below what main is
-        update(folder, pending, state="sent", reason=None, commit=delivered.commit, sent_at=time.time())
-        if delivered.on_main:
-            self._note_main(pending.repo_id, pending.step, delivered.commit)
+        update(folder, pending, state="sent", reason=None, commit=uploaded.commit, sent_at=time.time())
+        if uploaded.on_main:
+            self._note_main(pending.repo_id, pending.step, uploaded.commit)
             self.unsettled.discard(pending.repo_id)
 
     def _note(self, folder: Path, state: str, reason: str) -> None:

@@ -356,8 +356,12 @@ class _Unfolding:
         merge: dict[str, Any] = {"how": how.how, "weights": options.for_each(len(parts)), "density": options.kept}
         if how.how == "dare":
             merge["seed"] = seed  # of the parts that it draws
-        references = list(dict.fromkeys(task for part in how.parts for task in _references(part.tasks)))
-        names = list(dict.fromkeys(self.load(task).name for part in how.parts for task in part.tasks))
+        references: list[str] = []
+        names: list[str] = []
+        for part in how.parts:
+            references += _references(part.tasks)
+            names += [self.load(task).name for task in part.tasks]
+        references, names = list(dict.fromkeys(references)), list(dict.fromkeys(names))
         spec = {"stage": "intermediate", "merge": merge, "parts": parts, "tasks": names, "major": MAJOR}
         call: dict[str, Any] = {"base": self.bases[base], "tasks": references, "parts": parts, "seed": seed}
         call |= {"merge": asdict(options), "data_dir": self.rows.mirror}

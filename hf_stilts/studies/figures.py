@@ -409,11 +409,8 @@ def similarity_points(points: Sequence[Row], measures: Sequence[str], *, title: 
         )
         for axes, measure in zip(sheet.axes, measures, strict=False):
             for place, (start, task) in enumerate(cases):
-                those = [
-                    each
-                    for each in points
-                    if (str(each["intermediate"]), each["task"]) == (start, task) and each[measure] is not None
-                ]
+                of_case = [each for each in points if (str(each["intermediate"]), each["task"]) == (start, task)]
+                those = [each for each in of_case if each[measure] is not None]
                 x = [each[measure] for each in those]
                 y = [each["gain"] for each in those]
                 axes.plot(x, y, label=names[place], **line_style(place) | {"linestyle": "none"})

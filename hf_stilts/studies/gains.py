@@ -446,9 +446,11 @@ def _best(table: pd.DataFrame, baseline: str, lower: set[str]) -> list[dict[str,
     if rows:
         averaged = _averaged([row["task"] for row in rows], lower)
         chosen_rows = [row for row in rows if row["task"] in averaged]
-        means = {name: fmean(row[name] for row in chosen_rows) for name in ("score", "baseline")}
         title = f"mean of {len(chosen_rows)}"
-        rows.append({"task": title, "best": "best per target", "chosen on": "", **means})
+        mean: dict[str, Any] = {"task": title, "best": "best per target", "chosen on": ""}
+        for name in ("score", "baseline"):
+            mean[name] = fmean(row[name] for row in chosen_rows)
+        rows.append(mean)
         lower = {*lower, title} if lower.issuperset(averaged) else lower
     rows = [row | {"gain": row["score"] - row["baseline"]} for row in rows]
     _turn_back(rows, lower)

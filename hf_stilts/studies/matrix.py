@@ -128,16 +128,18 @@ def transfer_matrix(
     """
     studies = [each for each in results if is_study(each)]
     others = [each for each in results if each not in studies]
-    of_files = [score for path in others for score in scores_of_file(results_file(Path(path)))]
+    of_files = []
+    for path in others:
+        of_files += scores_of_file(results_file(Path(path)))
     models = published_models(namespace, derived=derived, api=api)
     ancestors = Ancestors(models, api)
     scores, left_out = scores_of_models(models, ancestors)
     scores += of_files
-    chosen = [
-        score
-        for score in scores
-        if (base is None or score.base == base) and (targets is None or score.target in targets)
-    ]
+    chosen = list(scores)
+    if base is not None:
+        chosen = [score for score in chosen if score.base == base]
+    if targets is not None:
+        chosen = [score for score in chosen if score.target in targets]
     if not (chosen or studies) and (base or namespace):
         api = api or HfApi()
         known = list_checkpoints(api=api) if namespace and not models else []

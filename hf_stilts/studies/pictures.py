@@ -87,7 +87,7 @@ def study_pictures(report: StudyReport, *, by: str = "class", most_arms: int | N
     for said, chosen in _comparisons(tables, [*others, "task"], ("layers",)):
         title = _titled("Retrieval accuracy by hidden state", said)
         rows = chosen["layers"]
-        seeds, languages = (max(row[name] for row in rows) for name in ("seeds", "languages"))
+        seeds, languages = max(row["seeds"] for row in rows), max(row["languages"] for row in rows)
         foot = f"{rows[0]['task']}, mean over n = {languages} languages, median over {seeds} seeds."
         figure = layer_curves(_layer_curves(rows), title=title, foot=foot)
         yield Picture(_named("layer-curves", said), title, figure)

@@ -96,7 +96,8 @@ class Plan:
         for stage in (*STAGES, "all"):
             cells = [cell for cell in self.cells if stage in (cell.stage, "all")]
             row: dict[str, Any] = {"stage": stage, "cells": len(cells)}
-            row |= {state: sum(cell.state == state for cell in cells) for state in states}
+            count = Counter(cell.state for cell in cells)
+            row |= {state: count[state] for state in states}
             left = [cell for cell in cells if cell.state not in NOTHING_TO_DO]
             row["hours"] = _total([cell.hours for cell in left])
             row["GB"] = _total([cell.gigabytes for cell in cells if cell.state != "no data"])

@@ -168,7 +168,7 @@ def _common(measured: Sequence[dict[str, Any]], notes: list[str]) -> list[dict[s
     """The languages that every run has at every level of a noise: means over different languages do not compare."""
     kept: list[dict[str, Any]] = []
     for group, rows in _groups(measured, "task", "noise"):
-        of_each = [{row["language"] for row in found} for _, found in _groups(rows, "run", "level", "seed")]
+        of_each = [_values("language", found) for _, found in _groups(rows, "run", "level", "seed")]
         everywhere = set.intersection(*of_each)
         left = sorted(set.union(*of_each) - everywhere)
         if not everywhere:
@@ -178,11 +178,15 @@ def _common(measured: Sequence[dict[str, Any]], notes: list[str]) -> list[dict[s
             )
         if left:
             notes.append(f"Left out of {group['task']}, {group['noise']}, not everywhere there: {', '.join(left)}.")
-        levels_of_runs = [{row["level"] for row in found} for _, found in _groups(rows, "run")]
+        levels_of_runs = [_values("level", found) for _, found in _groups(rows, "run")]
         if any(levels != levels_of_runs[0] for levels in levels_of_runs):
             notes.append(f"Runs have {group['task']} at different levels of {group['noise']}: areas do not compare.")
         kept += [row for row in rows if row["language"] in everywhere]
     return kept
+
+
+def _values(column: str, rows: Iterable[dict[str, Any]]) -> set[Any]:
+    return {row[column] for row in rows}
 
 
 def _check_alike(noisy: dict[str, Any], clean: dict[str, Any]) -> None:

@@ -318,7 +318,8 @@ def _add_words(
         sides = [LanguageText(code, side) for code, side in zip((one, other), zip(*both, strict=True), strict=True)]
         if transliterate:
             sides = [side.in_latin() for side in sides]
-        ldn, ldnd = word_list_distances(*([word.casefold() for word in side.texts] for side in sides))
+        ours, theirs = ([word.casefold() for word in side.texts] for side in sides)
+        ldn, ldnd = word_list_distances(ours, theirs)
         row = found.setdefault((one, other), {"first": one, "second": other})
         row |= {"concepts": len(both), "edit_similarity": 1 - ldn, "ldnd": ldnd}
 

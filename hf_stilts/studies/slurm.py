@@ -143,7 +143,8 @@ def submit_study(
         result.queued = {found.cells[name].title: job for name, job in jobs.items()}
         executor = _executor(store.root / LOGS, study.name, time_limit, options, array)
         for group in _groups(found, [name for name in left if name not in jobs], array is not None):
-            needed = sorted({jobs[need] for name in group for need in found.cells[name].needs if need in jobs})
+            needs = {need for name in group for need in found.cells[name].needs}
+            needed = sorted({jobs[need] for need in needs if need in jobs})
             cells = [found.cells[name] for name in group]
             given = _submit(executor, store, cells, options, needed, result, publisher)
             for name, job in zip(group, given, strict=True):
@@ -309,11 +310,11 @@ def _groups(found: Cells, names: Sequence[str], arrays: bool) -> list[list[str]]
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         groups.setdefault(found.cells[name].needs, []).append(name)
-    return [
-        group[start : start + LARGEST_ARRAY]
-        for group in groups.values()
-        for start in range(0, len(group), LARGEST_ARRAY)
-    ]
+    found_groups = []
+    for group in groups.values():
+        for start in range(0, len(group), LARGEST_ARRAY):
+            found_groups.append(group[start : start + LARGEST_ARRAY])
+    return found_groups
 
 
 def _executor(folder: Path, name: str, minutes: int, options: Mapping[str, str], array: int | None) -> Any:

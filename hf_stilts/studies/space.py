@@ -36,7 +36,8 @@ def write_space(found: TransferMatrix, folder: str | os.PathLike[str]) -> list[P
     data: dict[str, Any] = {"cells": {"columns": _COLUMNS, "rows": _rows(found)}, "checkpoints": found.checkpoints}
     data["comparisons"] = found.comparisons
     data["languages"] = languages_of(sorted({cell["language"] for cell in found.cells}))
-    data["untrained"] = [target for target in sorted({cell["target"] for cell in found.cells}) if _is_untrained(target)]
+    targets = sorted({cell["target"] for cell in found.cells})
+    data["untrained"] = [target for target in targets if _is_untrained(target)]
     written = {"index.html": render("matrix.html", title=TITLE, notes=found.notes, data=data)}
     written["matrix.csv"] = found.text("csv") + "\n"
     for name, text in written.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ class Status:
 
     def stages(self) -> list[dict[str, Any]]:
         """A row for each stage and one for all: how many cells are in each state that occurs."""
-        states = [state for state in STATES if any(cell["state"] == state for cell in self.cells)]
+        occurring = {cell["state"] for cell in self.cells}
+        states = [state for state in STATES if state in occurring]
         rows = []
         for stage in (*STAGES, "all"):
             cells = [cell for cell in self.cells if stage in (cell["stage"], "all")]
-            counts = {state: sum(cell["state"] == state for cell in cells) for state in states}
+            count = Counter(cell["state"] for cell in cells)
+            counts = {state: count[state] for state in states}
             rows.append({"stage": stage, "cells": len(cells), **counts})
         return rows
 

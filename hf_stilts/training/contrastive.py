@@ -106,7 +106,10 @@ class ContrastiveLoss:
         """As `collate`, with the translations' tokens, padded on the right, where the features have them."""
 
         def both(features: list[dict[str, Any]]) -> dict[str, Tensor]:
-            batch = collate([{name: each[name] for name in each if name != IDS} for each in features])
+            own = []
+            for each in features:
+                own.append({name: value for name, value in each.items() if name != IDS})
+            batch = collate(own)
             if IDS in features[0]:
                 ids = [torch.as_tensor(each[IDS], dtype=torch.long) for each in features]
                 batch[IDS] = pad_sequence(ids, True, tokenizer.pad_token_id)

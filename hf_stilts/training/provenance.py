@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 
 from hf_stilts.augmentation.noisy_rows import load_noisy, stored_tag
-from hf_stilts.data.derived import is_tag, row_keys, stored_as, variety
+from hf_stilts.data.derived import is_tag, parse_tag, row_keys, stored_as
 from hf_stilts.data.language_mix import mix_languages
 from hf_stilts.data.language_shares import Languages
 from hf_stilts.data.load import data_revision, load, load_parts, splits
@@ -107,7 +107,7 @@ def languages_of(rows: Any) -> dict[str, int]:
 
 def codes_of(languages: Mapping[str, int]) -> tuple[str, ...]:
     """Codes of every language that has words in the rows: of code-switched rows, all that were switched into."""
-    return tuple(dict.fromkeys(code for language in languages for code in variety(language).languages))
+    return tuple(dict.fromkeys(code for language in languages for code in parse_tag(language).languages))
 
 
 def sources(

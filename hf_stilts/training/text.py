@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
-from hf_stilts.data.derived import variety
+from hf_stilts.data.derived import parse_tag
 from hf_stilts.data.load import load, splits
 from hf_stilts.errors import StiltsError
 from hf_stilts.task import Task
@@ -40,7 +40,7 @@ def texts_of(
     if text is None:
         rows = {language: load(task, "train", language, limit=limit, data_dir=data_dir) for language in task.languages}
     else:
-        found = {variety(code).language: _rows(source) for code, source in _by_language(text).items()}
+        found = {parse_tag(code).language: _rows(source) for code, source in _by_language(text).items()}
         rows = {code: part.select(range(min(limit or len(part), len(part)))) for code, part in found.items()}
     rows = {language: part for language, part in rows.items() if len(part)}
     if not rows:

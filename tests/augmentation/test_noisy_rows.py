@@ -14,7 +14,7 @@ from hf_stilts.augmentation.noise import Noise
 from hf_stilts.augmentation.noisy_rows import RowNoise, columns_of, misspell, noisy
 from hf_stilts.cli import app
 from hf_stilts.data.check import fault
-from hf_stilts.data.derived import variety
+from hf_stilts.data.derived import parse_tag
 from hf_stilts.data.load import load
 from hf_stilts.declarations import list_kinds
 from hf_stilts.errors import StiltsError
@@ -142,9 +142,9 @@ def test_a_column_without_text():
 
 def test_tag():
     for tag in ("de-x-nz10-keyboard-0", "de-t-en-x-nz5-case-12", "en-x-cs50-de-sw-nz10-character-1"):
-        assert str(variety(tag)) == tag
-    assert variety("en-x-cs50-de-sw-nz10-character-1").languages == ("en", "de", "sw")
-    assert variety("de-x-nz10-keyboard-0").noise == "10-keyboard-0"
+        assert str(parse_tag(tag)) == tag
+    assert parse_tag("en-x-cs50-de-sw-nz10-character-1").languages == ("en", "de", "sw")
+    assert parse_tag("de-x-nz10-keyboard-0").noise == "10-keyboard-0"
 
 
 def test_written_rows_are_loaded_by_their_tag(tmp_path):

@@ -109,7 +109,9 @@ IN_MIRROR = {
     "evaluate xtreme --base x/y --data-dir {mirror} --tasks panx": "{mirror} has no test rows of any task of xtreme",
 }
 PROGRAM = """
-import sys
+import functools, sys
+import typer.main
+typer.main.get_command = functools.cache(typer.main.get_command)  # as for all commands in the tests' own process
 from hf_stilts.cli import main
 for words in sys.stdin.read().split("\\n"):
     sys.argv = ["hf-stilts", *words.split()]

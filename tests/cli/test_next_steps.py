@@ -28,13 +28,14 @@ def messages():
         source = path.read_text(encoding="utf-8")
         if "hf-stilts" not in source and "hf " not in source:
             continue
-        tree = ast.parse(source)
-        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-        docstrings = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented)
-                      and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
-        inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        for node in ast.walk(tree):
-            if id(node) in docstrings or id(node) in inside:
+        no_messages = set()  # docstrings, and the parts of texts with placeholders
+        for node in ast.walk(ast.parse(source)):  # what holds others comes before them
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                if node.body and isinstance(node.body[0], ast.Expr):
+                    no_messages.add(node.body[0].value)
+            elif isinstance(node, ast.JoinedStr):
+                no_messages.update(node.values)
+            if node in no_messages:
                 continue
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append((path, node.lineno, node.value))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from command import run
-from pending_checkpoints import api_of, checkpoint, deliver_all
+from pending_checkpoints import api_of, checkpoint, upload_all
 from typer.testing import CliRunner
 
 from hf_stilts.cli import app
@@ -33,7 +33,7 @@ def published(hub, stock, tmp_path):
     outbox.mkdir()
     pack(checkpoint(tmp_path, 2), outbox, dataclasses.replace(new_pending(record, "me/tiny", True), notes=(EVIL,)))
     api = api_of(hub)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     api.create_repo("me/task", repo_type="dataset")
     card = f"---\ntags: [stilts-task]\nlicense: {json.dumps(EVIL)}\n---\n"
     fields = {"kind": "text-classification", "dataset": "me/task", "labels": [EVIL, "b"], "license": EVIL}

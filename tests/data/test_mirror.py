@@ -10,10 +10,10 @@ import pytest
 from datasets import ClassLabel
 
 from hf_stilts import progress
-from hf_stilts.data import mirror
-from hf_stilts.data.load import data_revision, load, splits
+from hf_stilts.data import mirror, source
+from hf_stilts.data.load import data_revision, load, present, splits
 from hf_stilts.dataset_scripts import build
-from hf_stilts.task import Task
+from hf_stilts.task import Task, load_task
 
 TASK = Task(
     kind="text-classification", dataset="x/y", config="{language}", languages=("de", "fr"), labels=("no", "yes")
@@ -188,3 +188,12 @@ def test_building_and_loading_are_silent_where_nobody_looks(tmp_path, capfd):
     build("tatoeba", raw, tmp_path / "out", checksum=False)
     assert len(load("tatoeba", "test", "de", data_dir=tmp_path / "out")) == 1
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_mirror_lacks_in_many_languages_has_its_converter_looked_up_once(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(source, "load_task", lambda name: loaded.append(name) or load_task(name))
+    source._converter_of.cache_clear()
+    with pytest.raises(FileNotFoundError, match="hf-stilts data prefetch sib200"):
+        present("sib200", "test", data_dir=tmp_path)
+    assert loaded and len(loaded) == len(set(loaded)), "each task once, and not for each of 205 languages"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import CommitOperationAdd, HfApi, constants, parse_eval_result_entries
-from pending_checkpoints import api_of, checkpoint, deliver_all
+from pending_checkpoints import api_of, checkpoint, upload_all
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.card import render
@@ -40,7 +40,7 @@ def publish(tmp_path, api):
         for step in steps or (2,):
             pending = new_pending(replace(about, step=step), name, False)
             pack(checkpoint(output_dir, step, content=name.encode()), output_dir / "outbox", pending)
-        status = deliver_all(output_dir, api)
+        status = upload_all(output_dir, api)
         assert status.ok, str(status)
         shutil.rmtree(output_dir)
         return name

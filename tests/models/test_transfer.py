@@ -9,6 +9,7 @@ import transformers
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.models import transfer as module
 from hf_stilts.models.transfer import label_order, load_trained, with_fresh_head
 from hf_stilts.task import Task
 
@@ -153,3 +154,14 @@ def test_labels_in_another_order_are_matched_by_name(tmp_path):
 def test_nameless_labels_are_refused():
     with pytest.raises(StiltsError, match=r"LABEL_0.*Add aliases="):
         label_order(tiny.config(num_labels=3), TASKS["text-classification"])
+
+
+def test_what_stands_above_a_body_is_found_once_for_a_configuration(tmp_path, monkeypatch):
+    """It takes two models to be made, and a study asks for every training that starts from the same encoder."""
+    above, made = module._above, []
+    monkeypatch.setattr(module, "_NAMES_ABOVE", {})
+    monkeypatch.setattr(module, "_above", lambda model: made.append(type(model).__name__) or above(model))
+    folder = tiny.save(tmp_path / "public", model_class=AutoModelForMaskedLM)
+    for _ in range(3):
+        assert module._wanted_masked_lm(module.open_checkpoint(folder), TASKS["token-classification"]) is None
+    assert made == ["XLMRobertaForTokenClassification", "XLMRobertaForMaskedLM"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hub_fixture import Fault
 from huggingface_hub import HfApi
-from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, put, tags, upload_all, weights
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
@@ -66,7 +66,7 @@ def test_what_was_rebuilt_is_published(tmp_path, api):
     choice = f"choice-{outbox_module._short_hash('me/tiny')}.json"
     for file in (f"{broken.folder_name}/parcel.json", "run.json", choice):
         (tmp_path / "outbox" / file).write_text("")
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and {pending.step for pending in status.sent} == {2, 4, 6}, str(status)
     assert "main of me/tiny is step-4: best so far (0.7000)" in str(status), str(status)
     assert sorted(tags(api)) == ["step-2", "step-4", "step-6"]
@@ -102,7 +102,7 @@ def test_a_broken_choice_is_rebuilt_from_the_newest_checkpoint(text, tmp_path):
 def test_a_broken_choice_of_which_nothing_is_known_leaves_the_newest(tmp_path, api):
     put(tmp_path, 2)
     (tmp_path / "outbox/choice-1.json").write_text("")
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert read_choices(tmp_path / "outbox") == []
 
 
@@ -132,7 +132,7 @@ def test_a_file_that_was_cut_in_the_outbox_is_taken_from_its_checkpoint(name, cu
         faults.add(Fault("POST .*/commit/", times=1, status=503))
         UploadWorker(tmp_path / "outbox", api, FAST, Signals())._try(*next(read_pending(tmp_path / "outbox")))
     (tmp_path / "outbox" / pending.folder_name / "files" / name).write_bytes(cut)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok, str(status)
     published = api.hf_hub_download("me/tiny", name, revision="step-2", cache_dir=tmp_path / "cache")
     assert Path(published).read_text() == (tmp_path / "checkpoint-2" / name).read_text()
@@ -141,7 +141,7 @@ def test_a_file_that_was_cut_in_the_outbox_is_taken_from_its_checkpoint(name, cu
 def test_a_file_that_is_gone_from_the_outbox_is_taken_from_its_checkpoint(tmp_path, api):
     pending = put(tmp_path, 2)
     shutil.rmtree(tmp_path / "outbox" / pending.folder_name / "files")
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert weights(api, "step-2", tmp_path / "cache").startswith(b"weights of 2 ")
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_was_cut_is_not_taken_from_a_later_save_of_its_step(content,
     shutil.rmtree(tmp_path / "checkpoint-2")
     if content:
         checkpoint(tmp_path, 2, content)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert [failed.step for failed in status.failed] == [2] and "config.json" in status.failed[0].reason
     assert not api.repo_exists("me/tiny") or not tags(api)
 
@@ -169,7 +169,7 @@ def test_one_that_is_rebuilt_publishes_no_file_that_is_cut(name, kept, tmp_path,
     (folder / "files" / name).write_bytes(whole[: len(whole) // 2])
     if not kept:
         shutil.rmtree(tmp_path / "checkpoint-2")
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok == kept, str(status)
     if kept:
         published = api.hf_hub_download("me/tiny", name, revision="step-2", cache_dir=tmp_path / "cache")
@@ -183,14 +183,14 @@ def test_one_that_is_rebuilt_publishes_no_file_that_is_cut(name, kept, tmp_path,
 def test_a_main_or_choice_file_of_other_types_is_asked_for_again(changed, tmp_path, api, caplog):
     begin(tmp_path)
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     stored = {"repo_id": "me/tiny", "step": 2, "why": "best", "commit": None, **changed}
     for file in ("main", "choice"):
         path = tmp_path / f"outbox/{file}-{outbox_module._short_hash('me/tiny')}.json"
         path.write_text(json.dumps({**stored, "commit": ""}))
         str(outbox_status(tmp_path))
         assert path.name in caplog.text
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and [main.step for main in status.mains] == [2], str(status)
 
 
@@ -202,20 +202,20 @@ def test_a_broken_one_that_was_committed_is_not_committed_twice(tmp_path, api, f
     faults.waiting.clear()
     assert len(commits(api)) == 1 and not tags(api)
     (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text("")
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert len(commits(api)) == 1 and list(tags(api)) == ["step-2"]
 
 
 def test_a_broken_one_whose_files_are_gone_is_asked_for_on_the_hub(tmp_path, api):
     begin(tmp_path)
     sent = put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     lost = put(tmp_path, 4)
     shutil.rmtree(tmp_path / "outbox" / lost.folder_name / "files")
     for pending in (sent, lost):
         shutil.rmtree(tmp_path / f"checkpoint-{pending.step}")
         (tmp_path / "outbox" / pending.folder_name / "parcel.json").write_text("")
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert [pending.step for pending in status.sent] == [2] and len(commits(api)) == 1
     assert "either it was sent, or it is lost" in status.failed[0].reason and status.failed[0].step == 4
 
@@ -249,7 +249,7 @@ def test_what_an_earlier_version_wrote_is_read(tmp_path, api):
     choice = {"repo_id": "me/tiny", "step": 2, "why": "the last checkpoint", "commit": None, "reason": None}
     write_json(tmp_path / "outbox/choice-1.json", choice)
     checkpoint(tmp_path, 4)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and "step-4: the newest" in str(status)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 from hub_fixture import ask, commit_lines
-from pending_checkpoints import api_of, checkpoint, deliver_all, put, tags
+from pending_checkpoints import api_of, checkpoint, put, tags, upload_all
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.existing_card import BEGIN, END
@@ -48,7 +48,7 @@ def choose(output_dir, step):
 def test_a_hand_written_card_and_other_files_stay(tmp_path, api):
     existing(api, README_dot_md=MINE, LICENSE="MIT", docs__how_dot_md="how")
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     card = read(api, tmp_path)
     assert "# Mine\n\nBy hand.\n" in card and "This is `step-2`" in card
     assert yaml.safe_load(card.split("---")[1])["license"] == "mit"
@@ -57,15 +57,15 @@ def test_a_hand_written_card_and_other_files_stay(tmp_path, api):
 
 def test_edits_between_two_saves_stay_and_also_where_main_becomes_an_earlier_one(tmp_path, api):
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     upload(api, "README.md", read(api, tmp_path).replace("license: unknown", "license: mit") + "\nThanks to all.\n")
     upload(api, "LICENSE", "MIT")
     put(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     upload(api, "LICENSE", "MIT, 2026")
     upload(api, "README.md", read(api, tmp_path) + "\nAnd to you.\n")
     choose(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     card = read(api, tmp_path)
     assert "This is `step-2`" in card and card.count(BEGIN) == card.count(END) == 1
     assert card.endswith("\nThanks to all.\n\nAnd to you.\n")
@@ -77,7 +77,7 @@ def test_edits_between_two_saves_stay_and_also_where_main_becomes_an_earlier_one
 
 def test_an_edit_made_while_we_upload_stays(tmp_path, api, monkeypatch):
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     stock, once = type(api).create_commit, [True]
 
     def edited_first(self, *arguments, **named):
@@ -91,13 +91,13 @@ def test_an_edit_made_while_we_upload_stays(tmp_path, api, monkeypatch):
 
     monkeypatch.setattr(type(api), "create_commit", edited_first)
     put(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert read(api, tmp_path).endswith("\nJust now.\n") and "This is `step-4`" in read(api, tmp_path)
 
 
 def test_scores_are_added_to_a_card_that_somebody_edited(tmp_path, api):
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     upload(api, "README.md", read(api, tmp_path).replace("license: unknown", "license: mit") + "\nThanks.\n")
     add_scores("me/tiny", {"de": {"udpos_f1": 71.25}}, api)
     card = read(api, tmp_path)
@@ -111,7 +111,7 @@ def test_files_of_another_model_are_a_reason_to_refuse_and_are_removed_on_demand
     existing(api, README_dot_md=MINE.replace("license", "pipeline_tag: fill-mask\nlicense"), LICENSE="MIT", **OTHERS)
     before = api.model_info("me/tiny").sha
     put(tmp_path, 2)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     (failed,) = status.failed
     for said in ("pytorch_model.bin", "onnx/model.onnx", "modules.json", "config.json", "--overwrite"):
         assert said in failed.reason
@@ -124,7 +124,7 @@ def test_files_of_another_model_are_a_reason_to_refuse_and_are_removed_on_demand
     assert "fill-mask" not in card, "that was the other model"
     assert "license: mit" in card and "By hand." in card
     put(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok, "what is there now is ours"
+    assert upload_all(tmp_path, api).ok, "what is there now is ours"
 
 
 def test_a_run_may_say_beforehand_that_the_other_model_goes(tmp_path, here, api):
@@ -138,13 +138,13 @@ def test_a_run_may_say_beforehand_that_the_other_model_goes(tmp_path, here, api)
 def test_what_somebody_adds_to_our_model_is_not_removed_unasked(tmp_path, api):
     put(tmp_path, 2)
     put(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     upload(api, "onnx/model.onnx", "of step 4")
     choose(tmp_path, 2)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert not status.ok and "onnx/model.onnx" in str(status)
     put(tmp_path, 6)
-    assert "onnx/model.onnx" in deliver_all(tmp_path, api).failed[0].reason
+    assert "onnx/model.onnx" in upload_all(tmp_path, api).failed[0].reason
     assert "onnx/model.onnx" in names(api)
 
 
@@ -152,7 +152,7 @@ def test_a_card_that_cannot_be_kept_is_not_thrown_away(tmp_path, hub, api):
     api.create_repo("me/tiny", private=True)
     ask(hub.url, "POST", "/api/models/me/tiny/commit/main", commit_lines({"README.md": "# Größe".encode("latin-1")}))
     put(tmp_path, 2)
-    assert "UTF-8" in deliver_all(tmp_path, api).failed[0].reason
+    assert "UTF-8" in upload_all(tmp_path, api).failed[0].reason
     assert not tags(api)
 
 
@@ -162,6 +162,6 @@ def test_a_branch_of_somebody_is_not_the_one_to_resume_from(tmp_path, api):
     api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/tiny", revision="resume")
     before = api.model_info("me/tiny", revision="resume").sha
     put(tmp_path, 2, branch="resume")
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.to_resume.state == "failed" and "resume" in status.to_resume.reason
     assert api.model_info("me/tiny", revision="resume").sha == before

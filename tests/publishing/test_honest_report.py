@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hub_fixture import Fault
-from pending_checkpoints import api_of, checkpoint, deliver_all, put, tags
+from pending_checkpoints import api_of, checkpoint, put, tags, upload_all
 
 from hf_stilts.files import sha256
 from hf_stilts.hub.record import Record
@@ -29,7 +29,7 @@ def test_a_copy_without_times_has_the_same_bytes(tmp_path, api):
         prepare(folder, pending, api)
     shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
     shutil.rmtree(tmp_path / "run")
-    assert deliver_all(tmp_path / "copy", api).ok and set(tags(api)) == {"step-2"}
+    assert upload_all(tmp_path / "copy", api).ok and set(tags(api)) == {"step-2"}
 
 
 def test_bytes_that_changed_under_the_same_time_are_not_published(tmp_path, api):
@@ -43,20 +43,20 @@ def test_bytes_that_changed_under_the_same_time_are_not_published(tmp_path, api)
     weights.unlink()  # it is linked: the checkpoint keeps its bytes
     weights.write_bytes(content[: len(content) // 2].ljust(len(content), b"\0"))
     os.utime(weights, ns=(about.st_atime_ns, about.st_mtime_ns))
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert not status.ok and not status.sent
 
 
 def test_a_repository_that_is_gone_is_not_said_to_be_there(tmp_path, api):
     put(tmp_path, 2)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     api.delete_repo("me/tiny")
     for _ in range(2):  # and it is not made again: it may have been deleted on purpose
-        status = deliver_all(tmp_path, api)
+        status = upload_all(tmp_path, api)
         assert not status.ok and str(status).startswith("0 of 1 checkpoints")
         assert "me/tiny is gone from the Hub" in str(status) and not api.repo_exists("me/tiny")
     api.create_repo("me/tiny", private=True)  # as the report says
-    assert deliver_all(tmp_path, api).ok and set(tags(api)) == {"step-2"}
+    assert upload_all(tmp_path, api).ok and set(tags(api)) == {"step-2"}
 
 
 def test_an_outbox_of_which_nothing_can_be_read_is_not_empty(tmp_path):
@@ -78,7 +78,7 @@ def test_a_clock_that_was_ahead_when_publishing_began_hides_no_checkpoint(tmp_pa
     assert json.loads((tmp_path / "outbox/run.json").read_text())["earlier"] == {"1": before}
     checkpoint(tmp_path, 2)
     assert outbox_status(tmp_path).unpacked == (2,)
-    assert deliver_all(tmp_path, api).ok and set(tags(api)) == {"step-2"}
+    assert upload_all(tmp_path, api).ok and set(tags(api)) == {"step-2"}
 
 
 def test_weights_that_a_power_cut_emptied_are_taken_from_their_checkpoint(tmp_path, api):
@@ -90,7 +90,7 @@ def test_weights_that_a_power_cut_emptied_are_taken_from_their_checkpoint(tmp_pa
     about = weights.stat()
     weights.write_bytes(bytes(about.st_size))
     os.utime(weights, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     published = api.hf_hub_download("me/tiny", "model.safetensors", revision="step-2", cache_dir=tmp_path / "cache")
     assert sha256(Path(published)) == sha256(tmp_path / "checkpoint-2/model.safetensors")
 
@@ -102,7 +102,7 @@ def test_weights_of_zeros_are_not_published(tmp_path, api):
         about = weights.stat()
         weights.write_bytes(bytes(about.st_size))
         os.utime(weights, ns=(about.st_atime_ns, about.st_mtime_ns))
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert not status.sent and "model.safetensors" in status.failed[0].reason
 
 
@@ -112,7 +112,7 @@ def sent(tmp_path, api):
     for step in (2, 4):
         checkpoint(tmp_path, step, size=100)
         put(tmp_path, step)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     return tmp_path
 
 
@@ -124,7 +124,7 @@ def test_a_tag_that_was_removed_is_set_again_where_its_commit_is_there(on_disk, 
     if not on_disk:
         for step in (2, 4):
             shutil.rmtree(sent / f"checkpoint-{step}")
-    status = deliver_all(sent, api)
+    status = upload_all(sent, api)
     assert status.ok and tags(api) == before
 
 
@@ -139,7 +139,7 @@ def test_a_repository_that_was_made_anew_gets_what_is_here_still(copied, sent, a
         shutil.copytree(sent, tmp_path / "copy", copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("hub*"))
         sent = tmp_path / "copy"
     make_anew(api)
-    status = deliver_all(sent, api)
+    status = upload_all(sent, api)
     assert status.ok and set(tags(api)) == {"step-2", "step-4"}, str(status)
     assert all(pending.commit == tags(api)[pending.tag] for pending in status.sent)
 
@@ -149,7 +149,7 @@ def test_what_is_neither_on_the_hub_nor_here_is_said(sent, api):
     checkpoint(sent, 4, b"of a later run", size=100)
     make_anew(api)
     for _ in range(2):
-        status = deliver_all(sent, api)
+        status = upload_all(sent, api)
         assert str(status).startswith("0 of 2 checkpoints are on the Hub.") and not status.ok
         assert [pending.tag for pending in status.failed] == ["step-2", "step-4"] and not tags(api)
         assert "tag step-2 of me/tiny is gone" in status.failed[0].reason
@@ -159,8 +159,8 @@ def test_what_is_neither_on_the_hub_nor_here_is_said(sent, api):
 def test_a_tag_that_became_another_checkpoint_is_not_said_to_be_ours(sent, api, tmp_path):
     make_anew(api)
     put(tmp_path / "another", 2, b"of another training")
-    assert deliver_all(tmp_path / "another", api).ok
-    status = deliver_all(sent, api)
+    assert upload_all(tmp_path / "another", api).ok
+    status = upload_all(sent, api)
     assert [pending.tag for pending in status.failed] == ["step-2"]
     assert "tag step-2 of me/tiny is already another checkpoint" in status.failed[0].reason
 
@@ -168,24 +168,24 @@ def test_a_tag_that_became_another_checkpoint_is_not_said_to_be_ours(sent, api, 
 def test_the_branch_to_resume_from_is_sent_again(tmp_path, api):
     put(tmp_path, 2)
     put(tmp_path, 2, branch="resume")
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     make_anew(api)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert {branch.name for branch in api.list_repo_refs("me/tiny").branches} == {"main", "resume"}
 
 
 def test_a_hub_that_cannot_be_asked_is_not_said_to_hold_it(sent, api, faults):
     faults.add(Fault(".", times=10_000, status=503))
-    status = deliver_all(sent, api, Pace(first_wait=0.05, longest_wait=0.1, patience=0.2))
+    status = upload_all(sent, api, Pace(first_wait=0.05, longest_wait=0.1, patience=0.2))
     assert not status.ok and "main of me/tiny has not been checked since" in str(status)
     faults.waiting.clear()
-    assert deliver_all(sent, api).ok
+    assert upload_all(sent, api).ok
 
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
     """A checkpoint that a training saved, and that no upload worker read yet."""
-    monkeypatch.setattr(Outbox, "_ring", lambda _: None)
+    monkeypatch.setattr(Outbox, "_wake_worker", lambda _: None)
     outbox = Outbox(tmp_path / "run", "me/tiny", private=True, record=Record())
     outbox.add(checkpoint(tmp_path / "run", 2), Record(step=2))
     outbox.close()
@@ -205,7 +205,7 @@ def test_zeros_in_weights_that_nobody_had_read_are_not_published(parcel, saved, 
     lose_second_half(folder / "files/model.safetensors")  # it is linked: the checkpoint loses it, too
     if not parcel:
         (folder / "parcel.json").write_text("")
-    status = deliver_all(saved, api)
+    status = upload_all(saved, api)
     assert not status.sent and "model.safetensors of step-2 is no longer what was saved" in status.failed[0].reason
     assert not api.repo_exists("me/tiny") or not tags(api)
 
@@ -216,18 +216,18 @@ def test_weights_that_are_whole_in_the_checkpoint_are_taken_from_there(saved, ap
     weights.unlink()
     shutil.copy2(kept, weights)
     lose_second_half(weights)
-    assert deliver_all(saved, api).ok
+    assert upload_all(saved, api).ok
     published = api.hf_hub_download("me/tiny", "model.safetensors", revision="step-2", cache_dir=tmp_path / "cache")
     assert sha256(Path(published)) == sha256(kept)
 
 
 def test_a_copy_made_before_anybody_read_the_files_has_the_same_bytes(saved, api, tmp_path):
     shutil.copytree(saved, tmp_path / "copy", copy_function=shutil.copyfile)
-    assert deliver_all(tmp_path / "copy", api).ok and set(tags(api)) == {"step-2"}
+    assert upload_all(tmp_path / "copy", api).ok and set(tags(api)) == {"step-2"}
 
 
 def test_a_copy_of_what_was_overwritten_is_refused(saved, api, tmp_path):
     with (saved / "checkpoint-2/model.safetensors").open("r+b") as file:  # the link shares this content
         file.write(b"\x60")
     shutil.copytree(saved, tmp_path / "copy", copy_function=shutil.copyfile)
-    assert "overwritten after step-2" in deliver_all(tmp_path / "copy", api).failed[0].reason
+    assert "overwritten after step-2" in upload_all(tmp_path / "copy", api).failed[0].reason

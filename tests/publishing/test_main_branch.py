@@ -9,7 +9,7 @@ import pytest
 from hub_fixture import Fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pending_checkpoints import FAST, api_of, checkpoint, deliver_all, put, tags, weights
+from pending_checkpoints import FAST, api_of, checkpoint, put, tags, upload_all, weights
 
 from hf_stilts.files import write_json
 from hf_stilts.hub.record import Record
@@ -18,7 +18,7 @@ from hf_stilts.publishing import published
 from hf_stilts.publishing.outbox import Choice, MainState, Run, outbox_status, write_main, write_run
 from hf_stilts.publishing.pending import new_pending, pack, read_pending, update
 from hf_stilts.publishing.published import PENDING_LINE, RUN_LINE, Own, Published, main_step
-from hf_stilts.publishing.upload import deliver, prepare
+from hf_stilts.publishing.upload import prepare, upload_checkpoint
 from hf_stilts.publishing.worker import Signals, UploadWorker
 
 COMMIT = "POST .*/commit/"
@@ -51,7 +51,7 @@ def test_a_checkpoint_that_arrives_late_does_not_become_main(tmp_path, api, faul
     faults.add(Fault(COMMIT, status=502))
     for step in (4, 8, 12, 16, 20):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and "main of me/tiny is step-20: the newest checkpoint." in str(status)
     assert sorted(tags(api)) == ["step-12", "step-16", "step-20", "step-4", "step-8"]
     assert on_main(api) == ["step-8", "step-12", "step-16", "step-20"]
@@ -73,7 +73,7 @@ def test_main_is_right_after_both_processes_were_killed_and_the_folder_was_renam
     if chosen:
         choose(run, chosen)
     renamed = run.rename(tmp_path / "another name")
-    status = deliver_all(renamed, api)
+    status = upload_all(renamed, api)
     why = "best" if chosen else "the newest checkpoint"
     assert status.ok and f"main of me/tiny is step-{chosen or 12}: {why}." in str(status)
     assert sorted(tags(api)) == ["step-12", "step-4", "step-8"]
@@ -99,10 +99,10 @@ def test_main_is_right_after_each_arrival_in_any_order(tmp_path_factory, faults,
         if place in lost:  # killed when the Hub had done it: the same checkpoint is sent again
             faults.add(Fault(COMMIT, times=10, lose_answer=True))
             with pytest.raises(Exception, match=r"."):
-                deliver(folder, prepare(folder, pending, api), api, chosen)
+                upload_checkpoint(folder, prepare(folder, pending, api), api, chosen)
             faults.waiting.clear()
             _, pending = next(pair for pair in read_pending(tmp_path / "outbox") if pair[0] == folder)
-        commit = deliver(folder, prepare(folder, pending, api), api, chosen).commit
+        commit = upload_checkpoint(folder, prepare(folder, pending, api), api, chosen).commit
         update(folder, pending, state="sent", commit=commit)
         here.append(step)
         assert step_on_main(api, tmp_path / "cache") == (chosen if chosen in here else max(here))
@@ -123,7 +123,7 @@ def test_the_step_of_main_depends_on_what_is_there_alone(steps, chosen, in_fligh
 def test_a_main_that_an_earlier_version_left_behind_is_mended_by_a_retry(tmp_path, api):
     for step in (4, 8):
         put(tmp_path, step)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     wrong = api.hf_hub_download("me/tiny", "stilts.json", revision="step-4", cache_dir=tmp_path / "cache")
     api.upload_file(path_or_fileobj=wrong, path_in_repo="stilts.json", repo_id="me/tiny")
     other = api.hf_hub_download("me/tiny", "model.safetensors", revision="step-4", cache_dir=tmp_path / "cache")
@@ -132,7 +132,7 @@ def test_a_main_that_an_earlier_version_left_behind_is_mended_by_a_retry(tmp_pat
         state.unlink()
     status = outbox_status(tmp_path)
     assert not status.ok and "main of me/tiny has not been checked" in str(status)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert weights(api, "main", tmp_path / "again").startswith(b"weights of 8 ")
     assert on_main(api)[-1] == "main is step-8"
 
@@ -140,19 +140,19 @@ def test_a_main_that_an_earlier_version_left_behind_is_mended_by_a_retry(tmp_pat
 def test_main_that_a_killed_worker_did_not_write_down_is_asked_again(tmp_path, api):
     for step in (2, 4):
         put(tmp_path, step)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     write_main(tmp_path / "outbox", MainState("me/tiny", 2, "the newest checkpoint", "a" * 40))
     assert not outbox_status(tmp_path).ok
-    assert deliver_all(tmp_path, api).ok and on_main(api) == ["step-2", "step-4"]
+    assert upload_all(tmp_path, api).ok and on_main(api) == ["step-2", "step-4"]
 
 
 def test_what_was_chosen_stays_main_whatever_arrives_later(tmp_path, api):
     put(tmp_path, 4)
     choose(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     for step in (2, 6):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and "main of me/tiny is step-4: best." in str(status)
     assert on_main(api) == ["step-4"] and len(tags(api)) == 3
 
@@ -166,7 +166,7 @@ def test_a_chosen_checkpoint_that_is_not_there_leaves_the_newest_until_it_is(tmp
     shutil.rmtree(tmp_path / "checkpoint-2")  # else they would be taken from there
     put(tmp_path, 4)
     choose(tmp_path, 2)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert not status.ok and "main of me/tiny is step-4: the newest" in str(status)
     assert "main is not step-2: step-2, chosen as best, is not on the Hub" in str(status)
     weights_file.write_bytes(content)
@@ -174,27 +174,27 @@ def test_a_chosen_checkpoint_that_is_not_there_leaves_the_newest_until_it_is(tmp
     about = weights_file.stat()
     files = pending.files | {"model.safetensors": type(pending.files["config.json"])(about.st_size, about.st_mtime_ns)}
     update(kept, pending, files=files)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert step_on_main(api, tmp_path / "cache") == 2
 
 
 def test_scores_that_were_added_to_main_stay(tmp_path, api):
     put(tmp_path, 2)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     commit = add_scores("me/tiny", {"sw": {"xnli_accuracy": 0.5}}, api)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert api.model_info("me/tiny").sha == commit
 
 
 def test_eval_results_go_with_the_weights_that_they_are_of(tmp_path, api):
     put(tmp_path, 2)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     row = {"task": "xnli", "language": "sw", "metric": "accuracy", "score": 50.0, "split": "test"}
     add_scores("me/tiny", {"sw": {"xnli_accuracy": 50.0}}, api, rows=[row | {"data_revision": "b" * 40}])
     results = ".eval_results/stilts-xnli.yaml"
     assert results in api.list_repo_files("me/tiny")
     put(tmp_path, 4)
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert results not in api.list_repo_files("me/tiny")
 
 
@@ -220,12 +220,12 @@ def test_of_two_trainings_with_one_repository_the_second_commits_nothing(tmp_pat
     status = outbox_status(tmp_path / "b")
     assert len(status.failed) == 2 and "another training (step-4)" in status.failed[0].reason
     assert "Choose another repository" in status.failed[0].reason
-    assert deliver_all(tmp_path / "a", api).ok
+    assert upload_all(tmp_path / "a", api).ok
     assert on_main(api) == ["step-4", "step-8"] and sorted(tags(api)) == ["step-4", "step-8"]
     for tag in tags(api):
         api.delete_tag("me/tiny", tag=tag)  # as the report says
     monkeypatch.setattr(published, "_TAGGED_WITHIN", datetime.timedelta())  # and later
-    assert deliver_all(tmp_path / "b", api).ok and sorted(tags(api)) == ["step-10", "step-5"]
+    assert upload_all(tmp_path / "b", api).ok and sorted(tags(api)) == ["step-10", "step-5"]
 
 
 def test_the_second_of_two_trainings_is_refused_before_the_first_has_its_tag(tmp_path, api, faults):
@@ -247,7 +247,7 @@ def test_the_second_training_does_not_take_the_place_to_resume_from(tmp_path, ap
         put_of(tmp_path / name, step, name * 32, name.encode())
         pending = new_pending(Record(step=step), "me/tiny", True, "resume", name * 32)
         pack(tmp_path / name / f"checkpoint-{step}", tmp_path / name / "outbox", pending)
-        deliver_all(tmp_path / name, api)
+        upload_all(tmp_path / name, api)
     assert "another training" in outbox_status(tmp_path / "b").to_resume.reason
     assert weights(api, "resume", tmp_path / "cache").startswith(b"weights of 4 ")
 
@@ -257,7 +257,7 @@ def test_a_training_repeated_to_the_same_bytes_goes_on_where_the_first_was(tmp_p
         run_of(tmp_path / name, name * 32)
         for step in steps:
             put_of(tmp_path / name, step, name * 32)
-    assert deliver_all(tmp_path / "a", api).ok and deliver_all(tmp_path / "b", api).ok
+    assert upload_all(tmp_path / "a", api).ok and upload_all(tmp_path / "b", api).ok
     assert on_main(api) == ["step-2", "step-4"]
 
 

@@ -18,16 +18,15 @@ from types import SimpleNamespace
 import pytest
 from hub_fixture import Fault, HubProcess
 from huggingface_hub import HfApi
-from pending_checkpoints import FAST, api_of, checkpoint, commits, deliver_all, put, tags, until, weights
+from pending_checkpoints import FAST, api_of, checkpoint, commits, put, tags, until, upload_all, weights
 from places import ROOT
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256, write_json
 from hf_stilts.hub.record import Record
 from hf_stilts.local_hub import LocalHub
-from hf_stilts.publishing import outbox
+from hf_stilts.publishing import outbox, upload
 from hf_stilts.publishing import pending as pending_checkpoint
-from hf_stilts.publishing import upload as delivery
 from hf_stilts.publishing.outbox import Outbox, Pace, Run, outbox_status, retry, start_worker, write_run
 from hf_stilts.publishing.pending import new_pending, note_unpacked, read_pending
 from hf_stilts.publishing.worker import COMMITS_PER_HOUR, Signals, UploadWorker, _retry_after
@@ -77,7 +76,7 @@ def test_every_checkpoint_arrives_once_in_spite_of(name, tmp_path, api, faults):
     faults.add(Fault(**vars(PASSING[name])))
     for step in (2, 4):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok, str(status)
     assert all(fault.times == 0 for fault in faults.waiting), "the fault never happened"
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
@@ -88,11 +87,11 @@ def test_a_refused_token_keeps_the_files_and_says_so(code, tmp_path, api, faults
     faults.add(Fault(COMMIT, times=2, status=code))
     for step in (2, 4):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert [pending.state for pending in status.checkpoints] == ["failed", "failed"]
     assert f"the Hub answered {code}" in status.failed[0].reason
     assert len(list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))) == 2
-    assert deliver_all(tmp_path, api).ok  # the user has logged in again
+    assert upload_all(tmp_path, api).ok  # the user has logged in again
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
 
 
@@ -100,14 +99,14 @@ def test_retry_after_is_kept_to(tmp_path, api, faults):
     faults.add(Fault(COMMIT, status=429, headers={"Retry-After": "2"}))
     put(tmp_path, 2)
     started = time.monotonic()
-    assert deliver_all(tmp_path, api).ok
+    assert upload_all(tmp_path, api).ok
     assert time.monotonic() - started >= 2  # a lower bound, not a speed
 
 
 def test_a_wait_longer_than_our_patience_is_left_for_later(tmp_path, api, faults):
     faults.add(Fault(COMMIT, status=429, headers={"Retry-After": "3600"}))
     put(tmp_path, 2)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert "come back in 3600 s" in status.waiting[0].reason
     assert list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))
 
@@ -122,8 +121,8 @@ def test_retry_after_is_read_as_seconds_or_date(header, expected):
 
 
 def test_bytes_that_the_hub_garbled_are_noticed_before_the_files_are_forgotten(tmp_path, api, monkeypatch):
-    real, garbled = delivery.differences, ["model.safetensors"]
-    monkeypatch.setattr(delivery, "differences", lambda *a: [garbled.pop()] if garbled else real(*a))
+    real, garbled = upload.differences, ["model.safetensors"]
+    monkeypatch.setattr(upload, "differences", lambda *a: [garbled.pop()] if garbled else real(*a))
     put(tmp_path, 2)
     signals = Signals()
     worker = UploadWorker(tmp_path / "outbox", api, FAST, signals)
@@ -131,7 +130,7 @@ def test_bytes_that_the_hub_garbled_are_noticed_before_the_files_are_forgotten(t
     pending = outbox_status(tmp_path).waiting[0]
     assert "holds other bytes in model.safetensors" in pending.reason and not tags(api)
     assert list((tmp_path / "outbox").glob("step-*/files/model.safetensors"))
-    assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
+    assert upload_all(tmp_path, api).ok and len(commits(api)) == 1
 
 
 def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api, monkeypatch):
@@ -149,7 +148,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api,
     for step in (2, 4):
         put(tmp_path, step)
     monkeypatch.setattr(os, "replace", replace)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok, str(status)
     assert next(count) > max(full)
     assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
@@ -157,23 +156,23 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing_on_the_way(tmp_path, api,
 
 def test_a_mismatch_in_any_file_is_a_difference(tmp_path, api):
     put(tmp_path, 2)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     for name in ("model.safetensors", "config.json", "nowhere.json"):
         (tmp_path / name).write_bytes(b"other bytes")
-        files = {name: delivery.LocalFile(tmp_path / name, sha256(tmp_path / name))}
-        assert delivery.differences(api, "me/tiny", "step-2", files) == [name]
+        files = {name: upload.LocalFile(tmp_path / name, sha256(tmp_path / name))}
+        assert upload.differences(api, "me/tiny", "step-2", files) == [name]
 
 
 def test_bytes_that_stay_wrong_on_the_hub_are_not_committed_again(tmp_path, api, monkeypatch):
     put(tmp_path, 2)
-    monkeypatch.setattr(delivery, "differences", lambda *a: ["model.safetensors"])
-    status = deliver_all(tmp_path, api)
+    monkeypatch.setattr(upload, "differences", lambda *a: ["model.safetensors"])
+    status = upload_all(tmp_path, api)
     assert "holds other bytes in model.safetensors" in status.failed[0].reason
     for _ in range(2):
-        assert not deliver_all(tmp_path, api).ok
+        assert not upload_all(tmp_path, api).ok
     assert len(on_main(api)) == 1 and not tags(api)
     monkeypatch.undo()  # it was the check that went wrong
-    assert deliver_all(tmp_path, api).ok and len(commits(api)) == 1
+    assert upload_all(tmp_path, api).ok and len(commits(api)) == 1
 
 
 def on_main(api):
@@ -191,7 +190,7 @@ def test_bytes_that_changed_on_our_disk_between_two_tries_are_never_committed(tm
         stream.write(b"W")
     os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))  # nothing but the bytes tells it
     for _ in range(2):
-        status = deliver_all(tmp_path, api)
+        status = upload_all(tmp_path, api)
         assert "model.safetensors of step-2 is no longer what was saved" in status.failed[0].reason
     assert not on_main(api)
 
@@ -233,7 +232,7 @@ def test_the_newest_to_resume_from_is_the_last_one_packed_though_the_clock_was_s
     monkeypatch.setattr(time, "time", lambda: real() - 86_400)
     put(tmp_path, 4, branch="resume")
     assert outbox_status(tmp_path).to_resume.step == 4
-    assert deliver_all(tmp_path, api).to_resume.step == 4
+    assert upload_all(tmp_path, api).to_resume.step == 4
     monkeypatch.undo()
     state = api.hf_hub_download("me/tiny", "trainer_state.json", revision="resume", cache_dir=tmp_path / "cache")
     assert json.loads(Path(state).read_text())["global_step"] == 4
@@ -247,7 +246,7 @@ def test_one_to_resume_from_that_a_full_disk_did_not_take_is_packed_by_the_retry
     note_unpacked(tmp_path / "outbox", replace(failed, state="failed", reason="No space left on device"))
     if later:  # another training saved the same step
         os.utime(saved / "trainer_state.json", (time.time() + 60, time.time() + 60))
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert (status.to_resume.step, status.to_resume.state) == (4, "failed" if later else "sent"), str(status)
     state = api.hf_hub_download("me/tiny", "trainer_state.json", revision="resume", cache_dir=tmp_path / "cache")
     assert json.loads(Path(state).read_text())["global_step"] == (2 if later else 4)
@@ -270,7 +269,7 @@ def test_the_hourly_limit_is_said_with_the_time_at_which_it_goes_on(tmp_path, ap
         write_json(other / "parcel.json", asdict(about))
     for step in (1000, 1002, 1004, 1006):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert len(status.waiting) == 4 and not api.repo_exists("me/tiny")
     goes_on = time.strftime("%H:%M", time.localtime(sent_at + 3600))
     assert f"step-1000 to step-1006 (4 checkpoints) waiting: the Hub takes {COMMITS_PER_HOUR} commits" in str(status)
@@ -381,7 +380,7 @@ def test_a_full_disk_is_said_at_once_and_not_after_the_patience(tmp_path, monkey
 
 def test_a_full_disk_is_no_matter_where_all_is_sent(tmp_path, here, api, monkeypatch):
     put(tmp_path, 2)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
     assert retry(tmp_path, pace=FAST).ok and "full" not in str(outbox_status(tmp_path))
 
@@ -404,7 +403,7 @@ def test_a_checkpoint_of_a_time_to_come_is_packed_by_the_retry(tmp_path, api):
     later = time.time() + 3600
     os.utime(checkpoint(tmp_path, 4) / "trainer_state.json", (later, later))
     assert outbox_status(tmp_path).unpacked == (4,)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     assert status.ok and [*tags(api)] == ["step-4"], str(status)
 
 
@@ -454,7 +453,7 @@ def test_a_folder_in_which_nothing_can_be_made_stops_no_training(tmp_path, here,
 
 def test_others_committing_to_main_meanwhile_cost_nothing(tmp_path, hub, api):
     put(tmp_path, 2)
-    deliver_all(tmp_path, api)
+    upload_all(tmp_path, api)
     stop = threading.Event()
 
     def meddle():
@@ -468,7 +467,7 @@ def test_others_committing_to_main_meanwhile_cost_nothing(tmp_path, hub, api):
     thread.start()
     for step in (4, 6):
         put(tmp_path, step)
-    status = deliver_all(tmp_path, api)
+    status = upload_all(tmp_path, api)
     stop.set()
     thread.join()
     assert status.ok, str(status)
@@ -482,10 +481,10 @@ def test_a_hub_that_is_down_from_the_first_second_loses_nothing(tmp_path):
     for step in (2, 4):
         put(tmp_path, step)
     api = HfApi(endpoint=hub.url, token="local")
-    status = deliver_all(tmp_path, api, Pace(first_wait=0.05, longest_wait=0.2, patience=0.5))
+    status = upload_all(tmp_path, api, Pace(first_wait=0.05, longest_wait=0.2, patience=0.5))
     assert len(status.waiting) == 2 and "ConnectError" in str(status) and "--retry" in str(status)
     with LocalHub(tmp_path / "hub", port=int(hub.url.rpartition(":")[2])):
-        assert deliver_all(tmp_path, api).ok
+        assert upload_all(tmp_path, api).ok
         assert_nothing_lost_nothing_twice(api, tmp_path / "cache", (2, 4))
 
 
@@ -560,7 +559,7 @@ def test_forked_workers_that_hold_the_pipe_open_do_not_hold_up_the_end(tmp_path,
 
 
 @pytest.mark.slow
-def test_watching_delivers_what_another_process_puts_in(tmp_path, here, api):
+def test_watching_uploads_what_another_process_puts_in(tmp_path, here, api):
     put(tmp_path, 2)
     # A suite that runs in the background may hand down an ignored SIGINT.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"

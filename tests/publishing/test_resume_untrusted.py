@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, constants
-from pending_checkpoints import api_of, checkpoint, deliver_all, put
+from pending_checkpoints import api_of, checkpoint, put, upload_all
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
@@ -22,7 +22,7 @@ def published(tmp_path_factory):
         api = api_of(hub)
         put(folder / "theirs", 2)
         put(folder / "theirs", 4, branch="resume")
-        assert deliver_all(folder / "theirs", api).ok
+        assert upload_all(folder / "theirs", api).ok
         path = api.hf_hub_download("me/tiny", "stilts.json", revision="resume", cache_dir=folder / "cache")
         yield api, folder / "theirs/checkpoint-4", json.loads(Path(path).read_text())
 

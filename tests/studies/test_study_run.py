@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import quick_worker
 from command import run as command
+from places import SUPPORT
+from tried_study import BASE, study
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.studies import run as module
@@ -22,26 +23,17 @@ from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.run import run_study
 from hf_stilts.studies.status import status
 from hf_stilts.studies.store import CellStore, LostCell
-from hf_stilts.studies.study import Intermediate, Study
+from hf_stilts.studies.study import Intermediate
 
-BASE = "org/base@0123456789012345678901234567890123456789"
 CALL = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without
 from hf_stilts.studies import run
 run.WORKER = ({worker!r},)
-sys.path[:0] = {tests!r}
-from test_study_run import study
+sys.path.insert(0, {support!r})
+from tried_study import study
 run.run_study(study(), {folder!r}, workers={workers})
 """
-
-
-TESTS = [str(Path(__file__).parent), str(Path(quick_worker.__file__).parent)]
-
-
-def study(**other):
-    fields = {"base": (BASE,), "arms": {"none": None, "mnli": Intermediate("mnli")}, "targets": ("xquad", "udpos")}
-    return Study(**{**fields, "seeds": (0,), "name": "tried", **other})
 
 
 def named(title, **other):
@@ -65,7 +57,7 @@ def folder(tmp_path, monkeypatch):
 
 def begin(folder, workers=1):
     """A run in a process of its own, which can be killed."""
-    code = CALL.format(worker=quick_worker.__file__, tests=TESTS, folder=str(folder), workers=workers)
+    code = CALL.format(worker=quick_worker.__file__, support=str(SUPPORT), folder=str(folder), workers=workers)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
 
 

@@ -91,7 +91,8 @@ def test_every_cell_is_a_job_behind_those_that_it_needs_and_none_is_submitted_tw
     second = submit_study(study(), folder, OPTIONS)
     assert list(first.submitted) == [cell.title for cell in cells.values()] and first.before == 0
     assert len(set(first.submitted.values())) == 3
-    assert second.submitted == {} and second.queued == first.submitted
+    assert second.submitted == {} and second.queued.items() <= first.submitted.items()
+    assert second.before + len(second.queued) == 3, "some may be done already"
     assert set(states(folder).values()) <= {"queued", "running", "done"}
     until(lambda: ended(folder))
     assert sorted(did(folder)) == sorted(cells)

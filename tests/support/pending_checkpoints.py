@@ -54,7 +54,7 @@ def api_of(hub) -> HfApi:
     return HfApi(endpoint=hub.url, token="local")
 
 
-def deliver_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus:
+def upload_all(output_dir: Path, api: HfApi, pace: Pace = FAST) -> OutboxStatus:
     """Run a upload worker until it has nothing left to do."""
     signals = Signals()
     signals.close()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import string
 import tempfile
 from pathlib import Path
@@ -154,8 +156,24 @@ def with_head(model_class, arch: str = "xlm-roberta", seed: int = 0, **overrides
         return built.eval()
 
 
+_SAVED: dict[str, Path] = {}
+
+
 def save(folder: Path, arch: str = "xlm-roberta", seed: int = 0, model_class=AutoModel, **overrides) -> str:
-    """Model and tokenizer written as `from_pretrained` reads them; the folder's name comes back."""
-    with_head(model_class, arch, seed, **overrides).save_pretrained(folder)
-    tokenizer(arch).save_pretrained(folder)
+    """Model and tokenizer written as `from_pretrained` reads them; the folder's name comes back.
+
+    Equal arguments give equal files: they are written once in a process, and copied from then on.
+    """
+    wanted = repr((arch, seed, model_class, sorted(overrides.items())))
+    if wanted not in _SAVED:
+        first = Path(tempfile.mkdtemp(prefix="hf_stilts_tiny_"))
+        atexit.register(shutil.rmtree, first, ignore_errors=True)
+        with_head(model_class, arch, seed, **overrides).save_pretrained(first)
+        tokenizer(arch).save_pretrained(first)
+        _SAVED[wanted] = first
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file in _SAVED[wanted].iterdir():
+        target = Path(folder) / file.name
+        target.unlink(missing_ok=True)  # a model that was loaded from an earlier one reads on in its file
+        shutil.copyfile(file, target)
     return str(folder)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hf_stilts.augmentation.noise import Noise, TextNoise
-from hf_stilts.data.derived import variety
+from hf_stilts.data.derived import parse_tag
 from hf_stilts.errors import StiltsError
 from hf_stilts.languages import LANGUAGES, code_of, did_you_mean_language, find_language, is_language, nllb_code
 from hf_stilts.studies.figures import language_groups
@@ -86,13 +86,13 @@ def test_a_longer_code_of_a_language_that_the_task_has():
 
 
 def test_tags_of_derived_rows_name_any_language():
-    assert variety("hau-t-en").source == "en"
-    assert variety("en-x-cs50-ca-zh_Hant").switched == ("ca", "zh_Hant")
-    assert variety("am-Latn").script == "Latn"
+    assert parse_tag("hau-t-en").source == "en"
+    assert parse_tag("en-x-cs50-ca-zh_Hant").switched == ("ca", "zh_Hant")
+    assert parse_tag("am-Latn").script == "Latn"
     with pytest.raises(StiltsError, match="'xx'"):
-        variety("xx-t-en")
+        parse_tag("xx-t-en")
     with pytest.raises(StiltsError, match=r"'hausa' is no language.*Did you mean ha \(Hausa\)"):
-        variety("hausa")
+        parse_tag("hausa")
 
 
 def test_noise_needs_a_layout_for_letters_that_are_not_latin():

@@ -236,7 +236,7 @@ def test_overwriting_leaves_nothing_of_the_run_before(train, tmp_path):
 
 
 def test_checkpoints_that_were_not_sent_are_not_overwritten(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(Outbox, "_ring", lambda _: None)  # no upload worker
+    monkeypatch.setattr(Outbox, "_wake_worker", lambda _: None)  # no upload worker
     train("run", "--save_total_limit", "9")
     outbox = Outbox(tmp_path / "run", "me/tiny", private=True, record=Record(step=2))
     outbox.add(tmp_path / "run/checkpoint-2", Record(step=2))
