@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from hf_stilts.dataset_scripts.raw import Raw
+from hf_stilts.dataset_scripts.uner import Words, iob2
 
 FILES = (
     *("{language}" + f"{mark}{part}" for mark in "/-" for part in ("train", "dev", "test")),
@@ -22,9 +23,6 @@ FEATURES = Features(
     {"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(TAGS))), "langs": List(Value("string"))}
 )
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}
-IOB2_COLUMNS = 5  # ID TOKEN TAG MISC ANNOTATOR
-
-Words = list[tuple[str, str]]
 
 
 def convert(raw: Raw, language: str) -> dict[str, Dataset]:
@@ -39,11 +37,11 @@ def convert(raw: Raw, language: str) -> dict[str, Dataset]:
     splits = {}
     for split, part in SPLITS.items():
         wikiann = raw.find(f"{language}/{part}") or raw.find(f"{language}-{part}")
-        iob2 = raw.find(f"{language}_*-ud-{part}.iob2")
-        raw.first_of(wikiann, iob2)
+        universal = raw.find(f"{language}_*-ud-{part}.iob2")
+        raw.first_of(wikiann, universal)
         sentences: list[Words] = []
-        for file in wikiann or iob2:
-            found = _wikiann(raw, file, language) if wikiann else _iob2(raw, file)
+        for file in wikiann or universal:
+            found = _wikiann(raw, file, language) if wikiann else iob2(raw, file)
             sentences += raw.some(file, found, "sentence")
         rows: dict[str, list[list[str]]] = {"tokens": [], "ner_tags": [], "langs": []}
         for words in sentences:
@@ -64,25 +62,6 @@ def _wikiann(raw: Raw, name: str, language: str) -> Iterator[Words]:
             words.append((cells[0].removeprefix(f"{language}:"), _known(raw, name, number, cells[1])))
         elif line.strip() and len(cells) == 1:
             raise raw.error(name, number, f"{line!r} without a tag", f"`{language}:token<TAB>tag`, or an empty line")
-        elif words:
-            yield words
-            words = []
-    if words:
-        yield words
-
-
-def _iob2(raw: Raw, name: str) -> Iterator[Words]:
-    words: Words = []
-    for number, line in raw.lines(name):
-        cells = line.split("\t")
-        if line.startswith("#") and len(cells) != IOB2_COLUMNS:
-            continue
-        if line and len(cells) != IOB2_COLUMNS:
-            raise raw.error(name, number, f"{len(cells)} columns", f"{IOB2_COLUMNS}, separated by tabs")
-        if line:
-            # "other" entities of some treebanks are no class of PAN-X
-            tag = "O" if cells[2].endswith("-OTH") else cells[2]
-            words.append((cells[1], _known(raw, name, number, tag)))
         elif words:
             yield words
             words = []

@@ -109,7 +109,7 @@ def render(text: str) -> str:
     if unknown or markers != whole | {f"/{name}" for name in whole}:
         raise StiltsError(
             f"Markers {', '.join(unknown or sorted(opened))}: expected <!-- name --> ... <!-- /name --> with a line "
-            f"between them, of {', '.join(TABLES)} or a file of examples/. Put the markers back."
+            f"between them, of {', '.join(TABLES)} or a file of the clone. Put the markers back."
         )
 
     def made(found: re.Match[str]) -> str:

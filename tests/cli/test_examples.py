@@ -4,13 +4,11 @@ import json
 
 import pytest
 import tiny
-from datasets import Dataset
 from places import ROOT
 from transformers import AutoModelForMaskedLM
 
-from hf_stilts.data.canonical import canonical
 from hf_stilts.languages import LANGUAGES
-from hf_stilts.task import list_tasks, load_task
+from hf_stilts.task import load_task
 
 EXAMPLES = ROOT / "examples"
 SENTENCE = "1\tthe\t_\tDET\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
@@ -66,12 +64,3 @@ print(json.dumps({"tags": tags, "files": files, "private": private}))
     printed = run(world, tmp_path, "load_by_name.py")
     assert "zero-shot" in printed
     assert "in-language" in printed
-
-
-def test_a_story_is_told_in_one_text():
-    row = {f"input_sentence_{number}": f"{number}." for number in (1, 2, 3, 4)}
-    row |= {"sentence_quiz1": "a", "sentence_quiz2": "b", "answer_right_ending": 2}
-    task = load_task(str(EXAMPLES / "xstorycloze.py"))
-    told = canonical(Dataset.from_list([row]), task)[0]
-    assert told == {"id": "0", "context": "1. 2. 3. 4.", "choices": ["a", "b"], "label": 1}
-    assert task.name not in list_tasks() and load_task(task.train[0]).kind == task.kind

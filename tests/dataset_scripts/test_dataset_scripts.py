@@ -36,6 +36,13 @@ def squad(*questions, context="An owl."):
     )
 
 
+PAIR = {"premise": "p", "hypothesis": "h", "label": 2}
+STORIES = "\t".join((
+    "InputStoryid", *(f"InputSentence{number}" for number in (1, 2, 3, 4)), "RandomFifthSentenceQuiz1",
+    "RandomFifthSentenceQuiz2", "AnswerRightEnding",
+)) + "\n"  # fmt: skip
+
+
 # Converter -> its raw files, whole and right; a test takes one and spoils a file.
 RAW = TARGETS | INTERMEDIATE | {
     "tatoeba": {"tatoeba.deu-eng.deu": "Eule\nMaus\n", "tatoeba.deu-eng.eng": "owl\nmouse\n"},
@@ -58,6 +65,21 @@ RAW = TARGETS | INTERMEDIATE | {
         "swa/test.txt": "Ni O\n",
     },
     "multichecklist": {"en_squad_suite.pkl": suite()},
+    "uner": {
+        "UNER_Swedish-Talbanken/sv_talbanken-ud-train.iob2": "1\tUggla\tO\t-\tx\n\n",
+        "UNER_Swedish-Talbanken/sv_talbanken-ud-test.iob2":
+            "# text = Nya Lund\n1\tNya\tB-LOC\t-\tx\n2\tLund\tI-LOC\t-\tx\n\n1\t#\tB-OTH\t-\tx\n",
+        "UNER_Chinese-GSD/zh_gsd-ud-test.iob2": "1\t貓\tO\t-\tx\n\n",
+    },
+    "xstorycloze": {
+        "spring2016.val.sw.tsv.split_20_80_train.tsv": STORIES + "b1\t1.\t2.\t3.\t4.\tmwisho\tend\t1\n",
+        "spring2016.val.sw.tsv.split_20_80_eval.tsv": STORIES + 'a1\t1.\t"2"\t3.\t4.\tmwisho\tend\t2\n',
+    },
+    "indicxnli": {
+        "forward/train/xnli_or.json": json.dumps({"train": [PAIR]}),
+        "forward/dev/xnli_or.json": json.dumps({"validation": [PAIR]}),
+        "forward/test/xnli_or.json": json.dumps({"test": [PAIR, PAIR | {"label": 0}]}),
+    },
     "masakhapos": {"hau/test.txt": "Hukumar NOUN\nta AUX\ncire VERB\n. PUNCT\n\n"},
     "xquad": {"xquad.de.json": squad(QUESTION)},
     "commonsenseqa": {
@@ -128,6 +150,40 @@ def test_dates_of_masakhaner_are_no_entities(raw, tmp_path):
     rows = load("masakhaner2", "test", "ha", data_dir=tmp_path / "out")
     assert rows["tags"] == [[5, 6, 0, 0, 0], [0]]
     assert len(load("masakhaner2", "test", "sw", data_dir=tmp_path / "out")) == 1, "its folder is swa"
+
+
+def test_a_treebank_of_universal_ner_for_each_language(raw, tmp_path):
+    build_by_hand("uner", raw("uner", **{"UNER_Swedish-PUD/sv_pud-ud-test.iob2": "1\tA\tO\t-\tx\n"}), tmp_path / "out")
+    rows = load("uner", "test", "sv", data_dir=tmp_path / "out")
+    assert rows["tokens"] == [["Nya", "Lund"], ["#"]], "Talbanken, which has training rows, and not PUD"
+    assert rows["tags"] == [[5, 6], [0]], "an entity of another class is none of the three"
+    assert load("uner", "test", "zh_Hant", data_dir=tmp_path / "out")["tokens"] == [["貓"]]
+    with pytest.raises(StiltsError, match=r"line 1: found tag 'B-MISC'; expected one of O, B-PER"):
+        build_by_hand("uner", raw("uner", **{"UNER_X/da_ddt-ud-test.iob2": "1\tA\tB-MISC\t-\tx\n"}), tmp_path / "no")
+
+
+def test_a_story_is_told_with_its_quotation_marks(raw, tmp_path):
+    build_by_hand("xstorycloze", raw("xstorycloze"), tmp_path / "out")
+    (row,) = load("xstorycloze", "test", "sw", data_dir=tmp_path / "out")
+    assert (row["context"], row["choices"], row["label"]) == ('1. "2" 3. 4.', ["mwisho", "end"], 1)
+    name = "spring2016.val.sw.tsv.split_20_80_eval.tsv"
+    with pytest.raises(StiltsError, match="AnswerRightEnding '3'; expected 1 or 2"):
+        build_by_hand(
+            "xstorycloze", raw("xstorycloze", **{name: STORIES + "a1\t1\t2\t3\t4\ta\tb\t3\n"}), tmp_path / "no"
+        )
+    assert everything(tmp_path / "no") == {}
+
+
+def test_pairs_of_indicxnli_are_the_translated_ones_and_not_those_translated_back(raw, tmp_path):
+    back = {"backward/test/xnli_or.json": json.dumps({"test": [PAIR | {"premise": "back"}]})}
+    build_by_hand("indicxnli", raw("indicxnli", **back), tmp_path / "out")
+    rows = load("indicxnli", "test", "or", data_dir=tmp_path / "out")
+    assert (rows["text"][:], rows["label"][:]) == (["p", "p"], [2, 0])
+    for wrong, said in ([PAIR], "no list 'test'"), ({"test": [{"premise": "p"}]}, "pair 1"), ({"test": []}, "no pair"):
+        with pytest.raises(StiltsError, match=said):
+            build_by_hand(
+                "indicxnli", raw("indicxnli", **{"forward/test/xnli_or.json": json.dumps(wrong)}), tmp_path / "no"
+            )
 
 
 def test_bitext_of_tatoeba_keeps_lines_and_order(raw, tmp_path):

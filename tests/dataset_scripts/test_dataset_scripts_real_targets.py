@@ -48,6 +48,15 @@ def test_panx_from_universal_ner(tmp_path):
     assert set(tags) == set(range(7)) and tags.count(0) > len(tags) / 2
 
 
+def test_universal_ner(tmp_path):
+    counts = rows_by_part(build("uner", DATA / "uner", tmp_path))
+    assert counts["en", "test"] == 2077 and counts["pt", "test"] == 1167 and counts["ru", "test"] == 1000
+    assert counts["zh", "train"] == 1200 and ("zh_Hant", "test") not in counts
+    assert check("uner", ["en", "ru", "zh"], data_dir=tmp_path, limit=None).ok
+    tags = [tag for tags in load("uner", "test", "tl", data_dir=tmp_path)["tags"] for tag in tags]
+    assert 0 < sum(tag != 0 for tag in tags) < len(tags) / 2
+
+
 def test_mlqa_samples(tmp_path):
     report = build("mlqa", DATA / "format_samples/mlqa", tmp_path)
     assert {part.config for part in report.parts} == {

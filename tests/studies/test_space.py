@@ -10,13 +10,16 @@ from command import run
 from huggingface_hub import metadata_load
 from pending_checkpoints import api_of
 from test_page import needs_browser
+from test_study_tables import SCORES, finish, study
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.naming import repo_id
 from hf_stilts.studies.comparable import NONE, Score
 from hf_stilts.studies.matrix import compare, transfer_matrix
+from hf_stilts.studies.push import push_study
 from hf_stilts.studies.pushed import ARMS, GAINS, gains_of_study
 from hf_stilts.studies.space import write_space
+from hf_stilts.studies.study import Intermediate
 
 BASE, OTHER = "FacebookAI/xlm-roberta-base", "org/mbert"
 LANGUAGES = ("ar", "de", "en", "hi", "sw", "th", "ur", "zh")
@@ -273,6 +276,53 @@ def test_it_is_used_with_the_keyboard_alone(opened):
     assert page.run(where).startswith("mnli on xnli"), "the focus stays where it was"
     choose(page, "target", "panx")
     assert page.run("document.getElementById('chosen-title').textContent") == "Languages"
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("width", [360, 1400])
+def test_a_space_from_the_hub_shows_the_results_of_a_study_that_was_pushed_there(tmp_path, hub, api, client, width):
+    """Study, results data set, matrix, Space and browser; what lies on the Hub is all that each step reads."""
+    arms = {"none": None, "mnli, 50 % German": Intermediate("mnli")}
+    scores = dict(zip(arms, SCORES.values(), strict=True))
+    finish(tmp_path / "run", study(arms=arms), scores)
+    push_study("tried", tmp_path / "run", "me", api=api)
+    said = ["hf-stilts", "matrix", "--results", "me/tried-results", "--space", str(tmp_path / "made")]
+    client.python(f"import sys; sys.argv = {said!r}\nfrom hf_stilts.cli import main; main()")
+    client.hf("upload", "me/stilts-matrix", str(tmp_path / "made"), "--repo-type", "space", "--private")
+    assert api.space_info("me/stilts-matrix").sdk == "static" and api.space_info("me/stilts-matrix").private
+    from_the_hub = tmp_path / "visited"
+    api.snapshot_download("me/stilts-matrix", repo_type="space", local_dir=from_the_hub)
+    gains = pd.read_parquet(api.hf_hub_download("me/tried-results", GAINS, repo_type="dataset", cache_dir=tmp_path))
+    with browser.Browser(tmp_path / "profile") as page:
+        page.open(from_the_hub / "index.html", width)
+        found = {}
+        for target in texts(page, "select[name=target] option")[1:]:
+            choose(page, "target", target)
+            for arm, language, points in page.run(SHOWN_BY_LANGUAGE):
+                found[arm, target, language] = points
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.complaints == [] and all(each.startswith(("file:", "data:")) for each in page.requests)
+    expected = {}
+    for row in gains.dropna(subset="gain").to_dict("records"):
+        sign = "\u2212" if row["gain"] < 0 else "+"
+        expected[row["arm"], row["task"], row["language"]] = f"{sign}{abs(row['gain']):.1f}"
+    assert found == expected and expected
+
+
+# Rows of the matrix of one target: intermediate task, code of the language in brackets, gain.
+SHOWN_BY_LANGUAGE = """
+(() => {
+  const codes = [...document.querySelectorAll('#matrix thead th')].slice(1);
+  const found = [];
+  for (const row of document.querySelectorAll('#matrix tbody tr')) {
+    [...row.cells].slice(1).forEach((cell, place) => {
+      found.push([row.cells[0].textContent, codes[place].textContent.match(/\\((\\w+)\\)$/)[1], cell.textContent]);
+    });
+  }
+  return found;
+})()
+"""
 
 
 @pytest.mark.slow

@@ -45,6 +45,32 @@ STORED = {
         {"id": "0", "tokens": ["jihar", "Benue", "jiya", "Laraba"], "ner_tags": [5, 6, 7, 8]},
         {"tokens": ["jihar", "Benue", "jiya", "Laraba"], "tags": [5, 6, 0, 0]},
     ),
+    "wikiann": (
+        {"tokens": STRINGS, "ner_tags": List(ClassLabel(names=NER[:7])), "langs": STRINGS, "spans": STRINGS},
+        {"tokens": ["Lo", "gat"], "ner_tags": [0, 5], "langs": ["ca", "ca"], "spans": ["LOC: gat"]},
+        {"tokens": ["Lo", "gat"], "tags": [0, 5]},
+    ),
+    "uner": (
+        {"idx": STRING, "text": STRING, "tokens": STRINGS, "ner_tags": List(ClassLabel(names=NER[:7])),
+         "annotator": STRINGS},
+        {"idx": "n01016-0002", "text": "Nya Lund", "tokens": ["Nya", "Lund"], "ner_tags": [5, 6],
+         "annotator": ["x", "x"]},
+        {"tokens": ["Nya", "Lund"], "tags": [5, 6]},
+    ),
+    "xnli_eu": (NLI, {"premise": "p", "hypothesis": "h", "label": 2}, {"text": "p", "text_pair": "h", "label": 2}),
+    "xnli_ca": (NLI, {"premise": "p", "hypothesis": "h", "label": 1}, {"text": "p", "text_pair": "h", "label": 1}),
+    "indicxnli": (
+        NLI | {"label": Value("int64")},
+        {"premise": "p", "hypothesis": "h", "label": 0},
+        {"text": "p", "text_pair": "h", "label": 0},
+    ),
+    "xstorycloze": (
+        {"story_id": STRING, **{f"input_sentence_{number}": STRING for number in (1, 2, 3, 4)},
+         "sentence_quiz1": STRING, "sentence_quiz2": STRING, "answer_right_ending": Value("int32")},
+        {"story_id": "138d5bfb", **{f"input_sentence_{number}": f"{number}." for number in (1, 2, 3, 4)},
+         "sentence_quiz1": "a", "sentence_quiz2": "b", "answer_right_ending": 2},
+        {"context": "1. 2. 3. 4.", "choices": ["a", "b"], "label": 1},
+    ),
     "masakhapos": (
         {"id": STRING, "tokens": STRINGS, "upos": List(ClassLabel(names=UPOS))},
         {"id": "0", "tokens": ["Hukumar", "wasan", "motsa"], "upos": [0, 0, 15]},

@@ -274,6 +274,14 @@ def test_configurations_of_languages_beyond_xtreme():
     assert [load_task("massive").config_for(each) for each in ("sv", "zh_Hant")] == ["sv", "zh-TW"]
     assert [load_task("masakhaner2").config_for(each) for each in ("sw", "ha")] == ["swa", "hau"]
     assert [load_task("americasnli").config_for(each) for each in ("qu", "gn")] == ["quy", "gn"]
+    assert [load_task("wikiann").config_for(each) for each in ("nb", "yue", "gsw")] == [
+        "no", "zh-yue", "als",
+    ]  # fmt: skip
+    assert set(load_task("panx").languages) < set(load_task("wikiann").languages)
+    assert load_task("panx").revision == load_task("wikiann").revision, "the same rows"
+    assert [load_task("uner").config_for(each) for each in ("sv", "zh_Hant")] == ["sv_talbanken", "zh_gsd"]
+    sizes = {"wikiann": 172, "uner": 13, "xstorycloze": 11, "indicxnli": 11}
+    assert {name: len(set(load_task(name).languages)) for name in sizes} == sizes
     sizes = {"sib200": 205, "belebele": 122, "flores": 203, "massive": 51, "masakhaner2": 20, "masakhapos": 20}
     assert {name: len(set(load_task(name).languages)) for name in sizes} == sizes
     assert {load_task("belebele").config_for(each) for each in load_task("belebele").languages} >= {
