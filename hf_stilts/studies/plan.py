@@ -296,13 +296,8 @@ class Timing:
     ) -> None:
         self.stated, self.probed = rate, probed
         self.measured: dict[tuple[str, ...], list[Speed]] = {key: [speed] for key, speed in (probed or {}).items()}
-        for name, cell in found.cells.items() if probed is None else ():
-            try:
-                record = store.record(name)
-            except StiltsError:
-                continue
-            if record is not None:
-                self._learn(cell, record)
+        if probed is None:
+            self._learn_folder(found, store)
 
     def hours(self, cell: Cell) -> float | None:
         """An estimate for one cell; None where nothing like it is known."""
@@ -343,17 +338,28 @@ class Timing:
             return "unknown: no cell is finished yet; measure it with --probe, or state --rate EXAMPLES_PER_SECOND"
         return f"measured on up to {count} finished cells of each base and stage"
 
-    def _learn(self, cell: Cell, record: Mapping[str, Any]) -> None:
-        result = record["result"]
+    def _learn_folder(self, found: Cells, store: CellStore) -> None:
+        """Learn from every finished cell of the folder whose base is one of this study's, also from other studies'."""
+        records = store.records()
+        specs: dict[str, Mapping[str, Any]] = {name: record["spec"] for name, record in records.items()}
+        specs |= {name: cell.spec for name, cell in found.cells.items()}
+        bases = {_base_of(cell.spec, specs): str(cell.call["base"][0]) for cell in found.cells.values()}
+        for record in records.values():
+            base = _base_of(record["spec"], specs)
+            if base is not None and base in bases:
+                self._learn(bases[base], record)
+
+    def _learn(self, base: str, record: Mapping[str, Any]) -> None:
+        spec, result = record["spec"], record["result"]
         seconds = float(record["seconds"])
-        if cell.stage == "scores":
+        if spec["stage"] == "scores":
             examples, busy = float(result["rows"]), seconds
         else:
             if not result.get("batch") or not result.get("train_seconds"):
                 return  # a mixture, or a training that an earlier attempt had finished
             examples, busy = float(result["steps"] * result["batch"]), float(result["train_seconds"])
         if examples:
-            for key in speed_keys(cell):
+            for key in _keys(base, spec):
                 self.measured.setdefault(key, []).append(Speed(max(0.0, seconds - busy), busy / examples))
 
 
@@ -364,9 +370,23 @@ def is_merge(cell: Cell) -> bool:
 
 def speed_keys(cell: Cell) -> list[tuple[str, ...]]:
     """What a cell's speed may be known by: base, stage and tasks; else base and stage."""
-    base = str(cell.call["base"][0])
-    tasks = "+".join(cell.spec.get("tasks") or cell.spec["task"])
-    return [(base, cell.stage, tasks), (base, cell.stage)]
+    return _keys(str(cell.call["base"][0]), cell.spec)
+
+
+def _keys(base: str, spec: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    stage = str(spec["stage"])
+    tasks = "+".join(spec.get("tasks") or spec["task"])
+    return [(base, stage, tasks), (base, stage)]
+
+
+def _base_of(spec: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Identity of the base that a cell's model was made from; None where a cell before it is not known."""
+    while "base" not in spec:
+        before = spec["start"] if "start" in spec else spec["parts"][0]
+        if before not in specs:
+            return None
+        spec = specs[before]
+    return str(spec["base"])
 
 
 def examples_of(cell: Cell) -> float | None:

@@ -23,7 +23,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,16 @@ class CellStore:
     def finished(self, name: str) -> bool:
         """Whether a cell has a record; its content is not read."""
         return (self.folder(name) / RECORD).is_file()
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Identity -> record of every finished cell of the folder; broken records are left out."""
+        found = {}
+        for path in sorted((self.root / "cells").glob(f"*/{RECORD}")):
+            with suppress(StiltsError):
+                record = self.record(path.parent.name)
+                if record is not None:
+                    found[path.parent.name] = record
+        return found
 
     def write_record(
         self, cell: Cell, attempt: int, result: Mapping[str, Any], *, seconds: float, versions: Mapping[str, str]

@@ -114,6 +114,23 @@ def test_hours_come_from_a_stated_rate_or_from_finished_cells(tmp_path):
     assert "measured" in measured.rate and any("leave out 3 cells" in note for note in measured.notes)
 
 
+def test_hours_come_from_finished_cells_of_other_studies_in_the_folder_too(tmp_path):
+    flags = {"max_steps": 900, "per_device_train_batch_size": 40}
+    other = unfold(study(flags=flags, limit=100)).cells
+    for cell in other.values():
+        scores = {"rows": 1200}
+        trained = {"steps": 100, "batch": 40, "train_seconds": 800.0}
+        result = scores if cell.stage == "scores" else trained
+        CellStore(tmp_path).write_record(cell, 0, result, seconds=1200.0, versions={})
+    fewer_steps = study(flags=flags | {"max_steps": 450}, limit=300)
+    planned = plan(fewer_steps, output_dir=tmp_path)
+    assert not set(other) & set(unfold(fewer_steps).cells), "a study without a cell of the other one"
+    assert by_state(planned, "target")["hours"] == round(2 * (400 + 18_000 / 5) / 3600, 2)
+    assert by_state(planned, "scores")["hours"] == round(2 * 3600 / 3600, 2)  # 300 rows in 12 languages, one a second
+    another_base = plan(study(base=("FacebookAI/xlm-roberta-large",), limit=300), output_dir=tmp_path)
+    assert by_state(another_base)["hours"] is None, "what is known is of another base"
+
+
 def test_storage_is_that_of_the_trained_weights():
     planned = plan(study(), output_dir="none")
     assert by_state(planned, "target")["GB"] == pytest.approx(2 * 1.1156, abs=0.01)
