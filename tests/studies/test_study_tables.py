@@ -296,6 +296,14 @@ def test_scores_by_hidden_state_are_a_table_and_a_curve_of_each_arm(tmp_path):
     pytest.importorskip("matplotlib")
     figure = {each.name: each.figure for each in study_pictures(report)}["layer-curves"]
     assert [list(line.get_ydata()) for line in figure.axes[0].get_lines()] == [[45, 46, 47], [70, 71, 72]]
+    assert any("median over 2 seeds." in text.get_text() for text in figure.texts)
+    unfinished = next(
+        entry for entry in found.entries if entry.task == "tatoeba" and entry.arm != "none" and entry.seed
+    )
+    (store.folder(unfinished.scores) / "record.json").unlink()
+    fewer = study_report("tried", tmp_path, bootstrap=0)
+    figure = {each.name: each.figure for each in study_pictures(fewer)}["layer-curves"]
+    assert any("median over 1 to 2 seeds." in text.get_text() for text in figure.texts)
 
 
 @pytest.mark.parametrize("fields", [{"layers": "8", "targets": ("tatoeba",)}, {"layers": "all"}])
