@@ -128,7 +128,7 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             raise
         raise StiltsError(
             f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
-            f"lines. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
+            f"lines. {_how_to_get(task, readable=False)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if isinstance(builder, Cache) and task.revision is not None and builder.hash != task.revision:
@@ -272,10 +272,13 @@ def _refuse_what_no_hub_has(task: Task) -> None:
         )
 
 
-def _how_to_get(task: Task) -> str:
+def _how_to_get(task: Task, *, readable: bool = True) -> str:
+    """What to type; `readable` says whether the Hub's copy can be read at all where there is a network."""
     same = [task.name, *(name for name in list_tasks() if load_task(name).dataset == task.dataset)]
     build = (name for name in same if importlib.util.find_spec(f"hf_stilts.dataset_scripts.{name}"))
-    ways = [f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)"] * ("/" in task.dataset)
+    ways = [f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)"] * (
+        readable and "/" in task.dataset
+    )
     ways += [f"hf-stilts data build {name} --raw DIR --out DIR (from the publisher's files)" for name in build][:1]
     if not ways:
         return (
