@@ -189,11 +189,12 @@ def show_scores(table: pd.DataFrame) -> None:
         noted = {name: first[name] for name in _OF_VECTORS if name in first and pd.notna(first[name])}
         said = {name: int(value) if isinstance(value, float) else value for name, value in noted.items()}
         said |= {name: repr(value) for name, value in said.items() if name.endswith("prefix")}
+        count = f"{len(scores)} language" if len(scores) == 1 else f"{len(scores)} languages"
         how = escape(printable("".join(f", {name.replace('_', ' ')} {value}" for name, value in said.items())))
         if "noise" in first:
             how += escape(f", noise {first['noise']} seed {int(first['noise_seed'])}")
         out.print(
-            f"\n[bold]{escape(str(task))}[/] {metric} {row['mean']:.1f}, mean over {len(scores)} languages; "
+            f"\n[bold]{escape(str(task))}[/] {metric} {row['mean']:.1f}, mean over {count}; "
             f"{escape(str(first['model']))}{how}"
         )
         out.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,10 @@ from hf_stilts.languages import LOCAL_USE, code_of, did_you_mean_language, is_la
 ENTRY_POINTS = "hf_stilts.tasks"
 SPLITS = ("train", "validation", "test")
 LOWER_IS_BETTER = ("loss", "perplexity", "failure_rate")
+# Where `hf_stilts.hub.tasks.task_file` keeps the file of a data set repository; no name on the Hub has two hyphens.
+_OF_THE_HUB = re.compile(
+    r"datasets--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)[/\\]stilts[/\\](?P<commit>[0-9a-f]{40})[/\\][a-z0-9_]+\.yaml$"
+)
 _NAMES = ("language", "iso3", "flores", "name")  # of a language, in the name of a configuration
 
 
@@ -170,9 +175,22 @@ class Task:
         return declared(self.kind)
 
     @property
+    def reference(self) -> str:
+        """What finds it again: its name, the path of its file, or its repository and commit on the Hub.
+
+        >>> cached = "/home/you/.cache/datasets--you--catalan-nli/stilts/" + "0" * 40 + "/catalan_nli.yaml"
+        >>> Task(kind="text-classification", dataset="x/y", file=cached).reference
+        'you/catalan-nli@0000000000000000000000000000000000000000'
+        """
+        cached = _OF_THE_HUB.search(self.file)
+        if cached:
+            return f"{cached['owner']}/{cached['name']}@{cached['commit']}"
+        return self.file or self.name
+
+    @property
     def typed(self) -> str:
-        """How a command names it: by its name, or by the path of its file."""
-        return shlex.quote(self.file) if self.file else self.name
+        """Its `reference`, as a command names it."""
+        return shlex.quote(self.reference)
 
     @property
     def has_head(self) -> bool:

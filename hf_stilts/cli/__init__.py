@@ -90,8 +90,10 @@ def _show_hub_tasks(*, as_json: bool) -> None:
 
     require_hub()
     rows = [vars(each) for each in list_hub_tasks()]
-    show(rows if as_json else [row | {"languages": len(row["languages"])} for row in rows], as_json=as_json)
-    say(f"{len(rows)} data sets. To train on one: hf-stilts target USER/DATASET", as_json=as_json)
+    show(rows if as_json else [row | {"languages": len(row["languages"]) or None} for row in rows], as_json=as_json)
+    say(
+        f"{len(rows)} data set{'s' * (len(rows) != 1)}. To train on one: hf-stilts target USER/DATASET", as_json=as_json
+    )
 
 
 data.app.add_typer(languages.app)

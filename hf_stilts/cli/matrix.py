@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -116,5 +116,6 @@ def rank(
         from hf_stilts.hub.published_scores import published_models
 
         models = published_models(namespace)
-        add_estimates(ranking, gains, models, base=base, examples=examples, language=language, data_dir=data_dir)
+        how: dict[str, Any] = {"base": base, "examples": examples, "language": language, "data_dir": data_dir}
+        add_estimates(ranking, task, gains, models, **how)
     show_ranking(ranking, as_json=as_json)

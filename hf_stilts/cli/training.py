@@ -171,7 +171,7 @@ def _train(
         else:
             result = run_phase(phase, tasks[0], flags, **how, **start, **options)
     if processes.processes().is_main_process:  # under torchrun every process has the result; one speaks
-        report_run(result, tasks[0], as_json=as_json, data_dir=options.get("data_dir"))
+        report_run(result, load_task(tasks[0]).reference, as_json=as_json, data_dir=options.get("data_dir"))
 
 
 def _dry_run(

@@ -129,7 +129,7 @@ def hub_builder(task: Task, config: str | None) -> datasets.DatasetBuilder:
             raise
         raise StiltsError(
             f"{task.dataset} on the Hub is a loading script, which `datasets` no longer runs; expected Parquet or JSON "
-            f"lines. {_how_to_get(task)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
+            f"lines. {_how_to_get(task, readable=False)}; then pass --data-dir DIR (data_dir=) or set {MIRROR}=DIR."
         ) from error
     # Out of reach of the Hub, `datasets` falls back to the newest in its cache, of whatever revision.
     if isinstance(builder, Cache) and task.revision is not None and builder.hash != task.revision:
@@ -273,9 +273,10 @@ def _refuse_what_no_hub_has(task: Task) -> None:
         )
 
 
-def _how_to_get(task: Task) -> str:
+def _how_to_get(task: Task, *, readable: bool = True) -> str:
+    """What to type; `readable` says whether the Hub's copy can be read at all where there is a network."""
     ways = []
-    if "/" in task.dataset:
+    if readable and "/" in task.dataset:
         ways.append(f"hf-stilts data prefetch {task.typed} --out DIR (where there is a network)")
     converter = _converter_of(task.name, task.dataset)
     if converter is not None:

@@ -129,6 +129,7 @@ def _notes(task: Task, tasks: list[dict[str, Any]]) -> list[str]:
 
 def add_estimates(
     ranking: Ranking,
+    target: str | Task,
     matrix: TransferMatrix,
     models: Sequence[PublishedModel],
     *,
@@ -141,6 +142,7 @@ def add_estimates(
 
     Args:
         ranking: of the target; receives estimates, agreement and notes.
+        target: the same task as of `rank_tasks`; one from a file is not found by its name.
         matrix: whose gains of this target the estimates are compared with.
         models: what is published; intermediate checkpoints among them are encoders, and the bases that they began with.
         base: only encoders that began with this public model.
@@ -152,7 +154,7 @@ def add_estimates(
     Raises:
         StiltsError: the target has not one label a text; or as `load`.
     """
-    task = load_task(ranking.target)
+    task = load_task(target)
     if not task.declaration.labelled or task.declaration.per_word:
         raise StiltsError(
             f"{task.name} is of kind {task.kind}, and LogME is for tasks with one label a text. Leave out --examples, "

@@ -378,3 +378,14 @@ def test_check_reports_a_language_that_is_not_there(mirror):
         ("de", "test", 8, False),
         ("fr", "", 0, True),
     ]
+
+
+def test_a_loading_script_on_the_hub_is_not_to_be_prefetched(monkeypatch):
+    def refuse(*arguments, **options):
+        raise RuntimeError("Dataset scripts are no longer supported, but found masakhaner2.py")
+
+    monkeypatch.delenv("HF_STILTS_DATA", raising=False)
+    monkeypatch.setattr("datasets.load_dataset_builder", refuse)
+    with pytest.raises(StiltsError, match="is a loading script.*Run: hf-stilts data build masakhaner2 --raw") as error:
+        load("masakhaner2", "test", "ha")
+    assert "prefetch" not in str(error.value)

@@ -1,6 +1,7 @@
 """Tasks of data set repositories: their YAML is read and checked, found by tag, and trained on, without code run."""
 
 import json
+import re
 
 import pytest
 
@@ -164,9 +165,10 @@ def test_the_commands_find_show_and_train_it(stilts, client, tmp_path):
     assert stilts("tasks", "user/catalan-nli", "--json")["name"] == "catalan_nli"
     run = [
         "target", "user/catalan-nli", "--output_dir", str(tmp_path / "out"), "--max_steps", "1",
-        "--eval_strategy", "no", "--save_strategy", "no", "--json",
+        "--eval_strategy", "no", "--save_strategy", "no",
     ]  # fmt: skip
-    command(client, *run)
+    printed = command(client, *run)
+    assert re.search("Next: hf-stilts evaluate user/catalan-nli@[0-9a-f]{40} --model", printed), "no path of the cache"
     scored = command(client, "evaluate", "user/catalan-nli", "--model", str(tmp_path / "out"), "--json")
     rows = [row for row in json.loads(scored) if row["metric"] == "accuracy"]
     assert [(row["task"], row["language"], row["rows"]) for row in rows] == [

@@ -16,7 +16,7 @@ from hf_stilts.hub.record import ParentModel, Record, TaskSource
 from hf_stilts.studies import rank as module
 from hf_stilts.studies.matrix import TransferMatrix
 from hf_stilts.studies.rank import add_estimates, logme, rank_tasks
-from hf_stilts.task import load_task
+from hf_stilts.task import Task, load_task
 
 
 def gain(intermediate, target, points, base="b", languages=2, runs=1):
@@ -130,7 +130,7 @@ def test_encoders_are_estimated_beside_their_base_and_set_against_gains(monkeypa
     models += [published("me/target", ("xnli",), phase="target"), published("me/lora", ("e",), library="peft")]
     gains = matrix(*(gain(task, "xnli", points, "org/base") for task, points in zip("abcd", (1, 2, 4, 3), strict=True)))
     found = rank_tasks("xnli", gains)
-    add_estimates(found, gains, models, examples=100)
+    add_estimates(found, "xnli", gains, models, examples=100)
     assert [row["intermediate"] for row in found.estimates] == ["d", "c", "b", "a", "none"]
     assert found.estimates[-1]["over_base"] == 0.0 and found.estimates[0]["over_base"] > 0
     assert ("org/base", "a" * 40) in asked and ("me/a", "b" * 40) in asked and "me/target" not in dict(asked)
@@ -143,13 +143,17 @@ def test_encoders_are_estimated_beside_their_base_and_set_against_gains(monkeypa
     assert "100 en rows of the train split" in said
 
     few = rank_tasks("xnli", matrix())
-    add_estimates(few, matrix(), models[:2], examples=100, base="org/base")
+    add_estimates(few, "xnli", matrix(), models[:2], examples=100, base="org/base")
     assert few.agreement is None and "Not enough evidence that LogME agrees" in " ".join(few.notes)
     none = rank_tasks("xnli", matrix())
-    add_estimates(none, matrix(), models, base="another")
+    add_estimates(none, "xnli", matrix(), models, base="another")
     assert none.estimates == [] and "no published encoder could be estimated" in none.notes[-1]
+    mine = Task(kind="text-classification", dataset="me/mine", labels=("no", "yes"), name="mine", file="mine.yaml")
+    own = rank_tasks(mine, matrix())
+    add_estimates(own, mine, matrix(), models[:1], examples=100)
+    assert own.target == "mine" and own.estimates, "a task that only its file knows"
     with pytest.raises(StiltsError, match="one label a text"):
-        add_estimates(rank_tasks("udpos", matrix()), matrix(), models)
+        add_estimates(rank_tasks("udpos", matrix()), "udpos", matrix(), models)
 
 
 def test_vectors_are_means_over_tokens_whatever_stands_beside(tmp_path):
