@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hf_stilts.options import DATA_DIR_HELP, Options, option
 
-RETRIEVAL = ("layer", "pooling", "prefix")
+RETRIEVAL = ("layer", "pooling", "prefix", "precision")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class ScoringOptions(Options):
         pooling: of tasks without a head, as in `hf_stilts.encode`.
         prefix: of tasks without a head, put before every text; or two, for sources or queries and for what answers
             them.
+        precision: of tasks without a head, as in `hf_stilts.encode`: `fp32`, `bf16`, `int8`, or `auto`. Default: as the
+            model is loaded, float32. Where it is not float32 the rows of the table have `precision`, the one used.
         data_dir: local mirror of the data sets.
         noise: how the rows are misspelt before they are scored, as `keyboard=0.1` (a tenth of the words; see
             `hf_stilts.augmentation.noise`), or with columns `keyboard=0.1:question`. The rows of the table then have
@@ -72,6 +74,9 @@ class ScoringOptions(Options):
         None,
         "Retrieval: text before every input, as 'query: '; given twice: before queries, before candidates.",
         several="again",
+    )
+    precision: Literal["auto", "fp32", "bf16", "int8"] | None = option(
+        None, "Retrieval: auto, fp32, bf16 or int8; default: float32. auto: the fastest with the same directions."
     )
     data_dir: Path | None = option(None, DATA_DIR_HELP)
     noise: str | None = option(None, "Misspell the scored rows: keyboard=0.1. 0: no noise.")
