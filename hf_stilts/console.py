@@ -42,7 +42,7 @@ _WHOLE, _WRAPPED = 24, 16
 _COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
 
 # What decides the score of a retrieval task besides the model, and stands beside it.
-_OF_VECTORS = ("layer", "layer_from", "pooling", "source_prefix", "target_prefix")
+_OF_VECTORS = ("layer", "layer_from", "pooling", "precision", "source_prefix", "target_prefix")
 # What a narrow terminal may do without among the gains, the first to go first.
 _OF_GAINS = (
     "baseline_spread", "seeds", "spread", "gain of the higher", "gain of the lower", "languages", "down", "up",

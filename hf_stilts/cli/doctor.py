@@ -232,7 +232,7 @@ def _devices() -> Iterator[Finding]:
     try:
         import torch
 
-        from hf_stilts.devices import SLOW_BF16, bf16_slowdown, default_device
+        from hf_stilts.devices import AMPERE, SLOW_BF16, bf16_slowdown, default_device
     except (ImportError, OSError) as error:
         yield Finding("torch", FAILS, f"cannot be imported: {error}", "pip install --force-reinstall torch")
         return
@@ -240,7 +240,7 @@ def _devices() -> Iterator[Finding]:
     if device == "cuda":
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
-            native = about.major >= 8  # Ampere; before it bfloat16 is emulated
+            native = about.major >= AMPERE
             fast = "bfloat16 (--bf16) and float16 (--fp16)" if native else "float16 (--fp16), not bfloat16"
             yield Finding(f"GPU {number}", OK, f"{about.name}, {about.total_memory / 1e9:.0f} GB; fast: {fast}")
         return

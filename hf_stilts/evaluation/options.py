@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hf_stilts.errors import StiltsError
 from hf_stilts.options import DATA_DIR_HELP, Options, option
 from hf_stilts.task import Task
 
-RETRIEVAL = ("layer", "best_layer", "pooling", "prefix")
+RETRIEVAL = ("layer", "best_layer", "pooling", "prefix", "precision")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class ScoringOptions(Options):
         pooling: of tasks without a head, as in `hf_stilts.encode`.
         prefix: of tasks without a head, put before every text; or two, for sources or queries and for what answers
             them.
+        precision: of tasks without a head, as in `hf_stilts.encode`: `fp32`, `bf16`, `int8`, or `auto`. Default: as the
+            model is loaded, float32. Where it is not float32 the rows of the table have `precision`, the one used.
         data_dir: local mirror of the data sets.
         noise: how the rows are misspelt before they are scored, as `keyboard=0.1` (a tenth of the words; see
             `hf_stilts.augmentation.noise`), or with columns `keyboard=0.1:question`. The rows of the table then have
@@ -81,6 +83,9 @@ class ScoringOptions(Options):
         "Retrieval: text before every input, as 'query: '; given twice: before queries, before candidates.",
         several="again",
     )
+    precision: Literal["auto", "fp32", "bf16", "int8"] | None = option(
+        None, "Retrieval: auto, fp32, bf16 or int8; default: float32. auto: the fastest with the same directions."
+    )
     data_dir: Path | None = option(None, DATA_DIR_HELP)
     noise: str | None = option(None, "Misspell the scored rows: keyboard=0.1. 0: no noise.")
     noise_seed: int = option(0, "Random seed of words and errors.")
@@ -110,7 +115,7 @@ class ScoringOptions(Options):
 
     def without_search(self) -> ScoringOptions:
         """The options without those of tasks without a head."""
-        return replace(self, layer=None, best_layer=False, pooling=None, prefix=None)
+        return replace(self, layer=None, best_layer=False, pooling=None, prefix=None, precision=None)
 
     def among_others(self, task: Task) -> ScoringOptions:
         """The options for one of several tasks: what only others take is left out."""

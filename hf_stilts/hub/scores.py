@@ -104,7 +104,7 @@ def eval_results(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             continue
         if not _COMMIT.fullmatch(revision) or language not in task.languages:
             continue
-        decided = {key: row.get(key) for key in ("setting", "layer", "pooling", "noise")}
+        decided = {key: row.get(key) for key in ("setting", "layer", "pooling", "precision", "noise")}
         notes = [f"{row.get('metric')} in per cent, {language}"]
         notes += [f"{key} {value}" for key, value in decided.items() if value is not None and value == value]  # noqa: PLR0124
         entry = EvalResultEntry(

@@ -18,6 +18,7 @@ from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.metrics.retrieval_map.ranking import average_precision, find_hits, recall, reciprocal_rank
 from hf_stilts.retrieval import encode
 from hf_stilts.retrieval.corpus import encode_shards, search_shards
+from hf_stilts.retrieval.precision import Precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +78,7 @@ class AnswerRetrieval(RetrievalKind):
         candidates: Dataset | None = None,
         layer: int | None = None,
         pooling: Any = None,
+        precision: Precision | None = None,
         prefix: Prefix = None,
         max_length: int | None = None,
         query_length: int | None = None,
@@ -97,6 +99,7 @@ class AnswerRetrieval(RetrievalKind):
                 else the papers', see `hf_stilts.kinds.vectors.default_layer`.
             pooling: as in `hf_stilts.encode`. None: as the dual encoder was trained, else as the model's folder says,
                 else "mean".
+            precision: as in `hf_stilts.encode`.
             prefix: put before every text, one for both sides or two, for queries and candidates. None: as the dual
                 encoder was trained, else the prompts `query` and `document` of a sentence-transformers model, else
                 nothing.
@@ -124,7 +127,7 @@ class AnswerRetrieval(RetrievalKind):
         ids, texts, spoken = _pool(task, rows, candidates)
         gold, own = _right_answers(task, questions, ids, spoken)
         query_length, candidate_length = query_length or max_length, candidate_length or max_length
-        setting, lengths = _vectors(model, layer, pooling, prefix, query_length, candidate_length)
+        setting, lengths = _vectors(model, layer, pooling, precision, prefix, query_length, candidate_length)
         sides = []
         for side, length in enumerate(lengths):
             options = {**encoding, **setting.arguments(side)}
@@ -208,6 +211,7 @@ def _vectors(
     model: PreTrainedModel,
     layer: int | None,
     pooling: str | None,
+    precision: Precision | None,
     prefix: Prefix,
     query_length: int | None,
     candidate_length: int | None,
@@ -222,7 +226,7 @@ def _vectors(
         pooling = pooling or trained.pooling
         if prefix is None:
             prefix = (trained.query_prefix, trained.candidate_prefix)
-    setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, queries=True)
+    setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, queries=True, precision=precision)
     if setting.known is None:
         usual = trained or DualEncoding()
         query_length = query_length or usual.query_length

@@ -16,6 +16,7 @@ from hf_stilts.kinds.rows import check_lists_of_texts
 from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.metrics.bucc_mining.mining import cut_at, is_gold
 from hf_stilts.retrieval import BitextPairs, encode, fit_threshold, mine_bitext
+from hf_stilts.retrieval.precision import Precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class BitextMining(RetrievalKind):
         *,
         layer: int | None = None,
         pooling: Any = None,
-        precision: Any = "auto",
+        precision: Precision | None = None,
         prefix: Prefix = None,
         max_length: int | None = None,
         threshold: float | None = None,
@@ -116,8 +117,10 @@ class BitextMining(RetrievalKind):
         Raises:
             StiltsError: not one row, no gold, or a gold id that no sentence has.
         """
-        setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
-        sides = [{**setting.arguments(side), "precision": precision, **encoding} for side in (0, 1)]
+        setting = VectorSetting.of(
+            model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length, precision=precision
+        )
+        sides = [{**setting.arguments(side), **encoding} for side in (0, 1)]
         pairs, gold = self._mine(task, rows, model, tokenizer, sides)
         origin = "given"
         if threshold is None and tune_on is not None:

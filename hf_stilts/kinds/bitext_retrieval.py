@@ -14,6 +14,7 @@ from hf_stilts.kinds.base import RetrievalKind, Retrieved
 from hf_stilts.kinds.rows import check_texts
 from hf_stilts.kinds.vectors import Prefix, VectorSetting
 from hf_stilts.retrieval import encode, match_translations
+from hf_stilts.retrieval.precision import Precision
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,7 +42,7 @@ class BitextRetrieval(RetrievalKind):
         *,
         layer: int | None = None,
         pooling: Any = None,
-        precision: Any = "auto",
+        precision: Precision | None = None,
         prefix: Prefix = None,
         max_length: int | None = None,
         every_layer: bool = False,
@@ -70,8 +71,9 @@ class BitextRetrieval(RetrievalKind):
             row whose `source` is nearest. With `every_layer` also `by_layer`, the accuracy of each hidden state.
         """
         check_texts(task, rows, "source", "target")
-        setting = VectorSetting.of(model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length)
-        encoding["precision"] = precision
+        setting = VectorSetting.of(
+            model, layer=layer, pooling=pooling, prefix=prefix, max_length=max_length, precision=precision
+        )
         source = encode(model, tokenizer, rows["source"][:], **setting.arguments(0), **encoding)
         target = encode(model, tokenizer, rows["target"][:], **setting.arguments(1), **encoding)
         if not len(source):

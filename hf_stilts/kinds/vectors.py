@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_stilts.errors import StiltsError
+from hf_stilts.retrieval.precision import Precision, Settled, name_of, settle
 from hf_stilts.retrieval.sentence_encoder import SentenceEncoder, file_beside, say_once, sentence_encoder_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class VectorSetting:
         max_length: tokens of a text; None leaves it to `encode`.
         dense: how many Dense layers of the folder are applied.
         known: what the model's folder says; None for a plain encoder.
+        precision: as `encode` takes it, "auto" being decided; None: as the model was loaded.
+        computed_in: name of the precision that is really used.
     """
 
     layer: int
@@ -40,6 +43,8 @@ class VectorSetting:
     max_length: int | None = None
     dense: int = 0
     known: SentenceEncoder | None = None
+    precision: Settled | None = None
+    computed_in: str = "fp32"
 
     @classmethod
     def of(
@@ -51,6 +56,7 @@ class VectorSetting:
         prefix: Prefix = None,
         max_length: int | None = None,
         queries: bool = False,
+        precision: Precision | None = None,
     ) -> VectorSetting:
         """Fill in what was not given, and say in one line which it is.
 
@@ -62,19 +68,22 @@ class VectorSetting:
             prefix: one text for both sides, or two.
             max_length: as given to the kind.
             queries: whether one side asks and the other answers, so that the folder's prompts for these are meant.
+            precision: as given to the kind.
 
         Raises:
             StiltsError: a prefix that is neither a text nor two of them, or a folder whose modules are not applied.
         """
         known = sentence_encoder_of(model)
         prefixes = both_prefixes(prefix)
+        settled = settle(model, precision)
+        computed: dict[str, Any] = {"precision": settled, "computed_in": name_of(model, settled)}
         if known is None:
             if layer is None:
                 layer, origin = default_layer(model), "papers"
                 _say_which(model, layer)
             else:
                 origin = "given"
-            return cls(layer, origin, pooling or "mean", prefixes or ("", ""), max_length)
+            return cls(layer, origin, pooling or "mean", prefixes or ("", ""), max_length, **computed)
         if pooling is None:
             known.check()
         if prefixes is None:
@@ -89,7 +98,7 @@ class VectorSetting:
         layer = last if layer is None else layer
         pooling = pooling or known.pooling
         own = pooling == known.pooling and layer in (last, -1)
-        return cls(layer, origin, pooling, prefixes, max_length, len(known.dense) if own else 0, known)
+        return cls(layer, origin, pooling, prefixes, max_length, len(known.dense) if own else 0, known, **computed)
 
     def arguments(self, side: int) -> dict[str, Any]:
         """What `encode` is given for the sources or queries (0), or the targets or candidates (1)."""
@@ -98,6 +107,8 @@ class VectorSetting:
             found["prefix"] = self.prefixes[side]
         if self.max_length is not None:
             found["max_length"] = self.max_length
+        if self.precision is not None:
+            found["precision"] = self.precision
         return found
 
     def columns(self) -> dict[str, Any]:
@@ -112,6 +123,8 @@ class VectorSetting:
             found["max_length"] = longest
         if self.known is not None:
             found["normalised"], found["dense"] = self.known.normalise, self.dense
+        if self.computed_in != "fp32":
+            found["precision"] = self.computed_in
         return found
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_stilts.retrieval.encode import encode
+from hf_stilts.retrieval.precision import settle
 from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def cached_encode(
         arguments: the others of `encode`.
     """
     folder = Path(folder)
+    arguments["precision"] = settle(model, arguments.get("precision"))  # "auto" is not the same everywhere
     path = folder / f"{digest(model, tokenizer, sentences, arguments)}.npy"
     if not path.exists():
         vectors = encode(model, tokenizer, sentences, **arguments)

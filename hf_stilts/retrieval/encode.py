@@ -1,7 +1,7 @@
 """Sentence vectors from any layers of an encoder: tokenise, run in batches of equal length, pool, keep one row each."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,10 +14,11 @@ from tokenizers.normalizers import Lowercase
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_stilts.devices import warn_of_slow_bf16
 from hf_stilts.errors import StiltsError
 from hf_stilts.metrics.bucc_mining.mining import check_choice
-from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of
+from hf_stilts.retrieval.hidden_states import HiddenStates, encoder_of, inference
+from hf_stilts.retrieval.int8 import int8_layers
+from hf_stilts.retrieval.precision import Precision, settle, warn_of_slow
 from hf_stilts.retrieval.sentence_encoder import SentenceEncoder, say_once, sentence_encoder_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Layers: TypeAlias = int | Sequence[int] | Literal["all"] | None
 Pooling: TypeAlias = Literal["mean", "cls", "mean-no-specials", "pooler", "lasttoken"]
-Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 LONGEST = 512  # tokens of a text, where neither the caller nor the model's folder says otherwise
 UNLIMITED = 1 << 30  # positions of a model without a table of them
@@ -41,7 +41,7 @@ def encode(  # noqa: PLR0913 - an option each, passed by name
     sentences: Sequence[str],
     layers: Layers = None,
     pooling: Pooling | None = None,
-    precision: Precision = "auto",
+    precision: Precision | None = None,
     *,
     prefix: str | None = None,
     normalise: bool | None = None,
@@ -70,8 +70,11 @@ def encode(  # noqa: PLR0913 - an option each, passed by name
             "pooler", the model's own pooled output (in BERT and XLM-R first token, dense, tanh), last layer only;
             "lasttoken", the last token. None: what the model's folder says, else "mean". A folder's Dense layers are
             applied to its own pooling of the last layer, and left out, with a warning, where another is asked for.
-        precision: "auto" computes as the model was loaded; "fp32" insists on float32; "bf16" computes in bfloat16 where
-            autocast does, about twice as fast on hardware that has it, for a cosine of 0.9999 to the exact vector.
+        precision: None computes as the model was loaded, so that results do not depend on the machine. "fp32" insists
+            on float32; "bf16" computes in bfloat16 where autocast does, about twice as fast on hardware that has it,
+            for a cosine of 0.9999 to the exact vector. "auto" is the fastest that keeps such a cosine: bf16 where this
+            machine and this model allow it, else fp32 (`hf_stilts.retrieval.precision.settle`). "int8"
+            multiplies in int8 on a processor, for a cosine of 0.999 (`hf_stilts.retrieval.int8`).
         prefix: put before every sentence, as `"query: "` of the E5 models. None: the default prompt of the model's
             folder, else nothing.
         normalise: make unit vectors. None: as the model's folder says, else not. Cosines do not depend on it.
@@ -88,7 +91,7 @@ def encode(  # noqa: PLR0913 - an option each, passed by name
 
     Raises:
         ValueError: a layer the model does not have, an unknown pooling or precision, "pooler" without a pooler or for
-            another layer than the last, "fp32" with other weights, or a sentence that is not a string.
+            another layer than the last, "fp32" or "int8" with other weights, or a sentence that is not a string.
         StiltsError: the model's folder has modules that are not applied here, and `pooling` is left to it; or its files
             cannot be read.
     """
@@ -169,7 +172,7 @@ def encode_all(  # noqa: PLR0913 - an option each, passed by name
     sentences: Sequence[str],
     layers: Layers,
     poolings: Sequence[Pooling],
-    precision: Precision = "auto",
+    precision: Precision | None = None,
     *,
     prefix: str | None = None,
     max_length: int | None = None,
@@ -181,7 +184,8 @@ def encode_all(  # noqa: PLR0913 - an option each, passed by name
 
     As `encode`, without what comes after the pooling (Dense layers, normalisation).
     """
-    check_request(model, sentences, poolings, precision)
+    check_request(sentences, poolings, precision)
+    settled = settle(model, precision)
     known = sentence_encoder_of(model)
     sentences = as_read(sentences, known, prefix)
     if max_length is None:
@@ -194,12 +198,13 @@ def encode_all(  # noqa: PLR0913 - an option each, passed by name
     check_embedded(max(map(max, filter(None, ids)), default=0), embedded_tokens(encoder), tokenizer)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
 
-    if precision == "bf16":
-        warn_of_slow_bf16(device.type, 'Leave precision="bf16" out.')
-
-    with inference(encoder, device, precision):
+    warn_of_slow(settled, device.type)
+    with ExitStack() as computing:
+        computing.enter_context(inference(encoder, device, bf16=settled == "bf16"))
         shortest = min((row for row in ids if row), key=len, default=[0])
         states = HiddenStates(encoder, {"input_ids": torch.tensor([shortest], device=device)})
+        if settled == "int8":
+            computing.enter_context(int8_layers(encoder))
         wanted = resolve_layers(layers, states.count)
         pooler = pooler_of(encoder, wanted, states.count) if "pooler" in poolings else None
         vectors = np.zeros((len(poolings), len(wanted), len(distinct), states.width), dtype=np.float32)
@@ -272,16 +277,12 @@ def as_read(sentences: Sequence[str], known: SentenceEncoder | None, prefix: str
     return sentences
 
 
-def check_request(model: Any, sentences: Sequence[str], poolings: Sequence[str], precision: str) -> None:
+def check_request(sentences: Sequence[str], poolings: Sequence[str], precision: str | None) -> None:
     """Refuse what cannot be meant, before any work."""
     for pooling in poolings:
         check_choice("pooling", pooling, Pooling)
-    check_choice("precision", precision, Precision)
-    if precision == "fp32" and model.dtype != torch.float32:
-        raise ValueError(
-            f"The model's weights are {model.dtype}, which fp32 cannot bring back. "
-            "Expected float32 weights; load it with from_pretrained(..., dtype=torch.float32)."
-        )
+    if precision is not None:
+        check_choice("precision", precision, Precision)
     if isinstance(sentences, str):
         raise ValueError(f"sentences is one string, {sentences[:40]!r}. Expected a list of strings; type [sentence].")
     for row, sentence in enumerate(sentences):
@@ -408,16 +409,3 @@ def summed(vectors: NDArray[np.float32], device: torch.device) -> NDArray[np.flo
         dist.all_reduce(tensor)
         part[:] = tensor.cpu().numpy()
     return vectors
-
-
-@contextmanager
-def inference(encoder: "PreTrainedModel", device: torch.device, precision: Precision) -> Iterator[None]:
-    """Evaluation mode, no gradients, the asked precision; every module's own training mode comes back afterwards."""
-    training = [module for module in encoder.modules() if module.training]
-    encoder.eval()
-    try:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        for module in training:
-            module.training = True

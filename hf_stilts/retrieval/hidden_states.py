@@ -72,6 +72,13 @@ class HiddenStates:
         take(len(self.stack), output.last_hidden_state)
 
 
+def probe_tokens(encoder: "PreTrainedModel") -> Tensor:
+    """The same input ids int64 (16, 16) for every text, spread over the vocabulary: an encoder is tried out on them."""
+    words = encoder.get_input_embeddings()
+    spread = torch.linspace(0, words.num_embeddings - 1, 256, device=words.weight.device)
+    return spread.long().view(16, 16).T.contiguous()
+
+
 @contextmanager
 def _hooks(stack: list[nn.Module], layers: Iterable[int], take: Take, stop: bool = False) -> Iterator[None]:
     """Call `take` with what enters each of the layers, and end the pass at the last of them if told to."""
@@ -91,3 +98,16 @@ def _hooks(stack: list[nn.Module], layers: Iterable[int], take: Take, stop: bool
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def inference(encoder: "PreTrainedModel", device: torch.device, *, bf16: bool) -> Iterator[None]:
+    """Evaluation mode, no gradients, bfloat16 if asked for; every module's own training mode comes back afterwards."""
+    training = [module for module in encoder.modules() if module.training]
+    encoder.eval()
+    try:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            yield
+    finally:
+        for module in training:
+            module.training = True

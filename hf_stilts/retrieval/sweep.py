@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_stilts.errors import needs_extra
-from hf_stilts.retrieval.encode import Layers, Pooling, Precision, encode_all, leave_out_dense
+from hf_stilts.retrieval.encode import Layers, Pooling, encode_all, leave_out_dense
 from hf_stilts.retrieval.mining import Method, match_translations
+from hf_stilts.retrieval.precision import Precision, name_of, settle
 from hf_stilts.retrieval.sentence_encoder import sentence_encoder_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def sweep(
     layers: Layers = "all",
     poolings: Sequence[Pooling] = ("mean", "cls", "mean-no-specials"),
     method: Method = "cosine",
-    precision: Precision = "auto",
+    precision: Precision | None = None,
     prefix: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One row for every language, direction, layer and pooling, language by language as they are done.
@@ -40,20 +41,20 @@ def sweep(
 
     Yields:
         language, direction ("en-xx" looks for the translation of the English sentence: XTREME's; or "xx-en"), layer,
-        pooling, method, precision, sentences, accuracy between 0 and 1. `pandas.DataFrame(sweep(...))` is a table.
+        pooling, method, precision (the one used), sentences, accuracy between 0 and 1. `pandas.DataFrame(sweep(...))`
+        is a table.
     """
     known = sentence_encoder_of(model)
     if known is not None and known.dense:
         leave_out_dense(known)
+    settled = settle(model, precision)
     for language, (english, foreign) in bitexts.items():
         if len(english) != len(foreign) or not english:
             raise ValueError(
                 f"{language}: {len(english)} English sentences for {len(foreign)} translations. "
                 "Expected as many, line by line, at least one."
             )
-        vectors, numbers = encode_all(
-            model, tokenizer, [*english, *foreign], layers, poolings, precision, prefix=prefix
-        )
+        vectors, numbers = encode_all(model, tokenizer, [*english, *foreign], layers, poolings, settled, prefix=prefix)
         for pooling, by_layer in zip(poolings, vectors, strict=True):
             for layer, both in zip(numbers.tolist(), by_layer, strict=True):
                 sides = both[: len(english)], both[len(english) :]
@@ -65,7 +66,7 @@ def sweep(
                         "layer": layer,
                         "pooling": pooling,
                         "method": method,
-                        "precision": precision,
+                        "precision": name_of(model, settled),
                         "sentences": len(english),
                         "accuracy": float(right.mean()),
                     }

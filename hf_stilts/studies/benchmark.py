@@ -168,7 +168,7 @@ class _Run:
             "layer": options.layer,
         }
         # Later options stand there only where they were given, so that folders of earlier versions go on.
-        for name in ("pooling", "prefix", "max_length", "trained_in"):
+        for name in ("pooling", "prefix", "precision", "max_length", "trained_in"):
             value = getattr(options, name)
             if value is not None:
                 found[name] = value if isinstance(value, str | int) else list(value)

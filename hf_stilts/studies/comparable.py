@@ -31,7 +31,7 @@ OF_A_LANGUAGE = ("setting", "data revision", "rows scored")
 # What a row of `evaluate` says of the search and the noise behind a score.
 _OF_A_ROW = (
     "layer", "pooling", "dense", "pool", "candidates", "max_length", "source_prefix", "target_prefix", "noise",
-    "noise_seed",
+    "noise_seed", "precision",
 )  # fmt: skip
 # Fields of a recipe that decide nothing by themselves: a batch is compared by its size over all devices.
 _BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")

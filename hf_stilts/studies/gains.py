@@ -281,12 +281,12 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
     alike_trained = table.groupby(["task", "language", "train_languages"])
     per_cell = table.groupby(["task", "language"])
     decide = ("noise", "setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense")
-    for column in (*decide, "pool", "candidates", "source_prefix", "target_prefix"):
+    for column in (*decide, "pool", "candidates", "source_prefix", "target_prefix", "precision"):
         if column not in table:
             continue
-        # A row without a prefix was scored without one.
+        # A row without a prefix was scored without one, and a row without a precision in float32.
         cells = alike_trained if column == "setting" else per_cell
-        counts = cells[column].nunique(dropna=not column.endswith("_prefix"))
+        counts = cells[column].nunique(dropna=not column.endswith(("_prefix", "precision")))
         if (counts > 1).any():
             cell = counts.idxmax()[:2]
             values = table.set_index(["task", "language"]).loc[cell, column].unique()

@@ -24,7 +24,7 @@ _NOISE = re.compile(r"(?P<kind>[a-z]+)=(?P<level>[0-9.e+-]+)(?P<columns>[^ ]*)(?
 # What the clean and the noisy score of one run must agree in.
 _ALIKE = (
     "model", "model_revision", "split", "setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense",
-    "pool", "candidates", "source_prefix", "target_prefix",
+    "pool", "candidates", "source_prefix", "target_prefix", "precision",
 )  # fmt: skip
 
 

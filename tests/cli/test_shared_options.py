@@ -82,6 +82,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
     words += ["--label", "seeds", "--namespace", "me", "--output-dir", folder, "--available"]
     words += ["--languages", "de,en", "--split", "validation", "--limit", 5, "--layer", 3, "--pooling", "cls"]
     words += ["--prefix", "query: ", "--prefix", "passage: ", "--data-dir", folder, "--noise", "keyboard=0.1"]
+    words += ["--precision", "bf16"]
     words += ["--noise-seed", 4, "--recipe", "paper", "--text-to-text", "--adapter", "lora=8", "--max-length", 64]
     code, text = run("evaluate", "xtreme", *words, "--lora-target-modules", "query", "--seed", 7)
     assert code == 0, text
@@ -99,6 +100,7 @@ def test_every_flag_of_a_benchmark_reaches_it(tmp_path, monkeypatch):
                 "best_layer": False,
                 "pooling": "cls",
                 "prefix": ("query: ", "passage: "),
+                "precision": "bf16",
                 "data_dir": tmp_path,
                 "noise": "keyboard=0.1",
                 "noise_seed": 4,

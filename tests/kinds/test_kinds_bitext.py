@@ -38,7 +38,7 @@ def test_retrieval_counts_both_directions(by_name):
     assert found.scores == {"accuracy": pytest.approx(200 / 3), "reverse_accuracy": 100.0}
     assert found.settings == {"layer": 3, "pooling": "mean"}
     assert (found.ids, found.predictions, found.shares.tolist()) == ([0, 1, 2], [0, 0, 2], [[1, 1], [0, 1], [1, 1]])
-    assert by_name == [{"layers": 3, "pooling": "mean", "precision": "auto"}] * 2
+    assert by_name == [{"layers": 3, "pooling": "mean"}] * 2
 
 
 def test_every_hidden_state_scores_as_if_it_had_been_asked_for():
