@@ -253,6 +253,13 @@ def test_equals_sentence_transformers_and_its_tatoeba_accuracy(minilm):
         assert language != "deu" or accuracy > 0.1
 
 
+@pytest.mark.slow  # a real encoder
+def test_a_real_encoder_keeps_its_directions_in_int8(minilm):
+    model, tokenizer = AutoModel.from_pretrained(minilm), AutoTokenizer.from_pretrained(minilm)
+    exact, rounded = (encode(model, tokenizer, [*SENTENCES, "Thunder."], precision=each) for each in (None, "int8"))
+    assert 0.995 < (exact * rounded).sum(1).min() < 0.9999999
+
+
 def test_pooler_is_the_models_own_pooled_output():
     model, tokenizer = tiny.encoder("bert"), tiny.tokenizer("bert")
     sentences = ["the cat", "a dog reads", "where is the river"]
