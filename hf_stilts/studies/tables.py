@@ -189,7 +189,7 @@ def study_report(
     rows["arms"], rows["learning"] = _arms(ran), _learning(ran)
     wanted = ("scores", *ran.about["report"], "grid", "shots", "layers", "noise", "robustness", "arms", "learning")
     report.tables = [Table(name, _TITLES[name], rows[name]) for name in _TITLES if name in wanted and rows[name]]
-    report.notes += _taken_over(note, cells)
+    report.notes += _collapsed(note, cells) + _taken_over(note, cells)
     report.notes = list(dict.fromkeys(report.notes))
     return report
 
@@ -263,6 +263,19 @@ class _Ran:
             if start and record:
                 found.setdefault((entry["base"], entry["arm"], start), record)
         return found
+
+
+def _collapsed(note: Mapping[str, Any], cells: _Cells) -> list[str]:
+    """Which trainings learnt nothing, so that what comes after them says nothing of their tasks."""
+    notes = []
+    for name, about in note["cells"].items():
+        record = cells.record(name) if about["stage"] != "scores" else None
+        if record and (tasks := record["result"].get("collapsed")):
+            notes.append(
+                f"{about['title']} gives the same answer to all dev rows of {tasks}: it was not learnt, and the scores "
+                "after it do not show what that task does. Try a lower learning rate, or another seed."
+            )
+    return notes
 
 
 def _taken_over(note: Mapping[str, Any], cells: _Cells) -> list[str]:

@@ -244,6 +244,8 @@ def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
     kept = {name: value for name, value in result.items() if isinstance(value, int | float) or value is None}
+    if "collapsed" in result:
+        kept["collapsed"] = result["collapsed"]
     about = {"batch": _batch(model), "body": result.get("body"), "train_seconds": result["seconds"], "curve": curve}
     return kept | about
 

@@ -214,6 +214,7 @@ def _carry_out(
         _take_up(trainer, done, publish)
         steps, seconds = done.step, 0.0
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
+    collapsed = ", ".join(name for name, data in trainer.task_data.items() if data.one_answer)
     return {
         "phase": trainer.phase,
         "task": task,
@@ -221,6 +222,7 @@ def _carry_out(
         "steps": steps,
         "seconds": seconds,
         **{metric: metrics.get(f"eval_{metric}") for metric in trainer.main_metrics},
+        **({"collapsed": collapsed} if collapsed else {}),
         "body": str(trainer.transfer) if trainer.transfer else None,
         **_published(trainer, publish),
     }

@@ -48,6 +48,7 @@ class TaskData:
         scored: features of each evaluation set with the rows that they came from, `""` the only one.
         scoring: those of the set that is evaluated now.
         scored_on: what the evaluation rows are, for the record and the card.
+        one_answer: whether at the last evaluation all predictions were the same, and not all right.
     """
 
     task: Task
@@ -65,6 +66,7 @@ class TaskData:
     scored: dict[str, tuple[Any, Dataset | None]] = field(default_factory=dict)
     scoring: tuple[Any, Dataset | None] = (None, None)
     scored_on: str | None = None
+    one_answer: bool = False
     _outputs: EvalLoopContainer | None = None  # of the batches so far, under batch_eval_metrics
 
     def __post_init__(self) -> None:
@@ -194,7 +196,7 @@ class TaskData:
             predicted = reduce(partial(nested_concat, padding_index=IGNORED), predicted)
         predictions = self.kind.decode(self.task, rows, features, predicted)
         scores = self.kind.score(self.task, predictions, rows)
-        warn_of_one_answer(predictions, scores.get(self.task.metric), step)
+        self.one_answer = warn_of_one_answer(predictions, scores.get(self.task.metric), step)
         return scores
 
     def sources(self) -> tuple[TaskSource, ...]:

@@ -188,11 +188,13 @@ def test_the_report_says_whose_it_is_and_the_push_links_and_collects(folder, api
 
     record = json.loads((store.folder(start) / "record.json").read_text())
     record["result"]["published"] = {"repo_id": "team/a", "commit": "c" * 40, "by": "ann"}
+    record["result"]["collapsed"] = "mnli"
     (store.folder(start) / "record.json").write_text(json.dumps(record))
     from hf_stilts.studies.tables import study_report
 
     notes = study_report("tried", folder).notes
     assert f"{title} was not trained here: it is team/a at cccccccccccc, published by ann." in notes
+    assert any(said.startswith(f"{title} gives the same answer to all dev rows of mnli: it was not") for said in notes)
 
 
 def test_the_plan_says_what_is_on_the_hub(folder, api, monkeypatch, tmp_path):

@@ -96,6 +96,7 @@ def test_evaluation_looks_for_it(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "hf_stilts"):
         run.evaluate(rows(PAIRS, 40))
     assert "all 40 predictions are 'no', which scores 50.0" in caplog.text
+    assert run.data.one_answer
 
 
 def test_another_budget_than_the_recipes_is_named_with_numbers(tmp_path, caplog):

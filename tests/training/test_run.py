@@ -47,6 +47,14 @@ def test_a_finished_run_is_not_trained_further(train, tmp_path):
     assert train("run", *short) == train("run", *short, resume=True) == 4
 
 
+def test_a_run_that_learnt_nothing_says_so(tmp_path, monkeypatch):
+    words = ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--use_cpu", "true", "--report_to", "none"]
+    given = {"model": tiny.save(tmp_path / "public"), "train_dataset": DATA, "eval_dataset": DATA}
+    for same_answer, told in ((True, "pairs"), (False, None)):
+        monkeypatch.setattr("hf_stilts.training.task_data.warn_of_one_answer", lambda *_, same=same_answer: same)
+        assert run_phase("target", PAIRS, words, overwrite=True, **given).get("collapsed") == told
+
+
 @pytest.mark.parametrize(
     ("flags", "metric", "greater"),
     [
