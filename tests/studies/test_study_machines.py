@@ -22,7 +22,7 @@ import socket, sys
 socket.sethostname({name!r})
 sys.path[:0] = {tests!r}
 from hf_stilts.studies import run
-from test_two_machines import LEASE, study
+from test_study_machines import LEASE, study
 run.WORKER = ({worker!r},)
 run.POLL = 0.1
 result = run.run_study(study(), {folder!r}, lease=LEASE)
