@@ -95,6 +95,15 @@ def until(true, seconds=900):
         time.sleep(0.02)
 
 
+def stopped_for_good(process):
+    """Keep a process from finishing its training while Slurm, which first wakes it up, waits to end it."""
+    try:
+        os.kill(process, signal.SIGSTOP)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 @pytest.fixture
 def cluster(tmp_path):
     with one_node_slurm.OneNodeSlurm(tmp_path / "slurm") as slurm:
@@ -121,7 +130,9 @@ def test_a_study_is_finished_whatever_happens_to_its_jobs(cluster, tmp_path):
     os.kill(cluster.store.held(cluster.cells[killed])["process"], signal.SIGKILL)
     cluster.until_it_goes_on(killed)
     cluster.until_it_trains(requeued)
+    running = cluster.store.held(cluster.cells[requeued])["process"]
     cluster.slurm("scontrol", "requeue", given["submitted"][requeued])
+    until(lambda: stopped_for_good(running))
     cluster.until_it_goes_on(requeued)
     until(lambda: not cluster.slurm("squeue", "--noheader").strip())
 
