@@ -108,6 +108,8 @@ def _plain_name(cell: Cell, namespace: str) -> str:
     base = short(str(cell.call["base"][0]))
     if "merge" in cell.spec:  # as `hf-stilts merge` names it
         return repo_id(namespace, base, [f"{mixture_name(tasks)}-{cell.spec['merge']['how']}"], cell.call["seed"])
+    if "soup" in cell.spec:  # as the matrix names it
+        return repo_id(namespace, base, [f"{mixture_name(tasks)}-mean"], cell.call["seed"])
     options = cell.call["options"]
     rows: dict[str, int] = {}  # of a million, in each language
     for each in options.get("languages", "").split(","):

@@ -39,7 +39,7 @@ def study(**other):
         ({"arms": {"none": None, "also": None}}, "None for none and also; expected one baseline"),
         (
             {"arms": {"mnli": "mnli"}},
-            "'mnli': 'mnli'; expected an Intermediate, a Merged or None",
+            "'mnli': 'mnli'; expected an Intermediate, a Merged, a Soup or None",
         ),
         ({"seeds": (1, 1)}, "seeds=1 twice"),
         ({"seeds": (-1,)}, "seeds=-1; expected whole numbers"),
