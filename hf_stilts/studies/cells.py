@@ -387,6 +387,7 @@ class _Unfolding:
         profile = how.recipe or self.study.recipe
         spelt = None if mixture and _reads_text(tasks[0]) else spelt_languages(languages, tasks[0].languages)
         options = {"languages": spelt, "limit": limit, "contrastive": how.contrastive, "batches": how.batches}
+        options |= {"adapter": how.adapter}
         options |= {"sampler": how.sampler, "cap": how.cap, "text_to_text": text_to_text, "mixture": mixture}
         options = {name: value for name, value in options.items() if value}
         spec = {

@@ -445,7 +445,8 @@ def gigabytes(cell: Cell) -> float | None:
         weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if weights is None:
         return None
-    adapter = not is_merge(cell) and cell.spec["options"].get("adapter")
+    whole = is_merge(cell) or "soup" in cell.spec
+    adapter = not whole and cell.spec["options"].get("adapter")
     return weights / 1e9 * (0.02 if adapter else 1.0)
 
 

@@ -14,7 +14,7 @@ from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import did_you_mean_language, is_language
 from hf_stilts.models.merge_options import MergeOptions
-from hf_stilts.task import list_tasks, load_task
+from hf_stilts.task import Task, list_tasks, load_task
 
 Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """Of training rows: "de", ("en", "sw"), {"en": 0.5, "de-t-en": 0.5}, or "all" that the task has."""
@@ -42,6 +42,8 @@ class Intermediate:
         limit: at most so many training rows (of a mixture: of each task); with shares of languages their total.
         contrastive: also hold each row's features to those of its translation into this language.
         batches: of a dual encoder: `"monolingual"`, `"cross-lingual"` or `"hybrid"`.
+        adapter: train this and the head instead of all weights: `"lora=16"`. The study's `adapter` decides whether
+            targets train the whole body with it merged in (`None`), or stack a second one on it.
         recipe: profile of hyper-parameters; default: the study's.
         flags: fields of `transformers.TrainingArguments` for this arm; they win over the study's.
 
@@ -60,6 +62,7 @@ class Intermediate:
     limit: int | None
     contrastive: str | None
     batches: str | None
+    adapter: str | None
     recipe: str | None
     flags: Mapping[str, Flag]
 
@@ -73,6 +76,7 @@ class Intermediate:
         limit: int | None = None,
         contrastive: str | None = None,
         batches: str | None = None,
+        adapter: str | None = None,
         recipe: str | None = None,
         flags: Mapping[str, Flag] | None = None,
     ) -> None:
@@ -81,6 +85,7 @@ class Intermediate:
             "noise": noise,
             "contrastive": contrastive,
             "batches": batches,
+            "adapter": adapter,
             "recipe": recipe,
             "flags": dict(flags or {}),
         }
@@ -106,6 +111,8 @@ class Intermediate:
             raise StiltsError(f"Intermediate{self.tasks} has {of_one[0]}=, which is for one task alone. Leave it out.")
         if self.languages is not None:
             check_languages(self.languages, f"Intermediate{self.tasks}")
+        if self.adapter is not None:
+            self._check_adapter(loaded)
         if self.noise is not None:
             trained_noise(self.noise)
             text = [task.name for task in loaded if task.declaration.pretraining]
@@ -114,6 +121,16 @@ class Intermediate:
                     f"Intermediate{self.tasks} has noise={self.noise!r}, and {text[0]} reads text, not rows; tasks "
                     "with rows are expected. Leave noise= out, or misspell the files of the text."
                 )
+
+    def _check_adapter(self, tasks: Sequence[Task]) -> None:
+        who = f"Intermediate{self.tasks} has adapter={self.adapter!r}"
+        if not isinstance(self.adapter, str) or not _ADAPTER.fullmatch(self.adapter):
+            raise StiltsError(f"{who}; a name with its rank is expected. Write for example: adapter='lora=16'")
+        text = self.languages == "all" and tasks[0].declaration.pretraining
+        if len(tasks) > 1 or self.sampler is not None or self.cap is not None or text:
+            raise StiltsError(f"{who} and is a mixture, which trains a body under several heads. Leave adapter= out.")
+        if tasks[0].declaration.in_batch_negatives:
+            raise StiltsError(f"{who} and is a dual encoder, whose checkpoints are whole encoders. Leave adapter= out.")
 
 
 @dataclass(frozen=True, init=False)
