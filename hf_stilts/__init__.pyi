@@ -10,6 +10,7 @@ from .retrieval.mining import match_translations as match_translations
 from .retrieval.mining import mine_bitext as mine_bitext
 from .studies.study import Intermediate as Intermediate
 from .studies.study import Merged as Merged
+from .studies.study import Soup as Soup
 from .studies.study import Study as Study
 from .task import Task as Task
 from .task import list_tasks as list_tasks

@@ -327,8 +327,10 @@ def _arm(arm: dict[str, Any] | None) -> str:
     """An arm on one line: its tasks, then what else is set."""
     if arm is None:
         return " no intermediate training"
-    said = " ".join(f"{name}={value}" for name, value in arm.items() if name not in ("tasks", "merged"))
+    said = " ".join(f"{name}={value}" for name, value in arm.items() if name not in ("tasks", "merged", "soup"))
     if "merged" in arm:
         parts = " and".join(_arm(part) for part in arm["merged"])
         return f" merge of{parts}; {said}"
+    if "soup" in arm:
+        return f" soup of the steps of{_arm(arm['soup'])}; {said}"
     return f" {' '.join(arm['tasks'])} {said}".rstrip()

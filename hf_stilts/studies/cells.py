@@ -23,7 +23,7 @@ from hf_stilts.data.language_shares import language_codes, spelt_languages
 from hf_stilts.definitions import FILES
 from hf_stilts.errors import StiltsError
 from hf_stilts.files import sha256
-from hf_stilts.studies.study import Flag, Intermediate, Languages, Merged, Study, target_tasks
+from hf_stilts.studies.study import Flag, Intermediate, Languages, Merged, Soup, Study, target_tasks
 from hf_stilts.task import Task, load_task
 from hf_stilts.training.flags import deciding
 from hf_stilts.training.recipes import recipe as load_recipe
@@ -347,6 +347,8 @@ class _Unfolding:
             return None
         if isinstance(how, Merged):
             return self._merged(base, arm, how, seed)
+        if isinstance(how, Soup):
+            return self._intermediate(base, arm, how.training, seed, how)
         return self._intermediate(base, arm, how, seed)
 
     def _merged(self, base: str, arm: str, how: Merged, seed: int) -> str:
@@ -372,8 +374,8 @@ class _Unfolding:
         same = next((name for name, each in self.study.arms.items() if each == part), None)
         return same or f"{' + '.join(part.tasks)} for {arm}"
 
-    def _intermediate(self, base: str, arm: str, how: Intermediate, seed: int) -> str:
-        """Cell of an intermediate training: an arm, or a part of a merge."""
+    def _intermediate(self, base: str, arm: str, how: Intermediate, seed: int, soup: Soup | None = None) -> str:
+        """Cell of an intermediate training: an arm, a part of a merge, or one whose own checkpoints are averaged."""
         tasks = [self.load(task) for task in how.tasks]
         text_to_text = self.study.text_to_text and all(task.declaration.text_answers for task in tasks)
         mixture = is_mixture(how)
@@ -381,10 +383,11 @@ class _Unfolding:
         codes = language_codes(languages, tasks[0].languages)
         limit = how.limit or self.study.train_limit
         problem, data = self._data(tasks, [*codes, *([how.contrastive] if how.contrastive else [])], "train")
-        flags = {**self.study.flags, **how.flags}
+        flags = {**self.study.flags, **how.flags, **(soup.flags if soup else {})}
         profile = how.recipe or self.study.recipe
         spelt = None if mixture and _reads_text(tasks[0]) else spelt_languages(languages, tasks[0].languages)
         options = {"languages": spelt, "limit": limit, "contrastive": how.contrastive, "batches": how.batches}
+        options |= {"adapter": how.adapter}
         options |= {"sampler": how.sampler, "cap": how.cap, "text_to_text": text_to_text, "mixture": mixture}
         options = {name: value for name, value in options.items() if value}
         spec = {
@@ -400,6 +403,8 @@ class _Unfolding:
         call: dict[str, Any] = {"tasks": _references(how.tasks), "base": self.bases[base], "recipe": profile}
         call |= {"flags": words(flags)}
         call |= {"options": options, "seed": seed, "data_dir": self.rows.mirror}
+        if soup:  # absent elsewhere: such cells stay what they were
+            spec["soup"] = call["soup"] = soup.last
         title = f"{arm}, {short(base)}, seed {seed}"
         return self.found.add(Cell("intermediate", {"stage": "intermediate", **spec}, call, title, (), problem))
 

@@ -15,7 +15,7 @@ from hf_stilts.errors import StiltsError
 from hf_stilts.studies.cells import STAGES, Cell, Cells, is_mixture, unfold
 from hf_stilts.studies.sizes import SCORED, TRAINING, WEIGHTS
 from hf_stilts.studies.store import CellStore
-from hf_stilts.studies.study import Intermediate, Merged, Study
+from hf_stilts.studies.study import Intermediate, Merged, Soup, Study
 from hf_stilts.task import load_task
 from hf_stilts.training.recipes import recipe as load_recipe
 
@@ -191,8 +191,26 @@ def state_of(store: CellStore, name: str, blocked: Mapping[str, str]) -> tuple[s
 
 
 def arm_reads(study: Study) -> dict[str, Reads | None]:
-    """What each arm with intermediate training reads, by its flags, its recipe and the known sizes of its data."""
-    return {name: _reads(study, arm) for name, arm in study.arms.items() if arm is not None}
+    """What each arm with intermediate training reads, by its flags, its recipe and the known sizes of its data.
+
+    Raises:
+        StiltsError: a training saves fewer checkpoints than its `Soup` averages.
+    """
+    found = {name: _reads(study, arm) for name, arm in study.arms.items() if arm is not None}
+    for name, reads in found.items():
+        arm = study.arms[name]
+        if isinstance(arm, Soup) and reads is not None:
+            _check_soup(name, arm, reads.steps)
+    return found
+
+
+def _check_soup(name: str, arm: Soup, steps: int) -> None:
+    if arm.saves(steps) < arm.last:
+        raise StiltsError(
+            f"{name} averages the last {arm.last} checkpoints, and with every={arm.every:g} a training of {steps} "
+            f"steps saves {arm.saves(steps)}. Nothing was done. Train longer, or lower "
+            "every= or last= of its Soup."
+        )
 
 
 def check_controls(study: Study, arms: Mapping[str, Reads | None]) -> list[str]:
@@ -220,9 +238,11 @@ def check_controls(study: Study, arms: Mapping[str, Reads | None]) -> list[str]:
     return [f"Not compared, since the size of their data is not known: {', '.join(unknown)}."] if unknown else []
 
 
-def _reads(study: Study, arm: Intermediate | Merged) -> Reads | None:
+def _reads(study: Study, arm: Intermediate | Merged | Soup) -> Reads | None:
     if isinstance(arm, Intermediate):
         return _reads_of_training(study, arm)
+    if isinstance(arm, Soup):
+        return _reads_of_training(study, arm.training)
     steps, examples = 0, 0
     for part in arm.parts:  # a merge has read what its parts have
         reads = _reads_of_training(study, part)
@@ -425,7 +445,8 @@ def gigabytes(cell: Cell) -> float | None:
         weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if weights is None:
         return None
-    adapter = not is_merge(cell) and cell.spec["options"].get("adapter")
+    whole = is_merge(cell) or "soup" in cell.spec
+    adapter = not whole and cell.spec["options"].get("adapter")
     return weights / 1e9 * (0.02 if adapter else 1.0)
 
 

@@ -76,7 +76,7 @@ def _training(store: CellStore, cell: Cell) -> Speed:
     """Speed of a training, whose model stays in the store."""
     clock = _Clock()
     short = ["--max_steps", str(STEPS), "--save_strategy", "no", "--eval_strategy", "no"]
-    call = {**cell.call, "start": None, "flags": [*cell.call["flags"], *short]}
+    call = {**cell.call, "start": None, "soup": None, "flags": [*cell.call["flags"], *short]}
     call["options"] = {**cell.call["options"], "callbacks": [clock]}
     began = time.monotonic()
     STAGES[cell.stage](store, store.folder(cell.identity), call)

@@ -108,6 +108,8 @@ def _plain_name(cell: Cell, namespace: str) -> str:
     base = short(str(cell.call["base"][0]))
     if "merge" in cell.spec:  # as `hf-stilts merge` names it
         return repo_id(namespace, base, [f"{mixture_name(tasks)}-{cell.spec['merge']['how']}"], cell.call["seed"])
+    if "soup" in cell.spec:  # as the matrix names it
+        return repo_id(namespace, base, [f"{mixture_name(tasks)}-mean"], cell.call["seed"])
     options = cell.call["options"]
     rows: dict[str, int] = {}  # of a million, in each language
     for each in options.get("languages", "").split(","):
@@ -116,7 +118,8 @@ def _plain_name(cell: Cell, namespace: str) -> str:
             rows[code] = round(float(share or 1) * 10**6)
     named = [mixture_name(tasks)] if options.get("mixture") else tasks
     with_text = bool(options.get("text_to_text")) and not options.get("mixture")
-    return repo_id(namespace, base, named, cell.call["seed"], rows, text_to_text=with_text)
+    adapter = bool(options.get("adapter"))
+    return repo_id(namespace, base, named, cell.call["seed"], rows, adapter=adapter, text_to_text=with_text)
 
 
 def find_published(

@@ -40,6 +40,11 @@ def check_rows(checkpoint: Checkpoint, record: Record) -> None:
     Raises:
         StiltsError: it does not.
     """
+    if record.merged_from:
+        raise StiltsError(
+            f"{checkpoint.repo_id} is a merge of {len(record.merged_from)} checkpoints; the checkpoint of one training "
+            "is expected. Repeat the trainings, and merge again: hf-stilts merge"
+        )
     missing = [name for name in ("profile", "max_length") if name not in record.recipe]
     elsewhere = [name for name in ("excluded", "contrastive_weight") if name in record.recipe]
     if elsewhere:  # the record knows that there was a list, or translations, but does not hold them

@@ -201,6 +201,11 @@ def _check_extras(found: Cells) -> None:
                 f"{cell.title} is a merge by {cell.call['merge']['how']}, which needs peft; it is not installed here. "
                 'Nothing was done. Run: pip install "hf_stilts[peft]"; or leave the arm out.'
             )
+        if cell.call.get("options", {}).get("adapter") and find_spec("peft") is None:
+            raise StiltsError(
+                f"{cell.title} trains an adapter, which needs peft; it is not installed here. Nothing was done. Run: "
+                'pip install "hf_stilts[peft]"; or leave out adapter=.'
+            )
 
 
 def _noted(store: CellStore, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,7 +14,7 @@ from hf_stilts.definitions import FILES, Definitions
 from hf_stilts.errors import StiltsError, did_you_mean
 from hf_stilts.languages import did_you_mean_language, is_language
 from hf_stilts.models.merge_options import MergeOptions
-from hf_stilts.task import list_tasks, load_task
+from hf_stilts.task import Task, list_tasks, load_task
 
 Languages: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """Of training rows: "de", ("en", "sw"), {"en": 0.5, "de-t-en": 0.5}, or "all" that the task has."""
@@ -41,6 +42,8 @@ class Intermediate:
         limit: at most so many training rows (of a mixture: of each task); with shares of languages their total.
         contrastive: also hold each row's features to those of its translation into this language.
         batches: of a dual encoder: `"monolingual"`, `"cross-lingual"` or `"hybrid"`.
+        adapter: train this and the head instead of all weights: `"lora=16"`. The study's `adapter` decides whether
+            targets train the whole body with it merged in (`None`), or stack a second one on it.
         recipe: profile of hyper-parameters; default: the study's.
         flags: fields of `transformers.TrainingArguments` for this arm; they win over the study's.
 
@@ -59,6 +62,7 @@ class Intermediate:
     limit: int | None
     contrastive: str | None
     batches: str | None
+    adapter: str | None
     recipe: str | None
     flags: Mapping[str, Flag]
 
@@ -72,6 +76,7 @@ class Intermediate:
         limit: int | None = None,
         contrastive: str | None = None,
         batches: str | None = None,
+        adapter: str | None = None,
         recipe: str | None = None,
         flags: Mapping[str, Flag] | None = None,
     ) -> None:
@@ -80,6 +85,7 @@ class Intermediate:
             "noise": noise,
             "contrastive": contrastive,
             "batches": batches,
+            "adapter": adapter,
             "recipe": recipe,
             "flags": dict(flags or {}),
         }
@@ -105,6 +111,8 @@ class Intermediate:
             raise StiltsError(f"Intermediate{self.tasks} has {of_one[0]}=, which is for one task alone. Leave it out.")
         if self.languages is not None:
             check_languages(self.languages, f"Intermediate{self.tasks}")
+        if self.adapter is not None:
+            self._check_adapter(loaded)
         if self.noise is not None:
             trained_noise(self.noise)
             text = [task.name for task in loaded if task.declaration.pretraining]
@@ -113,6 +121,16 @@ class Intermediate:
                     f"Intermediate{self.tasks} has noise={self.noise!r}, and {text[0]} reads text, not rows; tasks "
                     "with rows are expected. Leave noise= out, or misspell the files of the text."
                 )
+
+    def _check_adapter(self, tasks: Sequence[Task]) -> None:
+        who = f"Intermediate{self.tasks} has adapter={self.adapter!r}"
+        if not isinstance(self.adapter, str) or not _ADAPTER.fullmatch(self.adapter):
+            raise StiltsError(f"{who}; a name with its rank is expected. Write for example: adapter='lora=16'")
+        text = self.languages == "all" and tasks[0].declaration.pretraining
+        if len(tasks) > 1 or self.sampler is not None or self.cap is not None or text:
+            raise StiltsError(f"{who} and is a mixture, which trains a body under several heads. Leave adapter= out.")
+        if tasks[0].declaration.in_batch_negatives:
+            raise StiltsError(f"{who} and is a dual encoder, whose checkpoints are whole encoders. Leave adapter= out.")
 
 
 @dataclass(frozen=True, init=False)
@@ -173,7 +191,70 @@ class Merged:
         return MergeOptions(self.how, self.weights, self.density, seed)
 
 
-Arm: TypeAlias = Intermediate | Merged | None
+@dataclass(frozen=True)
+class Soup:
+    """Phase two of one arm as the mean of the last checkpoints that one training saves (Izmailov et al. 2018).
+
+    The training saves at equal distances, and selects none by dev scores. It is done for this arm alone: no other arm
+    shares it.
+
+    Args:
+        training: the training; a task's name stands for `Intermediate(name)`.
+        last: so many checkpoints are averaged, the last ones, that of the last step among them.
+        every: share of the training between two checkpoints, which is rounded up to whole steps.
+
+    Raises:
+        StiltsError: fewer than two checkpoints, or more than the training saves.
+
+    Examples:
+        >>> Soup(Intermediate("mnli", flags={"max_steps": 3000}), last=3, every=0.1).flags["save_steps"]
+        0.1
+    """
+
+    training: Intermediate
+    last: int = 3
+    every: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse what no training could save."""
+        if isinstance(self.training, str):
+            object.__setattr__(self, "training", Intermediate(self.training))
+        example = "Write for example: Soup(Intermediate('mnli'), last=3, every=0.1)"
+        if not isinstance(self.training, Intermediate):
+            raise StiltsError(
+                f"A Soup has the training {self.training!r}; an Intermediate or a task's name is expected. {example}"
+            )
+        if type(self.last) is not int or self.last < 2:
+            raise StiltsError(f"A Soup has last={self.last!r}; a number of checkpoints from 2 is expected. {example}")
+        if type(self.every) is not float or not 0 < self.every < 1:
+            raise StiltsError(f"A Soup has every={self.every!r}; a share above 0 and below 1 is expected. {example}")
+        if self.last > math.ceil(1 / self.every):
+            raise StiltsError(
+                f"A Soup has last={self.last} and every={self.every:g}, by which a training saves "
+                f"{math.ceil(1 / self.every)} checkpoints; as many as last= are expected. {example}"
+            )
+        own = [name for name in self.flags if name in self.training.flags]
+        if own:
+            raise StiltsError(
+                f"The training of a Soup has the flag {own[0]!r}, which last= and every= decide. Leave it out."
+            )
+
+    @property
+    def flags(self) -> dict[str, Flag]:
+        """Fields of `TrainingArguments` by which the training saves what is averaged, and keeps nothing else."""
+        found: dict[str, Flag] = {"save_strategy": "steps", "save_steps": self.every, "save_total_limit": self.last}
+        return found | {"load_best_model_at_end": False}
+
+    def saves(self, steps: int) -> int:
+        """How many checkpoints a training of so many steps saves.
+
+        >>> Soup("mnli", last=3, every=0.3).saves(20)
+        4
+        """
+        return math.ceil(steps / math.ceil(steps * self.every))
+
+
+Arm: TypeAlias = Intermediate | Merged | Soup | None
 
 
 @dataclass(frozen=True)
@@ -182,7 +263,8 @@ class Study:
 
     Args:
         base: public models, each by id, `id@commit`, or folder.
-        arms: name -> intermediate training, a merge of several (`Merged`), `None` for the baseline without any.
+        arms: name -> intermediate training, a merge of several (`Merged`) or of the steps of one (`Soup`),
+            `None` for the baseline without any.
         targets: names of benchmarks and tasks.
         train_on: name -> languages of the target phase's training rows; several make it a factor.
         train_noise: name of `train_on` -> what is done to those training rows: `{"misspelt": "keyboard=0.1"}`.
@@ -326,8 +408,8 @@ class Study:
         for name, arm in self.arms.items():
             if not isinstance(name, str) or not name.strip():
                 raise self._wrong("arms", f"an arm called {name!r}", "a name", "{'mnli': Intermediate('mnli')}")
-            if arm is not None and not isinstance(arm, Intermediate | Merged):
-                expected = "an Intermediate, a Merged or None"
+            if arm is not None and not isinstance(arm, Intermediate | Merged | Soup):
+                expected = "an Intermediate, a Merged, a Soup or None"
                 raise self._wrong("arms", f"{name!r}: {arm!r}", expected, "Intermediate('mnli')")
         without = [name for name, arm in self.arms.items() if arm is None]
         if len(without) > 1:
@@ -481,10 +563,12 @@ def with_flags(study: Study, flags: Mapping[str, Flag]) -> Study:
     return replace(study, arms=arms, flags={**study.flags, **flags})
 
 
-def arm_with_flags(arm: Intermediate | Merged, flags: Mapping[str, Flag]) -> Intermediate | Merged:
+def arm_with_flags(arm: Intermediate | Merged | Soup, flags: Mapping[str, Flag]) -> Intermediate | Merged | Soup:
     """An arm with fields of `TrainingArguments` that win over its own; the parts of a merge share `max_steps`."""
     if isinstance(arm, Intermediate):
         return _with_flags(arm, flags)
+    if isinstance(arm, Soup):
+        return replace(arm, training=_with_flags(arm.training, flags))
     count = len(arm.parts)
     parts = []
     for place, part in enumerate(arm.parts):
@@ -530,13 +614,15 @@ def describe_arm(arm: Arm) -> dict[str, Any] | None:
         said: dict[str, Any] = {"merged": [describe_arm(part) for part in arm.parts], "how": arm.how}
         said |= {"weights": arm.weights} if arm.weights else {}
         return said | ({} if arm.density is None else {"density": arm.density})
+    if isinstance(arm, Soup):
+        return {"soup": describe_arm(arm.training), "last": arm.last, "every": arm.every}
     return {each.name: value for each in fields(arm) if (value := getattr(arm, each.name)) not in (None, {})}
 
 
 def _plain(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    arms = Intermediate | Merged
+    arms = Intermediate | Merged | Soup
     return {key: describe_arm(each) if isinstance(each, arms) else each for key, each in value.items()}
 
 

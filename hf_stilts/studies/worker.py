@@ -19,13 +19,19 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_stilts.devices import default_device
+from hf_stilts.errors import StiltsError
 from hf_stilts.studies.cells import Cell
 from hf_stilts.studies.store import LOG, MODEL, CellStore, LostCell
 
+if TYPE_CHECKING:
+    from hf_stilts.hub.record import Record
+
+TRAINING = "training"  # where a cell trains whose model is the mean of its checkpoints
 FASTER: Mapping[str, Any] = {"compact_vocabulary": None}  # wherever the trained model comes out the same
 
 
@@ -129,13 +135,60 @@ def _intermediate(store: CellStore, folder: Path, call: Mapping[str, Any]) -> di
     options["base"] = name
     if _at(name, revision):
         options["revision"] = revision
-    flags = _flags(call, folder)
+    model = folder / (TRAINING if call.get("soup") else MODEL)
+    flags = _flags(call, model)
     given = {"recipe": call["recipe"], "resume": True, "data_dir": call["data_dir"], **FASTER, **options}
     if mixture:
         result = run_mixture(call["tasks"], flags, **given)
     else:
         result = run_phase("intermediate", call["tasks"][0], flags, **given)
-    return _trained(folder, result)
+    if call.get("soup"):
+        return _soup(folder, call, result)
+    return _trained(model, result)
+
+
+def _soup(folder: Path, call: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Make one encoder of the last checkpoints of a training; nothing else of the training is kept."""
+    from hf_stilts.hub.record import RECORD_FILE, Record
+    from hf_stilts.models.merge import merge_checkpoints
+    from hf_stilts.publishing.saved import saved_steps
+
+    training, model = folder / TRAINING, folder / MODEL
+    saved = saved_steps(training)
+    last = sorted(saved)[-call["soup"] :]
+    if len(last) < call["soup"]:
+        raise StiltsError(
+            f"The training saved {len(last)} checkpoints, and the last {call['soup']} are averaged. Train longer, or "
+            "lower every= or last= of its Soup."
+        )
+    name, revision = call["base"]
+    for step in last:  # what they were trained on, which the training says beside its last model alone
+        shutil.copy(training / RECORD_FILE, saved[step])
+    shutil.rmtree(model, ignore_errors=True)  # what an attempt left that was killed
+    record = merge_checkpoints(
+        [str(saved[step]) for step in last], name, model, revision=revision if _at(name, revision) else None
+    )
+    _complete(model, record, Record.from_json((training / RECORD_FILE).read_bytes()))
+    gone = folder / ".trained"
+    shutil.rmtree(gone, ignore_errors=True)
+    training.rename(gone)  # first: no later attempt goes on from what is half deleted
+    about = _trained(gone, result)
+    shutil.rmtree(gone)
+    return about | {"soup": last}
+
+
+def _complete(model: Path, merge: Record, training: Record) -> None:
+    """Write record and card of a merge again, with the steps and the settings of the training that it is of."""
+    from hf_stilts.files import write
+    from hf_stilts.hub.card import CARD_FILE, render
+    from hf_stilts.hub.naming import step_tag
+    from hf_stilts.hub.record import RECORD_FILE
+    from hf_stilts.models.merge import merged_repository
+
+    recipe = {**training.recipe, **merge.recipe}
+    record = replace(merge, step=training.step, seed=training.seed, hardware=training.hardware, recipe=recipe)
+    write(model / RECORD_FILE, record.to_json())
+    write(model / CARD_FILE, render(record, merged_repository(record), step_tag(record.step)))
 
 
 def _merged(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,7 +224,7 @@ def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     result = run_phase(
         "target",
         call["task"],
-        _flags(call, folder),
+        _flags(call, folder / MODEL),
         recipe=call["recipe"],
         resume=True,
         data_dir=call["data_dir"],
@@ -180,7 +233,7 @@ def _target(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str
     )
     task = load_task(call["task"])
     metric = load_task(task.train[-1]).metric if task.train else task.metric
-    return _trained(folder, result) | {"dev_score": result.get(metric), "dev_metric": metric}
+    return _trained(folder / MODEL, result) | {"dev_score": result.get(metric), "dev_metric": metric}
 
 
 def _scores(store: CellStore, folder: Path, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,9 +289,8 @@ def _batch(model: Path) -> int | None:
         return None
 
 
-def _trained(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+def _trained(model: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     """What a training came to. Its checkpoints are deleted: a finished cell needs its final model alone."""
-    model = folder / MODEL
     curve = _curve(model, result)
     for checkpoint in sorted(model.rglob("checkpoint-*")):
         if checkpoint.is_dir():
@@ -275,9 +327,9 @@ def _at(name: str, revision: str) -> str:
     return "" if Path(name).is_dir() or revision == NEWEST else f"@{revision}"
 
 
-def _flags(call: Mapping[str, Any], folder: Path) -> list[str]:
+def _flags(call: Mapping[str, Any], model: Path) -> list[str]:
     quiet = ["--disable_tqdm", "true", "--report_to", "none", "--save_total_limit", "2"]
-    return [*quiet, *call["flags"], "--seed", str(call["seed"]), "--output_dir", str(folder / MODEL)]
+    return [*quiet, *call["flags"], "--seed", str(call["seed"]), "--output_dir", str(model)]
 
 
 def _versions() -> dict[str, str]:

@@ -15,14 +15,17 @@ from safetensors.torch import load_file, save_file
 from hf_stilts.errors import StiltsError
 from hf_stilts.hub.checkpoints import lineage
 from hf_stilts.hub.record import ParentModel, Record, TaskSource
+from hf_stilts.models.merge import merge_checkpoints
 from hf_stilts.studies import published, worker
 from hf_stilts.studies import run as module
 from hf_stilts.studies.cells import unfold
 from hf_stilts.studies.plan import Reads, arm_reads, check_controls, plan
+from hf_stilts.studies.probe import probe
 from hf_stilts.studies.published import Publishing, published_names
+from hf_stilts.studies.reproducible import reproducible
 from hf_stilts.studies.run import run_study
 from hf_stilts.studies.store import CellStore
-from hf_stilts.studies.study import Intermediate, Merged, Study, describe_study, load_study, overridden, scaled
+from hf_stilts.studies.study import Intermediate, Merged, Soup, Study, describe_study, load_study, overridden, scaled
 from hf_stilts.studies.tables import study_report
 
 BASE = "org/xlmr@0123456789012345678901234567890123456789"
@@ -77,7 +80,7 @@ def test_what_decides_a_merge_decides_its_identity():
         (lambda: Merged("mnli", "squad_v2", how="tie"), "Did you mean ties"),
         (lambda: Merged("mnli", "squad_v2", weights=(1, 2, 3)), "3 weights for 2"),
         (lambda: Merged("mnli", "squad_v2", density=0.2), "mean keeps all"),
-        (lambda: study(arms={"none": None, "mnli": "mnli"}), "an Intermediate, a Merged or None"),
+        (lambda: study(arms={"none": None, "mnli": "mnli"}), "an Intermediate, a Merged, a Soup or None"),
     ],
 )
 def test_wrong_merges_are_refused_when_the_study_is_read(wrong, said):
@@ -214,3 +217,126 @@ def test_a_study_that_merges_is_trained_scored_and_reported_against_the_mixture(
     assert {row["steps"] for row in rows.values()} == {4} and rows["ties"]["examples"] == 16
     gains = {row["arm"] for table in report.tables if table.name == "gains" for row in table.rows}
     assert gains == {"mixture", "mean", "ties", "dare"}
+
+
+def test_a_soup_is_a_training_of_its_own_and_changes_no_other_arm():
+    plain = unfold(study(arms={"mnli": PARTS[0]}))
+    found = unfold(study(arms={"mnli": PARTS[0], "soup": Soup(PARTS[0]), "of 2": Soup("mnli", last=2)}))
+    titles = [f"{arm}, xlmr, seed 0" for arm in ("mnli", "soup", "of 2")]
+    cells = [of_title(found, title) for title in titles]
+    assert cells[0].identity == of_title(plain, titles[0]).identity
+    assert len({cell.identity for cell in cells}) == 3
+    assert all(cell.needs == () for cell in cells)
+    assert len({*published_names(found, "team").values()}) == 3
+    other = unfold(study(arms={"soup": Soup("mnli", every=0.05)}))
+    assert of_title(other, titles[1]).identity != cells[1].identity
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Soup(None), "an Intermediate or a task's name"),
+        (lambda: Soup("mnli", last=1), "from 2 is expected"),
+        (lambda: Soup("mnli", every=500), "a share above 0 and below 1"),
+        (lambda: Soup("mnli", last=6, every=0.2), "saves 5 checkpoints"),
+        (lambda: Soup(Intermediate("mnli", flags={"save_steps": 500})), "flag 'save_steps'"),
+    ],
+)
+def test_wrong_soups_are_refused_when_the_study_is_read(wrong, said):
+    with pytest.raises(StiltsError, match=said):
+        wrong()
+
+
+def test_a_soup_has_read_what_its_training_has_and_must_save_enough():
+    flags = {"max_steps": 20, "per_device_train_batch_size": 8}
+    made = study(arms={"mnli": Intermediate("mnli", flags=flags), "soup": Soup(Intermediate("mnli", flags=flags))})
+    made = replace(made, controls=("examples", "steps"))
+    assert {*arm_reads(made).values()} == {Reads(20, 160)}
+    assert check_controls(made, arm_reads(made)) == []
+    assert {reads.steps for reads in arm_reads(overridden(made, max_steps=6)).values()} == {6}
+    with pytest.raises(StiltsError, match=r"soup averages the last 3 checkpoints.*2 steps saves 2"):
+        arm_reads(overridden(made, max_steps=2))
+    said = describe_study(made)["arms"]["soup"]
+    assert said["soup"]["tasks"] == ("mnli",) and (said["last"], said["every"]) == (3, 0.1)
+    json.dumps(said)
+
+
+@pytest.fixture
+def soup(tmp_path):
+    """A study of one soup of a tiny base: its cells, their store, and the mirror of the rows."""
+    base, mirror = tiny.save(tmp_path / "xlmr"), mirrors.build(tmp_path / "mirror", mirrors.SMALL)
+    flags = {"use_cpu": True, "per_device_train_batch_size": 4, "learning_rate": 0.01, "max_steps": 5}
+    arms = {"soup": Soup(Intermediate("udpos", flags=flags), last=2, every=0.2)}
+    found = unfold(study(base=(str(base),), arms=arms, targets=("tatoeba",)), data_dir=mirror)
+    return of_title(found, "soup, xlmr, seed 0"), CellStore(tmp_path / "run"), found
+
+
+def test_a_worker_trains_a_soup_and_keeps_the_mean_of_its_last_steps(soup, monkeypatch):
+    cell, store, _ = soup
+    seen = {}
+
+    def merged(names, *given, **other):
+        seen["states"] = [load_file(Path(name) / "model.safetensors") for name in names]
+        seen["names"] = [Path(name).name for name in names]
+        return merge_checkpoints(names, *given, **other)
+
+    monkeypatch.setattr("hf_stilts.models.merge.merge_checkpoints", merged)
+    assert worker.attempt(store, cell, store.claim(cell.identity), "run") == {"outcome": "done"}
+    assert seen["names"] == ["checkpoint-4", "checkpoint-5"]
+    folder = store.folder(cell.identity)
+    weights = load_file(folder / "model" / "model.safetensors")
+    one, two = ({name.partition(".")[2]: tensor for name, tensor in state.items()} for state in seen["states"])
+    compared = [name for name in weights if name in one]
+    assert len(compared) > 5
+    assert any(not torch.equal(one[name], two[name]) for name in compared)
+    assert all(torch.allclose(weights[name], (one[name] + two[name]) / 2, atol=1e-6) for name in compared)
+    result = store.record(cell.identity)["result"]
+    assert (result["steps"], result["batch"], result["soup"]) == (5, 4, [4, 5])
+    assert [each.name for each in folder.iterdir() if each.is_dir() and each.name != "model"] == []
+    record = Record.from_json((folder / "model" / "stilts.json").read_bytes())
+    assert [*record.task_names] == ["udpos"] and len(record.merged_from) == 2
+    assert (record.step, record.recipe["merge"], record.recipe["learning_rate"]) == (5, "mean", 0.01)
+    assert "A merge of 2 checkpoints" in (folder / "model" / "README.md").read_text()
+
+
+def test_a_soup_that_was_stopped_before_it_was_merged_is_not_trained_again(soup, monkeypatch):
+    cell, store, _ = soup
+
+    def stopped(*given, **other):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hf_stilts.models.merge.merge_checkpoints", stopped)
+        assert worker.attempt(store, cell, store.claim(cell.identity), "run")["outcome"] == "failed"
+    before = (store.folder(cell.identity) / "training" / "checkpoint-5" / "model.safetensors").stat().st_ino
+    seen = []
+
+    def merged(names, *given, **other):
+        seen.append((Path(names[-1]) / "model.safetensors").stat().st_ino)
+        return merge_checkpoints(names, *given, **other)
+
+    monkeypatch.setattr("hf_stilts.models.merge.merge_checkpoints", merged)
+    assert worker.attempt(store, cell, store.claim(cell.identity), "run") == {"outcome": "done"}
+    assert seen == [before]
+
+
+def test_a_published_soup_is_taken_over_with_what_it_has_read(soup, api, monkeypatch):
+    cell, store, found = soup
+    monkeypatch.setattr(published, "HfApi", lambda: api)
+    worker.attempt(store, cell, store.claim(cell.identity), "run")
+    publisher = module.begin_publishing(store, found, Publishing("team"), lambda *said: None)
+    assert module.end_publishing(publisher, found, lambda *said: None) == {}
+    there = published.find_published("team", ["xlmr"], {cell.identity}, api)[cell.identity]
+    assert there.repo_id == "team/xlmr-stilts-udpos-mean-seed0"
+    commit = {"repo_id": there.repo_id, "commit": there.commit}
+    monkeypatch.setattr(published, "snapshot_download", api.snapshot_download)
+    result = worker._loaded(store.root / "other", commit)
+    assert (result["steps"], result["batch"]) == (5, 4)
+    with pytest.raises(StiltsError, match="a merge of 2 checkpoints"):
+        reproducible(there.repo_id, api=api)
+
+
+def test_the_probe_measures_the_training_of_a_soup(soup):
+    cell, _, _ = soup
+    (speed,) = {*probe([cell]).values()}
+    assert speed.each > 0

@@ -143,11 +143,12 @@ def test_names_are_those_under_which_checkpoints_are_published():
         "mnli": Intermediate("mnli"),
         "German": Intermediate("mnli", languages="de-t-en"),
         "both": Intermediate("mnli", "qqp"),
+        "LoRA": Intermediate("mnli", adapter="lora"),
     }
     planned = plan(study(arms=arms, seeds=(7,)), output_dir="none", namespace="me")
     names = [cell.name for cell in planned.cells if cell.stage == "intermediate"]
     start = "me/xlm-roberta-base-stilts-mnli"
-    assert names == [f"{start}-seed7", f"{start}-de-t-en-seed7", f"{start}.qqp-seed7"]
+    assert names == [f"{start}-seed7", f"{start}-de-t-en-seed7", f"{start}.qqp-seed7", f"{start}-adapter-seed7"]
     assert all(cell.name is None for cell in planned.cells if cell.stage != "intermediate")
 
 

@@ -1,10 +1,10 @@
 """Whether merging encoders of single tasks is as good as training on their mixture.
 
 Every arm trains as many steps on as many examples: a merge shares them among its parts. The soup merges two trainings
-on MNLI that differ in the learning rate.
+on MNLI that differ in the learning rate; `steps of mnli` merges the last three checkpoints of one training on MNLI.
 """
 
-from hf_stilts.studies.study import Arm, Intermediate, Merged, Study
+from hf_stilts.studies.study import Arm, Intermediate, Merged, Soup, Study
 
 
 def arms(steps: int) -> dict[str, Arm]:
@@ -23,6 +23,7 @@ def arms(steps: int) -> dict[str, Arm]:
         "ties": Merged(*parts, how="ties"),
         "dare": Merged(*parts, how="dare"),
         "soup of mnli": Merged(parts[0], hotter),
+        "steps of mnli": Soup(Intermediate("mnli", flags=whole), last=3, every=0.1),
     }
 
 
