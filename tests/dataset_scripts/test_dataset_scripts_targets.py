@@ -4,7 +4,7 @@ import json
 
 import pytest
 from datasets import load_dataset
-from raw_targets import CHOICE, OWL, TARGETS, XQUAD_R, context, entity, lines, mention, paragraph, question, squad
+from raw_targets import CHOICE, OWL, TARGETS, UP, XQUAD_R, context, entity, lines, mention, paragraph, question, squad
 
 from hf_stilts.data.check import fault
 from hf_stilts.data.load import load
@@ -161,6 +161,20 @@ def test_mentions_and_entities_of_mewslix(built, tmp_path):
     assert pair == {"id": "0", "query": "Athens: The (big) owl sat in { Athens } .", "candidate": "A city. Old."}
 
 
+def test_questions_of_xtreme_up_and_their_shared_passages(built, tmp_path):
+    others = ("retrieval_cross_lang/train/ta.jsonl", "retrieval_in_lang/test/te.jsonl", "ner/test/te.jsonl")
+    report = built("xtreme_up_retrieval", **dict.fromkeys(others, lines(UP)))
+    row = load("xtreme_up_retrieval", "test", "ta", data_dir=tmp_path / "out")[0]
+    assert row["queries"] == ["ஆந்தை?", "?"] and row["gold"] == [["7"], ["7"]]
+    assert row["query_ids"] == ["ta-1", "ta-2"], "two questions about one passage are two"
+    assert {(part.config, part.split) for part in report.parts} == {
+        ("ta", "validation"), ("ta", "test"), ("candidates", "test"),
+    }  # fmt: skip
+    texts = rows_of(report, "candidates", "test")["text"][:]
+    assert texts == ["Owl It sat.", "A hare."]
+    assert "te" in report.absent, "of another task of the archive"
+
+
 def test_more_entities_than_are_held_at_once(built, monkeypatch):
     from hf_stilts.dataset_scripts import mewslix
 
@@ -187,6 +201,10 @@ BAD = [
     ("mewslix", {"wikinews_mentions-dev.jsonl": lines({"context": context(), "mentions": [ACROSS]})}, "in no sentence"),
     ("mewslix", {"candidate_set_entities.jsonl": lines({"entity_id": "Q1"})}, "line 1: found no 'sentence_spans'"),
     ("mewslix", {"candidate_set_entities.jsonl": None}, "No candidate_set_entities.jsonl below"),
+    ("xtreme_up_retrieval", {"retrieval_cross_lang/index.jsonl": None}, "No retrieval_cross_lang/index.jsonl below"),
+    ("xtreme_up_retrieval", {"retrieval_cross_lang/index.jsonl": lines(UP, UP)}, "line 2: found id '7', as in line 1"),
+    ("xtreme_up_retrieval", {"retrieval_cross_lang/test/ta.jsonl": lines({"question": "?"})}, "line 1: found id None"),
+    ("xtreme_up_retrieval", {"retrieval_cross_lang/test/ta.jsonl": lines({"id": "7"})}, "line 1: found no 'question'"),
 ]  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def entity(name="Q1524", language="el", description="A city.  Old."):
             "description_url": "u", "sentence_spans": spans}  # fmt: skip
 
 
+UP = {"id": "7", "title": "Owl", "context": "It sat.", "question": "ஆந்தை?"}
 TARGETS = {
     "xcopa": {
         "sw/val.sw.jsonl": lines(CHOICE),
@@ -95,6 +96,13 @@ TARGETS = {
         "candidate_set_entities.jsonl": lines(entity(), entity("Q2", "en")),
         "wikipedia_pairs-train.jsonl": lines(
             {"contextual_mention": {"context": context(), "mention": mention()}, "entity": entity()}
+        ),
+    },
+    "xtreme_up_retrieval": {
+        "retrieval_cross_lang/validation/ta.jsonl": lines(UP),
+        "retrieval_cross_lang/test/ta.jsonl": lines(UP, UP | {"id": 7, "question": "?"}),
+        "retrieval_cross_lang/index.jsonl": lines(
+            {"id": "7", "title": "Owl", "context": "It sat."}, {"id": "8", "title": "", "context": "A hare."}
         ),
     },
 }

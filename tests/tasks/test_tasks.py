@@ -131,6 +131,11 @@ STORED = {
         {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
         {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
     ),
+    "xtreme_up_retrieval": (
+        {"query_ids": STRINGS, "queries": STRINGS, "gold": List(STRINGS)},
+        {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
+        {name: FOUND[name] for name in ("query_ids", "queries", "gold")},
+    ),
     "mewslix_pairs": (
         {"query": STRING, "candidate": STRING, "entity_id": STRING},
         {"query": "owl: An { owl }", "candidate": "A bird.", "entity_id": "Q25222"},
