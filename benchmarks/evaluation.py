@@ -5,6 +5,7 @@
     python benchmarks/evaluation.py answers --windows 10000 --rounds 3
     python benchmarks/evaluation.py entities --sentences 50000
     python benchmarks/evaluation.py squad --questions 20000
+    python benchmarks/evaluation.py share --mirror DIR --encoder DIR --rows 200   # which share is not the model
 
 Peers: the stock `Trainer.predict`, batch 8; `postprocess_qa_predictions` of transformers' examples (`utils_qa.py`,
 which no wheel holds), as its source reads; seqeval as `run_ner.py` and `evaluate`'s module call it (`pip install
@@ -15,7 +16,9 @@ made of random words, the models are random.
 import argparse
 import gc
 import re
+import resource
 import string
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +26,9 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -367,21 +373,184 @@ def squad_part(questions: int, rounds: int) -> None:
             print(f"  equal to the last bit: EM {ours['exact_match']:.2f}, F1 {ours['f1']:.2f}")
 
 
+START = "import hf_stilts.cli.evaluation, hf_stilts.studies.benchmark"
+STAGES = ("start", "loading model", "loading rows", "tokenising", "model", "decoding, scoring", "search", "writing")
+
+
+class Stages:
+    """Processor time of each stage; what one stage does inside another counts for the inner one alone."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.running = ["other"]
+        self.since = time.process_time()
+
+    def switch(self) -> None:
+        """Give the time since the last switch to the stage that runs."""
+        now = time.process_time()
+        self.seconds[self.running[-1]] += now - self.since
+        self.since = now
+
+    def timed(self, owner: Any, name: str, stage: str) -> Any:
+        """A patch of a function which counts its time for a stage."""
+        inner = getattr(owner, name)
+
+        def outer(*positional: Any, **named: Any) -> Any:
+            self.switch()
+            self.running.append(stage)
+            try:
+                return inner(*positional, **named)
+            finally:
+                self.switch()
+                self.running.pop()
+
+        return mock.patch.object(owner, name, outer)
+
+
+def write_finished_target(task: Task, body: Any, tokenizer: Any, folder: Path) -> None:
+    """A checkpoint as a training leaves it: the encoder with a head for the task, here a random one."""
+    from hf_stilts.models.transfer import with_fresh_head
+
+    model = with_fresh_head(str(body), task)[0] if task.has_head else body_of(body)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def body_of(folder: Path) -> Any:
+    """The encoder alone."""
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(folder)
+
+
+def write_small_encoder(encoder: Path, folder: Path) -> Path:
+    """An encoder of XLM-R's form, 4 layers, 256 wide, with random weights and the tokenizer of another."""
+    from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
+        intermediate_size=1024, max_position_embeddings=514, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def timed_stages(stages: Stages, model_classes: list[type]) -> ExitStack:
+    """Patches of the functions that `score_languages` consists of, for as long as the result is open."""
+    from hf_stilts.evaluation import zero_shot
+    from hf_stilts.kinds import bitext_mining, bitext_retrieval
+    from hf_stilts.retrieval import encode as encoding
+
+    patched = ExitStack()
+    for name in ("load", "load_candidates", "present", "splits", "labelled", "data_revision"):
+        patched.enter_context(stages.timed(zero_shot, name, "loading rows"))
+    patched.enter_context(stages.timed(zero_shot, "_opened", "loading model"))
+    patched.enter_context(stages.timed(sys.modules[encoding.__module__], "tokenise", "tokenising"))
+    patched.enter_context(stages.timed(bitext_retrieval, "match_translations", "search"))
+    patched.enter_context(stages.timed(bitext_mining, "mine_bitext", "search"))
+    for name in ("text-classification", "token-classification", "question-answering"):
+        kind = type(load_kind(name))
+        patched.enter_context(stages.timed(kind, "features", "tokenising"))
+        patched.enter_context(stages.timed(kind, "run", "model"))
+        for method in ("reduce", "decode", "score", "shares"):
+            patched.enter_context(stages.timed(kind, method, "decoding, scoring"))
+    for model_class in model_classes:
+        patched.enter_context(stages.timed(model_class, "forward", "model"))
+    return patched
+
+
+def share_part(mirror: Path, encoder: Path, rows: int, *, small: bool, tasks: list[str]) -> None:
+    """Processor time of XTREME's scoring by stage, start of Python included: the share that is not the model.
+
+    Finished targets are scored in all languages that the mirror has rows of, one after another in one process, and
+    the rows written as a benchmark run writes them. The features are made anew: each round has an empty cache.
+    """
+    from transformers import AutoTokenizer
+
+    from hf_stilts.benchmark import load_benchmark
+    from hf_stilts.data.load import present
+    from hf_stilts.errors import StiltsError
+    from hf_stilts.evaluation.options import ScoringOptions
+    from hf_stilts.evaluation.results import predictions_file
+    from hf_stilts.evaluation.zero_shot import score_languages
+    from hf_stilts.files import write_lines
+    from hf_stilts.task import load_task
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", START], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    benchmark, total, count = load_benchmark("xtreme"), Counter({"start": start}), 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        tokenizer = AutoTokenizer.from_pretrained(encoder)
+        body = write_small_encoder(encoder, folder / "body") if small else encoder
+        written: list[dict[str, Any]] = []
+        for name in tasks or benchmark.tasks:
+            task = load_task(name)
+            try:
+                languages = present(task, "test", benchmark.languages_of(name), available=True, data_dir=mirror)
+            except (StiltsError, FileNotFoundError):
+                print(f"  {name}: the mirror has no rows")
+                continue
+            write_finished_target(task, body, tokenizer, folder / name)
+            classes = [type(body_of(body))]
+            options = ScoringOptions(languages=languages, limit=rows, data_dir=mirror)
+            stages = Stages()
+            with timed_stages(stages, classes):
+                for result in score_languages(str(folder / name), task, options):
+                    written += result.rows
+                    stages.switch()
+                    stages.running.append("writing")
+                    write_lines(predictions_file(folder, name, result.language), result.predictions)
+                    write_lines(folder / "results.jsonl", written)
+                    stages.switch()
+                    stages.running.pop()
+            stages.switch()
+            print_stages(f"{name}, {len(languages)} languages", stages.seconds)
+            total.update(stages.seconds)
+            count += len(languages)
+    print_stages(f"all, {count} languages", total)
+
+
+def print_stages(title: str, seconds: Counter[str]) -> None:
+    """One line: processor time of each stage, and the share that is not the model."""
+    whole = seconds.total()
+    parts = [f"{stage} {seconds[stage]:.2f}" for stage in (*STAGES, "other") if stage in seconds]
+    beside = 100 * (1 - seconds["model"] / whole)
+    print(f"  {title}: {', '.join(parts)}; together {whole:.2f} s, not the model {beside:.1f} %", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ("predict", "answers", "entities", "squad")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(parts)}; default: all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(parts)}; default: all these; or share"
+    )
     parser.add_argument("--sequences", type=int, default=3000, help="of predict; 20000 is the published size")
     parser.add_argument("--windows", type=int, default=1500, help="of answers; 10000 is the published size")
     parser.add_argument("--sentences", type=int, default=10000, help="of entities; 50000 is the published size")
     parser.add_argument("--questions", type=int, default=10000, help="of squad; 20000 is the published size")
+    parser.add_argument("--mirror", type=Path, help="of share: a mirror with rows of XTREME's tasks")
+    parser.add_argument("--encoder", type=Path, help="of share: folder of an encoder; its tokenizer is used")
+    parser.add_argument("--rows", type=int, default=200, help="of share: of each language")
+    parser.add_argument("--tasks", nargs="*", default=[], help="of share: some of XTREME's; default: all")
+    parser.add_argument("--small", action="store_true", help="of share: a random encoder, 4 layers, 256 wide")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    unknown = set(given.parts) - {*parts}
+    unknown = set(given.parts) - {*parts, "share"}
     if unknown:
         parser.error(f"no part {unknown.pop()}; there are {', '.join(parts)}")
     torch.set_num_threads(given.threads)
+    if "share" in given.parts:
+        if given.parts != ["share"] or given.mirror is None or given.encoder is None:
+            parser.error("share is run alone, with --mirror and --encoder")
+        share_part(given.mirror, given.encoder, given.rows, small=given.small, tasks=given.tasks)
+        return
     sizes = {
         "predict": given.sequences,
         "answers": given.windows,

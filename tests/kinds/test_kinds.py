@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
 from hf_stilts.declarations import import_kind, list_kinds
 from hf_stilts.errors import StiltsError
 from hf_stilts.kinds import load_kind
+from hf_stilts.kinds.features import _tokenizer_state
 
 WAYS = [(arch, kind) for arch in tiny.ARCHITECTURES for kind in kind_cases.ROWS if (arch, kind) != ("mt5", "fill-mask")]
 
@@ -139,6 +140,14 @@ def test_features_carry_the_same_name_in_every_process_and_another_for_another_r
         fingerprint(task=replace(task, labels=("VERB", "NOUN", "DET"))),
     ]
     assert len({first, *others}) == 5
+
+
+def test_the_state_of_a_tokenizer_is_all_that_its_file_would_hold():
+    tokenizer = tiny.tokenizer()
+    written = tokenizer.backend_tokenizer.to_str()
+    assert _tokenizer_state(tokenizer) == f"right {written}".encode()
+    tokenizer.add_tokens(["Donaudampfschiff"])
+    assert "Donaudampfschiff" in _tokenizer_state(tokenizer).decode()
 
 
 def test_features_are_cached_beside_their_rows_only(tmp_path):
