@@ -29,6 +29,14 @@ BASELINE = "none"
 Predictions: TypeAlias = Callable[[str, str, str], Path]
 # Resource classes of Joshi et al. 2020 as they are usually gathered; class 3 is neither.
 LOW, HIGH = (0, 1, 2), (4, 5)
+# What a row without the column was scored with: results leave out what is not used.
+WITHOUT = {
+    "noise": "none",
+    "train_languages": "en",
+    "source_prefix": "none",
+    "target_prefix": "none",
+    "precision": "float32",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -273,23 +281,20 @@ def _check(table: pd.DataFrame, baseline: str) -> None:
                 f"These results are of {option} {' and '.join(map(str, values))}; their difference would not be that "
                 "of intermediate training. Compare those of one at a time."
             )
-    # Where nothing was misspelt, the rows do not speak of noise.
-    table = table.assign(noise=table["noise"].fillna("none") if "noise" in table else "none")
+    for column, value in WITHOUT.items():
+        table = table.assign(**{column: table[column].fillna(value) if column in table else value})
     # Targets that were trained in other languages, which the label says, have another setting for that.
-    trained_on = table["train_languages"].fillna("en") if "train_languages" in table else "en"
-    table = table.assign(train_languages=trained_on)
     alike_trained = table.groupby(["task", "language", "train_languages"])
     per_cell = table.groupby(["task", "language"])
     decide = ("noise", "setting", "data_revision", "rows", "layer", "pooling", "max_length", "dense")
     for column in (*decide, "pool", "candidates", "source_prefix", "target_prefix", "precision"):
         if column not in table:
             continue
-        # A row without a prefix was scored without one, and a row without a precision in float32.
         cells = alike_trained if column == "setting" else per_cell
-        counts = cells[column].nunique(dropna=not column.endswith(("_prefix", "precision")))
+        counts = cells[column].nunique()
         if (counts > 1).any():
             cell = counts.idxmax()[:2]
-            values = table.set_index(["task", "language"]).loc[cell, column].unique()
+            values = table.set_index(["task", "language"]).loc[cell, column].dropna().unique()
             raise StiltsError(
                 f"{' '.join(cell)} was scored with {column} {' and '.join(map(str, values))}; scores of different "
                 "settings do not compare. Give results that agree in it."

@@ -37,6 +37,17 @@ def test_noisy_scores_do_not_compare_with_clean_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "without"), [({"precision": "bf16"}, "float32"), ({"source_prefix": "query:"}, "none")]
+)
+def test_a_setting_that_a_row_leaves_out_is_named_by_what_that_means(given, without, tmp_path):
+    cells = {("tatoeba", "de"): 30}
+    runs = [write(tmp_path / "none", "none", cells, **given), write(tmp_path / "mnli", "mnli", cells)]
+    (column, value), *_ = given.items()
+    with pytest.raises(StiltsError, match=f"tatoeba de was scored with {column} {value} and {without};"):
+        gains(runs)
+
+
+@pytest.mark.parametrize(
     ("name", "ours", "theirs"),
     [("recipe", "jiant", "xtreme-2020"), ("flags", ["--max_steps", "5"], []), ("train_limit", 5, None)],
 )
