@@ -185,6 +185,8 @@ def _said_of(error: Exception) -> str | None:
     """One line for a user; None for an error of the program, which keeps its traceback."""
     # The Hub's client lets connection errors of its HTTP library through, which are neither ValueError nor OSError.
     library = type(error).__module__.partition(".")[0]
+    if type(error).__name__ == "HFValidationError":
+        return f"{str(error).rstrip('.')}. The name of a repository on the Hub is expected there."
     if library in ("httpx", "httpx2", "huggingface_hub"):
         if getattr(error, "response", None) is not None:  # it has answered
             return f"The Hub answered: {' '.join(str(error).split())}"

@@ -125,6 +125,11 @@ def read_tables(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         StiltsError: it has no such columns, or something else than numbers.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no file {path}; a table of measures is expected, JSON lines, TSV or CSV, with the columns first "
+            "and second. Correct --table."
+        )
     if path.suffix == ".jsonl":
         rows = read_lines(path)
     else:

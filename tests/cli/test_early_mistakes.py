@@ -6,10 +6,12 @@ import sys
 import mirrors
 import pytest
 from command import run
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from hf_stilts.cli import app
+from hf_stilts.cli import _said_of, app
 from hf_stilts.hub.record import RECORD_FILE, Record, TaskSource
 from hf_stilts.studies.options import StudyOptions
 from hf_stilts.training import run as runs
@@ -89,6 +91,7 @@ MISTAKES = {
     "data translate mnlii --to de --model x --out x": "Did you mean mnli",
     "data noise mnlii --noise keyboard=0.1 --out x": "Did you mean mnli",
     "similarity": "Nothing to compare was given",
+    "similarity --table {empty}/gone.tsv": "There is no file {empty}/gone.tsv; a table of measures",
     "study plan {empty}": "{empty} is a folder. Expected the name of a study, or the path of a Python file",
     "study plan gone.yaml": "There is no file gone.yaml. Expected the name of a study",
     "study plan {run}/file": "{run}/file is a file that ends in nothing",
@@ -217,3 +220,10 @@ def test_a_mirror_that_the_environment_names_is_looked_for_too(tmp_path, monkeyp
     monkeypatch.setenv("HF_STILTS_DATA", str(tmp_path / "gone"))
     with pytest.raises(FileNotFoundError, match="gone.*HF_STILTS_DATA, or unset it"):
         StudyOptions().check()
+
+
+def test_a_name_that_no_repository_can_have_is_no_fault_of_the_network():
+    with pytest.raises(HFValidationError) as raised:
+        validate_repo_id("/a/folder/of/mine")
+    said = _said_of(raised.value)
+    assert "The name of a repository on the Hub is expected there." in said and "reachable" not in said
