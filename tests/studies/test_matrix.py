@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from command import run
-from huggingface_hub import CommitOperationAdd, get_session
+from huggingface_hub import CommitOperationAdd, constants, get_session
 from pending_checkpoints import api_of
 
 from hf_stilts.errors import StiltsError
@@ -314,7 +314,9 @@ def test_a_misspelt_base_or_namespace_is_not_an_empty_matrix(put, api):
     assert transfer_matrix(base="me/elsewhere", api=api).notes[0].endswith("0 asked for.")
 
 
-def test_a_record_is_one_request_and_none_the_next_time(published, api, monkeypatch):
+def test_a_record_is_one_request_and_none_the_next_time(published, api, monkeypatch, tmp_path):
+    # Commits of the same second and content have the same name, so that a record may be there from another test.
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
     asked = []
     session = type(get_session())
     send = session.send
