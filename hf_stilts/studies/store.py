@@ -111,7 +111,7 @@ class CellStore:
         if self.newest_attempt(cell.identity) != attempt:
             raise LostCell(cell.title)
         record: dict[str, Any] = {"stage": cell.stage, "title": cell.title, "spec": cell.spec, "result": result}
-        record |= {"seconds": round(seconds, 1), "versions": dict(versions)}
+        record |= {"seconds": round(seconds, 2), "versions": dict(versions)}
         write_json(self.folder(cell.identity) / RECORD, record, durable=True)
 
     def newest_attempt(self, name: str) -> int:
